@@ -1,0 +1,64 @@
+// Modules, lowest first: a folder of src may import itself, the leaf files of src, and the folders listed for it.
+const allowed = {
+	oci: [],
+	tar: [],
+	linux: [],
+	content: ['oci', 'tar'],
+	registry: ['content', 'oci'],
+	rootfs: ['tar', 'oci', 'linux'],
+	sandbox: [],
+	source: [],
+	s2i: ['oci', 'sandbox', 'source'],
+	worker: ['rootfs', 'sandbox', 'linux', 'oci', 'tar'],
+	build: ['oci', 'content', 'registry', 'rootfs', 'sandbox', 'source', 's2i', 'worker'],
+	cli: ['build', 'oci', 'content', 'registry', 'source', 's2i'],
+};
+const layer = (name) => `^src/${name}/`;
+module.exports = {
+	forbidden: [
+		{ name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+		...Object.entries(allowed).map(([from, to]) => ({
+			name: `layer-${from}`,
+			severity: 'error',
+			from: { path: layer(from) },
+			to: { path: '^src/[^/]+/', pathNot: [from, ...to].map(layer) },
+		})),
+		{
+			name: 'leaves',
+			comment: 'files directly under src import no module',
+			severity: 'error',
+			from: { path: '^src/[^/]+\\.ts$' },
+			to: { path: '^src/[^/]+/' },
+		},
+		{
+			name: 'pure-oci',
+			comment: 'oci decides; it does not touch the world',
+			severity: 'error',
+			from: { path: '^src/oci/' },
+			to: { dependencyTypes: ['core'], pathNot: '^(node:)?crypto$' },
+		},
+		...[
+			['tar-stream', '^src/tar/'],
+			['zstddec', '^src/tar/'],
+			['undici', '^src/registry/transport'],
+			['execa', '^src/(sandbox|source|worker)/'],
+			['cmd-ts', '^src/cli/'],
+			['koffi', '^src/linux/'],
+		].map(([dependency, owner]) => ({
+			name: `one-owner-${dependency}`,
+			severity: 'error',
+			from: { pathNot: owner },
+			to: { path: `node_modules/${dependency}` },
+		})),
+		{ name: 'no-dev-dependency', severity: 'error', from: { path: '^src/' }, to: { dependencyTypes: ['npm-dev'] } },
+	],
+	options: {
+		tsConfig: { fileName: 'tsconfig.json' },
+		tsPreCompilationDeps: true,
+		doNotFollow: { path: 'node_modules' },
+		enhancedResolveOptions: {
+			exportsFields: ['exports'],
+			conditionNames: ['import', 'require', 'node', 'default', 'types'],
+		},
+	},
+};

@@ -1,0 +1,59 @@
+/** Every failure a user can meet. The prefix decides the exit status, see `cli/exit-code.ts` and `docs/errors.md`. */
+export type ErrorCode =
+	| 'USAGE'
+	| 'REFERENCE_INVALID'
+	| 'REGISTRY_UNREACHABLE'
+	| 'REGISTRY_UNAUTHORIZED'
+	| 'REGISTRY_DENIED'
+	| 'REGISTRY_NOT_FOUND'
+	| 'REGISTRY_LIMITED'
+	| 'REGISTRY_REFUSED'
+	| 'CREDENTIALS_INVALID'
+	| 'IMAGE_INVALID'
+	| 'IMAGE_UNSUPPORTED'
+	| 'IMAGE_PLATFORM'
+	| 'DIGEST_MISMATCH'
+	| 'LAYER_INVALID'
+	| 'LAYER_UNSAFE'
+	| 'HOST_NO_NAMESPACES'
+	| 'HOST_NO_OVERLAY'
+	| 'HOST_NO_SANDBOX'
+	| 'HOST_NO_SPACE'
+	| 'HOST_STORE'
+	| 'HOST_WORKER'
+	| 'SOURCE_NOT_FOUND'
+	| 'SOURCE_INVALID'
+	| 'SOURCE_GIT'
+	| 'SCRIPT_MISSING'
+	| 'ASSEMBLE_FAILED'
+	| 'OUTPUT_FAILED'
+	| 'INTERRUPTED';
+
+/** An error the user can meet: what failed, on what, and in `hint` what to do now. Anything else that is thrown is a bug. */
+export class BuildError extends Error {
+	override readonly name = 'BuildError';
+	readonly code: ErrorCode;
+	readonly hint: string | undefined;
+
+	constructor(code: ErrorCode, message: string, options: { readonly hint?: string; readonly cause?: unknown } = {}) {
+		super(message, options.cause === undefined ? undefined : { cause: options.cause });
+		this.code = code;
+		this.hint = options.hint;
+	}
+}
+
+/** Whether `value` is a {@link BuildError}; given `codes`, whether it is one of those. */
+export function isBuildError(value: unknown, ...codes: readonly ErrorCode[]): value is BuildError {
+	return value instanceof BuildError && (codes.length === 0 || codes.includes(value.code));
+}
+
+/** The `code` of a Node system error (`ENOENT`…), or undefined for anything else. */
+export function errnoOf(value: unknown): string | undefined {
+	if (!(value instanceof Error) || !('code' in value)) return undefined;
+	return typeof value.code === 'string' ? value.code : undefined;
+}
+
+/** The text of any thrown value, without a stack. */
+export function messageOf(value: unknown): string {
+	return value instanceof Error ? value.message : String(value);
+}
