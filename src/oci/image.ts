@@ -1,5 +1,7 @@
+import { BuildError } from '../errors.js';
 import type { Descriptor, Document } from './descriptor.js';
-import type { Digest } from './digest.js';
+import { type Digest, digestOf } from './digest.js';
+import { configMediaType, familyOf, layerCompression, layerMediaType } from './media-types.js';
 
 /** An image manifest, OCI or Docker schema 2 (`mediaType` tells which family). */
 export interface Manifest {
@@ -68,4 +70,61 @@ export interface ImageChange {
 	/** RFC 3339, the `created` of the new config. */
 	readonly created: string;
 	readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** The image that `manifest` and its `config` describe. Throws IMAGE_INVALID when they do not name the same number of layers. */
+export function imageFrom(manifest: Document<Manifest>, config: Document<ImageConfig>): Image {
+	const diffIds = config.value.rootfs.diff_ids;
+	const layers = manifest.value.layers.flatMap((blob, index) => {
+		const diffId = diffIds[index];
+		return diffId === undefined ? [] : [{ blob, diffId }];
+	});
+	if (layers.length !== diffIds.length || layers.length !== manifest.value.layers.length) {
+		throw new BuildError('IMAGE_INVALID', 'the manifest and the config of the image name different numbers of layers', {
+			hint: 'The image is damaged; push it again or choose another one.',
+		});
+	}
+	return { manifest, config, layers };
+}
+
+/**
+ * `base` with one more layer and history entry and the config that `change` makes of it. Base descriptors and unknown config fields
+ * stay as they are; ONBUILD and the annotations of the base are not inherited. Equal input gives equal bytes.
+ */
+export function appendLayer(base: Image, layer: Layer, change: ImageChange): Image {
+	const family = familyOf(base.manifest.value.mediaType);
+	const mediaType = layerMediaType(family, layerCompression(layer.blob.mediaType));
+	const blob = { mediaType, digest: layer.blob.digest, size: layer.blob.size };
+	const config = document(appendToConfig(base.config.value, layer, change), configMediaType(family));
+	const manifest: Manifest = {
+		schemaVersion: 2,
+		mediaType: base.manifest.value.mediaType,
+		config: { mediaType: config.descriptor.mediaType, digest: config.descriptor.digest, size: config.descriptor.size },
+		layers: [...base.manifest.value.layers, blob],
+		...(change.annotations === undefined ? {} : { annotations: change.annotations }),
+	};
+	return {
+		manifest: document(manifest, manifest.mediaType),
+		config,
+		layers: [...base.layers, { blob, diffId: layer.diffId }],
+	};
+}
+
+function appendToConfig(base: ImageConfig, layer: Layer, change: ImageChange): ImageConfig {
+	return {
+		...base,
+		created: change.created,
+		config: withoutOnBuild(change.config(withoutOnBuild(base.config ?? {}))),
+		rootfs: { ...base.rootfs, diff_ids: [...base.rootfs.diff_ids, layer.diffId] },
+		history: [...(base.history ?? []), change.history],
+	};
+}
+
+function withoutOnBuild(config: ContainerConfig): ContainerConfig {
+	return Object.fromEntries(Object.entries(config).filter(([key]) => key !== 'OnBuild'));
+}
+
+function document<T>(value: T, mediaType: string): Document<T> {
+	const bytes = new TextEncoder().encode(JSON.stringify(value));
+	return { value, bytes, descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length } };
 }

@@ -1,0 +1,98 @@
+# What the scripts need from the host. To be sourced; it defines functions only.
+# shellcheck shell=sh
+
+cache_dir() {
+	echo "${S2OCI_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/s2oci-test}"
+}
+
+say() {
+	echo "$*" >&2
+}
+
+die() {
+	say "$(basename "$0"): $*"
+	exit 1
+}
+
+have() {
+	command -v "$1" >/dev/null 2>&1
+}
+
+package_of() {
+	case $1 in
+	curl) echo curl ca-certificates ;;
+	bwrap) echo bubblewrap ;;
+	newuidmap) echo uidmap ;;
+	mmdebstrap) echo mmdebstrap debian-archive-keyring ;;
+	setpriv | flock) echo util-linux ;;
+	useradd) echo passwd ;;
+	*) echo "$1" ;;
+	esac
+}
+
+# Installs the packages of the commands that are missing: with apt as root, else it says what to install.
+require_commands() {
+	missing=
+	for command in "$@"; do
+		have "$command" || missing="$missing $(package_of "$command")"
+	done
+	# shellcheck disable=SC2086 # one word per package
+	[ -z "$missing" ] || install_packages $missing
+}
+
+install_packages() {
+	if ! have apt-get || [ "$(id -u)" -ne 0 ]; then
+		die "missing on this machine: $*. Install them and try again: sudo apt-get install --no-install-recommends $*"
+	fi
+	say "installing Debian packages: $*"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq >&2
+	apt-get install -qq -y --no-install-recommends "$@" >&2
+}
+
+# Unpacks one Debian package below the cache, so that no service of it starts and nothing on the host changes.
+unpack_package() {
+	package=$1
+	target=$(cache_dir)/packages/$package
+	[ ! -d "$target" ] || return 0
+	have apt-get || die "missing on this machine: $package. Install it and try again"
+	say "unpacking the Debian package $package into $target"
+	mkdir -p "$target.partial"
+	download_package "$package" "$target.partial"
+	dpkg-deb -x "$target.partial/$package"_*.deb "$target.partial"
+	mv "$target.partial" "$target"
+}
+
+download_package() (
+	cd "$2" && rm -f ./*.deb
+	# apt's sandbox user may not write here.
+	options='-qq -o APT::Sandbox::User=root'
+	# shellcheck disable=SC2086
+	apt-get $options download "$1" >&2 && exit 0
+	[ "$(id -u)" -eq 0 ] || die "cannot download $1. Install it and try again: sudo apt-get install $1"
+	apt-get update -qq >&2
+	# shellcheck disable=SC2086
+	apt-get $options download "$1" >&2
+)
+
+# Prints the path of a busybox without shared libraries.
+static_busybox() {
+	for busybox in /bin/busybox "$(cache_dir)/packages/busybox-static/bin/busybox"; do
+		if [ -x "$busybox" ] && ! ldd "$busybox" >/dev/null 2>&1; then
+			echo "$busybox"
+			return
+		fi
+	done
+	unpack_package busybox-static
+	find "$(cache_dir)/packages/busybox-static" -type f -name busybox | head -n 1
+}
+
+# Prints the path of the registry server.
+registry_server() {
+	if have docker-registry; then
+		command -v docker-registry
+		return
+	fi
+	unpack_package docker-registry
+	echo "$(cache_dir)/packages/docker-registry/usr/bin/docker-registry"
+}

@@ -1,0 +1,31 @@
+import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import type { Image } from '../oci/image.js';
+import type { OpenedTarget } from './open-image.js';
+import type { BuildRecord } from './record.js';
+import { putBlob } from './transfer.js';
+
+/**
+ * Publishes `image`, whose base layers are on their way: at each target the new layer (the file `layerPath`) and the config, then, once
+ * all layers are there, the manifest with its tag. What is visible is therefore always complete.
+ */
+export async function publishImage(
+	image: Image,
+	layerPath: string,
+	targets: readonly OpenedTarget[],
+	baseLayers: Promise<void>,
+	record: BuildRecord,
+	signal: AbortSignal,
+): Promise<void> {
+	const layer = image.layers.at(-1)?.blob;
+	const { config, manifest } = image;
+	const publish = async (opened: OpenedTarget) => {
+		if (layer !== undefined)
+			await putBlob(layer, () => Promise.resolve(createReadStream(layerPath)), opened, record, signal);
+		await opened.target.put(config.descriptor, () => Promise.resolve(Readable.from([config.bytes])), signal);
+		await baseLayers;
+		await opened.target.putManifest(manifest, opened.tag, signal);
+		record.emit({ type: 'log', level: 1, message: `pushed ${opened.name}@${manifest.descriptor.digest}` });
+	};
+	await Promise.all(targets.map(publish));
+}

@@ -1,0 +1,55 @@
+import { constants } from 'node:os';
+import { BuildError } from '../errors.js';
+import type { Image } from '../oci/image.js';
+import { readContract } from '../s2i/contract.js';
+import { resolveUser } from '../s2i/users.js';
+import { type ContainerProcess, exitStatus } from '../sandbox/sandbox.js';
+import type { WorkerProcess } from '../worker/start.js';
+import type { Emit } from './events.js';
+import { openImageSource, resolveImage } from './open-image.js';
+import { hostFiles } from './process.js';
+import { createRecord } from './record.js';
+import type { RunRequest } from './request.js';
+import { sandboxesOf } from './sandboxes.js';
+import { openSession, transferProgress } from './session.js';
+import { startBaseTransfer } from './transfer.js';
+import { unpackImage } from './unpack-image.js';
+
+/**
+ * Pulls `request.image` and runs its ENTRYPOINT and CMD with the terminal's own output, on the host's network. Resolves with the
+ * program's exit status (128 + n after signal n); rejects with a BuildError when it could not be started. Aborting stops the program.
+ */
+export async function run(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<number> {
+	const record = createRecord(emit);
+	const onEvent = transferProgress(emit);
+	await using session = await openSession(request, { streams: 'inherit', onEvent, emit }, signal);
+	const opened = await openImageSource(request.image, session.access, signal);
+	const image = await record.stage('resolve', () => resolveImage(opened, request.platform, signal));
+	const base = startBaseTransfer(image, opened.source, [], { record, scratch: session.scratch }, signal);
+	const worker = await session.worker;
+	await record.stage('pull', () => unpackImage(image, base, worker, session, emit));
+	await worker.call('mount', { diffIds: image.layers.map((layer) => layer.diffId) });
+	const process = await describeProcess(request, image, worker);
+	await worker.call('prepare', { placements: [], binds: await hostFiles(undefined), workingDir: process.cwd });
+	const sandboxes = sandboxesOf(request.isolation, worker.userNamespace);
+	const { exit } = await worker.call('execute', { process, sandboxes, streams: 'inherit' });
+	return exitStatus(exit, constants.signals);
+}
+
+async function describeProcess(request: RunRequest, image: Image, worker: WorkerProcess): Promise<ContainerProcess> {
+	const config = image.config.value.config ?? {};
+	const contract = readContract(config);
+	const command = request.args.length > 0 ? request.args : (config.Cmd ?? []);
+	const [program, ...args] = [...(config.Entrypoint ?? []), ...command];
+	if (program === undefined) {
+		throw new BuildError('IMAGE_UNSUPPORTED', 'the image has neither ENTRYPOINT nor CMD', {
+			hint: 'Say what to run: s2oci run IMAGE -- COMMAND [ARGUMENT...]',
+		});
+	}
+	const { found } = await worker.call('inspect', { stat: [], read: ['/etc/passwd', '/etc/group'] });
+	const [passwd, group] = found.map((file) => file.text ?? '');
+	const user = resolveUser(contract.user, passwd ?? '', group ?? '');
+	const env: Record<string, string> = { HOME: user.home, ...contract.env };
+	for (const { name, value } of request.environment) env[name] = value;
+	return { argv: [program, ...args], env, cwd: contract.workingDir, user };
+}

@@ -1,0 +1,102 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { BuildError, errnoOf, messageOf } from '../errors.js';
+import { openRegistries } from '../registry/registries.js';
+import type { OnRetry } from '../registry/retry.js';
+import { VERSION } from '../version.js';
+import { type BlobServer, startBlobServer } from '../worker/blob-server.js';
+import { startWorker, type WorkerOptions, type WorkerProcess } from '../worker/start.js';
+import type { Emit } from './events.js';
+import type { ImageAccess } from './open-image.js';
+import type { HostRequest } from './request.js';
+
+/** What one build or run holds: a scratch directory, the worker, and the way to registries. Disposing it leaves nothing behind. */
+export interface Session extends AsyncDisposable {
+	/** Private directory in the store. */
+	readonly scratch: string;
+	/** Resolves once the worker is ready; starting it takes as long as resolving the builder. */
+	readonly worker: Promise<WorkerProcess>;
+	readonly access: ImageAccess;
+	/** Begins to hand blobs to the worker. */
+	readonly serveBlobs: (open: (digest: string, signal: AbortSignal) => Promise<Readable>) => Promise<BlobServer>;
+}
+
+/** Opens a session. Everything started here ends when `signal` is aborted or the session is disposed. */
+export async function openSession(
+	request: HostRequest,
+	options: Pick<WorkerOptions, 'streams' | 'onEvent'> & { readonly emit: Emit },
+	signal: AbortSignal,
+): Promise<Session> {
+	const scratch = await makeScratch(request.store);
+	const { store, env } = request;
+	const worker = startWorker({ store, scratch, env, streams: options.streams, onEvent: options.onEvent }, signal);
+	worker.catch(() => undefined);
+	const { insecureRegistries, caBundle } = request;
+	const onRetry = (retry: Parameters<OnRetry>[0]) => options.emit({ type: 'retry', ...retry });
+	const registries = openRegistries({ env, insecureRegistries, caBundle, userAgent: `s2oci/${VERSION}`, onRetry });
+	const servers: BlobServer[] = [];
+	return {
+		scratch,
+		worker,
+		access: { registry: registries.open, scratch: () => makeDirectory(scratch) },
+		serveBlobs: async (open) => {
+			const server = await startBlobServer(open, signal);
+			servers.push(server);
+			return server;
+		},
+		[Symbol.asyncDispose]: async () => {
+			await worker.then(
+				(started) => started.close(),
+				() => undefined,
+			);
+			for (const server of servers) server.close();
+			await registries.close();
+			await removeLeft(scratch);
+		},
+	};
+}
+
+/** Turns what the worker tells of its progress into events. */
+export function transferProgress(emit: Emit): WorkerOptions['onEvent'] {
+	let packed = 0;
+	return (event) => {
+		if (event.type === 'packed') {
+			packed += event.bytes;
+			emit({ type: 'progress', transfer: 'pack', done: packed });
+		} else {
+			emit({ type: 'progress', transfer: 'unpack', digest: event.diffId, done: event.bytes });
+		}
+	};
+}
+
+async function makeScratch(store: string): Promise<string> {
+	const scratch = join(store, 'work', randomBytes(6).toString('hex'));
+	try {
+		await mkdir(store, { recursive: true, mode: 0o700 });
+		await mkdir(scratch, { recursive: true, mode: 0o700 });
+		return scratch;
+	} catch (error) {
+		const full = errnoOf(error) === 'ENOSPC';
+		throw new BuildError(
+			full ? 'HOST_NO_SPACE' : 'HOST_STORE',
+			`the store ${store} cannot be written: ${messageOf(error)}`,
+			{
+				hint: 'Name a directory that you may write, on a disk with free space, with --store DIR or S2OCI_STORE.',
+				cause: error,
+			},
+		);
+	}
+}
+
+async function makeDirectory(parent: string): Promise<string> {
+	const path = join(parent, randomBytes(6).toString('hex'));
+	await mkdir(path, { mode: 0o700 });
+	return path;
+}
+
+async function removeLeft(scratch: string): Promise<void> {
+	await rm(scratch, { recursive: true, force: true }).catch(() => undefined);
+	await rm(`${scratch}.lock`, { force: true }).catch(() => undefined);
+}

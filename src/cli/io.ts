@@ -1,0 +1,18 @@
+/** The part of `process` that a command may use. */
+export interface CommandIo {
+	readonly stdout: NodeJS.WritableStream;
+	readonly stderr: NodeJS.WritableStream;
+	readonly env: Readonly<Record<string, string | undefined>>;
+	/** Aborts the command from outside, besides SIGINT and SIGTERM. */
+	readonly signal?: AbortSignal | undefined;
+}
+
+/** Whether `stream` is a terminal. */
+export function isTerminal(stream: NodeJS.WritableStream): boolean {
+	return 'isTTY' in stream && stream.isTTY === true;
+}
+
+/** Whether stderr gets colours: on terminals, unless NO_COLOR is set (no-color.org). */
+export function useColor(io: CommandIo): boolean {
+	return isTerminal(io.stderr) && !io.env['NO_COLOR'];
+}

@@ -1,0 +1,64 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import type { Document } from '../oci/descriptor.js';
+import type { Manifest } from '../oci/image.js';
+import { type ArchiveFile, packArchive } from '../tar/archive.js';
+import { openMembers } from './archive-members.js';
+import type { ImageSource, ImageTarget } from './blob.js';
+import { openLayout, writeByRename, writing } from './layout.js';
+import { blobPath, layoutSource } from './layout-source.js';
+
+/** The OCI image layout in the tar file `path` as an image source. Throws IMAGE_INVALID when it is none. */
+export async function openOciArchive(path: string, signal: AbortSignal): Promise<ImageSource> {
+	const members = await openMembers(path, signal);
+	return layoutSource((name) => {
+		const member = members.find(name);
+		return Promise.resolve(member === undefined ? undefined : { stream: members.open(member), size: member.size });
+	}, `the OCI archive ${path}`);
+}
+
+/**
+ * An image target that gathers blobs in the directory `scratch` and, when the manifest is put, writes the OCI layout tar `path`; an
+ * existing file is replaced. The same image gives the same bytes. Throws OUTPUT_FAILED.
+ */
+export function createOciArchive(path: string, scratch: string): ImageTarget {
+	const layout = openLayout(scratch);
+	return {
+		has: (blob, signal) => layout.has(blob, signal),
+		put: (blob, content, signal) => layout.put(blob, content, signal),
+		mount: () => Promise.resolve(false),
+		putManifest: async (manifest, tag, signal) => {
+			await layout.putManifest(manifest, tag, signal);
+			const files = await layoutFiles(scratch, manifest);
+			await writeArchive(path, files, signal);
+		},
+	};
+}
+
+/** Writes `files` as the tar `path`, which appears, or replaces what is there, when it is complete. Throws OUTPUT_FAILED. */
+export async function writeArchive(path: string, files: readonly ArchiveFile[], signal: AbortSignal): Promise<void> {
+	const absolute = resolve(path);
+	await writing(path, () => writeByRename(dirname(absolute), basename(absolute), packArchive(files, signal), signal));
+}
+
+/** The file at `path` on disk as `name` in an archive. */
+export async function archiveFile(name: string, path: string): Promise<ArchiveFile> {
+	const { size } = await stat(path);
+	return { name, size, open: () => Promise.resolve(createReadStream(path)) };
+}
+
+/** `bytes` as `name` in an archive. */
+export function archiveBytes(name: string, bytes: Uint8Array): ArchiveFile {
+	return { name, size: bytes.length, open: () => Promise.resolve(Readable.from([bytes], { objectMode: false })) };
+}
+
+async function layoutFiles(
+	scratch: string,
+	{ value, descriptor }: Document<Manifest>,
+): Promise<readonly ArchiveFile[]> {
+	const blobs = [descriptor, value.config, ...value.layers].map(({ digest }) => blobPath(digest));
+	const names = ['oci-layout', 'index.json', ...[...new Set(blobs)].sort()];
+	return Promise.all(names.map((name) => archiveFile(name, join(scratch, name))));
+}

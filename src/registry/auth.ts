@@ -1,0 +1,120 @@
+import { BuildError } from '../errors.js';
+import { formatRepository } from '../oci/reference.js';
+import { type Challenge, parseChallenges } from './challenge.js';
+import type { FoundCredentials } from './credentials.js';
+import { type BearerToken, basicAuthorization, fetchToken, unauthorized } from './token.js';
+import {
+	type Access,
+	discard,
+	type HttpRequest,
+	type HttpResponse,
+	type Middleware,
+	type Transport,
+} from './transport.js';
+
+/** `find` looks credentials up when a registry asks for them; `send` reaches token servers. */
+export interface AuthOptions {
+	readonly find: (access: Access) => Promise<FoundCredentials>;
+	readonly send: Transport;
+}
+
+interface AuthState {
+	readonly options: AuthOptions;
+	/** How each origin wants to be authorized, once it said so. */
+	readonly challenges: Map<string, Challenge>;
+	readonly tokens: Map<string, Promise<BearerToken>>;
+}
+
+const BASIC: Challenge = { scheme: 'basic', params: new Map() };
+const EXPIRY_MARGIN = 10_000;
+
+/**
+ * Answers 401 challenges, Bearer before Basic, for requests that carry `access`. Tokens are kept per origin and scope; once an origin
+ * has asked, later requests carry a token from the start, so that no upload is sent in vain. A second 401 is REGISTRY_UNAUTHORIZED.
+ */
+export function authorize(options: AuthOptions): Middleware {
+	const state: AuthState = { options, challenges: new Map(), tokens: new Map() };
+	return (next) => async (request, signal) => {
+		const { access } = request;
+		if (access === undefined) return next(request, signal);
+		const known = state.challenges.get(request.url.origin);
+		const first = await next(await withAuthorization(request, access, known, state, signal), signal);
+		// A 401 of another host, after a redirect, must not be answered with this registry's credentials.
+		if (first.status !== 401 || first.url.origin !== request.url.origin) return first;
+		discard(first);
+		const challenge = chooseChallenge(first) ?? (await ping(request.url, next, signal));
+		state.challenges.set(request.url.origin, challenge);
+		state.tokens.delete(cacheKey(request.url, access));
+		const second = await next(await withAuthorization(request, access, challenge, state, signal), signal);
+		if (second.status !== 401 || second.url.origin !== request.url.origin) return second;
+		discard(second);
+		throw unauthorized('the registry answered 401', access, await options.find(access));
+	};
+}
+
+async function withAuthorization(
+	request: HttpRequest,
+	access: Access,
+	challenge: Challenge | undefined,
+	state: AuthState,
+	signal: AbortSignal,
+): Promise<HttpRequest> {
+	if (challenge === undefined) return request;
+	const authorization =
+		challenge.scheme === 'bearer'
+			? `Bearer ${(await tokenFor(request.url, access, challenge, state, signal)).value}`
+			: await basicFor(access, state);
+	return { ...request, headers: { ...request.headers, authorization } };
+}
+
+async function basicFor(access: Access, state: AuthState): Promise<string> {
+	const found = await state.options.find(access);
+	if (found.credentials?.type === 'basic') return basicAuthorization(found.credentials);
+	throw unauthorized('the registry wants a user name and password', access, found);
+}
+
+async function tokenFor(
+	url: URL,
+	access: Access,
+	challenge: Challenge,
+	state: AuthState,
+	signal: AbortSignal,
+): Promise<BearerToken> {
+	const key = cacheKey(url, access);
+	const cached = await state.tokens.get(key);
+	if (cached !== undefined && cached.expires - EXPIRY_MARGIN > Date.now()) return cached;
+	const { find, send } = state.options;
+	const fetched = find(access).then((found) => fetchToken(challenge, access, found, url, send, signal));
+	state.tokens.set(key, fetched);
+	try {
+		return await fetched;
+	} catch (error) {
+		state.tokens.delete(key);
+		throw error;
+	}
+}
+
+// The full repository name is part of the key: credentials may differ from one path to the next.
+function cacheKey(url: URL, access: Access): string {
+	const from = access.from === undefined ? '' : formatRepository(access.from);
+	return [url.origin, formatRepository(access.repository), access.actions, from].join(' ');
+}
+
+// gcr.io can answer 401 without a challenge; its /v2/ has one.
+async function ping(url: URL, next: Transport, signal: AbortSignal): Promise<Challenge> {
+	const response = await next({ method: 'GET', url: new URL('/v2/', url) }, signal);
+	discard(response);
+	return (response.status === 401 ? chooseChallenge(response) : undefined) ?? BASIC;
+}
+
+function chooseChallenge(response: HttpResponse): Challenge | undefined {
+	const header = response.headers['www-authenticate'];
+	if (header === undefined) return undefined;
+	const challenges = parseChallenges(header);
+	const bearer = challenges.find(({ scheme, params }) => scheme === 'bearer' && params.has('realm'));
+	const chosen = bearer ?? challenges.find(({ scheme }) => scheme === 'basic');
+	if (chosen !== undefined) return chosen;
+	throw new BuildError('REGISTRY_REFUSED', `${response.url.host} wants an authorization that s2oci does not speak`, {
+		hint: 'Registries use Bearer or Basic; check that no single sign-on proxy answers in place of the registry.',
+	});
+}

@@ -1,0 +1,93 @@
+import { Readable } from 'node:stream';
+import { verifyChunks } from '../content/verify.js';
+import { BuildError, messageOf } from '../errors.js';
+import type { Descriptor } from '../oci/descriptor.js';
+import { redact } from '../redact.js';
+import { responseError } from './response-error.js';
+import { ATTEMPTS, type RetryOptions, waitToRetry } from './retry.js';
+import { discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
+import { unreachable } from './unreachable.js';
+
+/** How to request a blob; `what` names it in messages. */
+export interface Download {
+	readonly request: HttpRequest;
+	readonly send: Transport;
+	readonly retry: RetryOptions;
+	readonly what: string;
+}
+
+/**
+ * The verified bytes of `blob`. When the connection breaks, the rest is requested with a Range; a registry that ignores it sends all
+ * again, of which the known part is skipped. Rejects when the first response is not the blob.
+ */
+export async function openDownload(download: Download, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
+	const stop = new AbortController();
+	const either = AbortSignal.any([signal, stop.signal]);
+	const first = await requestFrom(download, blob, 0, either);
+	const chunks = verifyChunks(resumingChunks(download, blob, first, either), blob, download.what);
+	const stream = Readable.from(chunks, { objectMode: false });
+	stream.once('close', () => stop.abort());
+	return stream;
+}
+
+async function* resumingChunks(
+	download: Download,
+	blob: Descriptor,
+	first: HttpResponse,
+	signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+	let response = first;
+	let offset = 0;
+	for (let attempt = 1; ; attempt += 1) {
+		const resumedAt = offset;
+		try {
+			for await (const chunk of contentFrom(response, offset)) {
+				offset += chunk.length;
+				yield chunk;
+			}
+			if (offset >= blob.size) return;
+			throw new Error(`the connection ended after ${offset} of ${blob.size} bytes`);
+		} catch (error) {
+			signal.throwIfAborted();
+			if (offset >= blob.size) return;
+			if (offset > resumedAt) attempt = 1;
+			if (attempt >= ATTEMPTS) throw unreachable(download.what, error);
+			const reason = redact(messageOf(error));
+			await waitToRetry({ what: download.what, attempt, reason }, undefined, download.retry, signal);
+		}
+		response = await requestFrom(download, blob, offset, signal);
+	}
+}
+
+async function requestFrom(
+	{ request, send, what }: Download,
+	blob: Descriptor,
+	offset: number,
+	signal: AbortSignal,
+): Promise<HttpResponse> {
+	const range = offset === 0 ? {} : { range: `bytes=${offset}-` };
+	const response = await send({ ...request, headers: { ...request.headers, ...range } }, signal);
+	if (response.status !== 200 && !(response.status === 206 && offset > 0)) throw await responseError(response, what);
+	const expected = response.status === 206 ? blob.size - offset : blob.size;
+	const declared = response.headers['content-length'];
+	if (startsAt(response, offset) && (declared === undefined || Number(declared) === expected)) return response;
+	discard(response);
+	throw new BuildError('DIGEST_MISMATCH', `${what} failed: got ${declared ?? 'other'} bytes instead of ${expected}`, {
+		hint: 'The registry or a proxy delivers other content than the manifest names; push the image again.',
+	});
+}
+
+function startsAt(response: HttpResponse, offset: number): boolean {
+	if (response.status !== 206) return true;
+	const start = /^bytes ([0-9]+)-/.exec(response.headers['content-range'] ?? '')?.[1];
+	return start === undefined || Number(start) === offset;
+}
+
+async function* contentFrom(response: HttpResponse, offset: number): AsyncGenerator<Uint8Array, void, undefined> {
+	let skip = response.status === 206 ? 0 : offset;
+	for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+		const rest = chunk.subarray(Math.min(skip, chunk.length));
+		skip -= chunk.length - rest.length;
+		if (rest.length > 0) yield rest;
+	}
+}

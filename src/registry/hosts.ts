@@ -1,0 +1,66 @@
+import { BuildError } from '../errors.js';
+import { redactUrl } from '../redact.js';
+
+const HUB_API = 'registry-1.docker.io';
+
+/** The host that speaks the registry API for `registry`: Docker Hub's differs from its name. */
+export function apiHost(registry: string): string {
+	return registry === 'docker.io' ? HUB_API : registry;
+}
+
+/** Whether `url` names this machine: localhost, 127.0.0.0/8 or ::1. */
+export function isLoopback(url: URL): boolean {
+	const host = url.hostname.toLowerCase();
+	return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127(?:\.[0-9]+){3}$/.test(host);
+}
+
+/** A predicate for URLs whose host and port are among `registries` (`host` or `host:port`, exactly). */
+export function matchHosts(registries: readonly string[]): (url: URL) => boolean {
+	const hosts = new Set(
+		registries.flatMap((registry) =>
+			['http:', 'https:'].flatMap((protocol) => {
+				const text = `${protocol}//${apiHost(registry)}`;
+				return URL.canParse(text) ? [`${protocol}//${new URL(text).host}`] : [];
+			}),
+		),
+	);
+	return (url) => hosts.has(`${url.protocol}//${url.host}`);
+}
+
+/**
+ * Where `location`, a Location header or token realm sent by `from`, leads. Throws REGISTRY_REFUSED for what a hostile registry
+ * would want: from https down to http, other schemes, and addresses of this machine or of cloud metadata (oras CVE-2026-50151).
+ * A plain http Location on the same host, as misconfigured proxies send, becomes https.
+ */
+export function resolveHop(from: URL, location: string): URL {
+	if (!URL.canParse(location, from.href)) throw refused(from, 'an address that is not a URL');
+	const to = new URL(location, from);
+	to.username = '';
+	to.password = '';
+	to.hash = '';
+	if (to.origin === from.origin) return to;
+	if (from.protocol === 'https:' && to.protocol === 'http:') {
+		if (to.hostname !== from.hostname || to.port !== '')
+			throw refused(from, `${redactUrl(to)}, which is not encrypted`);
+		to.protocol = 'https:';
+		to.port = from.port;
+	}
+	if (to.protocol !== 'https:' && to.protocol !== 'http:')
+		throw refused(from, `an address with the scheme ${to.protocol}`);
+	const inside = isLoopback(to) && !isLoopback(from);
+	if (inside || isLocalAddress(to))
+		throw refused(from, `${redactUrl(to)}, an address that only this machine should use`);
+	return to;
+}
+
+function isLocalAddress(url: URL): boolean {
+	const host = url.hostname.toLowerCase();
+	if (host.startsWith('[')) return /^\[(?:fe[89ab]|::\]|::ffff:|fd00:ec2:)/.test(host);
+	return /^(?:169\.254|0)\.[0-9.]+$/.test(host) || host === 'metadata.google.internal';
+}
+
+function refused(from: URL, where: string): BuildError {
+	return new BuildError('REGISTRY_REFUSED', `${from.host} redirects to ${where}; refused`, {
+		hint: 'Ask who runs the registry to correct its external URL (http.host, X-Forwarded-Proto).',
+	});
+}

@@ -1,0 +1,100 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../errors.js';
+import { redact, redactUrl } from '../redact.js';
+import { discard, type HttpRequest, type HttpResponse, type Middleware, type Transport } from './transport.js';
+import { isTransient } from './unreachable.js';
+
+/** A request is about to be repeated after `afterMs`; `attempt` is the number of the attempt that failed, from 1. */
+export type OnRetry = (retry: {
+	readonly what: string;
+	readonly attempt: number;
+	readonly afterMs: number;
+	readonly reason: string;
+}) => void;
+
+/** How to wait between attempts. `sleep` and `random` (0 to 1) exist so that time and chance can be given. */
+export interface RetryOptions {
+	readonly onRetry?: OnRetry;
+	readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
+	readonly random?: () => number;
+}
+
+/** How often a request is tried in all. */
+export const ATTEMPTS = 5;
+
+const RETRYABLE: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
+const FIRST_WAIT = 500;
+const MAX_WAIT = 60_000;
+
+/** Whether a response of `status` may be different next time. */
+export function isRetryableStatus(status: number): boolean {
+	return RETRYABLE.has(status);
+}
+
+/**
+ * Repeats requests that may be repeated, {@link ATTEMPTS} times in all, after network failures and 408, 429, 5xx. Waits as long as
+ * Retry-After says, at most 60 s, else twice as long each time, with jitter. The last response or error is the result.
+ */
+export function retry(options: RetryOptions): Middleware {
+	return (next) => async (request, signal) => {
+		const repeatable = request.method === 'GET' || request.method === 'HEAD' || request.idempotent === true;
+		for (let attempt = 1; repeatable && attempt < ATTEMPTS; attempt += 1) {
+			const outcome = await attemptOnce(next, request, signal);
+			if (outcome.reason === undefined) return outcome.response;
+			await waitToRetry({ what: describe(request), attempt, reason: outcome.reason }, outcome.after, options, signal);
+		}
+		return next(request, signal);
+	};
+}
+
+/** Waits before attempt `attempt` + 1, and tells `onRetry`. `afterMs` is what the server asked for. */
+export async function waitToRetry(
+	failed: { readonly what: string; readonly attempt: number; readonly reason: string },
+	afterMs: number | undefined,
+	options: RetryOptions,
+	signal: AbortSignal,
+): Promise<void> {
+	const random = options.random ?? Math.random;
+	const backoff = FIRST_WAIT * 2 ** (failed.attempt - 1) * (0.5 + random());
+	const wait = Math.round(Math.min(MAX_WAIT, afterMs ?? backoff));
+	options.onRetry?.({ ...failed, afterMs: wait });
+	await (options.sleep ?? sleep)(wait, signal);
+}
+
+/** A Retry-After header (RFC 9110 10.2.3: seconds or a date) in milliseconds from `now`; undefined when there is none. */
+export function parseRetryAfter(header: string | undefined, now: number): number | undefined {
+	if (header === undefined) return undefined;
+	if (/^\s*[0-9]{1,9}\s*$/.test(header)) return Number(header) * 1000;
+	const date = Date.parse(header);
+	return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
+
+type Outcome =
+	| { readonly reason: undefined; readonly response: HttpResponse }
+	| { readonly reason: string; readonly after: number | undefined };
+
+async function attemptOnce(next: Transport, request: HttpRequest, signal: AbortSignal): Promise<Outcome> {
+	try {
+		const response = await next(request, signal);
+		if (!isRetryableStatus(response.status)) return { reason: undefined, response };
+		discard(response);
+		const after = parseRetryAfter(response.headers['retry-after'], Date.now());
+		return { reason: `HTTP ${response.status}`, after };
+	} catch (error) {
+		if (signal.aborted || !isTransient(error)) throw error;
+		return { reason: redact(messageOf(error)), after: undefined };
+	}
+}
+
+function describe(request: HttpRequest): string {
+	return `${request.method} ${redactUrl(request.url)}`;
+}
+
+async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+	try {
+		await delay(ms, undefined, { signal });
+	} catch (error) {
+		signal.throwIfAborted();
+		throw error;
+	}
+}

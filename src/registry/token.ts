@@ -1,0 +1,152 @@
+import { Readable } from 'node:stream';
+import { readBytes } from '../content/verify.js';
+import { BuildError } from '../errors.js';
+import { formatRepository } from '../oci/reference.js';
+import { redact, redactUrl } from '../redact.js';
+import type { Challenge } from './challenge.js';
+import type { Credentials, FoundCredentials } from './credentials.js';
+import { resolveHop } from './hosts.js';
+import { type Access, discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
+
+/** A bearer token; `expires` is in milliseconds since 1970. */
+export interface BearerToken {
+	readonly value: string;
+	readonly expires: number;
+}
+
+const MAX_TOKEN_BYTES = 256 * 1024;
+const DEFAULT_LIFETIME = 60;
+
+/**
+ * A token for `access` from the realm of `challenge`, which `registry` sent (distribution token and OAuth2 protocols). Credentials go
+ * to that realm only, which must not be less protected than the registry. Throws REGISTRY_UNAUTHORIZED when it is refused.
+ */
+export async function fetchToken(
+	challenge: Challenge,
+	access: Access,
+	found: FoundCredentials,
+	registry: URL,
+	send: Transport,
+	signal: AbortSignal,
+): Promise<BearerToken> {
+	const realm = resolveHop(registry, challenge.params.get('realm') ?? '');
+	const service = challenge.params.get('service') ?? registry.host;
+	const scopes = scopesFor(access, challenge.params.get('scope'));
+	const { credentials } = found;
+	const request =
+		credentials?.type === 'identity'
+			? refreshRequest(realm, service, scopes, credentials.token)
+			: tokenRequest(realm, service, scopes, credentials);
+	const response = await send(request, signal);
+	if (response.status !== 200) {
+		discard(response);
+		throw tokenRefused(response.status, realm, access, found);
+	}
+	return parseToken(response, realm);
+}
+
+/**
+ * The scopes to ask for: what was just demanded first, because some token servers read one scope only (distribution-spec leaves the
+ * token protocol open); actions on the same repository are merged.
+ */
+export function scopesFor(access: Access, demanded: string | undefined): readonly string[] {
+	const own = [`repository:${access.repository.path}:${access.actions}`];
+	if (access.from !== undefined) own.push(`repository:${access.from.path}:pull`);
+	const resources = new Map<string, Set<string>>();
+	for (const scope of [...(demanded?.split(' ').filter((part) => part !== '') ?? []), ...own]) {
+		const colon = scope.lastIndexOf(':');
+		const resource = scope.slice(0, Math.max(0, colon));
+		const actions = resources.get(resource) ?? new Set<string>();
+		for (const action of scope.slice(colon + 1).split(',')) actions.add(action);
+		resources.set(resource, actions);
+	}
+	return [...resources].map(([resource, actions]) => `${resource}:${[...actions].sort().join(',')}`);
+}
+
+/** REGISTRY_UNAUTHORIZED for `access`; the hint says where credentials were looked for and whether any were sent. */
+export function unauthorized(why: string, access: Access, found: FoundCredentials | undefined): BuildError {
+	const name = formatRepository(access.repository);
+	const doing = access.actions === 'pull' ? 'pulling from' : 'pushing to';
+	const sent = found?.credentials === undefined ? 'No credentials were sent' : 'Credentials were sent and refused';
+	return new BuildError('REGISTRY_UNAUTHORIZED', `${doing} ${name} needs authorization: ${why}`, {
+		hint: `${sent}: ${found?.source ?? 'none were asked for'}. Log in to ${access.repository.registry}, and check the repository name.`,
+	});
+}
+
+/** The value of a Basic Authorization header (RFC 7617). */
+export function basicAuthorization(credentials: { readonly username: string; readonly password: string }): string {
+	return `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
+}
+
+function tokenRequest(
+	realm: URL,
+	service: string,
+	scopes: readonly string[],
+	credentials: Extract<Credentials, { type: 'basic' }> | undefined,
+): HttpRequest {
+	const url = new URL(realm);
+	url.searchParams.set('service', service);
+	for (const scope of scopes) url.searchParams.append('scope', scope);
+	if (credentials === undefined) return { method: 'GET', url };
+	url.searchParams.set('account', credentials.username);
+	return { method: 'GET', url, headers: { authorization: basicAuthorization(credentials) } };
+}
+
+function refreshRequest(realm: URL, service: string, scopes: readonly string[], token: string): HttpRequest {
+	const form = new URLSearchParams({
+		grant_type: 'refresh_token',
+		service,
+		scope: scopes.join(' '),
+		client_id: 's2oci',
+		refresh_token: token,
+	});
+	const bytes = Buffer.from(form.toString());
+	return {
+		method: 'POST',
+		url: realm,
+		headers: { 'content-type': 'application/x-www-form-urlencoded' },
+		body: { size: bytes.length, open: () => Promise.resolve(Readable.from([bytes])) },
+		idempotent: true,
+		redirect: 'never',
+	};
+}
+
+async function parseToken(response: HttpResponse, realm: URL): Promise<BearerToken> {
+	const bytes = await readBytes(response.body, MAX_TOKEN_BYTES, `the token from ${redactUrl(realm)}`);
+	const token = parseTokenBody(Buffer.from(bytes).toString('utf8'));
+	if (token === undefined) {
+		throw new BuildError('REGISTRY_REFUSED', `the token server ${redactUrl(realm)} answered without a token`, {
+			hint: 'Check that the registry address is right and that no proxy answers in its place.',
+		});
+	}
+	return { value: token.value, expires: Date.now() + token.lifetime * 1000 };
+}
+
+function parseTokenBody(text: string): { value: string; lifetime: number } | undefined {
+	let body: unknown;
+	try {
+		body = JSON.parse(text);
+	} catch {
+		return undefined;
+	}
+	if (typeof body !== 'object' || body === null) return undefined;
+	const { token, access_token, expires_in } = body as Record<string, unknown>;
+	const value = [token, access_token].find(
+		(candidate) => typeof candidate === 'string' && /^[\x21-\x7e]+$/.test(candidate),
+	);
+	if (typeof value !== 'string') return undefined;
+	return { value, lifetime: typeof expires_in === 'number' && expires_in > 0 ? expires_in : DEFAULT_LIFETIME };
+}
+
+function tokenRefused(status: number, realm: URL, access: Access, found: FoundCredentials): BuildError {
+	const why = `the token server ${redactUrl(realm)} answered ${status}`;
+	if (status === 429) {
+		return new BuildError('REGISTRY_LIMITED', `${formatRepository(access.repository)}: ${why}`, {
+			hint: 'Wait, or log in: registries allow more requests to known users.',
+		});
+	}
+	if (status < 500) return unauthorized(redact(why), access, found);
+	return new BuildError('REGISTRY_UNREACHABLE', `${formatRepository(access.repository)}: ${why}`, {
+		hint: 'The token server has a problem; try again later.',
+	});
+}

@@ -1,0 +1,39 @@
+import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
+import { redact } from '../redact.js';
+
+const HINTS: Readonly<Record<string, string>> = {
+	ENOTFOUND: 'Check the spelling of the host name, and that this machine can resolve it.',
+	EAI_AGAIN: 'Name resolution does not work here; check DNS and the network of the container.',
+	ECONNREFUSED: 'Nothing listens there; check the port, and that the registry runs.',
+	UND_ERR_CONNECT_TIMEOUT: 'Check the network, and HTTPS_PROXY if this network needs a proxy.',
+};
+const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/;
+const TLS_HINT =
+	'Give the certificate authority with --ca-bundle; for a test registry without valid TLS, name it with --insecure-registry.';
+
+/** REGISTRY_UNREACHABLE for `what` (method and redacted URL) that failed below HTTP; the hint depends on why. */
+export function unreachable(what: string, error: unknown): BuildError {
+	if (isBuildError(error)) return error;
+	const code = failureCode(error);
+	const hint = TLS.test(code)
+		? TLS_HINT
+		: (HINTS[code] ?? 'Check the network between here and the registry, and try again.');
+	const detail = redact(messageOf(error)).slice(0, 300);
+	const message = `${what} failed: ${code === '' || detail.includes(code) ? detail : `${code} ${detail}`}`;
+	return new BuildError('REGISTRY_UNREACHABLE', message, { hint, cause: error });
+}
+
+/** Whether `error` is a network failure that may pass: not a certificate or a host name that does not exist. */
+export function isTransient(error: unknown): boolean {
+	if (!isBuildError(error, 'REGISTRY_UNREACHABLE') || error.cause === undefined) return false;
+	const code = failureCode(error.cause);
+	return code !== 'ENOTFOUND' && !TLS.test(code);
+}
+
+// Happy Eyeballs throws an AggregateError with one error for each address.
+function failureCode(error: unknown): string {
+	if (error instanceof AggregateError) return error.errors.map(failureCode).find((code) => code !== '') ?? '';
+	const own = errnoOf(error);
+	if (own !== undefined) return own;
+	return error instanceof Error && error.cause !== undefined ? failureCode(error.cause) : '';
+}

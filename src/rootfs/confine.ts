@@ -1,0 +1,75 @@
+import { lstatSync, mkdirSync, readlinkSync, type Stats } from 'node:fs';
+import { BuildError, errnoOf } from '../errors.js';
+import { childOf, fsPath, joinRaw, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+
+/** Where a path of an image really is: every link followed as if the image's root were the system's. */
+export interface Resolved {
+	readonly path: RootPath;
+	/** Undefined when nothing is there. */
+	readonly stats: Stats | undefined;
+}
+
+const MAX_LINKS = 40;
+
+/**
+ * Resolves `path` below the host directory `root` one part at a time, so that no link of the image leads out of it (CVE-2024-9676,
+ * CVE-2026-55686). Only safe while nothing else writes there, that is before and after assemble runs. With `followLast` false
+ * the last part may itself be a link. Throws LAYER_UNSAFE when links never end.
+ */
+export function resolveInRoot(root: RawPath, path: RawPath, followLast = true): Resolved {
+	const pending = path.split('/').reverse();
+	let here: RootPath = ROOT;
+	let stats: Stats | undefined = lstatSync(fsPath(root));
+	let links = 0;
+	for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
+		if (part === '' || part === '.') continue;
+		here = part === '..' ? parentOf(here) : childOf(here, part);
+		stats = statOf(joinRaw(root, here));
+		const isLast = pending.every((rest) => rest === '' || rest === '.');
+		if (stats?.isSymbolicLink() !== true || (isLast && !followLast)) continue;
+		if (++links > MAX_LINKS) throw endless(path);
+		const target = readlinkSync(fsPath(joinRaw(root, here)), { encoding: 'latin1' });
+		here = target.startsWith('/') ? ROOT : parentOf(here);
+		stats = statOf(joinRaw(root, here));
+		pending.push(...target.split('/').reverse());
+	}
+	return { path: here, stats };
+}
+
+/** Resolves the directory `path`, making what is missing with mode 0755. Returns its real path and what was made, outermost first. */
+export function makeDirectories(
+	root: RawPath,
+	path: RawPath,
+): { readonly path: RootPath; readonly made: readonly RootPath[] } {
+	const made: RootPath[] = [];
+	let here: RootPath = ROOT;
+	for (const part of path.split('/')) {
+		if (part === '' || part === '.') continue;
+		const next = resolveInRoot(root, `${here}/${part}`);
+		if (next.stats === undefined) {
+			mkdirSync(fsPath(joinRaw(root, next.path)), { mode: 0o755 });
+			made.push(next.path);
+		} else if (!next.stats.isDirectory()) {
+			throw new BuildError('IMAGE_UNSUPPORTED', `"/${printablePath(next.path)}" of the image is no directory`, {
+				hint: `The build needs a directory at ${printablePath(path)}.`,
+			});
+		}
+		here = next.path;
+	}
+	return { path: here, made };
+}
+
+function statOf(path: RawPath): Stats | undefined {
+	try {
+		return lstatSync(fsPath(path));
+	} catch (error) {
+		if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
+		throw error;
+	}
+}
+
+function endless(path: RawPath): BuildError {
+	return new BuildError('LAYER_UNSAFE', `the links below "${printablePath(path)}" of the image never end`, {
+		hint: 'The image is broken. Rebuild it.',
+	});
+}

@@ -1,0 +1,56 @@
+import { ROOT } from '../root-path.js';
+import { type IdLimits, ownable } from './owner.js';
+import type { Entry } from './tree.js';
+import type { UpperEntry } from './upper.js';
+
+export type Owner = Pick<Entry, 'uid' | 'gid'>;
+
+/** How owners on disk are to be read. */
+export interface OwnerContext {
+	/** With a single id, no owner on disk means anything. */
+	readonly ids: IdLimits;
+	readonly assembleUser: Owner;
+	/** The owner that the base declares for an inode of which one name is in the base. */
+	readonly inodeOwner: (inode: string) => Owner | undefined;
+}
+
+/**
+ * What an entry of the upper directory is in the image's own terms, given what the base has at its path. Undefined for what no layer
+ * can hold (sockets, devices that only a host root could have made).
+ */
+export function declareUpper(entry: UpperEntry, below: Entry | undefined, context: OwnerContext): Entry | undefined {
+	const { mode, mtime, xattrs } = entry;
+	const owner = ownerOf(entry, below, context);
+	const attributes = { mode, mtime, uid: owner.uid, gid: owner.gid, ...(xattrs.size > 0 && { xattrs }) };
+	switch (entry.type) {
+		case 'file':
+			return { ...attributes, type: 'file', size: entry.size };
+		case 'directory':
+			return { ...attributes, type: 'directory' };
+		case 'symlink':
+			return { ...attributes, type: 'symlink', target: entry.target ?? '' };
+		case 'fifo':
+			return { ...attributes, type: 'fifo', major: 0, minor: 0 };
+		case 'whiteout':
+		case 'other':
+			return undefined;
+	}
+}
+
+function ownerOf(entry: UpperEntry, below: Entry | undefined, context: OwnerContext): Owner {
+	if (context.ids.uids === 1) return singleOwner(entry, below, context);
+	const isSquashed = entry.uid === 0 && entry.gid === 0 && below !== undefined && !ownable(below, context.ids);
+	return isSquashed ? below : entry;
+}
+
+/** With one id, what the kernel copied up from the base keeps the base's owner, and all that is new is the assemble user's. */
+function singleOwner(entry: UpperEntry, below: Entry | undefined, context: OwnerContext): Owner {
+	if (entry.path === ROOT) return below ?? context.assembleUser;
+	if (entry.copiedUp) {
+		const linked = entry.inode === undefined ? undefined : context.inodeOwner(entry.inode);
+		return below ?? linked ?? context.assembleUser;
+	}
+	// The kernel cannot mark a symlink as copied up.
+	const isSameLink = entry.type === 'symlink' && below?.type === 'symlink' && below.target === entry.target;
+	return isSameLink ? below : context.assembleUser;
+}

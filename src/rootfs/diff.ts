@@ -1,0 +1,138 @@
+import { parentOf, ROOT, type RootPath } from '../root-path.js';
+import { declareUpper, type Owner, type OwnerContext } from './declare.js';
+import { isKept } from './layer-disk.js';
+import type { BaseEntry, BaseTree } from './merge.js';
+import type { IdLimits } from './owner.js';
+import type { Change, DirectoryEntry, Entry } from './tree.js';
+import type { UpperEntry } from './upper.js';
+import { whiteoutOf } from './whiteout.js';
+
+export interface DiffContext {
+	readonly base: BaseTree;
+	/** Which owners are real on disk; with a single id none is, and new files belong to `assembleUser`. */
+	readonly ids: IdLimits;
+	readonly assembleUser: Owner;
+	/** Whether the file has the same bytes in the upper directory and in `base`. Asked only for files of equal size. */
+	readonly sameContent: (path: RootPath, base: BaseEntry) => boolean;
+	/** Directories that exist only as mount points; they count only when something else is in them. */
+	readonly scaffolding: ReadonlySet<RootPath>;
+}
+
+export interface LayerStatistics {
+	readonly added: number;
+	readonly changed: number;
+	readonly deleted: number;
+}
+
+export interface Diff {
+	/** Sorted by the bytes of the name they have in a layer. Parents of changed entries are among them, as the base declares them. */
+	readonly changes: readonly Change[];
+	readonly statistics: LayerStatistics;
+}
+
+/**
+ * What an overlay's upper directory changes in the base image. An entry that equals the base in type, bytes, mode, owner, link target
+ * and xattrs is no change, whatever its times. Every parent of a change is repeated with the attributes of the base, because Docker's
+ * overlay2 would otherwise make it anew as root's.
+ */
+export function diffUpper(upper: readonly UpperEntry[], context: DiffContext): Diff {
+	const sorted = [...upper].sort((a, b) => (a.path < b.path ? -1 : 1));
+	const owners: OwnerContext = { ...context, inodeOwner: findInodeOwners(upper, context.base) };
+	const own = linkToFirst([
+		...hiddenBy(sorted, context.base),
+		...sorted.flatMap((entry) => compare(entry, owners, context)),
+	]);
+	const statistics = { added: 0, changed: 0, deleted: 0 };
+	for (const change of own) {
+		if (change.type === 'remove') statistics.deleted++;
+		else if (change.replaces) statistics.changed++;
+		else statistics.added++;
+	}
+	const changes = [...own, ...parentsOf(own, context.base)];
+	return { changes: changes.sort((a, b) => (layerName(a) < layerName(b) ? -1 : 1)), statistics };
+}
+
+interface OwnChange {
+	readonly change: Change;
+	readonly inode?: string | undefined;
+}
+
+function compare(entry: UpperEntry, owners: OwnerContext, context: DiffContext): readonly OwnChange[] {
+	const { path } = entry;
+	const below = context.base.get(path);
+	if (entry.type === 'whiteout') return below === undefined ? [] : [{ change: { type: 'remove', path } }];
+	const declared = declareUpper(entry, below?.entry, owners);
+	if (declared === undefined) return [];
+	if (below === undefined && context.scaffolding.has(path)) return [];
+	if (below !== undefined && equals(declared, below, path, context)) return [];
+	return [{ change: { type: 'put', path, entry: declared, replaces: below !== undefined }, inode: entry.inode }];
+}
+
+/** Names of one inode that are all changes become hard links to the first of them. */
+function linkToFirst(changes: readonly OwnChange[]): readonly Change[] {
+	const first = new Map<string, RootPath>();
+	return changes.map(({ change, inode }) => {
+		if (change.type === 'remove' || change.entry.type !== 'file' || inode === undefined) return change;
+		const linkOf = first.get(inode);
+		if (linkOf !== undefined) return { ...change, entry: { ...change.entry, linkOf } };
+		first.set(inode, change.path);
+		return change;
+	});
+}
+
+/** What directories that were made anew hide of the base, where nothing stands in its place. */
+function hiddenBy(upper: readonly UpperEntry[], base: BaseTree): readonly OwnChange[] {
+	const opaque = new Set(upper.filter((entry) => entry.opaque).map((entry) => entry.path));
+	if (opaque.size === 0) return [];
+	const present = new Set(upper.map((entry) => entry.path));
+	return [...base.keys()]
+		.filter((path) => path !== ROOT && opaque.has(parentOf(path)) && !present.has(path))
+		.map((path) => ({ change: { type: 'remove', path } }));
+}
+
+/** A hard link to a file of the base has that file's owner, though its own path is new. */
+function findInodeOwners(upper: readonly UpperEntry[], base: BaseTree): OwnerContext['inodeOwner'] {
+	const owners = new Map<string, Owner>();
+	for (const { inode, path } of upper) {
+		const below = inode === undefined ? undefined : base.get(path)?.entry;
+		if (inode !== undefined && below?.type === 'file') owners.set(inode, below);
+	}
+	return (inode) => owners.get(inode);
+}
+
+function equals(declared: Entry, below: BaseEntry, path: RootPath, context: DiffContext): boolean {
+	const old = below.entry;
+	const sameOwner = declared.uid === old.uid && declared.gid === old.gid;
+	if (declared.type !== old.type || !sameOwner || !sameXattrs(declared.xattrs, old.xattrs)) return false;
+	if (declared.type === 'symlink') return old.type === 'symlink' && declared.target === old.target;
+	if (declared.mode !== old.mode) return false;
+	if (declared.type !== 'file' || old.type !== 'file') return true;
+	return declared.size === old.size && context.sameContent(path, below);
+}
+
+function sameXattrs(current: Entry['xattrs'], declared: Entry['xattrs']): boolean {
+	const kept = [...(declared ?? [])].filter(([name]) => isKept(name));
+	if ((current?.size ?? 0) !== kept.length) return false;
+	return kept.every(([name, value]) => current?.get(name)?.equals(value) === true);
+}
+
+function parentsOf(changes: readonly Change[], base: BaseTree): readonly Change[] {
+	const seen = new Set(changes.map((change) => change.path));
+	const parents: Change[] = [];
+	for (const change of changes) {
+		for (let path = parentOf(change.path); path !== ROOT && !seen.has(path); path = parentOf(path)) {
+			seen.add(path);
+			parents.push({ type: 'put', path, entry: asDeclared(base.get(path)?.entry), replaces: true });
+		}
+	}
+	return parents;
+}
+
+function asDeclared(entry: Entry | undefined): DirectoryEntry {
+	if (entry?.type === 'directory') return entry;
+	return { type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0 };
+}
+
+function layerName(change: Change): string {
+	return change.type === 'put' ? change.path : whiteoutOf(change.path);
+}

@@ -1,0 +1,154 @@
+import {
+	chmodSync,
+	chownSync,
+	closeSync,
+	constants,
+	fchmodSync,
+	fchownSync,
+	futimesSync,
+	lchownSync,
+	linkSync,
+	lutimesSync,
+	mkdirSync,
+	openSync,
+	rmSync,
+	symlinkSync,
+	utimesSync,
+	writeSync,
+} from 'node:fs';
+import { BuildError } from '../errors.js';
+import type { Libc } from '../linux/libc.js';
+import { fsPath, joinRaw, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import type { TarEntry } from '../tar/entry.js';
+import { type IdLimits, ownable } from './owner.js';
+import type { LayerEntry } from './tree.js';
+
+export interface LayerDiskOptions {
+	/** Empty private directory that becomes the layer's root. */
+	readonly root: RawPath;
+	readonly ids: IdLimits;
+	readonly libc: Libc | undefined;
+}
+
+/** Makes entries of a layer on disk. Every path is a placed one: all its parents are directories that this made. */
+export interface LayerDisk {
+	/** A directory that nobody declared, in place of any file. */
+	readonly makeImplicit: (path: RootPath) => void;
+	/** Removes whatever is at `path`, with all below it. */
+	readonly clear: (path: RootPath) => void;
+	readonly makeDirectory: (path: RootPath, entry: TarEntry, exists: boolean) => void;
+	readonly makeSymlink: (path: RootPath, entry: TarEntry) => void;
+	readonly makeLink: (path: RootPath, target: RootPath) => void;
+	readonly makeSpecial: (path: RootPath, entry: TarEntry) => void;
+	readonly makeWhiteout: (path: RootPath) => void;
+	readonly openFile: (path: RootPath, entry: TarEntry) => void;
+	readonly writeFile: (chunk: Buffer) => void;
+	readonly closeFile: () => void;
+	/** Closes a file that was left half written. */
+	readonly abandon: () => void;
+	/** Sets what can only be set last, and tells which extended attributes could not be kept. */
+	readonly finish: (entries: readonly (readonly [RootPath, LayerEntry])[]) => readonly string[];
+}
+
+const O_NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+const S_IFCHR = 0o020000;
+const S_IFIFO = 0o010000;
+const SPECIAL_BITS = 0o7000;
+
+/** A disk for one layer. Its process has umask 0. Whiteouts are overlay's; device nodes become empty files that nobody can read. */
+export function openLayerDisk({ root, ids, libc }: LayerDiskOptions): LayerDisk {
+	const lost = new Set<string>();
+	const diskPath = (path: RootPath) => fsPath(joinRaw(root, path));
+	const own = (entry: TarEntry, chown: (uid: number, gid: number) => void) => {
+		if ((entry.uid !== 0 || entry.gid !== 0) && ownable(entry, ids)) chown(entry.uid, entry.gid);
+	};
+	const setXattrs = (path: RootPath, entry: TarEntry) => {
+		for (const name of keepXattrs(joinRaw(root, path), entry, libc)) lost.add(name);
+	};
+	let file: { readonly fd: number; readonly path: RootPath; readonly entry: TarEntry } | undefined;
+	return {
+		makeImplicit: (path) => {
+			rmSync(diskPath(path), { force: true });
+			mkdirSync(diskPath(path), { mode: 0o755 });
+		},
+		clear: (path) => rmSync(diskPath(path), { recursive: true, force: true }),
+		makeDirectory: (path, entry, exists) => {
+			if (!exists) mkdirSync(diskPath(path), { mode: 0o755 });
+			own(entry, (uid, gid) => chownSync(diskPath(path), uid, gid));
+			chmodSync(diskPath(path), entry.mode);
+			setXattrs(path, entry);
+		},
+		makeSymlink: (path, entry) => {
+			symlinkSync(fsPath(entry.linkPath), diskPath(path));
+			own(entry, (uid, gid) => lchownSync(diskPath(path), uid, gid));
+			lutimesSync(diskPath(path), entry.mtime, entry.mtime);
+		},
+		makeLink: (path, target) => linkSync(diskPath(target), diskPath(path)),
+		makeSpecial: (path, entry) => {
+			if (entry.type === 'fifo' && libc !== undefined) libc.mknod(joinRaw(root, path), S_IFIFO | entry.mode);
+			else closeSync(openSync(diskPath(path), O_NEW_FILE, 0));
+		},
+		makeWhiteout: (path) => requireLibc(libc).mknod(joinRaw(root, path), S_IFCHR),
+		openFile: (path, entry) => {
+			file = { fd: openSync(diskPath(path), O_NEW_FILE, entry.mode & 0o777), path, entry };
+		},
+		writeFile: (chunk) => {
+			for (let at = 0; file !== undefined && at < chunk.length; ) at += writeSync(file.fd, chunk, at);
+		},
+		closeFile: () => {
+			if (file === undefined) return;
+			const { fd, path, entry } = file;
+			own(entry, (uid, gid) => fchownSync(fd, uid, gid));
+			if ((entry.mode & SPECIAL_BITS) !== 0) fchmodSync(fd, entry.mode);
+			setXattrs(path, entry);
+			futimesSync(fd, entry.mtime, entry.mtime);
+			file = undefined;
+			closeSync(fd);
+		},
+		abandon: () => {
+			if (file !== undefined) closeSync(file.fd);
+			file = undefined;
+		},
+		finish: (entries) => {
+			for (const [path, entry] of [...entries].reverse()) finishDirectory(joinRaw(root, path), path, entry, libc);
+			return [...lost];
+		},
+	};
+}
+
+/** Directory times are set last and from the inside out, since writing into a directory changes them. */
+function finishDirectory(disk: RawPath, path: RootPath, entry: LayerEntry, libc: Libc | undefined): void {
+	if (entry.type !== 'directory' || path === ROOT) return;
+	if (entry.opaque === true) requireLibc(libc).setXattr(disk, 'user.overlay.opaque', Buffer.from('y'));
+	if (entry.implicit !== true) utimesSync(fsPath(disk), entry.mtime, entry.mtime);
+}
+
+/** Sets the attributes that belong to the image; returns the names of those that the host refused. */
+function keepXattrs(disk: RawPath, entry: TarEntry, libc: Libc | undefined): readonly string[] {
+	if (entry.xattrs.size === 0) return [];
+	return [...entry.xattrs].flatMap(([name, value]) => {
+		if (!isKept(name)) return [];
+		try {
+			requireLibc(libc).setXattr(disk, name, value);
+			return [];
+		} catch {
+			return [name];
+		}
+	});
+}
+
+/** Overlay's own attributes would change what a later mount shows; the others belong to the host's security modules. */
+export function isKept(name: string): boolean {
+	return name === 'security.capability' || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
+}
+
+function requireLibc(libc: Libc | undefined): Libc {
+	if (libc !== undefined) return libc;
+	throw new BuildError(
+		'HOST_NO_OVERLAY',
+		'koffi has no binary for this platform, so overlay whiteouts cannot be made',
+		{
+			hint: 'Install s2oci with its optional dependencies (npm install without --omit=optional) on x64 or arm64.',
+		},
+	);
+}

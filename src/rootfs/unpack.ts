@@ -1,0 +1,167 @@
+import { BuildError, errnoOf } from '../errors.js';
+import { printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import type { TarEntry } from '../tar/entry.js';
+import { createTarReader } from '../tar/reader.js';
+import { type LayerDisk, type LayerDiskOptions, openLayerDisk } from './layer-disk.js';
+import { createLayerTree, type LayerTree } from './layer-tree.js';
+import type { DirectoryEntry, Entry, LayerEntry } from './tree.js';
+import { parseWhiteout, type Whiteout } from './whiteout.js';
+
+export interface UnpackOptions extends LayerDiskOptions {
+	/** Most bytes the layer may unpack to (CVE-2026-25122: decompression bombs). */
+	readonly maxBytes: number;
+}
+
+/** What a layer declares, and what this host could not keep of it. */
+export interface UnpackedLayer {
+	readonly entries: readonly (readonly [RootPath, LayerEntry])[];
+	/** Names of extended attributes that could not be set. */
+	readonly lostXattrs: readonly string[];
+}
+
+const MAX_ENTRIES = 2_000_000;
+
+/**
+ * Unpacks the tar stream `chunks` below `root`. Works synchronously on the file system, so it belongs in a thread of its own, whose
+ * process has umask 0. Throws LAYER_UNSAFE, LAYER_INVALID or HOST_NO_SPACE.
+ */
+export async function unpackLayer(
+	chunks: AsyncIterable<Buffer>,
+	options: UnpackOptions,
+	signal: AbortSignal,
+): Promise<UnpackedLayer> {
+	const tree = createLayerTree();
+	const disk = openLayerDisk(options);
+	const reader = createTarReader({
+		entry: createEntryWriter(tree, disk),
+		data: disk.writeFile,
+		close: disk.closeFile,
+	});
+	let total = 0;
+	try {
+		for await (const chunk of chunks) {
+			signal.throwIfAborted();
+			total += chunk.length;
+			if (total > options.maxBytes) throw tooLarge(options.maxBytes);
+			reader.write(chunk);
+		}
+		reader.end();
+		const entries = tree.entries();
+		return { entries, lostXattrs: disk.finish(entries) };
+	} catch (error) {
+		throw ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '') ? noSpace(options.root, error) : error;
+	} finally {
+		disk.abandon();
+	}
+}
+
+/** Decides what each entry of the stream means for the layer so far. */
+function createEntryWriter(tree: LayerTree, disk: LayerDisk): (entry: TarEntry) => void {
+	let count = 0;
+	const place = (name: RawPath) => {
+		const placement = tree.place(name);
+		for (const path of placement.missing) disk.makeImplicit(path);
+		return placement;
+	};
+	const hide = (name: RawPath, whiteout: Whiteout) => {
+		if (whiteout.type === 'ignored') return;
+		const directory = name.replace(/\/+$/, '').replace(/[^/]*$/, '');
+		const { path, existing } = place(whiteout.type === 'opaque' ? `${directory}.` : directory + whiteout.name);
+		if (existing?.type === 'directory') tree.set(path, { ...existing, opaque: true });
+		if (existing !== undefined || whiteout.type === 'opaque') return;
+		disk.makeWhiteout(path);
+		tree.set(path, { type: 'whiteout' });
+	};
+	const link = (path: RootPath, entry: TarEntry) => {
+		const target = findTarget(tree, path, entry);
+		if (target.path === path) return;
+		disk.clear(path);
+		disk.makeLink(path, target.path);
+		const { entry: linked } = target;
+		tree.set(path, linked.type === 'file' ? { ...linked, linkOf: linked.linkOf ?? target.path } : linked);
+	};
+	const directory = (path: RootPath, existing: LayerEntry | undefined, entry: TarEntry) => {
+		const exists = existing?.type === 'directory';
+		const opaque = existing?.type === 'whiteout' || (exists && existing.opaque === true);
+		tree.set(path, { ...attributesOf(entry), type: 'directory', ...(opaque && { opaque }) });
+		if (path === ROOT) return;
+		if (!exists) disk.clear(path);
+		disk.makeDirectory(path, entry, exists);
+	};
+	return (entry) => {
+		if (++count > MAX_ENTRIES) throw tooMany();
+		const whiteout = parseWhiteout(entry.path);
+		if (whiteout !== undefined) {
+			hide(entry.path, whiteout);
+			return;
+		}
+		const { path, existing } = place(entry.path);
+		if (path === ROOT && entry.type !== 'directory') throw replacesRoot(entry);
+		if (entry.type === 'directory') directory(path, existing, entry);
+		else if (entry.type === 'link') link(path, entry);
+		else {
+			if (existing !== undefined) disk.clear(path);
+			tree.set(path, declaredEntry(entry));
+			make(path, entry, disk);
+		}
+	};
+}
+
+function make(path: RootPath, entry: TarEntry, disk: LayerDisk): void {
+	if (entry.type === 'file') disk.openFile(path, entry);
+	else if (entry.type === 'symlink') disk.makeSymlink(path, entry);
+	else disk.makeSpecial(path, entry);
+}
+
+function findTarget(
+	tree: LayerTree,
+	path: RootPath,
+	entry: TarEntry,
+): { readonly path: RootPath; readonly entry: Entry } {
+	const target = tree.find(entry.linkPath);
+	if (target !== undefined && target.entry.type !== 'directory' && target.entry.type !== 'whiteout') {
+		return { path: target.path, entry: target.entry };
+	}
+	const names = `"${printablePath(path)}" to "${printablePath(entry.linkPath)}"`;
+	throw new BuildError('LAYER_INVALID', `a layer links ${names}, which is no file of the same layer`, {
+		hint: 'Rebuild the image: a hard link must come after its target, in the same layer.',
+	});
+}
+
+function attributesOf(entry: TarEntry): Omit<DirectoryEntry, 'type'> {
+	const { mode, uid, gid, mtime, xattrs } = entry;
+	return { mode, uid, gid, mtime, ...(xattrs.size > 0 && { xattrs }) };
+}
+
+function declaredEntry(entry: TarEntry): Entry {
+	if (entry.type === 'file') return { ...attributesOf(entry), type: 'file', size: entry.size };
+	if (entry.type === 'symlink') return { ...attributesOf(entry), type: 'symlink', target: entry.linkPath };
+	const type = entry.type === 'block' || entry.type === 'fifo' ? entry.type : 'character';
+	return { ...attributesOf(entry), type, major: entry.deviceMajor, minor: entry.deviceMinor };
+}
+
+function replacesRoot(entry: TarEntry): BuildError {
+	return new BuildError('LAYER_UNSAFE', `a layer wants to replace the image's root directory by a ${entry.type}`, {
+		hint: 'Do not use this image before you know who made it (CVE-2021-29136).',
+	});
+}
+
+function tooMany(): BuildError {
+	return new BuildError('LAYER_INVALID', `a layer has more than ${String(MAX_ENTRIES)} entries`, {
+		hint: 'Do not use this image before you know who made it.',
+	});
+}
+
+function tooLarge(limit: number): BuildError {
+	const message = `a layer unpacks to more than ${String(limit)} bytes, far more than its size allows`;
+	return new BuildError('LAYER_UNSAFE', message, {
+		hint: 'This looks like a decompression bomb. Do not use this image before you know who made it.',
+	});
+}
+
+function noSpace(root: RawPath, cause: unknown): BuildError {
+	return new BuildError('HOST_NO_SPACE', `no space left while unpacking a layer below ${printablePath(root)}`, {
+		hint: 'Free space there, or name another place with --store DIR.',
+		cause,
+	});
+}

@@ -1,0 +1,79 @@
+import { BuildError, type ErrorCode } from '../errors.js';
+
+/** One variable of the build environment. Names hold no `=`, NUL or line break; values hold no NUL. */
+export interface EnvironmentVariable {
+	readonly name: string;
+	readonly value: string;
+}
+
+const MAX_FILE = 1024 * 1024;
+const MAX_LINE = 64 * 1024;
+
+/** The NAME=VALUE of `-e`: split at the first `=`, both sides trimmed, no quotes removed. Throws USAGE. */
+export function parseVariable(text: string): EnvironmentVariable {
+	const variable = splitVariable(text);
+	if (variable === undefined) {
+		throw new BuildError('USAGE', 'an environment variable must be given as NAME=VALUE', {
+			hint: 'For an empty value write NAME= with nothing behind the equals sign.',
+		});
+	}
+	return checkVariable(variable, 'USAGE', '--env');
+}
+
+/**
+ * The variables of a `.s2i/environment` file: lines starting with `#` and lines without `=` are skipped, nothing is unquoted or
+ * expanded. Throws SOURCE_INVALID with the line number for an empty or impossible name, and for files over 1 MiB or lines over 64 KiB.
+ */
+export function parseEnvironmentFile(text: string): readonly EnvironmentVariable[] {
+	if (text.length > MAX_FILE) throw tooLong('the file is longer than 1 MiB');
+	return text.split('\n').flatMap((line, index) => {
+		const where = `.s2i/environment line ${index + 1}`;
+		if (line.length > MAX_LINE) throw tooLong(`line ${index + 1} is longer than 64 KiB`);
+		const variable = line.startsWith('#') ? undefined : splitVariable(line);
+		return variable === undefined ? [] : [checkVariable(variable, 'SOURCE_INVALID', where)];
+	});
+}
+
+/** `lists` as one list in which every name occurs once: the last value wins, at the place where the name first stood. */
+export function mergeEnvironment(
+	...lists: readonly (readonly EnvironmentVariable[])[]
+): readonly EnvironmentVariable[] {
+	const merged = new Map<string, string>();
+	for (const { name, value } of lists.flat()) merged.set(name, value);
+	return [...merged].map(([name, value]) => ({ name, value }));
+}
+
+/** The `NAME=VALUE` strings of an image's Env as variables; an entry without `=` is a name with an empty value, as Docker reads it. */
+export function readImageEnvironment(env: readonly string[] | undefined): readonly EnvironmentVariable[] {
+	return mergeEnvironment(
+		(env ?? []).map((entry) => {
+			const at = entry.indexOf('=');
+			return at === -1 ? { name: entry, value: '' } : { name: entry.slice(0, at), value: entry.slice(at + 1) };
+		}),
+	);
+}
+
+function splitVariable(text: string): EnvironmentVariable | undefined {
+	const at = text.indexOf('=');
+	if (at === -1) return undefined;
+	return { name: text.slice(0, at).trim(), value: text.slice(at + 1).trim() };
+}
+
+function checkVariable(variable: EnvironmentVariable, code: ErrorCode, where: string): EnvironmentVariable {
+	const { name, value } = variable;
+	if (name === '') {
+		throw new BuildError(code, `${where}: a variable has no name`, { hint: 'Write NAME=VALUE.' });
+	}
+	if (/[\0\r\n]/.test(name) || value.includes('\0')) {
+		throw new BuildError(code, `${where}: a variable holds a NUL byte, or its name a line break`, {
+			hint: 'No program could ever read such a variable; remove it.',
+		});
+	}
+	return variable;
+}
+
+function tooLong(what: string): BuildError {
+	return new BuildError('SOURCE_INVALID', `.s2i/environment cannot be read: ${what}`, {
+		hint: 'Keep large values in a file of the source.',
+	});
+}

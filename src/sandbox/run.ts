@@ -1,0 +1,135 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Writable } from 'node:stream';
+import { messageOf } from '../errors.js';
+import { findProgram } from '../program.js';
+import { bwrapCall } from './bwrap.js';
+import { runtimeConfig } from './runc.js';
+import type { Exit, SandboxName, SandboxOutcome, SandboxSpec } from './sandbox.js';
+
+/** Standard streams of the process: file descriptors of this process. */
+export interface SandboxStreams {
+	readonly stdin: number | 'ignore';
+	readonly stdout: number;
+	readonly stderr: number;
+}
+
+/** Where a sandbox keeps its own files while it runs; private, and removed by the caller. */
+export interface SandboxRun {
+	readonly spec: SandboxSpec;
+	readonly streams: SandboxStreams;
+	readonly scratch: string;
+	/** The environment of the sandbox program itself; the process sees only `spec.process.env`. */
+	readonly hostPath: string;
+}
+
+const REASON_LIMIT = 2000;
+const STATUS_FD = 3;
+const OPTIONS_FD = 4;
+
+/**
+ * Runs the process to its end. Output goes straight to `streams`. When `signal` is aborted the sandbox is killed, and with it, since it
+ * is the init of a pid namespace, all that it started.
+ */
+export function runSandbox(name: SandboxName, run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
+	return name === 'bwrap' ? runBwrap(run, signal) : runOciRuntime(name, run, signal);
+}
+
+async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
+	const call = bwrapCall(run.spec, STATUS_FD);
+	const { stdin, stdout, stderr } = run.streams;
+	const program = findProgram('bwrap', run.hostPath);
+	if (program === undefined) return notInstalled('bwrap');
+	const child = spawn(program, ['--args', String(OPTIONS_FD), '--', ...run.spec.process.argv], {
+		stdio: [stdin, stdout, stderr, 'pipe', 'pipe'],
+		env: { PATH: run.hostPath },
+		...(call.uid !== undefined && { uid: call.uid }),
+		...(call.gid !== undefined && { gid: call.gid }),
+	});
+	const options = child.stdio[OPTIONS_FD] as Writable;
+	options.on('error', () => undefined);
+	options.end(call.options.map((option) => `${option}\0`).join(''));
+	const status: string[] = [];
+	child.stdio[STATUS_FD]?.on('data', (chunk: Buffer) => status.push(chunk.toString('latin1')));
+	const exit = await ended(child, () => child.kill('SIGKILL'), signal);
+	if (typeof exit === 'string') return { type: 'refused', reason: exit };
+	const code = /"exit-code":\s*(\d+)/.exec(status.join(''))?.[1];
+	if (code === undefined)
+		return { type: 'refused', reason: `bwrap could not set up the sandbox (status ${describe(exit)})` };
+	return { type: 'exited', exit: shellExit(Number(code)) };
+}
+
+async function runOciRuntime(name: 'runc' | 'crun', run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
+	const program = findProgram(name, run.hostPath);
+	if (program === undefined) return notInstalled(name);
+	const bundle = join(run.scratch, name);
+	const state = join(run.scratch, `${name}-state`);
+	for (const path of [bundle, state]) mkdirSync(path, { recursive: true, mode: 0o700 });
+	const [log, pidFile] = [join(bundle, 'log'), join(bundle, 'pid')];
+	for (const path of [log, pidFile]) rmSync(path, { force: true });
+	writeFileSync(join(bundle, 'config.json'), JSON.stringify(runtimeConfig(run.spec)));
+	const id = `s2oci-${randomUUID()}`;
+	const global = name === 'runc' ? ['--rootless', 'true'] : ['--cgroup-manager', 'disabled'];
+	const options = [...global, '--root', state, '--log', log];
+	const env = { PATH: run.hostPath, XDG_RUNTIME_DIR: state };
+	const { stdin, stdout, stderr } = run.streams;
+	const child = spawn(program, [...options, 'run', '--pid-file', pidFile, '--bundle', bundle, id], {
+		stdio: [stdin, stdout, stderr],
+		env,
+	});
+	const kill = () => {
+		const killer = spawn(program, [...options, 'delete', '--force', id], { stdio: 'ignore', env });
+		killer.on('error', () => child.kill('SIGKILL'));
+		killer.on('exit', () => child.kill('SIGKILL'));
+	};
+	const exit = await ended(child, kill, signal);
+	if (typeof exit === 'string') return { type: 'refused', reason: exit };
+	if (!existsSync(pidFile)) return { type: 'refused', reason: `${name}: ${readReason(log) || describe(exit)}` };
+	return { type: 'exited', exit: exit.type === 'code' ? shellExit(exit.code) : exit };
+}
+
+function notInstalled(name: SandboxName): SandboxOutcome {
+	return { type: 'refused', reason: `${name} is not installed` };
+}
+
+/** Resolves with how `child` ended, or with why it could not be started. */
+function ended(child: ChildProcess, kill: () => void, signal: AbortSignal): Promise<Exit | string> {
+	return new Promise((resolve) => {
+		const abort = () => kill();
+		signal.addEventListener('abort', abort, { once: true });
+		if (signal.aborted) abort();
+		child.on('error', (error) => resolve(messageOf(error)));
+		child.on('close', (code, ending) => {
+			signal.removeEventListener('abort', abort);
+			resolve(ending === null ? { type: 'code', code: code ?? 1 } : { type: 'signal', signal: ending });
+		});
+	});
+}
+
+/** Sandboxes report a death by signal n as 128 + n. */
+function shellExit(code: number): Exit {
+	const names: Readonly<Record<number, NodeJS.Signals>> = {
+		134: 'SIGABRT',
+		137: 'SIGKILL',
+		139: 'SIGSEGV',
+		143: 'SIGTERM',
+	};
+	const signal = names[code];
+	return signal === undefined ? { type: 'code', code } : { type: 'signal', signal };
+}
+
+function describe(exit: Exit): string {
+	return exit.type === 'code' ? String(exit.code) : exit.signal;
+}
+
+function readReason(log: string): string {
+	try {
+		const text = readFileSync(log, 'utf8').slice(-REASON_LIMIT);
+		const messages = [...text.matchAll(/msg="((?:[^"\\]|\\.)*)"/g)].map((match) => match[1] ?? '');
+		return (messages.at(-1) ?? text.trim()).replace(/\\"/g, '"');
+	} catch {
+		return '';
+	}
+}

@@ -1,0 +1,95 @@
+import { type BindMount, DEFAULT_CAPABILITIES, HOSTNAME, type SandboxSpec } from './sandbox.js';
+
+interface OciMount {
+	readonly destination: string;
+	readonly type: string;
+	readonly source: string;
+	readonly options: readonly string[];
+}
+
+const TTY_GID_OPTIONS: readonly string[] = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'];
+
+/**
+ * The OCI runtime configuration (runtime-spec v1.0.2 config.md) for runc and crun. It asks for nothing that an unprivileged user
+ * namespace refuses: no cgroup, no network namespace, no user namespace of its own.
+ */
+export function runtimeConfig(spec: SandboxSpec): object {
+	const { process, userNamespace } = spec;
+	const single = userNamespace === 'single';
+	const user = single ? { uid: 0, gid: 0, additionalGids: [] } : process.user;
+	const capabilities = !single && user.uid === 0 ? DEFAULT_CAPABILITIES : [];
+	return {
+		ociVersion: '1.0.2',
+		process: {
+			terminal: false,
+			user: { ...user, umask: 0o022 },
+			args: process.argv,
+			env: Object.entries(process.env).map(([name, value]) => `${name}=${value}`),
+			cwd: process.cwd,
+			capabilities: {
+				bounding: capabilities,
+				effective: capabilities,
+				permitted: capabilities,
+				inheritable: [],
+				ambient: [],
+			},
+			noNewPrivileges: true,
+		},
+		root: { path: spec.rootfs, readonly: false },
+		hostname: HOSTNAME,
+		mounts: [...systemMounts(userNamespace), ...spec.binds.map(bindMount)],
+		linux: {
+			namespaces: [{ type: 'mount' }, { type: 'pid' }, { type: 'ipc' }, { type: 'uts' }],
+			maskedPaths: [
+				'/proc/asound',
+				'/proc/acpi',
+				'/proc/interrupts',
+				'/proc/kcore',
+				'/proc/keys',
+				'/proc/latency_stats',
+				'/proc/timer_list',
+				'/proc/timer_stats',
+				'/proc/sched_debug',
+				'/proc/scsi',
+				'/sys/firmware',
+				'/sys/devices/virtual/powercap',
+			],
+			readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
+		},
+	};
+}
+
+/** A real /sys cannot be mounted without a network namespace of our own in a user namespace, so there the host's is shown. */
+function systemMounts(userNamespace: SandboxSpec['userNamespace']): readonly OciMount[] {
+	const sys: OciMount =
+		userNamespace === 'none'
+			? { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] }
+			: { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', 'nosuid', 'noexec', 'nodev', 'ro'] };
+	return [
+		{ destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
+		{
+			destination: '/dev',
+			type: 'tmpfs',
+			source: 'tmpfs',
+			options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
+		},
+		{ destination: '/dev/pts', type: 'devpts', source: 'devpts', options: TTY_GID_OPTIONS },
+		{
+			destination: '/dev/shm',
+			type: 'tmpfs',
+			source: 'shm',
+			options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k'],
+		},
+		{ destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
+		sys,
+	];
+}
+
+function bindMount(bind: BindMount): OciMount {
+	return {
+		destination: bind.destination,
+		type: 'bind',
+		source: bind.source,
+		options: ['bind', 'ro', 'nosuid', 'nodev', 'private'],
+	};
+}

@@ -1,0 +1,179 @@
+import { BuildError, errnoOf } from '../errors.js';
+import { redact } from '../redact.js';
+import type { Remote } from './remote.js';
+
+/** What one git command did. Both texts are as git wrote them, so `stderr` may hold secrets until {@link gitFailed} has cleaned it. */
+export interface GitResult {
+	readonly ok: boolean;
+	readonly stdout: string;
+	readonly stderr: string;
+}
+
+/** Runs git with `args` in `cwd`; resolves whatever its exit status, rejects when git cannot be started or the signal aborts. */
+export type Git = (cwd: string, args: readonly string[]) => Promise<GitResult>;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Repositories are hostile: no hooks, no fsmonitor program, no transport programs (CVE-2017-1000117, CVE-2024-32002 and their
+ * kind). The rest keeps results the same everywhere, and a dead connection from holding a build.
+ */
+const SETTINGS = [
+	'protocol.ext.allow=never',
+	'core.hooksPath=/dev/null',
+	'core.fsmonitor=false',
+	'core.autocrlf=false',
+	'log.showSignature=false',
+	'advice.detachedHead=false',
+	'http.lowSpeedLimit=1',
+	'http.lowSpeedTime=60',
+];
+const REPOSITORY_VARIABLES = [
+	'GIT_DIR',
+	'GIT_WORK_TREE',
+	'GIT_INDEX_FILE',
+	'GIT_OBJECT_DIRECTORY',
+	'GIT_ALTERNATE_OBJECT_DIRECTORIES',
+	'GIT_COMMON_DIR',
+	'GIT_NAMESPACE',
+	'GIT_PREFIX',
+	'GIT_TEMPLATE_DIR',
+];
+const HELPER =
+	'!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$S2OCI_GIT_USERNAME" "$S2OCI_GIT_PASSWORD"; }; f';
+const MAX_OUTPUT = 8 * 1024 * 1024;
+const KILL_MS = 2000;
+
+/**
+ * Git for one remote repository. The user's own configuration, ssh agent and credential helpers count; a password of the URL goes
+ * to that origin only and never into an argument list. Nothing is ever asked on the terminal. The calls throw SOURCE_GIT.
+ */
+export function openGit(remote: Remote, env: Environment, signal: AbortSignal): Git {
+	const environment = gitEnvironment(remote, env);
+	return async (cwd, args) => {
+		const { execa } = await import('execa');
+		signal.throwIfAborted();
+		const settings = SETTINGS.flatMap((setting) => ['-c', setting]);
+		const running = execa('git', [...settings, ...args], {
+			cwd,
+			env: environment,
+			extendEnv: false,
+			stdin: 'ignore',
+			reject: false,
+			maxBuffer: MAX_OUTPUT,
+			detached: true,
+		});
+		const stop = () => stopGroup(running.pid, running);
+		signal.addEventListener('abort', stop, { once: true });
+		const result = await running;
+		signal.removeEventListener('abort', stop);
+		signal.throwIfAborted();
+		if (result.failed && result.exitCode === undefined && result.signal === undefined) throw gitUnusable(result.cause);
+		return { ok: !result.failed, stdout: result.stdout, stderr: result.stderr };
+	};
+}
+
+/** The transport programs that git starts outlive it, so its whole process group is ended. */
+function stopGroup(pid: number | undefined, ended: Promise<unknown>): void {
+	const send = (name: 'SIGTERM' | 'SIGKILL') => {
+		try {
+			if (pid !== undefined) process.kill(-pid, name);
+		} catch (error) {
+			if (errnoOf(error) !== 'ESRCH') throw error;
+		}
+	};
+	send('SIGTERM');
+	const timer = setTimeout(send, KILL_MS, 'SIGKILL');
+	void ended.finally(() => {
+		clearTimeout(timer);
+	});
+}
+
+/** SOURCE_GIT for a command that did `what`, with git's last words redacted and advice that fits them. */
+export function gitFailed(what: string, result: GitResult, remote: Remote): BuildError {
+	const secrets = [remote.password, remote.username].filter((secret) => secret !== undefined);
+	const clean = secrets.reduce((text, secret) => text.replaceAll(secret, '[redacted]'), redact(result.stderr));
+	const lines = clean
+		.split('\n')
+		.map((line) => line.trim().slice(0, 300))
+		.filter((line) => line !== '');
+	const message = `${what} failed: ${lines.slice(-4).join('; ') || 'git gave no reason'}`;
+	return new BuildError('SOURCE_GIT', message, { hint: adviceFor(clean, remote) });
+}
+
+function gitEnvironment(remote: Remote, env: Environment): Record<string, string> {
+	const kept = Object.entries(env).filter(
+		(entry): entry is [string, string] => entry[1] !== undefined && !REPOSITORY_VARIABLES.includes(entry[0]),
+	);
+	return {
+		...Object.fromEntries(kept),
+		...credentialVariables(remote, Number(env['GIT_CONFIG_COUNT'] ?? 0) || 0),
+		...(remote.origin === '' ? {} : { GIT_ALLOW_PROTOCOL: 'git:http:https:ssh' }),
+		GIT_TERMINAL_PROMPT: '0',
+		LC_ALL: 'C',
+		LANGUAGE: 'C',
+	};
+}
+
+function credentialVariables(remote: Remote, count: number): Record<string, string> {
+	const { origin, username, password } = remote;
+	if (username === undefined && password === undefined) return {};
+	const settings =
+		password === undefined
+			? [[`credential.${origin}.username`, username ?? '']]
+			: [
+					[`credential.${origin}.helper`, ''],
+					[`credential.${origin}.helper`, HELPER],
+				];
+	const variables = settings.flatMap(([key = '', value = ''], index) => [
+		[`GIT_CONFIG_KEY_${count + index}`, key],
+		[`GIT_CONFIG_VALUE_${count + index}`, value],
+	]);
+	return {
+		...(Object.fromEntries(variables) as Record<string, string>),
+		GIT_CONFIG_COUNT: String(count + settings.length),
+		...(password === undefined ? {} : { S2OCI_GIT_USERNAME: username ?? '', S2OCI_GIT_PASSWORD: password }),
+	};
+}
+
+function adviceFor(stderr: string, remote: Remote): string {
+	const advice: readonly (readonly [RegExp, string])[] = [
+		[
+			/dubious ownership/,
+			`The repository belongs to another user: git config --global --add safe.directory ${JSON.stringify(remote.location)}, or build with --copy.`,
+		],
+		[
+			/transport '?file'? not allowed/,
+			'A submodule points to a local path; git allows that only with protocol.file.allow=always.',
+		],
+		[
+			/could not read Username|Authentication failed|terminal prompts disabled|HTTP Basic|403|401/,
+			'The repository wants credentials: put a token in the URL (https://user:token@host/…) or set up a git credential helper.',
+		],
+		[
+			/Permission denied|Host key verification|publickey/,
+			'Check the ssh key, the ssh agent and known_hosts of this job.',
+		],
+		[
+			/Could not resolve host|Couldn't connect|Connection (?:refused|timed out)/i,
+			'Check the host name, the network and the proxy settings.',
+		],
+		[/certificate/i, 'Give git the certificate authority: GIT_SSL_CAINFO=/path/to/ca.pem.'],
+		[
+			/not found|does not exist|does not appear to be a git repository/i,
+			'Check the URL, and that this job may read the repository.',
+		],
+		[
+			/pathspec|couldn't find remote ref|unknown revision|invalid reference/i,
+			'Check --ref: a branch, a tag or a commit of this repository.',
+		],
+	];
+	return advice.find(([pattern]) => pattern.test(stderr))?.[1] ?? 'Try the same with git clone to see all it says.';
+}
+
+function gitUnusable(cause: unknown): BuildError {
+	return new BuildError('SOURCE_GIT', 'git could not be run, and the source is a git repository', {
+		hint: 'Install git, or build a directory with --copy.',
+		cause,
+	});
+}

@@ -1,0 +1,97 @@
+import { BuildError } from '../errors.js';
+import { redact } from '../redact.js';
+
+const SCHEMES = ['http:', 'https:', 'ssh:', 'git:', 'git+ssh:', 'file:'];
+const SCP = /^(?:([^\s/:@]+)@)?(\[[0-9a-f:.]+\]|[^\s/:@[\]]+):(.+)$/i;
+
+/** What a git command is told about a remote repository: the URL without secrets, and the secrets apart from it. */
+export interface Remote {
+	/** Has a user name at most for ssh, and never a password. */
+	readonly url: string;
+	/** For labels and messages: no user info, no query, no fragment. */
+	readonly location: string;
+	readonly origin: string;
+	readonly username: string | undefined;
+	readonly password: string | undefined;
+}
+
+/**
+ * `text` as a URL, `host:path` in its ssh form; undefined when it is a path. Throws SOURCE_INVALID for schemes that git would run
+ * programs for (`ext::`), and for hosts and user names that ssh could take for options (CVE-2017-1000117).
+ */
+export function parseRemote(text: string): URL | undefined {
+	if (/^[\w.+-]*::/.test(text)) {
+		throw remoteInvalid(text, 'names a git transport program', 'Use an https or ssh URL.');
+	}
+	const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? parseUrl(text) : parseScp(text);
+	if (url === undefined) return undefined;
+	if (/[\0-\x20\x7f]/.test(text))
+		throw remoteInvalid(text.trim(), 'holds blanks or control characters', 'Write %20 for a blank.');
+	if (!SCHEMES.includes(url.protocol)) {
+		throw remoteInvalid(text, `has the scheme ${url.protocol}`, `Use one of ${SCHEMES.join(' ')}`);
+	}
+	if ([url.hostname, url.username, url.pathname.slice(1)].some((part) => decode(part, text).startsWith('-'))) {
+		throw remoteInvalid(text, 'could be taken for an option', 'No part of a git URL may begin with a dash.');
+	}
+	return url;
+}
+
+/** How git is told about the remote repository `text`, which {@link parseRemote} has accepted. */
+export function splitRemote(text: string): Remote {
+	const url = parseRemote(text);
+	if (url === undefined) return { url: text, location: text, origin: '', username: undefined, password: undefined };
+	const isWeb = url.protocol === 'http:' || url.protocol === 'https:';
+	const isScp = !text.includes('://');
+	const bare = new URL(url);
+	bare.password = '';
+	if (isWeb) bare.username = '';
+	return {
+		url: isScp ? text : bare.href,
+		location: isScp ? text.replace(/^[^/@]*@/, '') : `${url.protocol}//${url.host}${url.pathname}`,
+		origin: `${url.protocol}//${url.host}`,
+		username: isWeb ? decode(url.username, text) || undefined : undefined,
+		password: isWeb ? decode(url.password, text) || undefined : undefined,
+	};
+}
+
+function parseUrl(text: string): URL {
+	try {
+		return new URL(text);
+	} catch (cause) {
+		const scp = /^ssh:\/\/([^/]+):(?!\d+\/)(.+)$/.exec(text);
+		const hint = scp === null ? 'Check its host and port.' : `Write ssh://${redactHost(scp[1])}/${scp[2] ?? ''}`;
+		throw remoteInvalid(text, 'is not a valid URL', hint, cause);
+	}
+}
+
+/** `user@host:path` is what git reads as ssh as long as no slash precedes the colon. */
+function parseScp(text: string): URL | undefined {
+	const match = SCP.exec(text);
+	if (match === null) return undefined;
+	const [, user, host = '', path = ''] = match;
+	const safePath = path.replace(/^\//, '').replace(/[?#%]/g, encodeURIComponent);
+	return parseUrl(`ssh://${user === undefined ? '' : `${encodeURIComponent(user)}@`}${host}/${safePath}`);
+}
+
+/** A line break in a decoded part would add lines to git's credential protocol (CVE-2020-5260). */
+function decode(part: string, text: string): string {
+	let decoded: string;
+	try {
+		decoded = decodeURIComponent(part);
+	} catch (cause) {
+		throw remoteInvalid(text, 'has a broken percent escape', 'Write %25 for a percent sign.', cause);
+	}
+	if (/[\0-\x1f\x7f]/.test(decoded)) throw remoteInvalid(text, 'holds an escaped control character', 'Remove it.');
+	return decoded;
+}
+
+function redactHost(authority = ''): string {
+	return authority.replace(/:[^@]*@/, '@');
+}
+
+function remoteInvalid(text: string, problem: string, hint: string, cause?: unknown): BuildError {
+	return new BuildError('SOURCE_INVALID', `the source ${JSON.stringify(redact(text).slice(0, 200))} ${problem}`, {
+		hint,
+		cause,
+	});
+}

@@ -1,0 +1,143 @@
+import { BLOCK_SIZE, type TarEntry } from './entry.js';
+import { bodySize, checkHeader, invalid, NO_RECORDS, type PaxRecords, readEntry, readPax, typeFlag } from './header.js';
+
+/** Receives a tar stream, synchronously and in order: `entry`, then for files its `data` chunks, then `close`. */
+export interface TarVisitor {
+	readonly entry: (entry: TarEntry) => void;
+	/** A part of the current file. The bytes are only valid during the call. */
+	readonly data: (chunk: Buffer) => void;
+	readonly close: () => void;
+}
+
+/** A push parser: `write` takes the stream in chunks of any size, `end` throws LAYER_INVALID if it was cut short. */
+export interface TarReader {
+	readonly write: (chunk: Buffer) => void;
+	readonly end: () => void;
+}
+
+const META_LIMIT = 1 << 20;
+
+interface State {
+	mode: 'header' | 'body' | 'meta' | 'skip' | 'ended';
+	remaining: number;
+	padding: number;
+	metaFlag: string;
+	meta: Buffer[];
+	zeroBlocks: number;
+	records: PaxRecords;
+	longPath: string | undefined;
+	longLink: string | undefined;
+}
+
+/**
+ * Reads ustar, pax and GNU archives. Extended headers are limited to 1 MiB and global pax headers are ignored, as Go's archive/tar
+ * does with all but comments. What follows the end-of-archive marker is ignored.
+ */
+export function createTarReader(visitor: TarVisitor): TarReader {
+	const state: State = {
+		mode: 'header',
+		remaining: 0,
+		padding: 0,
+		metaFlag: '',
+		meta: [],
+		zeroBlocks: 0,
+		records: NO_RECORDS,
+		longPath: undefined,
+		longLink: undefined,
+	};
+	const partial = Buffer.alloc(BLOCK_SIZE);
+	let held = 0;
+
+	const takeHeader = (chunk: Buffer, at: number): number => {
+		if (held === 0 && chunk.length - at >= BLOCK_SIZE) {
+			readHeader(state, chunk.subarray(at, at + BLOCK_SIZE), visitor);
+			return at + BLOCK_SIZE;
+		}
+		const taken = Math.min(BLOCK_SIZE - held, chunk.length - at);
+		chunk.copy(partial, held, at, at + taken);
+		held += taken;
+		if (held === BLOCK_SIZE) {
+			held = 0;
+			readHeader(state, partial, visitor);
+		}
+		return at + taken;
+	};
+
+	return {
+		write: (chunk) => {
+			let at = 0;
+			while (at < chunk.length && state.mode !== 'ended') {
+				at = state.mode === 'header' ? takeHeader(chunk, at) : takeBody(state, chunk, at, visitor);
+			}
+		},
+		end: () => {
+			const complete = state.mode === 'ended' || (state.mode === 'header' && held === 0);
+			if (!complete) throw invalid('it ends in the middle of an entry');
+		},
+	};
+}
+
+function readHeader(state: State, block: Buffer, visitor: TarVisitor): void {
+	if (block[0] === 0 && isZero(block)) {
+		if (++state.zeroBlocks === 2) state.mode = 'ended';
+		return;
+	}
+	state.zeroBlocks = 0;
+	checkHeader(block);
+	const flag = typeFlag(block);
+	const size = bodySize(block, state.records);
+	state.remaining = size;
+	state.padding = (BLOCK_SIZE - (size % BLOCK_SIZE)) % BLOCK_SIZE;
+	if (flag === 'x' || flag === 'g' || flag === 'L' || flag === 'K') {
+		beginMeta(state, flag, size);
+		return;
+	}
+	const entry = readEntry(block, state.records, state.longPath, state.longLink);
+	state.records = NO_RECORDS;
+	state.longPath = undefined;
+	state.longLink = undefined;
+	visitor.entry(entry);
+	if (size === 0) visitor.close();
+	state.mode = size === 0 ? 'header' : 'body';
+}
+
+function beginMeta(state: State, flag: string, size: number): void {
+	if (size > META_LIMIT) throw invalid('an extended header is larger than 1 MiB');
+	state.metaFlag = flag;
+	state.meta = [];
+	state.mode = size === 0 ? 'header' : 'meta';
+}
+
+function takeBody(state: State, chunk: Buffer, at: number, visitor: TarVisitor): number {
+	const taken = Math.min(state.remaining, chunk.length - at);
+	if (taken > 0) {
+		const part = chunk.subarray(at, at + taken);
+		if (state.mode === 'body') visitor.data(part);
+		else if (state.mode === 'meta') state.meta.push(Buffer.from(part));
+		state.remaining -= taken;
+	}
+	if (state.remaining > 0) return at + taken;
+	if (state.mode === 'body') visitor.close();
+	else if (state.mode === 'meta') endMeta(state);
+	state.mode = state.padding === 0 ? 'header' : 'skip';
+	state.remaining = state.padding;
+	state.padding = 0;
+	return at + taken;
+}
+
+function endMeta(state: State): void {
+	const body = Buffer.concat(state.meta);
+	state.meta = [];
+	if (state.metaFlag === 'x') state.records = readPax(body);
+	else if (state.metaFlag === 'L') state.longPath = cutAtZero(body);
+	else if (state.metaFlag === 'K') state.longLink = cutAtZero(body);
+}
+
+function cutAtZero(body: Buffer): string {
+	const zero = body.indexOf(0);
+	return body.toString('latin1', 0, zero < 0 ? body.length : zero);
+}
+
+function isZero(block: Buffer): boolean {
+	return block.every((byte) => byte === 0);
+}

@@ -1,0 +1,45 @@
+import { closeSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Libc } from '../linux/libc.js';
+
+/** How long a scratch directory may exist before its worker has locked it. */
+const GRACE_MS = 600_000;
+
+/**
+ * Locks the scratch directory for as long as this process lives, and removes those beside it whose builds died without a word. The lock
+ * file lies next to the directory, so that a directory is never half removed by two builds.
+ */
+export function lockScratch(scratch: string, libc: Libc): void {
+	libc.tryLock(openSync(`${scratch}.lock`, 'w', 0o600));
+	const siblings = dirname(scratch);
+	for (const name of new Set(readdirSync(siblings).map((entry) => basename(entry, '.lock')))) {
+		if (name !== basename(scratch)) removeAbandoned(join(siblings, name), libc);
+	}
+}
+
+/** Removes the scratch directory and its lock. */
+export function removeScratch(scratch: string): void {
+	rmSync(scratch, { recursive: true, force: true });
+	rmSync(`${scratch}.lock`, { force: true });
+}
+
+function removeAbandoned(scratch: string, libc: Libc): void {
+	try {
+		const lock = openSync(`${scratch}.lock`, 'r+');
+		try {
+			if (libc.tryLock(lock)) removeScratch(scratch);
+		} finally {
+			closeSync(lock);
+		}
+	} catch {
+		removeUnlocked(scratch);
+	}
+}
+
+function removeUnlocked(scratch: string): void {
+	try {
+		if (Date.now() - statSync(scratch).mtimeMs > GRACE_MS) removeScratch(scratch);
+	} catch {
+		// Another build is removing it, or it belongs to another user of a shared store.
+	}
+}

@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
+import { messageOf } from '../errors.js';
+import { findProgram } from '../program.js';
+
+/** One line of a uid_map or gid_map: `count` ids from `inside` on are those from `outside` on. */
+export interface IdRange {
+	readonly inside: number;
+	readonly outside: number;
+	readonly count: number;
+}
+
+/** A kind of user namespace that this user may get, best first. */
+export interface NamespacePlan {
+	readonly kind: 'none' | 'full' | 'single';
+	readonly uids: readonly IdRange[];
+	readonly gids: readonly IdRange[];
+	/** Why not a better kind. */
+	readonly reason: string;
+}
+
+const POLL_MS = 1;
+const LIMIT_MS = 5000;
+
+/** The namespaces to try for the user `uid`:`gid`, in order. */
+export function planNamespaces(uid: number, gid: number): readonly NamespacePlan[] {
+	const single = (reason: string): NamespacePlan => ({
+		kind: 'single',
+		uids: [{ inside: 0, outside: uid, count: 1 }],
+		gids: [{ inside: 0, outside: gid, count: 1 }],
+		reason,
+	});
+	if (uid === 0) {
+		return [
+			{ kind: 'none', uids: [], gids: [], reason: 'we are root' },
+			single('root may not make a mount namespace here'),
+		];
+	}
+	const user = userName();
+	const [uids, gids] = [readSubIds('/etc/subuid', user, uid), readSubIds('/etc/subgid', user, uid)];
+	if (uids.length === 0 || gids.length === 0) return [single(`${user} has no range in /etc/subuid and /etc/subgid`)];
+	const own = { inside: 0, count: 1 };
+	const full: NamespacePlan = {
+		kind: 'full',
+		uids: [{ ...own, outside: uid }, ...uids],
+		gids: [{ ...own, outside: gid }, ...gids],
+		reason: `${user} has a range in /etc/subuid`,
+	};
+	return [full, single('newuidmap or newgidmap refused the range in /etc/subuid')];
+}
+
+/** How many ids from 0 on the ranges map. */
+export function countIds(ranges: readonly IdRange[]): number {
+	return ranges.reduce((sum, range) => sum + range.count, 0);
+}
+
+/** A short name for the way a plan maps ids; files unpacked under one mapping have the wrong owners under another. */
+export function mappingName({ kind, uids, gids }: NamespacePlan): string {
+	if (kind !== 'full') return kind;
+	return `full-${createHash('sha256')
+		.update(JSON.stringify([uids, gids]))
+		.digest('hex')
+		.slice(0, 8)}`;
+}
+
+/** Waits until the process `pid` is in a user namespace of its own, then maps its ids. Throws when that is refused. */
+export async function mapIds(
+	pid: number,
+	plan: NamespacePlan,
+	path: string | undefined,
+	signal: AbortSignal,
+): Promise<void> {
+	await entered(pid, signal);
+	if (plan.kind === 'single') {
+		writeFileSync(`/proc/${pid}/setgroups`, 'deny');
+		writeFileSync(`/proc/${pid}/uid_map`, formatMap(plan.uids).join(' '));
+		writeFileSync(`/proc/${pid}/gid_map`, formatMap(plan.gids).join(' '));
+		return;
+	}
+	await runMapper('newuidmap', pid, plan.uids, path, signal);
+	await runMapper('newgidmap', pid, plan.gids, path, signal);
+}
+
+async function entered(pid: number, signal: AbortSignal): Promise<void> {
+	const own = readlinkSync('/proc/self/ns/user');
+	for (let waited = 0; waited < LIMIT_MS; waited += POLL_MS) {
+		signal.throwIfAborted();
+		if (readlinkSync(`/proc/${pid}/ns/user`) !== own) return;
+		await delay(POLL_MS);
+	}
+	throw new Error('the user namespace did not appear');
+}
+
+async function runMapper(
+	name: 'newuidmap' | 'newgidmap',
+	pid: number,
+	ranges: readonly IdRange[],
+	path: string | undefined,
+	signal: AbortSignal,
+): Promise<void> {
+	const program = findProgram(name, path);
+	if (program === undefined) throw new Error(`${name} is not installed (package uidmap or shadow-utils)`);
+	try {
+		await execa(program, [String(pid), ...formatMap(ranges)], {
+			stdin: 'ignore',
+			timeout: LIMIT_MS,
+			cancelSignal: signal,
+		});
+	} catch (error) {
+		throw new Error(`${name} failed: ${messageOf(error).split('\n').at(-1) ?? ''}`, { cause: error });
+	}
+}
+
+function formatMap(ranges: readonly IdRange[]): readonly string[] {
+	return ranges.flatMap(({ inside, outside, count }) => [String(inside), String(outside), String(count)]);
+}
+
+function userName(): string {
+	try {
+		return userInfo().username;
+	} catch {
+		return String(process.getuid?.());
+	}
+}
+
+/** subuid(5): `user:start:count`, by name or by number; several ranges follow each other. */
+function readSubIds(file: string, user: string, uid: number): readonly IdRange[] {
+	let inside = 1;
+	return readLines(file).flatMap((line) => {
+		const [name, start, count] = line.split(':');
+		if ((name !== user && name !== String(uid)) || !/^\d+$/.test(start ?? '') || !/^\d+$/.test(count ?? '')) return [];
+		const range = { inside, outside: Number(start), count: Number(count) };
+		inside += range.count;
+		return range.count > 0 ? [range] : [];
+	});
+}
+
+function readLines(file: string): readonly string[] {
+	try {
+		return readFileSync(file, 'utf8').split('\n');
+	} catch {
+		return [];
+	}
+}

@@ -1,0 +1,21 @@
+import { BuildError, isBuildError, messageOf } from '../errors.js';
+import type { WireError } from './protocol.js';
+
+/** `error` in the form that crosses the channel. */
+export function toWire(error: unknown): WireError {
+	if (isBuildError(error)) {
+		return { code: error.code, message: error.message, ...(error.hint !== undefined && { hint: error.hint }) };
+	}
+	const stack = error instanceof Error ? error.stack : undefined;
+	return { message: messageOf(error), ...(stack !== undefined && { stack }) };
+}
+
+/** The error that `wire` describes: a BuildError, or for a bug a plain Error with the stack of the other end. */
+export function fromWire(wire: WireError): Error {
+	if (wire.code !== undefined) {
+		return new BuildError(wire.code, wire.message, wire.hint === undefined ? {} : { hint: wire.hint });
+	}
+	const error = new Error(wire.message);
+	if (wire.stack !== undefined) error.stack = wire.stack;
+	return error;
+}

@@ -1,0 +1,147 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { digestOf } from '../../../src/oci/digest.js';
+import { OCI_MANIFEST } from '../../../src/oci/media-types.js';
+import { descriptorOf, testImage } from '../../support/images.js';
+import { type Faults, startRegistry } from '../../support/registry.js';
+import {
+	connect,
+	logIn,
+	pull,
+	put,
+	repositoryOf,
+	retries,
+	seed,
+	signal,
+	start,
+	user,
+	waits,
+} from '../../support/registry-client.js';
+
+describe('authorization', () => {
+	test.each<[string, Faults]>([
+		['token', {}],
+		['access_token', { tokenAnswer: { field: 'access_token', expiresIn: 300 } }],
+		['silent challenge, asked at /v2/', { silentChallenge: true }],
+	])('a bearer token is fetched with the credentials of the auth file (%s)', async (_title, faults) => {
+		const registry = await start({ bearer: user, ...faults });
+		await logIn(registry.host);
+		const bytes = randomBytes(100);
+		const repository = repositoryOf(registry);
+		await put(repository, bytes);
+		await pull(repository, bytes);
+		const basics = registry.requests.filter(({ authorization }) => authorization?.startsWith('Basic'));
+		expect(new Set(basics.map(({ server }) => server))).toEqual(new Set(['token']));
+		const tokens = registry.requests.filter(({ server }) => server === 'token');
+		expect(tokens).toHaveLength(2);
+		expect(decodeURIComponent(tokens[0]?.path ?? '')).toContain('scope=repository:team/app:pull,push');
+	});
+
+	test('anonymous pulls get a token without credentials', async () => {
+		const registry = await start({ bearer: { ...user, anonymous: true } });
+		const bytes = randomBytes(100);
+		seed(registry, bytes);
+		expect(digestOf(await pull(repositoryOf(registry), bytes))).toBe(digestOf(bytes));
+		expect(registry.requests.filter(({ authorization }) => authorization?.startsWith('Basic'))).toEqual([]);
+	});
+
+	test('an identity token is exchanged by POST and never put into a URL', async () => {
+		const registry = await start({ bearer: user, identityToken: 'canary-identity' });
+		await logIn(registry.host, { auth: Buffer.from('0000:').toString('base64'), identitytoken: 'canary-identity' });
+		const bytes = randomBytes(100);
+		await put(repositoryOf(registry), bytes);
+		const tokens = registry.requests.filter(({ server }) => server === 'token');
+		expect(tokens.map(({ method }) => method)).toEqual(['POST']);
+		expect(registry.requests.filter(({ path }) => path.includes('canary'))).toEqual([]);
+	});
+
+	test('several transfers at once fetch one token', async () => {
+		const registry = await start({ bearer: user, tokenAnswer: { field: 'token', expiresIn: 300 } });
+		await logIn(registry.host);
+		const repository = repositoryOf(registry);
+		await repository.has(descriptorOf(Buffer.from('first')), signal);
+		await Promise.all([1, 2, 3, 4].map((size) => put(repository, randomBytes(size * 100))));
+		expect(registry.requests.filter(({ server }) => server === 'token')).toHaveLength(1);
+		expect(
+			registry.requests.filter(({ server, authorization }) => server === 'registry' && !authorization),
+		).toHaveLength(1);
+	});
+
+	test.each<[string, Faults]>([
+		['bearer', { bearer: user }],
+		['basic', { basic: user }],
+	])(
+		'without credentials a %s registry is REGISTRY_UNAUTHORIZED, and the hint names the file',
+		async (_title, faults) => {
+			const registry = await start(faults);
+			const failure = repositoryOf(registry).manifest('v1', signal);
+			await expect(failure).rejects.toMatchObject({
+				code: 'REGISTRY_UNAUTHORIZED',
+				hint: expect.stringMatching(/No credentials were sent.*auth\.json/) as string,
+			});
+		},
+	);
+
+	test.each<[string, Faults]>([
+		['bearer', { bearer: user }],
+		['basic', { basic: user }],
+	])('wrong credentials for a %s registry are not printed', async (_title, faults) => {
+		const registry = await start(faults);
+		await logIn(registry.host, { auth: Buffer.from('alice:canary-wrong').toString('base64') });
+		const error: unknown = await repositoryOf(registry)
+			.manifest('v1', signal)
+			.catch((caught: unknown) => caught);
+		expect(error).toMatchObject({
+			code: 'REGISTRY_UNAUTHORIZED',
+			hint: expect.stringContaining('Credentials were sent and refused') as string,
+		});
+		const { message, hint } = error as { message: string; hint: string };
+		expect(`${message} ${hint}`).not.toMatch(/canary|YWxpY2U6/);
+	});
+
+	test('a realm at the metadata address of a cloud is refused before any credentials are sent', async () => {
+		const registry = await start({ bearer: user, realm: 'http://169.254.169.254/token' });
+		await logIn(registry.host);
+		await expect(repositoryOf(registry).manifest('v1', signal)).rejects.toMatchObject({ code: 'REGISTRY_REFUSED' });
+		expect(registry.requests.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
+	});
+});
+
+describe('retries', () => {
+	test('429 waits as long as Retry-After says', async () => {
+		const registry = await start({ failures: { count: 1, status: 429, retryAfter: '7' } });
+		const { manifest } = testImage().image;
+		registry.manifests.set('team/app:v1', { mediaType: OCI_MANIFEST, bytes: manifest.bytes });
+		await repositoryOf(registry).manifest('v1', signal);
+		expect(waits).toEqual([7000]);
+		expect(retries).toEqual(['HTTP 429']);
+	});
+
+	test('a registry that stays limited is REGISTRY_LIMITED after five attempts, none of which waits more than a minute', async () => {
+		const registry = await start({ failures: { count: 99, status: 429, retryAfter: '3600' } });
+		await expect(repositoryOf(registry).manifest('v1', signal)).rejects.toMatchObject({ code: 'REGISTRY_LIMITED' });
+		expect(registry.requests).toHaveLength(5);
+		expect(waits).toEqual([60_000, 60_000, 60_000, 60_000]);
+	});
+
+	test('500 is repeated, 400 is not', async () => {
+		const registry = await start({ failures: { count: 3, status: 500 } });
+		await expect(repositoryOf(registry).manifest('v1', signal)).rejects.toMatchObject({ code: 'REGISTRY_NOT_FOUND' });
+		expect(registry.requests).toHaveLength(4);
+		const strict = await start({ failures: { count: 99, status: 400 } });
+		await expect(repositoryOf(strict).manifest('v1', signal)).rejects.toMatchObject({ code: 'REGISTRY_REFUSED' });
+		expect(strict.requests).toHaveLength(1);
+	});
+
+	test('nothing listening is REGISTRY_UNREACHABLE with a hint', async () => {
+		const registry = await startRegistry();
+		await registry.close();
+		const failure = connect().open({ registry: registry.host, path: 'x' }).manifest('v1', signal);
+		await expect(failure).rejects.toMatchObject({
+			code: 'REGISTRY_UNREACHABLE',
+			message: expect.stringContaining('ECONNREFUSED') as string,
+			hint: expect.stringContaining('Nothing listens') as string,
+		});
+		expect(waits).toHaveLength(4);
+	});
+});

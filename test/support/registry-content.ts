@@ -1,0 +1,163 @@
+import { createHash, randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import type { Call, State } from './registry-state.js';
+
+/** Manifests by tag or digest. */
+export function answerManifest(state: State, call: Call, repository: string, reference: string): void {
+	const key = `${repository}${reference.includes(':') ? '@' : ':'}${reference}`;
+	if (call.request.method === 'PUT') {
+		storeManifest(state, call, repository, key);
+		return;
+	}
+	const { faults, manifests } = state;
+	const manifest = manifests.get(key);
+	if (call.request.method === 'HEAD' && faults.noHead === true) call.reply(405);
+	else if (faults.hugeManifest === true) sendZeros(call.response, 100_000_000);
+	else if (manifest === undefined) call.reply(404, {}, errorBody('MANIFEST_UNKNOWN', 'manifest unknown'));
+	else {
+		const bytes = faults.tamper?.(manifest.bytes) ?? manifest.bytes;
+		const headers = { 'content-type': manifest.mediaType, 'docker-content-digest': digestOf(manifest.bytes) };
+		call.reply(200, { ...headers, 'content-length': String(bytes.length) }, bytes);
+	}
+}
+
+function storeManifest({ faults, manifests }: State, call: Call, repository: string, key: string): void {
+	if (faults.immutableTags === true && manifests.has(key)) {
+		call.reply(400, {}, errorBody('TAG_INVALID', 'The image tag already exists and is immutable'));
+		return;
+	}
+	const stored = { mediaType: call.request.headers['content-type'] ?? '', bytes: call.body };
+	manifests.set(key, stored);
+	manifests.set(`${repository}@${digestOf(call.body)}`, stored);
+	call.reply(201, { 'docker-content-digest': digestOf(call.body) });
+}
+
+/** The storage server: blobs and uploads on another port. */
+export function answerStorage(state: State, call: Call): void {
+	const [, repository, digest] = /^\/blob\/(.+)\/([^/]+)$/.exec(call.url.pathname) ?? [];
+	const bytes = state.blobs.get(`${repository}@${digest}`);
+	if (bytes !== undefined) sendBlob(state, call, bytes);
+	else if (call.url.pathname.startsWith('/upload/')) {
+		const [, , name = '', id = ''] = call.url.pathname.split('/');
+		continueUpload(state, call, decodeURIComponent(name), id);
+	} else call.reply(404);
+}
+
+/** Blobs by digest. */
+export function answerBlob(state: State, call: Call, repository: string, digest: string): void {
+	const { faults } = state;
+	const bytes = state.blobs.get(`${repository}@${digest}`);
+	if (bytes === undefined) call.reply(404, {}, errorBody('BLOB_UNKNOWN', 'blob unknown to registry'));
+	else if (call.request.method === 'GET' && faults.redirectTo !== undefined)
+		call.reply(307, { location: faults.redirectTo });
+	else if (call.request.method === 'GET' && faults.redirectBlobs === true) {
+		call.reply(307, { location: `http://${state.storageHost}/blob/${repository}/${digest}?X-Amz-Signature=canary` });
+	} else sendBlob(state, call, bytes);
+}
+
+function sendBlob({ faults }: State, { request, response, reply }: Call, stored: Uint8Array): void {
+	const bytes = faults.wrongDigest === true ? Buffer.alloc(stored.length, 'x') : stored;
+	const from = faults.ignoreRange === true ? 0 : Number(/^bytes=([0-9]+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+	const part = bytes.subarray(from);
+	const status = from > 0 ? 206 : 200;
+	const range = from > 0 ? { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` } : {};
+	if (faults.cut !== undefined && faults.cut.count > 0 && request.method === 'GET') {
+		faults.cut.count -= 1;
+		response.writeHead(status, { ...range, 'content-length': String(part.length) });
+		response.write(part.subarray(0, faults.cut.after), () => setTimeout(() => response.destroy(), 20));
+		return;
+	}
+	if (faults.wrongLength === true) {
+		response.writeHead(200, { 'transfer-encoding': 'chunked' });
+		response.end(Buffer.concat([part, Buffer.from('more')]));
+		return;
+	}
+	reply(status, range, part);
+}
+
+/** Upload sessions and mounts. */
+export function answerUpload(state: State, call: Call, repository: string, id: string): void {
+	if (call.request.method !== 'POST') {
+		continueUpload(state, call, repository, id);
+		return;
+	}
+	const mounted = call.url.searchParams.get('mount');
+	if (mounted !== null && answerMount(state, call, repository, mounted)) return;
+	const session = randomUUID();
+	state.uploads.set(session, Buffer.alloc(0));
+	call.reply(202, { location: locationOf(state, repository, session) });
+}
+
+function answerMount({ faults, blobs }: State, call: Call, repository: string, digest: string): boolean {
+	const bytes = blobs.get(`${call.url.searchParams.get('from') ?? ''}@${digest}`);
+	if (typeof faults.mount === 'number') {
+		call.reply(faults.mount, {}, errorBody('DENIED', 'requested access to the resource is denied'));
+		return true;
+	}
+	if (faults.mount !== 'accept' || bytes === undefined) return false;
+	blobs.set(`${repository}@${digest}`, bytes);
+	call.reply(201, { location: `/v2/${repository}/blobs/${digest}` });
+	return true;
+}
+
+function continueUpload(state: State, call: Call, repository: string, id: string): void {
+	const { faults, uploads, blobs } = state;
+	const before = uploads.get(id);
+	if (before === undefined) {
+		call.reply(404, {}, errorBody('BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry'));
+		return;
+	}
+	if (faults.bodyLimit !== undefined && call.body.length > faults.bodyLimit) {
+		call.reply(413, {}, '<html>413 Request Entity Too Large</html>');
+		return;
+	}
+	const content = Buffer.concat([before, call.body]);
+	if (call.request.method === 'PATCH') {
+		uploads.set(id, content);
+		call.reply(202, { location: locationOf(state, repository, id), range: `0-${content.length - 1}` });
+		return;
+	}
+	const digest = call.url.searchParams.get('digest') ?? '';
+	uploads.delete(id);
+	if (digestOf(content) !== digest || call.url.searchParams.get('_state') !== 'a+b/c=') {
+		call.reply(400, {}, errorBody('DIGEST_INVALID', 'provided digest did not match uploaded content'));
+		return;
+	}
+	blobs.set(`${repository}@${digest}`, content);
+	call.reply(faults.blobPutStatus ?? 201);
+}
+
+function locationOf({ faults, host, storageHost }: State, repository: string, session: string): string {
+	const path = `/v2/${repository}/blobs/uploads/${session}?_state=a%2Bb%2Fc%3D`;
+	if (faults.location === 'relative') return path;
+	if (faults.location === 'foreign') {
+		return `http://${storageHost}/upload/${encodeURIComponent(repository)}/${session}?_state=a%2Bb%2Fc%3D`;
+	}
+	return faults.location ?? `http://${host}${path}`;
+}
+
+function sendZeros(response: ServerResponse, size: number): void {
+	const zeros = Buffer.alloc(1024 * 1024);
+	let left = size;
+	const more = (): void => {
+		while (left > 0) {
+			left -= zeros.length;
+			if (!response.write(zeros)) {
+				response.once('drain', more);
+				return;
+			}
+		}
+		response.end();
+	};
+	response.writeHead(200, { 'content-type': 'application/vnd.oci.image.manifest.v1+json' });
+	more();
+}
+
+function digestOf(bytes: Uint8Array): string {
+	return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+/** An error document of the distribution spec. */
+export function errorBody(code: string, message: string): string {
+	return JSON.stringify({ errors: [{ code, message }] });
+}

@@ -1,0 +1,87 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** What a registry does wrong, or differently. Everything is off by default. */
+export interface Faults {
+	/** Demand a bearer token from a token server on another port; anonymous users get none unless `anonymous`. */
+	readonly bearer?: { readonly username: string; readonly password: string; readonly anonymous?: boolean };
+	/** The JSON field and lifetime of tokens. */
+	readonly tokenAnswer?: { readonly field: 'token' | 'access_token'; readonly expiresIn?: number };
+	/** Accept this refresh token by OAuth2 POST. */
+	readonly identityToken?: string;
+	/** Demand Basic authorization. */
+	readonly basic?: { readonly username: string; readonly password: string };
+	/** Leave out WWW-Authenticate except on /v2/. */
+	readonly silentChallenge?: boolean;
+	/** A realm to send instead of the real one. */
+	readonly realm?: string;
+	/** Answer the next n requests with this status (and Retry-After in seconds). */
+	readonly failures?: { count: number; readonly status: number; readonly retryAfter?: string; readonly path?: RegExp };
+	/** Cut the connection after this many bytes of a blob, the next n times. */
+	readonly cut?: { count: number; readonly after: number };
+	readonly wrongDigest?: boolean;
+	readonly wrongLength?: boolean;
+	/** Answer each request this many ms late. */
+	readonly slow?: number;
+	/** Redirect blob GETs to a storage server on another port. */
+	readonly redirectBlobs?: boolean;
+	/** Redirect blob GETs to this address. */
+	readonly redirectTo?: string;
+	readonly mount?: 'accept' | 'refuse' | 401 | 403 | 404 | 405;
+	/** The upload Location: 'relative', 'foreign' (a storage server on another port), or exactly this; absolute by default. */
+	readonly location?: string;
+	/** Answer monolithic PUTs larger than this with 413. */
+	readonly bodyLimit?: number;
+	readonly blobPutStatus?: 201 | 204;
+	/** Tags cannot be pushed twice. */
+	readonly immutableTags?: boolean;
+	readonly noHead?: boolean;
+	/** Send a manifest of 100 MB of zeros. */
+	readonly hugeManifest?: boolean;
+	readonly ignoreRange?: boolean;
+	/** Replace the bytes of manifests on their way out. */
+	readonly tamper?: (bytes: Uint8Array) => Uint8Array;
+}
+
+export interface SeenRequest {
+	readonly server: 'registry' | 'token' | 'storage';
+	readonly method: string;
+	readonly path: string;
+	readonly authorization?: string;
+	readonly contentRange?: string;
+	readonly body?: string;
+}
+
+export interface StoredManifest {
+	readonly mediaType: string;
+	readonly bytes: Uint8Array;
+}
+
+export interface TestRegistry {
+	readonly host: string;
+	/** By `repository@digest`. */
+	readonly blobs: Map<string, Uint8Array>;
+	/** By `repository:tag` and `repository@digest`. */
+	readonly manifests: Map<string, StoredManifest>;
+	readonly requests: SeenRequest[];
+	close(): Promise<void>;
+}
+
+/** Sends a response. */
+export type Reply = (status: number, headers?: Record<string, string>, body?: Uint8Array | string) => void;
+/** A request that was received completely. */
+export interface Call {
+	readonly request: IncomingMessage;
+	readonly response: ServerResponse;
+	readonly url: URL;
+	readonly body: Buffer;
+	readonly reply: Reply;
+}
+/** What the servers of one test registry share. */
+export interface State extends Omit<TestRegistry, 'close' | 'host'> {
+	readonly faults: Faults;
+	readonly uploads: Map<string, Buffer>;
+	readonly tokens: Map<string, string>;
+	host: string;
+	tokenHost: string;
+	storageHost: string;
+}

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { runMain } from './io.js';
+
+test.each([[[]], [['help']], [['--help']], [['-h']]])('%j explains the program on stdout', async (argv) => {
+	const { status, stdout, stderr } = await runMain(argv);
+	expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+	expect(stdout).toContain('Usage: s2oci <command> [arguments]');
+	expect(stdout).toContain('s2oci build . quay.io/sclorg/nodejs-22-c9s registry.example/team/app:1.2');
+});
+
+test.each([
+	[['help', 'build'], 'Usage: s2oci build <source> <builder> [tag] [options]', '  -e, --env NAME=VALUE '],
+	[['build', '--help'], 'Examples:', '      --context-dir DIR '],
+	[['build', '.', '-h', '--ref', 'x'], '  -c, --copy ', '  -h, --help '],
+	[['run', '--help'], 'Usage: s2oci run <image> [options]', 's2oci run registry.example/team/app:1.2'],
+])('%j teaches the command on stdout', async (argv, ...lines) => {
+	const { status, stdout, stderr } = await runMain(argv);
+	expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+	for (const line of lines) expect(stdout).toContain(line);
+	expect(stdout).not.toContain('undefined');
+});
+
+test('the version is that of the package', async () => {
+	const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+	for (const argv of [['version'], ['--version']]) {
+		expect(await runMain(argv)).toEqual({ status: 0, stdout: `s2oci ${version}\n`, stderr: '' });
+	}
+});
+
+const seeBuild = 'See s2oci build --help.';
+
+test.each([
+	['buidl', 'there is no command "buidl"', 'Did you mean s2oci build?'],
+	['constructor', 'there is no command "constructor"', 'See s2oci help.'],
+	['build', 's2oci build needs <source>', seeBuild],
+	['build .', 's2oci build needs <builder>', seeBuild],
+	['build . img --outptu x', 's2oci build has no option --outptu', 'Did you mean --output?'],
+	['build . img -x', 's2oci build has no option -x', seeBuild],
+	['build . img tag extra', 's2oci build does not know what to do with: extra', seeBuild],
+	['build . img --ref', '--ref needs a value', seeBuild],
+	['build . img -r a -r b', '-r is given more than once', seeBuild],
+	['build . img --copy=yes', '--copy takes no value', seeBuild],
+	['build . img -- x', 's2oci build takes nothing behind --', seeBuild],
+	['build . img --isolation rnc', '--isolation does not take "rnc"', 'Did you mean runc?'],
+	['build . img --loglevel 6', '--loglevel does not take "6"', 'Give a number from 0 (essentials) to 5 (every file).'],
+	['build . img --log-format xml', '--log-format does not take "xml"', 'Use one of auto, tty, plain, json.'],
+	[
+		'build . img -eFOO',
+		'an environment variable must be given as NAME=VALUE',
+		'For an empty value write NAME= with nothing behind the equals sign.',
+	],
+	[
+		'build . img --insecure-registry http://reg',
+		'--insecure-registry does not take "http://reg"',
+		'Give a host with an optional port, such as registry.example:5000.',
+	],
+])('%j is a usage error of one line and a hint', async (line, message, hint) => {
+	expect(await runMain(line.split(' '))).toEqual({
+		status: 2,
+		stdout: '',
+		stderr: `error: ${message}\nhint: ${hint}\n`,
+	});
+});
+
+test('a bad image name exits with 2 before anything is done', async () => {
+	const { status, stdout, stderr } = await runMain(['build', '.', 'registry.example/Upper']);
+	expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+	expect(stderr).toMatch(/^error: .*\nhint: .*\n$/);
+});
+
+test('no secret and no control character of the command line is printed', async () => {
+	const { stderr } = await runMain(['build', '.', 'img', 'tag', 'https://ada:s3cret@host/\u001b[31m?token=t0ken']);
+	expect(stderr).toContain('https://[redacted]@host/');
+	expect(stderr).not.toMatch(/s3cret|t0ken|\u001b/);
+});

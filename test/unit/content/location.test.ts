@@ -1,0 +1,38 @@
+import { describe, expect, test } from 'vitest';
+import { formatImageLocation, parseImageLocation } from '../../../src/content/location.js';
+
+describe('parseImageLocation', () => {
+	test.each([
+		['node', 'docker.io/library/node:latest'],
+		['docker://quay.io/a/b', 'quay.io/a/b:latest'],
+		['oci:dir', 'oci:dir'],
+		['oci:./some/dir:v1', 'oci:./some/dir:v1'],
+		['oci:/abs:example.com/app:v1', 'oci:/abs:example.com/app:v1'],
+		['oci-archive:app.tar:latest', 'oci-archive:app.tar:latest'],
+		['docker-archive:app.tar', 'docker-archive:app.tar'],
+		['docker-archive:app.tar:app', 'docker-archive:app.tar:docker.io/library/app:latest'],
+		['docker-archive:app.tar:localhost:5000/app:1', 'docker-archive:app.tar:localhost:5000/app:1'],
+	])('reads %s as %s', (text, formatted) => {
+		const location = parseImageLocation(text);
+		expect(formatImageLocation(location)).toBe(formatted);
+		expect(parseImageLocation(formatted)).toEqual(location);
+	});
+
+	test.each([
+		'oci:',
+		'oci::v1',
+		'oci:dir:',
+		'oci:dir:a b',
+		'oci-archive:',
+		'docker-archive:x:Bad',
+		'docker-archive:x:',
+		'http://x/y',
+	])('refuses %j', (text) => {
+		expect(() => parseImageLocation(text)).toThrow(expect.objectContaining({ code: 'REFERENCE_INVALID' }) as Error);
+	});
+
+	test('a Docker archive names images by tag only', () => {
+		const text = `docker-archive:x.tar:app@sha256:${'a'.repeat(64)}`;
+		expect(() => parseImageLocation(text)).toThrow(/by tag/);
+	});
+});

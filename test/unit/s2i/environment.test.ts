@@ -1,0 +1,112 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { assembleEnvironment } from '../../../src/s2i/assemble-environment.js';
+import {
+	mergeEnvironment,
+	parseEnvironmentFile,
+	parseVariable,
+	readImageEnvironment,
+} from '../../../src/s2i/environment.js';
+
+test.each([
+	['A=1', { name: 'A', value: '1' }],
+	[' A = b c ', { name: 'A', value: 'b c' }],
+	['A=', { name: 'A', value: '' }],
+	['A=b=c', { name: 'A', value: 'b=c' }],
+	['A="quoted"', { name: 'A', value: '"quoted"' }],
+])('-e %j is understood', (text, variable) => {
+	expect(parseVariable(text)).toEqual(variable);
+});
+
+test.each(['', 'A', '=1', ' =1', 'A\0=1', 'A\nB=1', 'A=\0'])(
+	'-e %j is a usage error that does not repeat the value',
+	(text) => {
+		expect(() => parseVariable(text)).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
+	},
+);
+
+test('the environment file has the grammar of S2I', () => {
+	const text = '# comment\nA=1\r\n\nno equals sign\n # B=2\nC = "x" \nexport D=3\nA=last';
+	expect(parseEnvironmentFile(text)).toEqual([
+		{ name: 'A', value: '1' },
+		{ name: '# B', value: '2' },
+		{ name: 'C', value: '"x"' },
+		{ name: 'export D', value: '3' },
+		{ name: 'A', value: 'last' },
+	]);
+});
+
+test.each([
+	['A=1\n=2', '.s2i/environment line 2: a variable has no name'],
+	['A=\0', '.s2i/environment line 1: a variable holds a NUL byte, or its name a line break'],
+	[`A=${'x'.repeat(70_000)}`, '.s2i/environment cannot be read: line 1 is longer than 64 KiB'],
+	['A=1\n'.repeat(300_000), '.s2i/environment cannot be read: the file is longer than 1 MiB'],
+])('a bad environment file is refused with its place (%#)', (text, message) => {
+	expect(() => parseEnvironmentFile(text)).toThrow(
+		expect.objectContaining({ code: 'SOURCE_INVALID', message }) as Error,
+	);
+});
+
+test('a later value wins at the place of the first', () => {
+	const lists = [readImageEnvironment(['A=1', 'B=2', 'C']), [{ name: 'A', value: '3' }], [{ name: 'D', value: '4' }]];
+	expect(mergeEnvironment(...lists).map(({ name, value }) => `${name}=${value}`)).toEqual(['A=3', 'B=2', 'C=', 'D=4']);
+});
+
+test('merging gives every name once, and merging again changes nothing', () => {
+	const variable = fc.record({ name: fc.constantFrom('A', 'B', '__proto__', 'constructor'), value: fc.string() });
+	fc.assert(
+		fc.property(fc.array(variable), fc.array(variable), (first, second) => {
+			const merged = mergeEnvironment(first, second);
+			expect(new Set(merged.map(({ name }) => name)).size).toBe(merged.length);
+			expect(mergeEnvironment(merged, second)).toEqual(merged);
+			for (const { name, value } of merged) {
+				expect([...first, ...second].findLast((each) => each.name === name)?.value).toBe(value);
+			}
+		}),
+	);
+});
+
+const input = {
+	image: { PATH: '/bin' },
+	environment: [],
+	home: '/root',
+	epoch: 1714972090,
+	caBundle: undefined,
+	host: {},
+};
+
+test('assemble gets the image, the build, and what only this run needs', () => {
+	const environment = [{ name: 'A', value: 'build' }];
+	expect(assembleEnvironment({ ...input, image: { PATH: '/bin', A: 'image' }, environment })).toEqual({
+		PATH: '/bin',
+		A: 'build',
+		HOME: '/root',
+		SOURCE_DATE_EPOCH: '1714972090',
+		TZ: 'UTC',
+	});
+});
+
+test('what the image or the build sets is not overridden', () => {
+	const image = { HOME: '/opt/app-root/src', TZ: 'Europe/Prague', https_proxy: 'http://inner' };
+	const environment = [{ name: 'SOURCE_DATE_EPOCH', value: '1' }];
+	const host = { HTTPS_PROXY: 'http://outer', https_proxy: 'http://outer' };
+	expect(assembleEnvironment({ ...input, image, environment, host })).toEqual({ ...image, SOURCE_DATE_EPOCH: '1' });
+});
+
+test('proxies of the host and the CA bundle are passed on, nothing else of the host is', () => {
+	const host = { HTTP_PROXY: 'http://p', no_proxy: 'x', ALL_PROXY: '', CI_JOB_TOKEN: 'secret', NODE_OPTIONS: '--x' };
+	const environment = assembleEnvironment({ ...input, host, caBundle: '/run/ca.pem' });
+	expect(environment).toMatchObject({
+		HTTP_PROXY: 'http://p',
+		no_proxy: 'x',
+		SSL_CERT_FILE: '/run/ca.pem',
+		NODE_EXTRA_CA_CERTS: '/run/ca.pem',
+		PIP_CERT: '/run/ca.pem',
+		REQUESTS_CA_BUNDLE: '/run/ca.pem',
+		CURL_CA_BUNDLE: '/run/ca.pem',
+		GIT_SSL_CAINFO: '/run/ca.pem',
+	});
+	expect(Object.keys(environment)).not.toEqual(expect.arrayContaining(['ALL_PROXY']));
+	expect(Object.keys(environment)).not.toEqual(expect.arrayContaining(['CI_JOB_TOKEN']));
+	expect(Object.keys(environment)).not.toEqual(expect.arrayContaining(['NODE_OPTIONS']));
+});
