@@ -2,12 +2,12 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { appendLayer, type Image } from '../oci/image.js';
 import { familyOf, layerMediaType } from '../oci/media-types.js';
+import type { LayerStatistics } from '../rootfs/diff.js';
 import { type Contract, readContract } from '../s2i/contract.js';
 import { imageChange } from '../s2i/image-change.js';
 import { fetchSource } from '../source/fetch.js';
 import { parseSource } from '../source/parse.js';
 import type { SourceInfo } from '../source/source.js';
-import type { WorkerCalls } from '../worker/protocol.js';
 import type { WorkerProcess } from '../worker/start.js';
 import { type Assembled, assemble } from './assemble.js';
 import type { Emit } from './events.js';
@@ -75,9 +75,10 @@ async function buildImage(
 	);
 
 	const layerPath = join(scratch, 'layer.tar.gz');
-	const layer = await record.stage('pack', () => packLayer(worker, contract, assembled, info, layerPath));
-	const { digest, diffId, size } = layer.layer;
-	record.note({ layer: { digest, diffId, size, ...layer.statistics } });
+	const statistics = await record.stage('diff', () => diffImage(worker, contract, assembled));
+	const layer = { epoch: info.epoch, output: layerPath };
+	const { digest, diffId, size } = await record.stage('pack', () => worker.call('pack', layer));
+	record.note({ layer: { digest, diffId, size, ...statistics } });
 	const mediaType = layerMediaType(familyOf(image.manifest.value.mediaType), 'gzip');
 	const blob = { mediaType, digest, size };
 	const built = appendLayer(image, { blob, diffId }, imageChangeOf(image, builder, targets, assembled, info));
@@ -108,17 +109,12 @@ async function resolveBuilder(
 	return { image, builder, targets };
 }
 
-function packLayer(
-	worker: WorkerProcess,
-	contract: Contract,
-	assembled: Assembled,
-	info: SourceInfo,
-	output: string,
-): Promise<WorkerCalls['pack']['response']> {
+async function diffImage(worker: WorkerProcess, contract: Contract, assembled: Assembled): Promise<LayerStatistics> {
 	const { uid, gid } = assembled.user;
 	const below = (name: string) => join(contract.destination, name);
 	const excluded = ['/proc', '/sys', '/dev', below('src'), below('artifacts'), ...contract.volumes];
-	return worker.call('pack', { assembleUser: { uid, gid }, epoch: info.epoch, excluded, output });
+	const { statistics } = await worker.call('diff', { assembleUser: { uid, gid }, excluded });
+	return statistics;
 }
 
 function imageChangeOf(

@@ -1,8 +1,6 @@
 import type { ImageSource, ImageTarget } from '../content/blob.js';
-import { createDockerArchive, openDockerArchive } from '../content/docker-archive.js';
 import { openLayout } from '../content/layout.js';
 import { formatImageLocation, type ImageLocation } from '../content/location.js';
-import { createOciArchive, openOciArchive } from '../content/oci-archive.js';
 import { readBytes } from '../content/verify.js';
 import { BuildError } from '../errors.js';
 import type { Document, Platform } from '../oci/descriptor.js';
@@ -36,6 +34,10 @@ export interface OpenedTarget {
 
 const MAX_NESTED_INDEXES = 3;
 
+/** Archives are rare, and tar-stream takes as long to load as the rest of the build. */
+const ociArchive = () => import('../content/oci-archive.js');
+const dockerArchive = () => import('../content/docker-archive.js');
+
 /** Opens the image at `location` for reading. Throws IMAGE_INVALID when an archive cannot be read; registries are not asked yet. */
 export async function openImageSource(
 	location: ImageLocation,
@@ -51,9 +53,17 @@ export async function openImageSource(
 		case 'oci':
 			return { source: openLayout(location.path), reference: location.ref ?? '', name };
 		case 'oci-archive':
-			return { source: await openOciArchive(location.path, signal), reference: location.ref ?? '', name };
+			return {
+				source: await (await ociArchive()).openOciArchive(location.path, signal),
+				reference: location.ref ?? '',
+				name,
+			};
 		case 'docker-archive':
-			return { source: await openDockerArchive(location.path, signal), reference: location.ref ?? '', name };
+			return {
+				source: await (await dockerArchive()).openDockerArchive(location.path, signal),
+				reference: location.ref ?? '',
+				name,
+			};
 	}
 }
 
@@ -74,9 +84,17 @@ export async function openImageTarget(
 		case 'oci':
 			return { target: openLayout(location.path), tag: location.ref, name };
 		case 'oci-archive':
-			return { target: createOciArchive(location.path, await access.scratch()), tag: location.ref, name };
+			return {
+				target: (await ociArchive()).createOciArchive(location.path, await access.scratch()),
+				tag: location.ref,
+				name,
+			};
 		case 'docker-archive':
-			return { target: createDockerArchive(location.path, await access.scratch()), tag: location.ref, name };
+			return {
+				target: (await dockerArchive()).createDockerArchive(location.path, await access.scratch()),
+				tag: location.ref,
+				name,
+			};
 	}
 }
 

@@ -10,20 +10,23 @@ export interface Output {
 
 const TAIL_BYTES = 8192;
 const TAIL_LINES = 10;
+/** Of these, at least so many are kept for stderr when it has them: of two pipes nobody knows which was written to last. */
+const STDERR_LINES = 5;
 const DRAIN_MS = 2000;
 
 /** Begins to pass on what the worker forwards. */
 export function collectOutput(worker: WorkerProcess, emit: Emit): Output {
 	const seen = { stdout: 0, stderr: 0 };
-	let tail = '';
+	const tails = { stdout: '', stderr: '' };
 	let wake: () => void = () => undefined;
 	for (const from of ['stdout', 'stderr'] as const) {
 		worker[from]?.on('data', (chunk: Buffer) => {
 			seen[from] += chunk.length;
-			tail = (tail + chunk.toString('utf8')).slice(-TAIL_BYTES);
+			tails[from] = (tails[from] + chunk.toString('utf8')).slice(-TAIL_BYTES);
 			emit({ type: 'output', from, chunk });
 			wake();
 		});
+		worker[from]?.resume();
 	}
 	return {
 		drained: async (forwarded) => {
@@ -38,6 +41,15 @@ export function collectOutput(worker: WorkerProcess, emit: Emit): Output {
 				};
 			});
 		},
-		lastLines: () => tail.trimEnd().split('\n').slice(-TAIL_LINES).join('\n'),
+		lastLines: () => {
+			const [stdout, stderr] = [linesOf(tails.stdout), linesOf(tails.stderr)];
+			const end = stderr.slice(-Math.max(STDERR_LINES, TAIL_LINES - stdout.length));
+			return [...stdout.slice(-(TAIL_LINES - end.length)), ...end].join('\n');
+		},
 	};
+}
+
+function linesOf(text: string): readonly string[] {
+	const trimmed = text.trimEnd();
+	return trimmed === '' ? [] : trimmed.split('\n');
 }

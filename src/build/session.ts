@@ -42,7 +42,7 @@ export async function openSession(
 		worker,
 		access: { registry: registries.open, scratch: () => makeDirectory(scratch) },
 		serveBlobs: async (open) => {
-			const server = await startBlobServer(open, signal);
+			const server = await startBlobServer(open, scratch, signal);
 			servers.push(server);
 			return server;
 		},

@@ -13,6 +13,8 @@ export interface Libc {
 	readonly listXattrs: (path: RawPath) => ReadonlyMap<string, Buffer>;
 	/** Takes an exclusive lock without waiting; false when somebody holds it. */
 	readonly tryLock: (fd: number) => boolean;
+	/** Keeps every open descriptor from `first` on from programs that are started later. */
+	readonly closeOnExec: (first: number) => void;
 	/** A pipe that children inherit only when it is passed to them. */
 	readonly pipe: () => { readonly read: number; readonly write: number };
 }
@@ -25,6 +27,9 @@ export const MS_BIND = 4096;
 
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
+const LAST_FD = 0xffffffff;
+const SYS_CLOSE_RANGE = 436;
+const CLOSE_RANGE_CLOEXEC = 4;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const O_CLOEXEC = 0o2000000;
@@ -61,6 +66,7 @@ function libcOf(native: (signature: string) => Native): Libc {
 	const umount = native('int umount2(void *target, int flags)');
 	const mknod = native('int mknod(void *path, unsigned int mode, unsigned long device)');
 	const flock = native('int flock(int fd, int operation)');
+	const closeRange = native('long syscall(long number, unsigned int first, unsigned int last, unsigned int flags)');
 	const pipe2 = native('int pipe2(_Out_ int *fds, int flags)');
 	return {
 		mount: (source, target, type, flags, data) =>
@@ -76,6 +82,7 @@ function libcOf(native: (signature: string) => Native): Libc {
 				return false;
 			}
 		},
+		closeOnExec: (first) => void closeRange(SYS_CLOSE_RANGE, first, LAST_FD, CLOSE_RANGE_CLOEXEC),
 		pipe: () => {
 			const fds: [number, number] = [-1, -1];
 			pipe2(fds, O_CLOEXEC);

@@ -45,18 +45,25 @@ export function makeDirectories(
 	let here: RootPath = ROOT;
 	for (const part of path.split('/')) {
 		if (part === '' || part === '.') continue;
-		const next = resolveInRoot(root, `${here}/${part}`);
-		if (next.stats === undefined) {
-			mkdirSync(fsPath(joinRaw(root, next.path)), { mode: 0o755 });
-			made.push(next.path);
-		} else if (!next.stats.isDirectory()) {
-			throw new BuildError('IMAGE_UNSUPPORTED', `"/${printablePath(next.path)}" of the image is no directory`, {
-				hint: `The build needs a directory at ${printablePath(path)}.`,
-			});
-		}
-		here = next.path;
+		here = resolveInRoot(root, `${here}/${part}`).path;
+		made.push(...makeMissing(root, here, path));
 	}
 	return { path: here, made };
+}
+
+/** `path` is free of links. What a link leads to may lack its parents, too. */
+function makeMissing(root: RawPath, path: RootPath, wanted: RawPath): readonly RootPath[] {
+	const disk = joinRaw(root, path);
+	const stats = statOf(disk);
+	if (stats?.isDirectory() === true) return [];
+	if (stats !== undefined) {
+		throw new BuildError('IMAGE_UNSUPPORTED', `"/${printablePath(path)}" of the image is no directory`, {
+			hint: `The build needs a directory at ${printablePath(wanted)}.`,
+		});
+	}
+	const parents = makeMissing(root, parentOf(path), wanted);
+	mkdirSync(fsPath(disk), { mode: 0o755 });
+	return [...parents, path];
 }
 
 function statOf(path: RawPath): Stats | undefined {

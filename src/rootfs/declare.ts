@@ -39,18 +39,20 @@ export function declareUpper(entry: UpperEntry, below: Entry | undefined, contex
 
 function ownerOf(entry: UpperEntry, below: Entry | undefined, context: OwnerContext): Owner {
 	if (context.ids.uids === 1) return singleOwner(entry, below, context);
-	const isSquashed = entry.uid === 0 && entry.gid === 0 && below !== undefined && !ownable(below, context.ids);
-	return isSquashed ? below : entry;
+	const origin = below ?? linkedOwner(entry, context);
+	const isSquashed = entry.uid === 0 && entry.gid === 0 && origin !== undefined && !ownable(origin, context.ids);
+	return isSquashed ? origin : entry;
 }
 
 /** With one id, what the kernel copied up from the base keeps the base's owner, and all that is new is the assemble user's. */
 function singleOwner(entry: UpperEntry, below: Entry | undefined, context: OwnerContext): Owner {
 	if (entry.path === ROOT) return below ?? context.assembleUser;
-	if (entry.copiedUp) {
-		const linked = entry.inode === undefined ? undefined : context.inodeOwner(entry.inode);
-		return below ?? linked ?? context.assembleUser;
-	}
+	if (entry.copiedUp) return below ?? linkedOwner(entry, context) ?? context.assembleUser;
 	// The kernel cannot mark a symlink as copied up.
 	const isSameLink = entry.type === 'symlink' && below?.type === 'symlink' && below.target === entry.target;
 	return isSameLink ? below : context.assembleUser;
+}
+
+function linkedOwner({ inode }: UpperEntry, context: OwnerContext): Owner | undefined {
+	return inode === undefined ? undefined : context.inodeOwner(inode);
 }

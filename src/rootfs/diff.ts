@@ -80,9 +80,12 @@ function linkToFirst(changes: readonly OwnChange[]): readonly Change[] {
 	});
 }
 
-/** What directories that were made anew hide of the base, where nothing stands in its place. */
+/** What directories that were made anew hide of the base, where nothing stands in its place. Only the topmost has overlay's mark. */
 function hiddenBy(upper: readonly UpperEntry[], base: BaseTree): readonly OwnChange[] {
-	const opaque = new Set(upper.filter((entry) => entry.opaque).map((entry) => entry.path));
+	const opaque = new Set<RootPath>();
+	for (const { path, type, opaque: marked } of upper) {
+		if (marked || (type === 'directory' && path !== ROOT && opaque.has(parentOf(path)))) opaque.add(path);
+	}
 	if (opaque.size === 0) return [];
 	const present = new Set(upper.map((entry) => entry.path));
 	return [...base.keys()]

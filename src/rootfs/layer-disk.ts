@@ -16,7 +16,7 @@ import {
 	utimesSync,
 	writeSync,
 } from 'node:fs';
-import { BuildError } from '../errors.js';
+import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { fsPath, joinRaw, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
@@ -54,13 +54,17 @@ const O_NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | c
 const S_IFCHR = 0o020000;
 const S_IFIFO = 0o010000;
 const SPECIAL_BITS = 0o7000;
+const S_ISGID = 0o2000;
 
 /** A disk for one layer. Its process has umask 0. Whiteouts are overlay's; device nodes become empty files that nobody can read. */
 export function openLayerDisk({ root, ids, libc }: LayerDiskOptions): LayerDisk {
 	const lost = new Set<string>();
 	const diskPath = (path: RootPath) => fsPath(joinRaw(root, path));
+	/** What is made in a setgid directory begins with that directory's group. */
+	let inheritsGroup = false;
 	const own = (entry: TarEntry, chown: (uid: number, gid: number) => void) => {
-		if ((entry.uid !== 0 || entry.gid !== 0) && ownable(entry, ids)) chown(entry.uid, entry.gid);
+		const { uid, gid } = ownable(entry, ids) ? entry : { uid: 0, gid: 0 };
+		if (uid !== 0 || gid !== 0 || inheritsGroup) chown(uid, gid);
 	};
 	const setXattrs = (path: RootPath, entry: TarEntry) => {
 		for (const name of keepXattrs(joinRaw(root, path), entry, libc)) lost.add(name);
@@ -76,19 +80,21 @@ export function openLayerDisk({ root, ids, libc }: LayerDiskOptions): LayerDisk 
 			if (!exists) mkdirSync(diskPath(path), { mode: 0o755 });
 			own(entry, (uid, gid) => chownSync(diskPath(path), uid, gid));
 			chmodSync(diskPath(path), entry.mode);
+			inheritsGroup ||= (entry.mode & S_ISGID) !== 0;
 			setXattrs(path, entry);
 		},
 		makeSymlink: (path, entry) => {
 			symlinkSync(fsPath(entry.linkPath), diskPath(path));
 			own(entry, (uid, gid) => lchownSync(diskPath(path), uid, gid));
-			lutimesSync(diskPath(path), entry.mtime, entry.mtime);
+			lutimesSync(diskPath(path), dateOf(entry), dateOf(entry));
 		},
 		makeLink: (path, target) => linkSync(diskPath(target), diskPath(path)),
 		makeSpecial: (path, entry) => {
 			if (entry.type === 'fifo' && libc !== undefined) libc.mknod(joinRaw(root, path), S_IFIFO | entry.mode);
 			else closeSync(openSync(diskPath(path), O_NEW_FILE, 0));
+			own(entry, (uid, gid) => lchownSync(diskPath(path), uid, gid));
 		},
-		makeWhiteout: (path) => requireLibc(libc).mknod(joinRaw(root, path), S_IFCHR),
+		makeWhiteout: (path) => makeWhiteout(joinRaw(root, path), libc),
 		openFile: (path, entry) => {
 			file = { fd: openSync(diskPath(path), O_NEW_FILE, entry.mode & 0o777), path, entry };
 		},
@@ -101,7 +107,7 @@ export function openLayerDisk({ root, ids, libc }: LayerDiskOptions): LayerDisk 
 			own(entry, (uid, gid) => fchownSync(fd, uid, gid));
 			if ((entry.mode & SPECIAL_BITS) !== 0) fchmodSync(fd, entry.mode);
 			setXattrs(path, entry);
-			futimesSync(fd, entry.mtime, entry.mtime);
+			futimesSync(fd, dateOf(entry), dateOf(entry));
 			file = undefined;
 			closeSync(fd);
 		},
@@ -116,11 +122,33 @@ export function openLayerDisk({ root, ids, libc }: LayerDiskOptions): LayerDisk 
 	};
 }
 
+/** A store on an overlay refuses whiteouts, as they are its own; so does a host that keeps root from mknod. */
+function makeWhiteout(disk: RawPath, libc: Libc | undefined): void {
+	try {
+		requireLibc(libc).mknod(disk, S_IFCHR);
+	} catch (cause) {
+		if (errnoOf(cause) !== 'EPERM') throw cause;
+		throw new BuildError(
+			'HOST_NO_OVERLAY',
+			'the store cannot hold the whiteouts of an overlay (mknod is not permitted)',
+			{
+				hint: 'Name a directory on ext4, xfs, btrfs or an emptyDir volume with --store DIR or S2OCI_STORE.',
+				cause,
+			},
+		);
+	}
+}
+
 /** Directory times are set last and from the inside out, since writing into a directory changes them. */
 function finishDirectory(disk: RawPath, path: RootPath, entry: LayerEntry, libc: Libc | undefined): void {
 	if (entry.type !== 'directory' || path === ROOT) return;
 	if (entry.opaque === true) requireLibc(libc).setXattr(disk, 'user.overlay.opaque', Buffer.from('y'));
-	if (entry.implicit !== true) utimesSync(fsPath(disk), entry.mtime, entry.mtime);
+	if (entry.implicit !== true) utimesSync(fsPath(disk), dateOf(entry), dateOf(entry));
+}
+
+/** Node takes a negative number for "now", but not a date before 1970. */
+function dateOf({ mtime }: { readonly mtime: number }): number | Date {
+	return mtime < 0 ? new Date(mtime * 1000) : mtime;
 }
 
 /** Sets the attributes that belong to the image; returns the names of those that the host refused. */

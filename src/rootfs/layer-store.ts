@@ -1,7 +1,9 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import * as v from 'valibot';
 import { errnoOf } from '../errors.js';
 import { type Digest, hexOf } from '../oci/digest.js';
+import { ROOT } from '../root-path.js';
 import { formatLayerIndex, type LayerIndex, parseLayerIndex } from './layer-index.js';
 
 /** Unpacked layers of one id mapping, by diffID. A layer is visible only as a whole, after its digests matched. */
@@ -11,12 +13,28 @@ export interface LayerStore {
 	readonly rootOf: (diffId: Digest) => string;
 	/** Undefined when the layer is not there, or was written by another version. */
 	readonly readIndex: (diffId: Digest) => LayerIndex | undefined;
+	/** What mounting needs to know, without reading the whole index. */
+	readonly readSummary: (diffId: Digest) => LayerSummary | undefined;
 	/** Makes the directory `unpacked`, as {@link writeUnpackedLayer} left it, the layer `diffId`. */
 	readonly publish: (diffId: Digest, unpacked: string) => void;
 }
 
+/** The part of a layer's index that a mount needs. */
+export interface LayerSummary {
+	/** How the layer declares the root directory, if it does. */
+	readonly root: { readonly mode: number; readonly uid: number; readonly gid: number } | null;
+	/** Whether it implies directories that a lower layer may declare. */
+	readonly implies: boolean;
+}
+
 const ROOT_NAME = 'fs';
 const INDEX_NAME = 'index.json';
+const SUMMARY_NAME = 'summary.json';
+
+const summary = v.object({
+	root: v.nullable(v.object({ mode: v.number(), uid: v.number(), gid: v.number() })),
+	implies: v.boolean(),
+});
 
 /** Opens, and where needed makes, the layers below `directory`. */
 export function openLayerStore(directory: string): LayerStore {
@@ -25,20 +43,14 @@ export function openLayerStore(directory: string): LayerStore {
 	return {
 		has: (diffId) => {
 			const path = pathOf(diffId);
-			if (!existsSync(join(path, INDEX_NAME))) return false;
+			if (!existsSync(join(path, SUMMARY_NAME))) return false;
 			const now = new Date();
 			utimesSync(path, now, now);
 			return true;
 		},
 		rootOf: (diffId) => join(pathOf(diffId), ROOT_NAME),
-		readIndex: (diffId) => {
-			try {
-				return parseLayerIndex(readFileSync(join(pathOf(diffId), INDEX_NAME), 'utf8'));
-			} catch (error) {
-				if (errnoOf(error) === 'ENOENT') return undefined;
-				throw error;
-			}
-		},
+		readIndex: (diffId) => parseLayerIndex(readText(join(pathOf(diffId), INDEX_NAME))),
+		readSummary: (diffId) => parseLayerSummary(readText(join(pathOf(diffId), SUMMARY_NAME))),
 		publish: (diffId, unpacked) => publish(unpacked, pathOf(diffId)),
 	};
 }
@@ -48,9 +60,38 @@ export function unpackRoot(unpacked: string): string {
 	return join(unpacked, ROOT_NAME);
 }
 
-/** Completes `unpacked` with the layer's index. */
+/** Completes `unpacked` with the layer's index and its summary. */
 export function writeUnpackedLayer(unpacked: string, index: LayerIndex): void {
 	writeFileSync(join(unpacked, INDEX_NAME), formatLayerIndex(index), { mode: 0o600 });
+	writeFileSync(join(unpacked, SUMMARY_NAME), JSON.stringify(summarize(index)), { mode: 0o600 });
+}
+
+function summarize({ entries }: LayerIndex): LayerSummary {
+	const root = entries.find(([path]) => path === ROOT)?.[1];
+	const isDeclared = root?.type === 'directory' && root.implicit !== true;
+	const isImplied = ([path, entry]: LayerIndex['entries'][number]) =>
+		path !== ROOT && entry.type === 'directory' && entry.implicit === true;
+	return {
+		root: isDeclared ? { mode: root.mode, uid: root.uid, gid: root.gid } : null,
+		implies: entries.some(isImplied),
+	};
+}
+
+function parseLayerSummary(text: string): LayerSummary | undefined {
+	try {
+		return v.parse(summary, JSON.parse(text));
+	} catch {
+		return undefined;
+	}
+}
+
+function readText(path: string): string {
+	try {
+		return readFileSync(path, 'utf8');
+	} catch (error) {
+		if (errnoOf(error) === 'ENOENT') return '';
+		throw error;
+	}
 }
 
 /** A concurrent build may have published the same layer first; then ours is dropped, for both are equal. */

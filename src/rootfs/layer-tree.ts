@@ -38,6 +38,8 @@ interface Node {
 const MAX_LINKS = 40;
 const MAX_NAME = 255;
 const MAX_PATH = 4095;
+/** Deeper trees overflow the stack of whoever walks them, Node's own rmSync first. */
+const MAX_DEPTH = 256;
 const IMPLICIT: DirectoryEntry = { type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, implicit: true };
 
 /** An empty layer: just an implicit root directory. */
@@ -105,6 +107,7 @@ function walk(
 		const next = directoryAt(here, part, child) ?? (missing && makeDirectory(here, part, name, missing));
 		if (next === undefined) return undefined;
 		trail.push(next);
+		if (trail.length > MAX_DEPTH) throw unsafe(name, `it is more than ${MAX_DEPTH} directories deep`);
 	}
 	return trail.at(-1) ?? origin;
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { type Libc, MS_NODEV } from '../linux/libc.js';
@@ -54,9 +54,32 @@ export function openOverlay(lowers: readonly string[], scratch: string, target: 
 	};
 }
 
+/**
+ * Mounts an overlay in `scratch` and deletes a file through it, as builds will: nothing less tells whether this kernel, this file system
+ * and this security policy allow it. Throws HOST_NO_OVERLAY.
+ */
+export function probeOverlay(scratch: string, libc: Libc): void {
+	const probe = join(scratch, 'probe');
+	const [lower, target] = [join(probe, 'lower'), join(probe, 'target')];
+	for (const path of [lower, target]) mkdirSync(path, { recursive: true, mode: 0o700 });
+	writeFileSync(join(lower, 'file'), '');
+	const overlay = openOverlay([lower], probe, target, libc);
+	overlay.mount();
+	try {
+		rmSync(join(target, 'file'));
+		if (!lstatSync(join(overlay.upper, 'file')).isCharacterDevice()) throw new Error('it makes no whiteouts');
+		libc.setXattr(rawPath(overlay.upper), 'user.overlay.opaque', Buffer.from('y'));
+	} catch (error) {
+		throw refused(scratch, error);
+	} finally {
+		overlay.unmount();
+		rmSync(probe, { recursive: true, force: true });
+	}
+}
+
 function refused(scratch: string, cause: unknown): BuildError {
 	const why = errnoOf(cause) === 'EPERM' ? 'not allowed' : messageOf(cause);
-	return new BuildError('HOST_NO_OVERLAY', `the kernel refused to mount an overlay in ${scratch}: ${why}`, {
+	return new BuildError('HOST_NO_OVERLAY', `the kernel refused an overlay in ${scratch}: ${why}`, {
 		hint:
 			'Overlay needs Linux 5.11 or newer and a store that is not itself on an overlay or a network file system. ' +
 			'Name a directory on ext4, xfs, btrfs or an emptyDir volume with --store DIR or S2OCI_STORE.',

@@ -1,5 +1,5 @@
 import { BuildError, errnoOf } from '../errors.js';
-import { printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
 import { createTarReader } from '../tar/reader.js';
 import { type LayerDisk, type LayerDiskOptions, openLayerDisk } from './layer-disk.js';
@@ -20,6 +20,7 @@ export interface UnpackedLayer {
 }
 
 const MAX_ENTRIES = 2_000_000;
+const MAX_TARGET = 4095;
 
 /**
  * Unpacks the tar stream `chunks` below `root`. Works synchronously on the file system, so it belongs in a thread of its own, whose
@@ -49,7 +50,7 @@ export async function unpackLayer(
 		const entries = tree.entries();
 		return { entries, lostXattrs: disk.finish(entries) };
 	} catch (error) {
-		throw ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '') ? noSpace(options.root, error) : error;
+		throw explained(error, options.root);
 	} finally {
 		disk.abandon();
 	}
@@ -61,14 +62,24 @@ function createEntryWriter(tree: LayerTree, disk: LayerDisk): (entry: TarEntry) 
 	const place = (name: RawPath) => {
 		const placement = tree.place(name);
 		for (const path of placement.missing) disk.makeImplicit(path);
+		count += 1 + placement.missing.length;
+		if (count > MAX_ENTRIES) throw tooMany();
 		return placement;
+	};
+	const setOpaque = (path: RootPath) => {
+		const existing = tree.get(path);
+		if (existing?.type === 'directory') tree.set(path, { ...existing, opaque: true });
 	};
 	const hide = (name: RawPath, whiteout: Whiteout) => {
 		if (whiteout.type === 'ignored') return;
+		if (whiteout.type === 'opaque') {
+			setOpaque(parentOf(place(name).path));
+			return;
+		}
 		const directory = name.replace(/\/+$/, '').replace(/[^/]*$/, '');
-		const { path, existing } = place(whiteout.type === 'opaque' ? `${directory}.` : directory + whiteout.name);
-		if (existing?.type === 'directory') tree.set(path, { ...existing, opaque: true });
-		if (existing !== undefined || whiteout.type === 'opaque') return;
+		const { path, existing } = place(directory + whiteout.name);
+		setOpaque(path);
+		if (existing !== undefined) return;
 		disk.makeWhiteout(path);
 		tree.set(path, { type: 'whiteout' });
 	};
@@ -89,7 +100,6 @@ function createEntryWriter(tree: LayerTree, disk: LayerDisk): (entry: TarEntry) 
 		disk.makeDirectory(path, entry, exists);
 	};
 	return (entry) => {
-		if (++count > MAX_ENTRIES) throw tooMany();
 		const whiteout = parseWhiteout(entry.path);
 		if (whiteout !== undefined) {
 			hide(entry.path, whiteout);
@@ -101,7 +111,7 @@ function createEntryWriter(tree: LayerTree, disk: LayerDisk): (entry: TarEntry) 
 		else if (entry.type === 'link') link(path, entry);
 		else {
 			if (existing !== undefined) disk.clear(path);
-			tree.set(path, declaredEntry(entry));
+			tree.set(path, declaredEntry(entry, path));
 			make(path, entry, disk);
 		}
 	};
@@ -119,7 +129,8 @@ function findTarget(
 	entry: TarEntry,
 ): { readonly path: RootPath; readonly entry: Entry } {
 	const target = tree.find(entry.linkPath);
-	if (target !== undefined && target.entry.type !== 'directory' && target.entry.type !== 'whiteout') {
+	const replaced = target?.path.startsWith(`${path}/`) === true;
+	if (target !== undefined && !replaced && target.entry.type !== 'directory' && target.entry.type !== 'whiteout') {
 		return { path: target.path, entry: target.entry };
 	}
 	const names = `"${printablePath(path)}" to "${printablePath(entry.linkPath)}"`;
@@ -133,11 +144,22 @@ function attributesOf(entry: TarEntry): Omit<DirectoryEntry, 'type'> {
 	return { mode, uid, gid, mtime, ...(xattrs.size > 0 && { xattrs }) };
 }
 
-function declaredEntry(entry: TarEntry): Entry {
+function declaredEntry(entry: TarEntry, path: RootPath): Entry {
 	if (entry.type === 'file') return { ...attributesOf(entry), type: 'file', size: entry.size };
+	if (entry.type === 'symlink' && !isLinkTarget(entry.linkPath)) throw badTarget(path);
 	if (entry.type === 'symlink') return { ...attributesOf(entry), type: 'symlink', target: entry.linkPath };
 	const type = entry.type === 'block' || entry.type === 'fifo' ? entry.type : 'character';
 	return { ...attributesOf(entry), type, major: entry.deviceMajor, minor: entry.deviceMinor };
+}
+
+/** What symlink(2) takes. */
+function isLinkTarget(target: RawPath): boolean {
+	return target !== '' && target.length <= MAX_TARGET && !target.includes('\0');
+}
+
+function badTarget(path: RootPath): BuildError {
+	const message = `a layer has the symlink "${printablePath(path)}", whose target is empty, too long or has a NUL byte`;
+	return new BuildError('LAYER_INVALID', message, { hint: 'Rebuild the image.' });
 }
 
 function replacesRoot(entry: TarEntry): BuildError {
@@ -156,6 +178,16 @@ function tooLarge(limit: number): BuildError {
 	const message = `a layer unpacks to more than ${String(limit)} bytes, far more than its size allows`;
 	return new BuildError('LAYER_UNSAFE', message, {
 		hint: 'This looks like a decompression bomb. Do not use this image before you know who made it.',
+	});
+}
+
+function explained(error: unknown, root: RawPath): unknown {
+	const errno = errnoOf(error);
+	if (errno === 'ENOSPC' || errno === 'EDQUOT') return noSpace(root, error);
+	if (errno !== 'ENAMETOOLONG') return error;
+	return new BuildError('LAYER_INVALID', 'a layer has an entry whose path is too long for this host', {
+		hint: 'Rebuild the image with shorter paths, or name a store with a shorter path with --store DIR.',
+		cause: error,
 	});
 }
 

@@ -19,7 +19,7 @@ export function bwrapCall(spec: SandboxSpec, statusFd: number): BwrapCall {
 		uid: userNamespace === 'single' || asRoot ? undefined : process.user.uid,
 		gid: userNamespace === 'single' || asRoot ? undefined : process.user.gid,
 		options: [
-			...(asRoot ? rootCapabilities() : ['--unshare-user', ...ids]),
+			...(asRoot ? rootCapabilities() : ['--unshare-user', ...ids, '--cap-drop', 'ALL']),
 			...[
 				'--unshare-pid',
 				'--unshare-ipc',

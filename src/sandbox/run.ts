@@ -1,11 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
-import { messageOf } from '../errors.js';
 import { findProgram } from '../program.js';
 import { bwrapCall } from './bwrap.js';
+import { type Launched, launch } from './launch.js';
 import { runtimeConfig } from './runc.js';
 import type { Exit, SandboxName, SandboxOutcome, SandboxSpec } from './sandbox.js';
 
@@ -42,18 +41,18 @@ async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOu
 	const { stdin, stdout, stderr } = run.streams;
 	const program = findProgram('bwrap', run.hostPath);
 	if (program === undefined) return notInstalled('bwrap');
-	const child = spawn(program, ['--args', String(OPTIONS_FD), '--', ...run.spec.process.argv], {
+	const child = launch(program, ['--args', String(OPTIONS_FD), '--', ...run.spec.process.argv], {
 		stdio: [stdin, stdout, stderr, 'pipe', 'pipe'],
 		env: { PATH: run.hostPath },
-		...(call.uid !== undefined && { uid: call.uid }),
-		...(call.gid !== undefined && { gid: call.gid }),
+		uid: call.uid,
+		gid: call.gid,
 	});
 	const options = child.stdio[OPTIONS_FD] as Writable;
 	options.on('error', () => undefined);
 	options.end(call.options.map((option) => `${option}\0`).join(''));
 	const status: string[] = [];
 	child.stdio[STATUS_FD]?.on('data', (chunk: Buffer) => status.push(chunk.toString('latin1')));
-	const exit = await ended(child, () => child.kill('SIGKILL'), signal);
+	const exit = await endOf(child, child.kill, signal);
 	if (typeof exit === 'string') return { type: 'refused', reason: exit };
 	const code = /"exit-code":\s*(\d+)/.exec(status.join(''))?.[1];
 	if (code === undefined)
@@ -75,16 +74,18 @@ async function runOciRuntime(name: 'runc' | 'crun', run: SandboxRun, signal: Abo
 	const options = [...global, '--root', state, '--log', log];
 	const env = { PATH: run.hostPath, XDG_RUNTIME_DIR: state };
 	const { stdin, stdout, stderr } = run.streams;
-	const child = spawn(program, [...options, 'run', '--pid-file', pidFile, '--bundle', bundle, id], {
+	const child = launch(program, [...options, 'run', '--pid-file', pidFile, '--bundle', bundle, id], {
 		stdio: [stdin, stdout, stderr],
 		env,
 	});
 	const kill = () => {
-		const killer = spawn(program, [...options, 'delete', '--force', id], { stdio: 'ignore', env });
-		killer.on('error', () => child.kill('SIGKILL'));
-		killer.on('exit', () => child.kill('SIGKILL'));
+		const killer = launch(program, [...options, 'delete', '--force', id], {
+			stdio: ['ignore', 'ignore', 'ignore'],
+			env,
+		});
+		void killer.ended.then(child.kill);
 	};
-	const exit = await ended(child, kill, signal);
+	const exit = await endOf(child, kill, signal);
 	if (typeof exit === 'string') return { type: 'refused', reason: exit };
 	if (!existsSync(pidFile)) return { type: 'refused', reason: `${name}: ${readReason(log) || describe(exit)}` };
 	return { type: 'exited', exit: exit.type === 'code' ? shellExit(exit.code) : exit };
@@ -95,17 +96,12 @@ function notInstalled(name: SandboxName): SandboxOutcome {
 }
 
 /** Resolves with how `child` ended, or with why it could not be started. */
-function ended(child: ChildProcess, kill: () => void, signal: AbortSignal): Promise<Exit | string> {
-	return new Promise((resolve) => {
-		const abort = () => kill();
-		signal.addEventListener('abort', abort, { once: true });
-		if (signal.aborted) abort();
-		child.on('error', (error) => resolve(messageOf(error)));
-		child.on('close', (code, ending) => {
-			signal.removeEventListener('abort', abort);
-			resolve(ending === null ? { type: 'code', code: code ?? 1 } : { type: 'signal', signal: ending });
-		});
-	});
+async function endOf(child: Launched, kill: () => void, signal: AbortSignal): Promise<Exit | string> {
+	signal.addEventListener('abort', kill, { once: true });
+	if (signal.aborted) kill();
+	const end = await child.ended;
+	signal.removeEventListener('abort', kill);
+	return end;
 }
 
 /** Sandboxes report a death by signal n as 128 + n. */

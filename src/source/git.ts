@@ -140,7 +140,7 @@ function adviceFor(stderr: string, remote: Remote): string {
 	const advice: readonly (readonly [RegExp, string])[] = [
 		[
 			/dubious ownership/,
-			`The repository belongs to another user: git config --global --add safe.directory ${JSON.stringify(remote.location)}, or build with --copy.`,
+			`The repository belongs to another user: git config --global --add safe.directory ${JSON.stringify(`${remote.location}/.git`)}, or build with --copy.`,
 		],
 		[
 			/transport '?file'? not allowed/,

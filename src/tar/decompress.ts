@@ -1,12 +1,14 @@
 import { closeSync, createWriteStream, openSync, readSync, rmSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
+import { createGunzip, type ZlibOptions } from 'node:zlib';
 import { BuildError, messageOf } from '../errors.js';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
 const CHUNK = 256 * 1024;
+/** Lets inflating, which runs in libuv's pool, go on while what it made is being written to disk. */
+const READ_AHEAD = 4 * CHUNK;
 const MAX_IDLE_YIELDS = 8;
 
 /**
@@ -29,7 +31,7 @@ export async function* decompress(
 }
 
 async function* gunzip(input: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
-	const output = createGunzip({ chunkSize: CHUNK });
+	const output = createGunzip({ chunkSize: CHUNK, readableHighWaterMark: READ_AHEAD } as ZlibOptions);
 	const fed = pipeline(Readable.from(input, { objectMode: true, highWaterMark: 4 }), output, { signal });
 	fed.catch(() => undefined);
 	try {

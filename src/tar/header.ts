@@ -58,7 +58,7 @@ export function readEntry(block: Buffer, records: PaxRecords, longPath?: string,
 		uid: requireId(number('uid', 108, 8)),
 		gid: requireId(number('gid', 116, 8)),
 		size: type === 'file' && !isDirectory ? requireSize(number('size', 124, 12)) : 0,
-		mtime: number('mtime', 136, 12),
+		mtime: requireTime(number('mtime', 136, 12)),
 		deviceMajor: numberField(block, 329, 8),
 		deviceMinor: numberField(block, 337, 8),
 		xattrs: xattrsOf(records),
@@ -139,8 +139,10 @@ function numberField(block: Buffer, start: number, length: number): number {
 	return number;
 }
 
+/** An empty value takes a record back (POSIX.1-2017 pax, "pax Extended Header"). */
 function text(records: PaxRecords, keyword: string): string | undefined {
-	return records.get(keyword)?.toString('latin1');
+	const value = records.get(keyword)?.toString('latin1');
+	return value === '' ? undefined : value;
 }
 
 function paxNumber(records: PaxRecords, keyword: string): number | undefined {
@@ -153,6 +155,12 @@ function paxNumber(records: PaxRecords, keyword: string): number | undefined {
 function requireSize(size: number): number {
 	if (!Number.isSafeInteger(size) || size < 0) throw invalid('the size of an entry is negative or too large');
 	return size;
+}
+
+/** A time beyond what the system calls take would end in an error of theirs. */
+function requireTime(seconds: number): number {
+	if (!Number.isSafeInteger(Math.floor(seconds))) throw invalid('the time of an entry is out of range');
+	return seconds;
 }
 
 /** Ids are unsigned 32-bit and all ones means "leave as it is" to chown(2), which would keep our own owner (CVE-2024-40635). */

@@ -71,7 +71,8 @@ export function createTarReader(visitor: TarVisitor): TarReader {
 			}
 		},
 		end: () => {
-			const complete = state.mode === 'ended' || (state.mode === 'header' && held === 0);
+			const pending = state.records !== NO_RECORDS || state.longPath !== undefined || state.longLink !== undefined;
+			const complete = state.mode === 'ended' || (state.mode === 'header' && held === 0 && !pending);
 			if (!complete) throw invalid('it ends in the middle of an entry');
 		},
 	};

@@ -1,35 +1,37 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { errnoOf } from '../errors.js';
 
 /** Hands blobs to the worker, which has neither network code nor credentials, over a private socket. */
 export interface BlobServer {
-	/** Path of the socket; in the temporary directory, because a socket's path must be short. */
+	/** Path of the socket: in the scratch directory, unless that is too long for a socket. */
 	readonly path: string;
-	/** Why a blob could not be handed over: the worker only sees that it ended early. */
+	/** Why a blob could not be handed over: the worker only sees that it ended early. Undefined when it was the worker who hung up. */
 	readonly failure: () => unknown;
 	readonly close: () => void;
 }
 
 const REQUEST_LIMIT = 256;
 const MAX_SOCKET_PATH = 107;
+const HUNG_UP: readonly (string | undefined)[] = ['EPIPE', 'ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE'];
 
-/** Serves `open(digest)` to whoever can reach the private directory of the socket, that is to our own worker. */
+/** Serves `open(digest)` to whoever can reach the socket in the private directory `scratch`, that is to our own worker. */
 export async function startBlobServer(
 	open: (digest: string, signal: AbortSignal) => Promise<Readable>,
+	scratch: string,
 	signal: AbortSignal,
 ): Promise<BlobServer> {
-	const directory = makeDirectory();
-	const path = join(directory, 'blobs');
+	const { path, remove } = placeSocket(scratch);
 	const closing = new AbortController();
 	const stop = AbortSignal.any([signal, closing.signal]);
 	let failure: unknown;
 	const server = createServer((socket) => {
 		serve(socket, open, stop).catch((error: unknown) => {
-			failure ??= error;
+			if (!HUNG_UP.includes(errnoOf(error))) failure ??= error;
 			socket.destroy();
 		});
 	});
@@ -43,7 +45,7 @@ export async function startBlobServer(
 		close: () => {
 			closing.abort();
 			server.close();
-			rmSync(directory, { recursive: true, force: true });
+			remove();
 		},
 	};
 }
@@ -73,9 +75,15 @@ function readLine(socket: Socket): Promise<string> {
 	});
 }
 
-function makeDirectory(): string {
-	const directory = mkdtempSync(join(tmpdir(), 's2oci-'));
-	if (Buffer.byteLength(directory) + '/blobs'.length <= MAX_SOCKET_PATH) return directory;
-	rmSync(directory, { recursive: true });
-	return mkdtempSync('/tmp/s2oci-');
+interface Placed {
+	readonly path: string;
+	readonly remove: () => void;
+}
+
+/** In the scratch directory, so that the next build removes what a killed one leaves; its name may be too long for a socket. */
+function placeSocket(scratch: string): Placed {
+	const path = join(scratch, `blobs-${randomBytes(4).toString('hex')}`);
+	if (Buffer.byteLength(path) <= MAX_SOCKET_PATH) return { path, remove: () => rmSync(path, { force: true }) };
+	const directory = mkdtempSync('/tmp/s2oci-');
+	return { path: join(directory, 'blobs'), remove: () => rmSync(directory, { recursive: true, force: true }) };
 }

@@ -1,4 +1,4 @@
-import { closeSync } from 'node:fs';
+import { closeSync, fchownSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { BuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
@@ -27,7 +27,7 @@ export async function execute(
 	const refused: { readonly sandbox: (typeof request.sandboxes)[number]; readonly reason: string }[] = [];
 	const spec: SandboxSpec = { ...context.spec, process: request.process };
 	for (const sandbox of request.sandboxes) {
-		const output = request.streams === 'forward' ? openForward(context.libc) : INHERITED;
+		const output = request.streams === 'forward' ? openForward(context.libc, ownerOf(spec)) : INHERITED;
 		const run = { spec, streams: output.streams, scratch: context.scratch, hostPath: context.hostPath };
 		const outcome = await runSandbox(sandbox, run, signal).finally(output.started);
 		const forwarded = await output.drained();
@@ -51,10 +51,21 @@ const INHERITED: Output = {
 	drained: () => Promise.resolve({ stdout: 0, stderr: 0 }),
 };
 
-/** Real pipes: Node's own are sockets, which a script cannot open as /dev/stderr. */
-function openForward(libc: Libc): Output {
+interface Owner {
+	readonly uid: number;
+	readonly gid: number;
+}
+
+/** With a single id everything is its own. */
+function ownerOf({ userNamespace, process: { user } }: SandboxSpec): Owner {
+	return userNamespace === 'single' ? { uid: 0, gid: 0 } : user;
+}
+
+/** Real pipes: Node's own are sockets, which a script cannot open as /dev/stderr. Opening that takes the right to the pipe, too. */
+function openForward(libc: Libc, owner: Owner): Output {
 	const stdout = forward(libc.pipe(), process.stdout);
 	const stderr = forward(libc.pipe(), process.stderr);
+	for (const { write } of [stdout, stderr]) fchownSync(write, owner.uid, owner.gid);
 	return {
 		streams: { stdin: 'ignore', stdout: stdout.write, stderr: stderr.write },
 		started: () => {

@@ -1,11 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { BuildError } from '../errors.js';
+import { BuildError, messageOf } from '../errors.js';
 import { type Libc, loadLibc } from '../linux/libc.js';
 import { type LayerStore, openLayerStore } from '../rootfs/layer-store.js';
+import { probeOverlay } from '../rootfs/overlay.js';
 import type { BindMount } from '../sandbox/sandbox.js';
-import { execute } from './execute.js';
+import type { execute } from './execute.js';
 import { hideCgroups } from './hide-cgroups.js';
 import { type MountTarget, openMountTarget } from './mount-target.js';
 import { type CallName, type FromWorker, PROTOCOL_VERSION, type Request, type WorkerCalls } from './protocol.js';
@@ -26,6 +27,8 @@ interface Session extends Readonly<Omit<WorkerCalls['open']['request'], 'version
 	readonly target: MountTarget;
 }
 
+/** When a process has begun, what packing will need is read while this end has nothing else to do. */
+const WARM_MS = 100;
 const LAYERS_FORMAT = 'layers-1';
 /** How long calls under way may take to notice that they were stopped. */
 const SETTLE_MS = 5000;
@@ -68,8 +71,11 @@ function createCalls(
 			const { userNamespace } = session();
 			process.umask(0o022);
 			const spec = { rootfs: root().path, binds, userNamespace };
-			return execute(request, { ...session(), spec }, stop.signal);
+			const ended = loadExecute().then(({ execute }) => execute(request, { ...session(), spec }, stop.signal));
+			if (request.streams === 'forward') setTimeout(root().warm, WARM_MS);
+			return ended;
 		},
+		diff: (request) => ({ statistics: root().diff(request) }),
 		pack: (request) => root().pack(request, (bytes) => send({ type: 'packed', bytes }), stop.signal),
 		close: async () => {
 			stop.abort();
@@ -91,10 +97,31 @@ async function openSession(request: WorkerCalls['open']['request']): Promise<Ses
 	}
 	mkdirSync(request.scratch, { recursive: true, mode: 0o700 });
 	lockScratch(request.scratch, libc);
-	libc.mount('proc', '/proc', 'proc', 0, '');
+	libc.closeOnExec(3);
+	mountProc(libc);
+	probeOverlay(request.scratch, libc);
 	hideCgroups(libc);
 	const layers = openLayerStore(join(request.store, LAYERS_FORMAT, request.mapping));
 	return { ...request, libc, layers, target: openMountTarget(request.scratch, libc) };
+}
+
+/** The pid namespace needs a /proc of its own, which a container whose own /proc is masked may not mount. */
+function mountProc(libc: Libc): void {
+	try {
+		libc.mount('proc', '/proc', 'proc', 0, '');
+	} catch (error) {
+		throw new BuildError('HOST_NO_NAMESPACES', `a new /proc could not be mounted: ${messageOf(error)}`, {
+			hint:
+				'The container that this runs in masks parts of /proc. Run the job with procMount: Unmasked (Kubernetes), ' +
+				'--security-opt systempaths=unconfined (Docker) or unmask=ALL (Podman), or as root with CAP_SYS_ADMIN.',
+			cause: error,
+		});
+	}
+}
+
+/** Loaded once the worker has answered that it is ready, since execa takes longer to load than all the rest. */
+function loadExecute(): Promise<{ readonly execute: typeof execute }> {
+	return import('./execute.js');
 }
 
 function required<T>(value: T | undefined, call: string): T {
@@ -130,6 +157,7 @@ function serve(): void {
 		void answered.finally(() => running.delete(answered));
 	});
 	send({ type: 'ready' });
+	setImmediate(() => void loadExecute());
 }
 
 serve();

@@ -92,17 +92,24 @@ export interface WorkerCalls {
 			readonly forwarded: { readonly stdout: number; readonly stderr: number };
 		};
 	};
-	readonly pack: {
+	/** Finds what the process changed. */
+	readonly diff: {
 		readonly request: {
 			readonly assembleUser: { readonly uid: number; readonly gid: number };
-			/** Seconds; later times become this. */
-			readonly epoch: number;
 			/** Absolute paths that never enter the layer, with all below them. */
 			readonly excluded: readonly string[];
+		};
+		readonly response: { readonly statistics: LayerStatistics };
+	};
+	/** Writes what `diff` found as a layer. */
+	readonly pack: {
+		readonly request: {
+			/** Seconds; later times become this. */
+			readonly epoch: number;
 			/** Host path of the layer blob to write. */
 			readonly output: string;
 		};
-		readonly response: { readonly layer: PackedLayer; readonly statistics: LayerStatistics };
+		readonly response: PackedLayer;
 	};
 	/** Stops the sandbox, unmounts, removes the scratch directory and ends the worker. */
 	readonly close: { readonly request: object; readonly response: object };
@@ -126,5 +133,6 @@ export type FromWorker =
 	| { readonly type: 'ready' }
 	| { readonly type: 'answer'; readonly id: number; readonly response: unknown }
 	| { readonly type: 'failure'; readonly id: number; readonly error: WireError }
-	| { readonly type: 'unpacked'; readonly diffId: Digest; readonly bytes: number; readonly done: boolean }
+	/** `bytes` of the layer are unpacked so far, uncompressed. */
+	| { readonly type: 'unpacked'; readonly diffId: Digest; readonly bytes: number }
 	| { readonly type: 'packed'; readonly bytes: number };

@@ -18,14 +18,15 @@ import type { Libc } from '../linux/libc.js';
 import type { Digest } from '../oci/digest.js';
 import { fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
-import { type Diff, diffUpper } from '../rootfs/diff.js';
+import { type Diff, diffUpper, type LayerStatistics } from '../rootfs/diff.js';
 import type { LayerIndex } from '../rootfs/layer-index.js';
-import type { LayerStore } from '../rootfs/layer-store.js';
+import type { LayerStore, LayerSummary } from '../rootfs/layer-store.js';
 import { type BaseEntry, type BaseTree, hiddenDirectories, mergeLayers } from '../rootfs/merge.js';
 import { openOverlay } from '../rootfs/overlay.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
-import { packLayer } from '../rootfs/pack.js';
+import { type PackedLayer, packLayer } from '../rootfs/pack.js';
 import { sameBytes } from '../rootfs/same-bytes.js';
+import type { Change } from '../rootfs/tree.js';
 import { scanUpper } from '../rootfs/upper.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 import type { Inspected, WorkerCalls } from './protocol.js';
@@ -45,30 +46,36 @@ export interface RootFilesystem {
 	readonly inspect: (stat: readonly string[], read: readonly string[]) => readonly Inspected[];
 	/** Returns the bind mounts with their real destinations. */
 	readonly prepare: (request: WorkerCalls['prepare']['request']) => readonly BindMount[];
+	/** Reads the declared base, which packing needs, ahead of time. */
+	readonly warm: () => void;
+	readonly diff: (request: WorkerCalls['diff']['request']) => LayerStatistics;
 	readonly pack: (
 		request: WorkerCalls['pack']['request'],
 		progress: (bytes: number) => void,
 		signal: AbortSignal,
-	) => Promise<WorkerCalls['pack']['response']>;
+	) => Promise<PackedLayer>;
 	readonly unmount: () => void;
 }
 
 const READ_LIMIT = 1 << 20;
+const DEFAULT_ROOT = { mode: 0o755, uid: 0, gid: 0 };
 const KERNEL_DIRECTORIES: readonly string[] = ['proc', 'sys', 'dev'];
 
 /** Mounts the layers `diffIds` (lowest first), which must be in the store. */
 export function mountRootFilesystem(diffIds: readonly Digest[], context: RootContext): RootFilesystem {
 	const { libc, store, scratch, target } = context;
 	const lowers = diffIds.map((diffId) => store.rootOf(diffId));
-	const indexes = lazily(() => diffIds.map((diffId) => readIndex(store, diffId)));
+	const indexes = lazily(() => diffIds.map((diffId) => required(store.readIndex(diffId), diffId)));
 	const base = lazily(() => mergeLayers(indexes().map((index) => index.entries)));
+	const summaries = diffIds.map((diffId) => required(store.readSummary(diffId), diffId));
 	const overlay = openOverlay(lowers, scratch, target, libc);
 	const root = rawPath(target);
 	const scaffolding = new Set<RootPath>();
 	const excluded = new Set<RootPath>();
-	setRootAttributes(overlay.upper, base(), context.ids);
+	let changes: readonly Change[] = [];
+	setRootAttributes(overlay.upper, summaries, context.ids);
 	overlay.mount();
-	restoreHidden(target, indexes(), base(), context.ids);
+	if (summaries.slice(1).some((summary) => summary.implies)) restoreHidden(target, indexes(), base(), context.ids);
 
 	const addMountPoint = (bind: BindMount): BindMount => {
 		const path = makeMountPoint(target, bind, scaffolding);
@@ -81,13 +88,17 @@ export function mountRootFilesystem(diffIds: readonly Digest[], context: RootCon
 		prepare: ({ placements, binds, workingDir }) => {
 			const placed = placements.map((placement) => {
 				const { path, made } = makeDirectories(root, rawPath(placement.destination));
+				if (path === ROOT || isKernels(path)) throw misplaced(placement.destination, path);
 				for (const directory of made) if (directory !== path) scaffolding.add(directory);
 				rmSync(fsPath(joinRaw(root, path)), { recursive: true, force: true });
 				mkdirSync(fsPath(joinRaw(root, path)));
 				if (!placement.keep) excluded.add(path);
 				return { ...placement, path };
 			});
-			for (const directory of makeDirectories(root, rawPath(workingDir)).made) scaffolding.add(directory);
+			const working = makeDirectories(root, rawPath(workingDir));
+			// A working directory among open files is one outside of the sandbox (CVE-2024-21626).
+			if (isKernels(working.path)) throw misplaced(workingDir, working.path);
+			for (const directory of working.made) scaffolding.add(directory);
 			for (const directory of KERNEL_DIRECTORIES) addKernelDirectory(root, directory, excluded);
 			const mounts = binds.map(addMountPoint);
 			overlay.unmount();
@@ -96,19 +107,31 @@ export function mountRootFilesystem(diffIds: readonly Digest[], context: RootCon
 			overlay.mount();
 			return mounts;
 		},
-		pack: async ({ assembleUser, epoch, excluded: paths, output }, progress, signal) => {
+		warm: () => void base(),
+		diff: ({ assembleUser, excluded: paths }) => {
 			for (const path of paths) excluded.add(resolveInRoot(root, rawPath(path), false).path);
 			const diff = diffRoot(overlay.upper, lowers, { base: base(), assembleUser, excluded, scaffolding }, context);
-			const file = openSync(output, 'wx', 0o600);
-			try {
-				const layer = await packLayer(diff.changes, rawPath(overlay.upper), file, { epoch, progress }, signal);
-				return { layer, statistics: diff.statistics };
-			} finally {
-				closeSync(file);
-			}
+			changes = diff.changes;
+			return diff.statistics;
 		},
+		pack: (request, progress, signal) => writeLayer(changes, overlay.upper, request, progress, signal),
 		unmount: overlay.unmount,
 	};
+}
+
+async function writeLayer(
+	changes: readonly Change[],
+	upper: string,
+	{ epoch, output }: WorkerCalls['pack']['request'],
+	progress: (bytes: number) => void,
+	signal: AbortSignal,
+): Promise<PackedLayer> {
+	const file = openSync(output, 'wx', 0o600);
+	try {
+		return await packLayer(changes, rawPath(upper), file, { epoch, progress }, signal);
+	} finally {
+		closeSync(file);
+	}
 }
 
 function diffRoot(
@@ -128,6 +151,17 @@ function diffRoot(
 	return diffUpper(scanUpper(raw, what.excluded, libc), { ...what, ids, sameContent });
 }
 
+function isKernels(path: RootPath): boolean {
+	return KERNEL_DIRECTORIES.some((directory) => path === directory || path.startsWith(`${directory}/`));
+}
+
+function misplaced(wanted: string, path: RootPath): BuildError {
+	const message = `"${printablePath(rawPath(wanted))}" of the image leads to "/${printablePath(path)}"`;
+	return new BuildError('IMAGE_UNSUPPORTED', message, {
+		hint: 'No honest image has that. Do not use it before you know who made it.',
+	});
+}
+
 /** A link there would make a sandbox mount a file system where the image wants it (CVE-2019-19921, CVE-2025-52565). */
 function addKernelDirectory(root: RawPath, directory: string, excluded: Set<RootPath>): void {
 	const { path, stats } = resolveInRoot(root, directory, false);
@@ -140,18 +174,16 @@ function addKernelDirectory(root: RawPath, directory: string, excluded: Set<Root
 	excluded.add(path);
 }
 
-function readIndex(store: LayerStore, diffId: Digest): LayerIndex {
-	const index = store.readIndex(diffId);
-	if (index !== undefined) return index;
+function required<T>(found: T | undefined, diffId: Digest): T {
+	if (found !== undefined) return found;
 	throw new BuildError('HOST_STORE', `layer ${diffId} in the store is damaged`, {
 		hint: 'Remove the store and build again, or name another place with --store DIR.',
 	});
 }
 
 /** The merged root directory shows the upper directory's own attributes. */
-function setRootAttributes(upper: string, base: BaseTree, ids: IdLimits): void {
-	const declared = base.get(ROOT)?.entry;
-	if (declared === undefined) return;
+function setRootAttributes(upper: string, summaries: readonly LayerSummary[], ids: IdLimits): void {
+	const declared = summaries.findLast((summary) => summary.root !== null)?.root ?? DEFAULT_ROOT;
 	if (ownable(declared, ids)) chownSync(upper, declared.uid, declared.gid);
 	chmodSync(upper, declared.mode);
 }

@@ -6,7 +6,7 @@ import { BuildError, messageOf } from '../errors.js';
 import { findProgram } from '../program.js';
 import type { CallName, FromWorker, WorkerCalls } from './protocol.js';
 import { PROTOCOL_VERSION } from './protocol.js';
-import { countIds, mapIds, mappingName, type NamespacePlan, planNamespaces } from './user-namespace.js';
+import { countIds, mapIds, mappingName, type NamespacePlan, ownIds, planNamespaces } from './user-namespace.js';
 import { fromWire } from './wire-error.js';
 
 /** The process in the namespaces. It holds no credentials; when it or we die, the other ends within a second. */
@@ -18,7 +18,7 @@ export interface WorkerProcess {
 		name: Name,
 		request: WorkerCalls[Name]['request'],
 	) => Promise<WorkerCalls[Name]['response']>;
-	/** What the sandboxed process prints when it is forwarded; null with inherited streams. */
+	/** What the sandboxed process prints when it is forwarded, to be resumed by who reads it; null with inherited streams. */
 	readonly stdout: Readable | null;
 	readonly stderr: Readable | null;
 	/** Ends the worker and all it started, and removes the scratch directory. Never rejects. */
@@ -128,9 +128,10 @@ async function openWorker(
 		clearTimeout(limit);
 		rmSync(options.scratch, { recursive: true, force: true, maxRetries: 1 });
 	};
-	const all = 0xffffffff;
 	const ids =
-		plan.kind === 'none' ? { uids: all, gids: all } : { uids: countIds(plan.uids), gids: countIds(plan.gids) };
+		plan.kind === 'none'
+			? { uids: ownIds('uid'), gids: ownIds('gid') }
+			: { uids: countIds(plan.uids), gids: countIds(plan.gids) };
 	const { store, scratch, env } = options;
 	const base = { version: PROTOCOL_VERSION, userNamespace: plan.kind, ids, mapping: mappingName(plan), store, scratch };
 	mkdirSync(store, { recursive: true, mode: 0o700 });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { BuildError } from '../errors.js';
 import { loadLibc } from '../linux/libc.js';
 import { algorithmOf, type Digest, finishDigest, hasherFor } from '../oci/digest.js';
@@ -14,7 +14,7 @@ import { decompress } from '../tar/decompress.js';
 import type { WantedLayer } from './protocol.js';
 import { toWire } from './wire-error.js';
 
-/** What a thread is started with: one layer to fetch, verify and unpack into `directory`. */
+/** What a thread is given: one layer to fetch, verify and unpack into `directory`. */
 export interface UnpackTask {
 	readonly layer: WantedLayer;
 	readonly directory: string;
@@ -24,6 +24,7 @@ export interface UnpackTask {
 
 const FLOOR = 8 * 2 ** 30;
 const MAX_RATIO = 200;
+const REPORT_EVERY = 4 * 2 ** 20;
 
 async function unpackTask({ layer, directory, blobSocket, ids }: UnpackTask): Promise<readonly string[]> {
 	const signal = new AbortController().signal;
@@ -47,28 +48,33 @@ async function* readBlob({ blob }: WantedLayer, socketPath: string): AsyncGenera
 	socket.write(`${blob.digest}\n`);
 	const hash = hasherFor(blob.digest);
 	let size = 0;
-	let reported = 0;
 	for await (const chunk of socket as AsyncIterable<Buffer>) {
 		size += chunk.length;
 		if (size > blob.size) break;
 		hash.update(chunk);
-		if (size - reported > 1 << 20) parentPort?.postMessage({ bytes: (reported = size) });
 		yield chunk;
 	}
 	socket.destroy();
 	const digest = finishDigest(hash, algorithmOf(blob.digest));
 	if (size !== blob.size || digest !== blob.digest) throw mismatch('blob', blob.digest, digest);
-	parentPort?.postMessage({ bytes: size });
 }
 
 async function* hashed(
 	chunks: AsyncIterable<Buffer>,
 	hash: ReturnType<typeof createHash>,
 ): AsyncGenerator<Buffer, void, undefined> {
+	let bytes = 0;
+	let reported = 0;
 	for await (const chunk of chunks) {
 		hash.update(chunk);
+		bytes += chunk.length;
+		if (bytes - reported > REPORT_EVERY) {
+			reported = bytes;
+			parentPort?.postMessage({ bytes });
+		}
 		yield chunk;
 	}
+	parentPort?.postMessage({ bytes });
 }
 
 function mismatch(what: string, wanted: Digest, got: Digest): BuildError {
@@ -77,7 +83,9 @@ function mismatch(what: string, wanted: Digest, got: Digest): BuildError {
 	});
 }
 
-unpackTask(workerData as UnpackTask).then(
-	(lostXattrs) => parentPort?.postMessage({ lostXattrs }),
-	(error: unknown) => parentPort?.postMessage({ error: toWire(error) }),
-);
+parentPort?.on('message', (task: UnpackTask) => {
+	unpackTask(task).then(
+		(lostXattrs) => parentPort?.postMessage({ lostXattrs }),
+		(error: unknown) => parentPort?.postMessage({ error: toWire(error) }),
+	);
+});

@@ -31,8 +31,13 @@ export async function unpackLayers(
 	const failed = new AbortController();
 	const stop = AbortSignal.any([signal, failed.signal]);
 	const work = async () => {
-		for (let layer = missing.shift(); layer !== undefined; layer = missing.shift()) {
-			for (const name of await unpackOne(layer, context, stop)) lostXattrs.add(name);
+		const thread = openThread(stop);
+		try {
+			for (let layer = missing.shift(); layer !== undefined; layer = missing.shift()) {
+				for (const name of await unpackOne(layer, context, thread)) lostXattrs.add(name);
+			}
+		} finally {
+			await thread.close();
 		}
 	};
 	const threads = Array.from({ length: Math.min(MAX_THREADS, availableParallelism(), missing.length) }, work);
@@ -46,15 +51,13 @@ export async function unpackLayers(
 	return [...lostXattrs];
 }
 
-async function unpackOne(layer: WantedLayer, context: UnpackContext, signal: AbortSignal): Promise<readonly string[]> {
+async function unpackOne(layer: WantedLayer, context: UnpackContext, thread: Thread): Promise<readonly string[]> {
 	const { store, scratch, blobSocket, ids, send } = context;
 	const directory = join(scratch, `layer-${layer.diffId.slice(-16)}`);
 	rmSync(directory, { recursive: true, force: true });
-	const task: UnpackTask = { layer, directory, blobSocket, ids };
-	const report = (bytes: number, done: boolean) => send({ type: 'unpacked', diffId: layer.diffId, bytes, done });
-	const lostXattrs = await runThread(task, (bytes) => report(bytes, false), signal);
+	const report = (bytes: number) => send({ type: 'unpacked', diffId: layer.diffId, bytes });
+	const lostXattrs = await thread.run({ layer, directory, blobSocket, ids }, report);
 	store.publish(layer.diffId, directory);
-	report(layer.blob.size, true);
 	return lostXattrs;
 }
 
@@ -64,24 +67,42 @@ interface FromThread {
 	readonly error?: WireError;
 }
 
-function runThread(
-	task: UnpackTask,
-	progress: (bytes: number) => void,
-	signal: AbortSignal,
-): Promise<readonly string[]> {
-	return new Promise((resolve, reject) => {
-		const thread = new Worker(new URL('./unpack-thread.js', import.meta.url), { workerData: task });
-		const abort = () => void thread.terminate();
-		signal.addEventListener('abort', abort, { once: true });
-		thread.on('message', ({ bytes, lostXattrs, error }: FromThread) => {
-			if (bytes !== undefined) progress(bytes);
-			if (lostXattrs !== undefined) resolve(lostXattrs);
-			if (error !== undefined) reject(fromWire(error));
-		});
-		thread.on('error', reject);
-		thread.on('exit', () => {
-			signal.removeEventListener('abort', abort);
-			reject(signal.aborted ? (signal.reason as Error) : new Error('an unpack thread ended without a word'));
-		});
+interface Thread {
+	/** Does one task; the thread must be idle. */
+	readonly run: (task: UnpackTask, progress: (bytes: number) => void) => Promise<readonly string[]>;
+	readonly close: () => Promise<unknown>;
+}
+
+interface Running {
+	readonly progress: (bytes: number) => void;
+	readonly resolve: (lostXattrs: readonly string[]) => void;
+	readonly reject: (error: Error) => void;
+}
+
+/** A thread that unpacks layers one after the other until it is closed or `signal` is aborted. */
+function openThread(signal: AbortSignal): Thread {
+	const thread = new Worker(new URL('./unpack-thread.js', import.meta.url));
+	let running: Running | undefined;
+	const abort = () => void thread.terminate();
+	signal.addEventListener('abort', abort, { once: true });
+	thread.on('message', ({ bytes, lostXattrs, error }: FromThread) => {
+		if (bytes !== undefined) running?.progress(bytes);
+		if (lostXattrs !== undefined) running?.resolve(lostXattrs);
+		if (error !== undefined) running?.reject(fromWire(error));
 	});
+	thread.on('error', (error) => running?.reject(error));
+	thread.on('exit', () => {
+		running?.reject(signal.aborted ? (signal.reason as Error) : new Error('an unpack thread ended without a word'));
+	});
+	return {
+		run: (task, progress) =>
+			new Promise((resolve, reject) => {
+				running = { progress, resolve, reject };
+				thread.postMessage(task);
+			}),
+		close: () => {
+			signal.removeEventListener('abort', abort);
+			return thread.terminate();
+		},
+	};
 }

@@ -1,8 +1,9 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { execa } from 'execa';
+import { promisify } from 'node:util';
 import { messageOf } from '../errors.js';
 import { findProgram } from '../program.js';
 
@@ -22,6 +23,7 @@ export interface NamespacePlan {
 	readonly reason: string;
 }
 
+const run = promisify(execFile);
 const POLL_MS = 1;
 const LIMIT_MS = 5000;
 
@@ -34,6 +36,7 @@ export function planNamespaces(uid: number, gid: number): readonly NamespacePlan
 		reason,
 	});
 	if (uid === 0) {
+		if (ownIds('uid') === 1) return [single('root is the only id of the user namespace we are in')];
 		return [
 			{ kind: 'none', uids: [], gids: [], reason: 'we are root' },
 			single('root may not make a mount namespace here'),
@@ -50,6 +53,14 @@ export function planNamespaces(uid: number, gid: number): readonly NamespacePlan
 		reason: `${user} has a range in /etc/subuid`,
 	};
 	return [full, single('newuidmap or newgidmap refused the range in /etc/subuid')];
+}
+
+/** How many ids from 0 on there are where we are: few when we are root of a user namespace, as in a rootless container. */
+export function ownIds(kind: 'uid' | 'gid'): number {
+	const ranges = readLines(`/proc/self/${kind}_map`).map((line) => line.trim().split(/\s+/).map(Number));
+	let count = 0;
+	for (const [inside, , size = 0] of ranges) if (inside === count) count += size;
+	return count;
 }
 
 /** How many ids from 0 on the ranges map. */
@@ -104,13 +115,9 @@ async function runMapper(
 	const program = findProgram(name, path);
 	if (program === undefined) throw new Error(`${name} is not installed (package uidmap or shadow-utils)`);
 	try {
-		await execa(program, [String(pid), ...formatMap(ranges)], {
-			stdin: 'ignore',
-			timeout: LIMIT_MS,
-			cancelSignal: signal,
-		});
+		await run(program, [String(pid), ...formatMap(ranges)], { timeout: LIMIT_MS, signal });
 	} catch (error) {
-		throw new Error(`${name} failed: ${messageOf(error).split('\n').at(-1) ?? ''}`, { cause: error });
+		throw new Error(`${name} failed: ${messageOf(error).trim().split('\n').at(-1) ?? ''}`, { cause: error });
 	}
 }
 
