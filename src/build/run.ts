@@ -17,9 +17,10 @@ import { unpackImage } from './unpack-image.js';
 
 /**
  * Pulls `request.image` and runs its ENTRYPOINT and CMD with the terminal's own output, on the host's network. Resolves with the
- * program's exit status (128 + n after signal n); rejects with a BuildError when it could not be started. Aborting stops the program.
+ * program's exit status (128 + n after signal n), or with undefined when aborting stopped it; rejects with a BuildError when it could not
+ * be started.
  */
-export async function run(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<number> {
+export async function run(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<number | undefined> {
 	const record = createRecord(emit);
 	const onEvent = transferProgress(emit);
 	await using session = await openSession(request, { streams: 'inherit', onEvent, emit }, signal);
@@ -32,8 +33,13 @@ export async function run(request: RunRequest, emit: Emit, signal: AbortSignal):
 	const process = await describeProcess(request, image, worker);
 	await worker.call('prepare', { placements: [], binds: await hostFiles(undefined), workingDir: process.cwd });
 	const sandboxes = sandboxesOf(request.isolation, worker.userNamespace);
-	const { exit } = await worker.call('execute', { process, sandboxes, streams: 'inherit' });
-	return exitStatus(exit, constants.signals);
+	try {
+		const { exit } = await worker.call('execute', { process, sandboxes, streams: 'inherit' });
+		return exitStatus(exit, constants.signals);
+	} catch (error) {
+		if (signal.aborted) return undefined;
+		throw error;
+	}
 }
 
 async function describeProcess(request: RunRequest, image: Image, worker: WorkerProcess): Promise<ContainerProcess> {

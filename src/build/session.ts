@@ -97,6 +97,10 @@ async function makeDirectory(parent: string): Promise<string> {
 }
 
 async function removeLeft(scratch: string): Promise<void> {
-	await rm(scratch, { recursive: true, force: true }).catch(() => undefined);
-	await rm(`${scratch}.lock`, { force: true }).catch(() => undefined);
+	try {
+		await rm(scratch, { recursive: true, force: true });
+		await rm(`${scratch}.lock`, { force: true });
+	} catch {
+		// The lock tells the next worker that nobody uses what is left.
+	}
 }

@@ -12,6 +12,8 @@ export interface OwnerContext {
 	readonly assembleUser: Owner;
 	/** The owner that the base declares for an inode of which one name is in the base. */
 	readonly inodeOwner: (inode: string) => Owner | undefined;
+	/** The owner that the base declares for an entry that is now at another path, told by what moving does not change. */
+	readonly movedOwner: (entry: UpperEntry) => Owner | undefined;
 }
 
 /**
@@ -46,11 +48,23 @@ function ownerOf(entry: UpperEntry, below: Entry | undefined, context: OwnerCont
 
 /** With one id, what the kernel copied up from the base keeps the base's owner, and all that is new is the assemble user's. */
 function singleOwner(entry: UpperEntry, below: Entry | undefined, context: OwnerContext): Owner {
-	if (entry.path === ROOT) return below ?? context.assembleUser;
-	if (entry.copiedUp) return below ?? linkedOwner(entry, context) ?? context.assembleUser;
-	// The kernel cannot mark a symlink as copied up.
-	const isSameLink = entry.type === 'symlink' && below?.type === 'symlink' && below.target === entry.target;
-	return isSameLink ? below : context.assembleUser;
+	return baseOwner(entry, below, context) ?? context.assembleUser;
+}
+
+/** The kernel marks what it copied up, but cannot mark a symlink: there, the target tells. */
+function baseOwner(entry: UpperEntry, below: Entry | undefined, context: OwnerContext): Owner | undefined {
+	if (entry.path === ROOT) return below;
+	if (entry.copiedUp) return below ?? linkedOwner(entry, context) ?? context.movedOwner(entry);
+	if (entry.type !== 'symlink') return undefined;
+	if (below === undefined) return context.movedOwner(entry);
+	return below.type === 'symlink' && below.target === entry.target ? below : undefined;
+}
+
+/** What a rename leaves as it is; undefined for what the kernel does not rename across the layers of an overlay. */
+export function identityOf(entry: Entry | UpperEntry): string | undefined {
+	const mtime = Math.floor(entry.mtime);
+	if (entry.type === 'file') return `file ${entry.mode} ${entry.size} ${mtime}`;
+	return entry.type === 'symlink' ? `symlink ${mtime} ${entry.target ?? ''}` : undefined;
 }
 
 function linkedOwner({ inode }: UpperEntry, context: OwnerContext): Owner | undefined {

@@ -1,11 +1,12 @@
-import { parentOf, ROOT, type RootPath } from '../root-path.js';
-import { declareUpper, type Owner, type OwnerContext } from './declare.js';
+import { BuildError } from '../errors.js';
+import { parentOf, printablePath, ROOT, type RootPath } from '../root-path.js';
+import { declareUpper, identityOf, type Owner, type OwnerContext } from './declare.js';
 import { isKept } from './layer-disk.js';
 import type { BaseEntry, BaseTree } from './merge.js';
 import type { IdLimits } from './owner.js';
 import type { Change, DirectoryEntry, Entry } from './tree.js';
 import type { UpperEntry } from './upper.js';
-import { whiteoutOf } from './whiteout.js';
+import { parseWhiteout, whiteoutOf } from './whiteout.js';
 
 export interface DiffContext {
 	readonly base: BaseTree;
@@ -37,11 +38,13 @@ export interface Diff {
  */
 export function diffUpper(upper: readonly UpperEntry[], context: DiffContext): Diff {
 	const sorted = [...upper].sort((a, b) => (a.path < b.path ? -1 : 1));
-	const owners: OwnerContext = { ...context, inodeOwner: findInodeOwners(upper, context.base) };
-	const own = linkToFirst([
-		...hiddenBy(sorted, context.base),
-		...sorted.flatMap((entry) => compare(entry, owners, context)),
-	]);
+	const hidden = hiddenBy(sorted, context.base);
+	const owners: OwnerContext = {
+		...context,
+		inodeOwner: findInodeOwners(upper, context.base),
+		movedOwner: findMovedOwners(upper, context.base),
+	};
+	const own = linkToFirst([...hidden, ...sorted.flatMap((entry) => compare(entry, owners, context))]);
 	const statistics = { added: 0, changed: 0, deleted: 0 };
 	for (const change of own) {
 		if (change.type === 'remove') statistics.deleted++;
@@ -63,6 +66,7 @@ function compare(entry: UpperEntry, owners: OwnerContext, context: DiffContext):
 	if (entry.type === 'whiteout') return below === undefined ? [] : [{ change: { type: 'remove', path } }];
 	const declared = declareUpper(entry, below?.entry, owners);
 	if (declared === undefined) return [];
+	if (parseWhiteout(path) !== undefined) throw notStorable(path);
 	if (below === undefined && context.scaffolding.has(path)) return [];
 	if (below !== undefined && equals(declared, below, path, context)) return [];
 	return [{ change: { type: 'put', path, entry: declared, replaces: below !== undefined }, inode: entry.inode }];
@@ -103,6 +107,17 @@ function findInodeOwners(upper: readonly UpperEntry[], base: BaseTree): OwnerCon
 	return (inode) => owners.get(inode);
 }
 
+/** Entries of the base whose path is gone may have been moved rather than deleted. */
+function findMovedOwners(upper: readonly UpperEntry[], base: BaseTree): OwnerContext['movedOwner'] {
+	const owners = new Map<string, Owner>();
+	for (const { type, path } of upper) {
+		const gone = type === 'whiteout' ? base.get(path)?.entry : undefined;
+		const identity = gone === undefined ? undefined : identityOf(gone);
+		if (gone !== undefined && identity !== undefined) owners.set(identity, gone);
+	}
+	return (entry) => owners.get(identityOf(entry) ?? '');
+}
+
 function equals(declared: Entry, below: BaseEntry, path: RootPath, context: DiffContext): boolean {
 	const old = below.entry;
 	const sameOwner = declared.uid === old.uid && declared.gid === old.gid;
@@ -138,4 +153,14 @@ function asDeclared(entry: Entry | undefined): DirectoryEntry {
 
 function layerName(change: Change): string {
 	return change.type === 'put' ? change.path : whiteoutOf(change.path);
+}
+
+function notStorable(path: RootPath): BuildError {
+	return new BuildError(
+		'ASSEMBLE_FAILED',
+		`assemble made "/${printablePath(path)}", a name that means a deletion in a layer`,
+		{
+			hint: 'No image can hold names that begin with .wh. (image-spec layer.md#whiteouts). Give the file another name.',
+		},
+	);
 }

@@ -60,12 +60,7 @@ const S_ISGID = 0o2000;
 export function openLayerDisk({ root, ids, libc }: LayerDiskOptions): LayerDisk {
 	const lost = new Set<string>();
 	const diskPath = (path: RootPath) => fsPath(joinRaw(root, path));
-	/** What is made in a setgid directory begins with that directory's group. */
-	let inheritsGroup = false;
-	const own = (entry: TarEntry, chown: (uid: number, gid: number) => void) => {
-		const { uid, gid } = ownable(entry, ids) ? entry : { uid: 0, gid: 0 };
-		if (uid !== 0 || gid !== 0 || inheritsGroup) chown(uid, gid);
-	};
+	const own = createOwn(ids);
 	const setXattrs = (path: RootPath, entry: TarEntry) => {
 		for (const name of keepXattrs(joinRaw(root, path), entry, libc)) lost.add(name);
 	};
@@ -80,7 +75,6 @@ export function openLayerDisk({ root, ids, libc }: LayerDiskOptions): LayerDisk 
 			if (!exists) mkdirSync(diskPath(path), { mode: 0o755 });
 			own(entry, (uid, gid) => chownSync(diskPath(path), uid, gid));
 			chmodSync(diskPath(path), entry.mode);
-			inheritsGroup ||= (entry.mode & S_ISGID) !== 0;
 			setXattrs(path, entry);
 		},
 		makeSymlink: (path, entry) => {
@@ -137,6 +131,16 @@ function makeWhiteout(disk: RawPath, libc: Libc | undefined): void {
 			},
 		);
 	}
+}
+
+/** What is made in a setgid directory begins with that directory's group, so from the first one on every owner is set. */
+function createOwn(ids: IdLimits): (entry: TarEntry, chown: (uid: number, gid: number) => void) => void {
+	let inheritsGroup = false;
+	return (entry, chown) => {
+		const { uid, gid } = ownable(entry, ids) ? entry : { uid: 0, gid: 0 };
+		if (uid !== 0 || gid !== 0 || inheritsGroup) chown(uid, gid);
+		inheritsGroup ||= entry.type === 'directory' && (entry.mode & S_ISGID) !== 0;
+	};
 }
 
 /** Directory times are set last and from the inside out, since writing into a directory changes them. */

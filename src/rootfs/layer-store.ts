@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { errnoOf } from '../errors.js';
@@ -23,6 +23,8 @@ export interface LayerStore {
 export interface LayerSummary {
 	/** How the layer declares the root directory, if it does. */
 	readonly root: { readonly mode: number; readonly uid: number; readonly gid: number } | null;
+	/** Whether it hides all layers below it. */
+	readonly opaque: boolean;
 	/** Whether it implies directories that a lower layer may declare. */
 	readonly implies: boolean;
 }
@@ -33,6 +35,7 @@ const SUMMARY_NAME = 'summary.json';
 
 const summary = v.object({
 	root: v.nullable(v.object({ mode: v.number(), uid: v.number(), gid: v.number() })),
+	opaque: v.boolean(),
 	implies: v.boolean(),
 });
 
@@ -43,14 +46,14 @@ export function openLayerStore(directory: string): LayerStore {
 	return {
 		has: (diffId) => {
 			const path = pathOf(diffId);
-			if (!existsSync(join(path, SUMMARY_NAME))) return false;
+			if (readSummary(path) === undefined) return false;
 			const now = new Date();
 			utimesSync(path, now, now);
 			return true;
 		},
 		rootOf: (diffId) => join(pathOf(diffId), ROOT_NAME),
 		readIndex: (diffId) => parseLayerIndex(readText(join(pathOf(diffId), INDEX_NAME))),
-		readSummary: (diffId) => parseLayerSummary(readText(join(pathOf(diffId), SUMMARY_NAME))),
+		readSummary: (diffId) => readSummary(pathOf(diffId)),
 		publish: (diffId, unpacked) => publish(unpacked, pathOf(diffId)),
 	};
 }
@@ -73,13 +76,14 @@ function summarize({ entries }: LayerIndex): LayerSummary {
 		path !== ROOT && entry.type === 'directory' && entry.implicit === true;
 	return {
 		root: isDeclared ? { mode: root.mode, uid: root.uid, gid: root.gid } : null,
+		opaque: root?.type === 'directory' && root.opaque === true,
 		implies: entries.some(isImplied),
 	};
 }
 
-function parseLayerSummary(text: string): LayerSummary | undefined {
+function readSummary(layer: string): LayerSummary | undefined {
 	try {
-		return v.parse(summary, JSON.parse(text));
+		return v.parse(summary, JSON.parse(readText(join(layer, SUMMARY_NAME))));
 	} catch {
 		return undefined;
 	}
@@ -100,6 +104,8 @@ function publish(unpacked: string, path: string): void {
 		renameSync(unpacked, path);
 	} catch (error) {
 		if (!['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')) throw error;
-		rmSync(unpacked, { recursive: true, force: true });
+		const isComplete = readSummary(path) !== undefined;
+		rmSync(isComplete ? unpacked : path, { recursive: true, force: true });
+		if (!isComplete) renameSync(unpacked, path);
 	}
 }

@@ -86,7 +86,11 @@ function* readChunks(path: string): Generator<Uint8Array, void, undefined> {
 function isDamage(error: unknown): boolean {
 	if (!(error instanceof Error)) return false;
 	const code = 'code' in error ? String(error.code) : '';
-	return code.startsWith('Z_') || code === 'ERR_TRAILING_JUNK_AFTER_STREAM_END' || /zstd/i.test(error.message);
+	return (
+		code.startsWith('Z_') ||
+		code === 'ERR_TRAILING_JUNK_AFTER_STREAM_END' ||
+		/zstd|incomplete stream/i.test(error.message)
+	);
 }
 
 function damaged(compression: Compression, cause: unknown): BuildError {

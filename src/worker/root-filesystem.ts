@@ -68,7 +68,8 @@ export function mountRootFilesystem(diffIds: readonly Digest[], context: RootCon
 	const indexes = lazily(() => diffIds.map((diffId) => required(store.readIndex(diffId), diffId)));
 	const base = lazily(() => mergeLayers(indexes().map((index) => index.entries)));
 	const summaries = diffIds.map((diffId) => required(store.readSummary(diffId), diffId));
-	const overlay = openOverlay(lowers, scratch, target, libc);
+	const lowest = summaries.findLastIndex((summary) => summary.opaque);
+	const overlay = openOverlay(lowers.slice(Math.max(0, lowest)), scratch, target, libc);
 	const root = rawPath(target);
 	const scaffolding = new Set<RootPath>();
 	const excluded = new Set<RootPath>();

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { BuildError, messageOf } from '../errors.js';
+import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { findProgram } from '../program.js';
 import type { CallName, FromWorker, WorkerCalls } from './protocol.js';
 import { PROTOCOL_VERSION } from './protocol.js';
@@ -126,7 +126,7 @@ async function openWorker(
 		if (child.connected) child.disconnect();
 		if (child.exitCode === null && child.signalCode === null) await exited;
 		clearTimeout(limit);
-		rmSync(options.scratch, { recursive: true, force: true, maxRetries: 1 });
+		removeOwn(options.scratch);
 	};
 	const ids =
 		plan.kind === 'none'
@@ -142,6 +142,15 @@ async function openWorker(
 		throw error;
 	}
 	return { userNamespace: plan.kind, reason, call, stdout: child.stdout, stderr: child.stderr, close };
+}
+
+/** What belongs to other ids of a worker that was killed, only the next worker can remove. */
+function removeOwn(scratch: string): void {
+	try {
+		rmSync(scratch, { recursive: true, force: true, maxRetries: 1 });
+	} catch (error) {
+		if (errnoOf(error) === undefined) throw error;
+	}
 }
 
 interface Waiting {

@@ -1,0 +1,96 @@
+import { describe, expect, test } from 'vitest';
+import type { SandboxName } from '../../../src/sandbox/sandbox.js';
+import { lacking } from '../../support/fs.js';
+import { busyboxLayer, openSessions, type SessionPlan, type User, withoutUser } from '../worker/session.js';
+
+const LAYER = busyboxLayer();
+const SANDBOXES: readonly SandboxName[] = ['bwrap', 'runc', 'crun'];
+const USERS: readonly User[] = ['ourselves', 's2oci-subuid', 's2oci-plain'];
+const CANARY = 'canary-5d1b';
+
+const combinations = USERS.flatMap((user) => SANDBOXES.map((sandbox) => [user, sandbox] as const));
+
+describe.each(combinations)('a process of %s in %s', (user, sandbox) => {
+	const reason = withoutUser(user) ?? lacking(sandbox, 'unshare', 'setpriv');
+	const run = async (plan: Omit<SessionPlan, 'layers' | 'sandboxes'>) => {
+		using sessions = openSessions(user);
+		const result = await sessions.run({ layers: [LAYER], sandboxes: [sandbox], ...plan });
+		expect(result.error).toBeUndefined();
+		expect(result.left).toEqual([]);
+		return result;
+	};
+
+	test('sees what a container sees and nothing of us', async ({ skip }) => {
+		skip(reason !== undefined, reason);
+		const { stdout, exit, userNamespace, stderr } = await run({
+			env: { CI_JOB_TOKEN: CANARY, NODE_OPTIONS: '--no-warnings' },
+			process: { env: { PATH: '/bin', HOME: '/opt/app', LINES: 'one\ntwo', EMPTY: '' } },
+			script: [
+				'echo "hostname $(hostname)"',
+				'echo "umask $(umask)"',
+				'echo "cwd $PWD $(readlink /proc/self/cwd)"',
+				'echo "id $(id -u):$(id -g) $(id -G)"',
+				'cat /proc/self/status',
+				'echo to-stderr > /dev/stderr; echo to-stdout > /dev/stdout',
+				'echo "processes" /proc/[0-9]*',
+				'for p in /proc/[0-9]*; do echo "environ $p $(cat $p/environ 2>/dev/null)"; done',
+				'env | while read -r line; do echo "env $line"; done',
+			].join('\n'),
+		});
+		expect([exit, stderr]).toEqual([{ type: 'code', code: 0 }, 'to-stderr\n']);
+		const single = userNamespace === 'single' && sandbox !== 'bwrap';
+		expect(stdout).toContain('hostname s2oci\n');
+		expect(stdout).toContain('umask 0022\n');
+		expect(stdout).toContain('cwd /opt/app /opt/app\n');
+		expect(stdout).toContain('to-stdout\n');
+		expect(stdout).toMatch(single ? /^id 0:0 /m : /^id 1001:0 /m);
+		expect(stdout).toMatch(/^NoNewPrivs:\s*1$/m);
+		for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) {
+			expect(stdout).toMatch(new RegExp(`^${set}:\\s*0{16}$`, 'm'));
+		}
+		expect(stdout).not.toContain(CANARY);
+		expect(stdout).not.toContain('NODE_OPTIONS');
+		expect(stdout).toMatch(/^processes( \/proc\/\d{1,2}){1,4}$/m);
+	});
+
+	test('has no files open but its standard streams (CVE-2024-21626)', async ({ skip }) => {
+		skip(reason !== undefined, reason);
+		const { stdout } = await run({ script: 'ls /proc/$$/fd; exit 0' });
+		expect(stdout).toBe('0\n1\n2\n');
+	});
+
+	test('has exactly the environment it was given', async ({ skip }) => {
+		skip(reason !== undefined, reason);
+		const env = { PATH: '/bin', LINES: 'one\ntwo', EMPTY: '', A: '=b=' };
+		const { stdout } = await run({
+			env: { CI_JOB_TOKEN: CANARY },
+			script: '',
+			process: { argv: ['/bin/cat', '/proc/self/environ'], env },
+		});
+		const seen = stdout.split('\0').filter((line) => line !== '' && !/^(?:PWD|HOME)=/.test(line));
+		expect(seen.sort()).toEqual(
+			Object.entries(env)
+				.map(([name, value]) => `${name}=${value}`)
+				.sort(),
+		);
+	});
+
+	test('reports its status', async ({ skip }) => {
+		skip(reason !== undefined, reason);
+		expect((await run({ script: 'exit 42' })).exit).toEqual({ type: 'code', code: 42 });
+	});
+
+	test('reports the signal that killed it', async ({ skip }) => {
+		skip(reason !== undefined, reason);
+		const { exit } = await run({ script: "sh -c 'kill -9 $$'; exit $?" });
+		expect(exit).toEqual({ type: 'signal', signal: 'SIGKILL' });
+	});
+
+	test('gets all its output through, and takes what it left running with it', async ({ skip }) => {
+		skip(reason !== undefined, reason);
+		const script = 'setsid sleep 1000 & yes 0123456789 | head -n 100000; yes e | head -n 1000 >&2';
+		const { stdout, stderr, forwarded } = await run({ script });
+		expect(forwarded).toEqual({ stdout: 1_100_000, stderr: 2000 });
+		expect([stdout.length, stderr.length]).toEqual([1_100_000, 2000]);
+	});
+});

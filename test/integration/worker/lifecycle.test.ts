@@ -1,0 +1,120 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import type { SandboxName } from '../../../src/sandbox/sandbox.js';
+import { lacking } from '../../support/fs.js';
+import { busyboxLayer, openSessions, type SessionStore, type User, withoutUser } from './session.js';
+
+const LIMIT_MS = 1000;
+const LAYER = busyboxLayer();
+const CASES: readonly (readonly [User, SandboxName])[] = [
+	['ourselves', 'bwrap'],
+	['ourselves', 'runc'],
+	['s2oci-subuid', 'runc'],
+	['s2oci-plain', 'bwrap'],
+];
+
+/** Processes whose command line or environment has `mark`. */
+function processesWith(mark: string): readonly number[] {
+	return readdirSync('/proc')
+		.filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+		.filter((pid) => ['cmdline', 'environ'].some((file) => read(`/proc/${pid}/${file}`).includes(mark)))
+		.map(Number);
+}
+
+function read(path: string): string {
+	try {
+		return readFileSync(path, 'latin1');
+	} catch {
+		return '';
+	}
+}
+
+/** How long it takes until `isTrue`, in milliseconds. */
+async function timeUntil(isTrue: () => boolean): Promise<number> {
+	const start = Date.now();
+	while (!isTrue() && Date.now() - start < 10_000) await delay(10);
+	return Date.now() - start;
+}
+
+/** A session whose process runs until it is stopped; `mark` is in the environment of all its processes. */
+async function startLong(sessions: SessionStore, sandbox: SandboxName, mark: string) {
+	const running = sessions.start({
+		layers: [LAYER],
+		sandboxes: [sandbox],
+		process: { env: { PATH: '/bin', MARK: mark } },
+		script: 'setsid sleep 1000 & echo started > /tmp/started; sleep 1000',
+		env: { PATH: `/usr/bin:/bin:/usr/sbin:/sbin:/nonexistent/${mark}` },
+	});
+	await running.step('execute');
+	await timeUntil(() => processesWith(`MARK=${mark}`).length >= 2);
+	return running;
+}
+
+const workOf = ({ store }: SessionStore) => (existsSync(join(store, 'work')) ? readdirSync(join(store, 'work')) : []);
+const mountsOf = (mark: string) =>
+	read('/proc/self/mountinfo')
+		.split('\n')
+		.filter((line) => line.includes(mark));
+
+describe.each(CASES)('a build of %s in %s', (user, sandbox) => {
+	const reason = withoutUser(user) ?? lacking(sandbox, 'unshare', 'setpriv');
+
+	test('leaves nothing behind when its parent is killed', async ({ skip }) => {
+		skip(reason !== undefined, reason);
+		using sessions = openSessions(user);
+		const mark = `parent-${sandbox}-${user}-${process.pid}`;
+		const { driver } = await startLong(sessions, sandbox, mark);
+		driver.kill('SIGKILL');
+		expect(await timeUntil(() => processesWith(mark).length === 0)).toBeLessThan(LIMIT_MS);
+		expect(await timeUntil(() => workOf(sessions).length === 0)).toBeLessThan(LIMIT_MS);
+		expect(mountsOf(sessions.path)).toEqual([]);
+	});
+
+	test('ends all processes when its worker is killed, and the next one removes what is left', async ({ skip }) => {
+		skip(reason !== undefined, reason);
+		using sessions = openSessions(user);
+		const mark = `worker-${sandbox}-${user}-${process.pid}`;
+		const { driver, result } = await startLong(sessions, sandbox, mark);
+		const workers = processesWith(mark).filter((pid) => read(`/proc/${pid}/cmdline`).includes('worker/main.js'));
+		expect(workers.length).toBeGreaterThan(0);
+		for (const pid of workers) process.kill(pid, 'SIGKILL');
+		const { error } = await result;
+		expect(error).toMatchObject({ code: 'HOST_WORKER' });
+		await timeUntil(() => driver.exitCode !== null);
+		expect(await timeUntil(() => processesWith(mark).length === 0)).toBeLessThan(LIMIT_MS);
+		expect(mountsOf(sessions.path)).toEqual([]);
+		const next = await sessions.run({ layers: [LAYER], sandboxes: [sandbox], script: 'echo ran' });
+		expect([next.error, next.stdout, next.left]).toEqual([undefined, 'ran\n', []]);
+	});
+
+	test('removes the scratch directory of a build that died with its worker', async ({ skip }) => {
+		skip(reason !== undefined, reason);
+		using sessions = openSessions(user);
+		const mark = `both-${sandbox}-${user}-${process.pid}`;
+		const { driver } = await startLong(sessions, sandbox, mark);
+		const workers = processesWith(mark).filter((pid) => read(`/proc/${pid}/cmdline`).includes('worker/main.js'));
+		driver.kill('SIGSTOP');
+		for (const pid of workers) process.kill(pid, 'SIGKILL');
+		driver.kill('SIGKILL');
+		await timeUntil(() => processesWith(mark).length === 0);
+		expect(workOf(sessions).length).toBeGreaterThan(0);
+		const next = await sessions.run({ layers: [LAYER], sandboxes: [sandbox], script: 'echo ran' });
+		expect([next.error, next.stdout, next.left]).toEqual([undefined, 'ran\n', []]);
+	});
+});
+
+describe('scratch directories of other builds', () => {
+	test('stay while their build runs or is about to begin', async () => {
+		using sessions = openSessions();
+		const mark = `other-${process.pid}`;
+		const { driver } = await startLong(sessions, 'bwrap', mark);
+		mkdirSync(join(sessions.store, 'work/beginning'));
+		writeFileSync(join(sessions.store, 'work/beginning/file'), '');
+		const next = await sessions.run({ layers: [LAYER], script: 'echo ran' });
+		expect(next.left).toEqual(['beginning', 'session-1', 'session-1.lock']);
+		driver.kill('SIGKILL');
+		await timeUntil(() => processesWith(mark).length === 0);
+	});
+});

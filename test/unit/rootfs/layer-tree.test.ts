@@ -1,0 +1,126 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { isBuildError } from '../../../src/errors.js';
+import { createLayerTree, type LayerTree } from '../../../src/rootfs/layer-tree.js';
+import { directory, file, symlink, WHITEOUT } from '../../support/tree.js';
+
+const unsafe = expect.objectContaining({ code: 'LAYER_UNSAFE' }) as Error;
+
+/** A layer that holds the given symlinks. */
+function treeWith(links: Readonly<Record<string, string>>): LayerTree {
+	const tree = createLayerTree();
+	for (const [name, target] of Object.entries(links)) tree.set(tree.place(name).path, symlink(target));
+	return tree;
+}
+
+describe('the place of a layer’s entry', () => {
+	test.each([
+		['a', 'a'],
+		['./a/b', 'a/b'],
+		['/etc//passwd/', 'etc/passwd'],
+		['', ''],
+		['/', ''],
+		['./', ''],
+		['/.', ''],
+		['a\\..\\..\\b', 'a\\..\\..\\b'],
+		['a/.../b', 'a/.../b'],
+	])('of %j is %j', (name, path) => {
+		expect(createLayerTree().place(name).path).toBe(path);
+	});
+
+	test.each(['..', '../a', 'a/..', 'a/../../b', '/..', 'a//..//..//b', './..'])(
+		'is refused for %j, which leads out (CVE-2018-1103)',
+		(name) => {
+			expect(() => createLayerTree().place(name)).toThrow(unsafe);
+			expect(() => createLayerTree().find(name)).toThrow(unsafe);
+		},
+	);
+
+	test.each([
+		['a NUL byte', 'a\0b'],
+		['a part of 256 bytes', `a/${'x'.repeat(256)}`],
+		['more than 4095 bytes', 'x/'.repeat(2100)],
+	])('is refused for a name with %s', (_what, name) => {
+		expect(() => createLayerTree().place(name)).toThrow(unsafe);
+	});
+
+	test.each([
+		['an absolute link', { etc: '/tmp/probe' }, 'etc/x', 'tmp/probe/x'],
+		['a link up and out', { etc: '../../../tmp' }, 'etc/x', 'tmp/x'],
+		['a link to the root', { etc: '/' }, 'etc/x', 'x'],
+		['two steps up', { 'd/p': '..', 'd/p/e': '..' }, 'd/p/e/x', 'x'],
+		['a link through a link', { a: 'b', b: 'c' }, 'a/x', 'c/x'],
+		['a link in the middle', { 'a/b': '../c' }, 'a/b/d/x', 'c/d/x'],
+	])('follows %s inside the root (CVE-2020-27833, CVE-2026-42574)', (_what, links, name, path) => {
+		expect(treeWith(links).place(name).path).toBe(path);
+	});
+
+	test('never follows the last part', () => {
+		const tree = treeWith({ etc: '/tmp' });
+		expect(tree.place('etc')).toMatchObject({ path: 'etc', existing: { type: 'symlink' } });
+		expect(tree.place('etc/').path).toBe('etc');
+	});
+
+	test('is refused below 256 directories, however it gets there', () => {
+		const deep = (levels: number) => 'd/'.repeat(levels);
+		expect(createLayerTree().place(`${deep(256)}f`).path).toHaveLength(513);
+		expect(() => createLayerTree().place(`${deep(257)}f`)).toThrow(unsafe);
+		expect(() => treeWith({ a: deep(200) }).place(`a/${deep(100)}f`)).toThrow(unsafe);
+	});
+
+	test('is refused when links never end', () => {
+		expect(() => treeWith({ a: 'b', b: 'a' }).place('a/x')).toThrow(unsafe);
+		expect(() => treeWith({ a: 'a/a' }).place('a/x')).toThrow(unsafe);
+	});
+
+	test('names the parents that are missing, outermost first, and only once', () => {
+		const tree = createLayerTree();
+		expect(tree.place('a/b/c').missing).toEqual(['a', 'a/b']);
+		expect(tree.place('a/b/c').missing).toEqual([]);
+	});
+
+	test('replaces a file by a directory where something is put below it', () => {
+		const tree = createLayerTree();
+		tree.set(tree.place('a').path, file());
+		expect(tree.place('a/b').missing).toEqual(['a']);
+		expect(tree.find('a')).toMatchObject({ entry: { type: 'directory', implicit: true } });
+	});
+
+	test('hides the layers below in a directory that stands where a whiteout stood', () => {
+		const tree = createLayerTree();
+		tree.set(tree.place('a').path, WHITEOUT);
+		tree.place('a/b');
+		expect(tree.find('a')).toMatchObject({ entry: { type: 'directory', opaque: true } });
+	});
+
+	test('is always a normal path whose parents are directories, whatever names and links came before', () => {
+		const part = fc.constantFrom('a', 'b', 'c', '..', '.', '', 'd');
+		const path = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('/'));
+		const entry = fc.oneof(
+			path.map((target) => symlink(target)),
+			path.map((target) => symlink(`/${target}`)),
+			fc.constantFrom(file(), directory(), WHITEOUT),
+		);
+		fc.assert(
+			fc.property(fc.array(fc.tuple(path, entry), { maxLength: 14 }), (steps) => {
+				const tree = createLayerTree();
+				for (const [name, value] of steps) {
+					try {
+						const placed = tree.place(name);
+						const parts = placed.path === '' ? [] : placed.path.split('/');
+						for (const each of parts) expect(['', '.', '..']).not.toContain(each);
+						if (parts.length > 0) tree.set(placed.path, value);
+					} catch (error) {
+						expect(isBuildError(error, 'LAYER_UNSAFE')).toBe(true);
+					}
+				}
+				const entries = new Map(tree.entries());
+				for (const each of entries.keys()) {
+					const parent = each.slice(0, Math.max(0, each.lastIndexOf('/')));
+					expect(entries.get(parent as typeof each)?.type).toBe('directory');
+				}
+			}),
+			{ numRuns: 1000 },
+		);
+	});
+});

@@ -1,0 +1,108 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { bwrapCall } from '../../../src/sandbox/bwrap.js';
+import { runtimeConfig } from '../../../src/sandbox/runc.js';
+import type { SandboxSpec } from '../../../src/sandbox/sandbox.js';
+
+const STATUS_FD = 3;
+const ROOT_USER = { uid: 0, gid: 0, additionalGids: [] };
+const ASSEMBLE_USER = { uid: 1001, gid: 0, additionalGids: [27, 100] };
+const NAMESPACES = ['none', 'full', 'single'] as const;
+const USERS = [
+	['root', ROOT_USER],
+	['1001', ASSEMBLE_USER],
+] as const;
+
+function specOf(userNamespace: SandboxSpec['userNamespace'], user: SandboxSpec['process']['user']): SandboxSpec {
+	return {
+		rootfs: '/mnt/rootfs',
+		process: {
+			argv: ['/usr/libexec/s2i/assemble', 'an argument'],
+			env: { PATH: '/usr/bin:/bin', HOME: '/opt/app-root/src', TOKEN: 'a canary\nof two lines' },
+			cwd: '/opt/app-root/src',
+			user,
+		},
+		binds: [{ source: '/mnt/file-0', destination: '/etc/resolv.conf' }],
+		userNamespace,
+	};
+}
+
+/** Compares with the file in testdata/golden, which is written anew when UPDATE_GOLDEN is 1. */
+function expectGolden(name: string, value: unknown): void {
+	const path = fileURLToPath(new URL(`../../../testdata/golden/sandbox/${name}.json`, import.meta.url));
+	const text = `${JSON.stringify(value, undefined, '\t')}\n`;
+	if (process.env['UPDATE_GOLDEN'] === '1') {
+		mkdirSync(dirname(path), { recursive: true });
+		writeFileSync(path, text);
+	}
+	expect(existsSync(path), `${path} is missing; run with UPDATE_GOLDEN=1`).toBe(true);
+	expect(text).toBe(readFileSync(path, 'utf8'));
+}
+
+describe.each(NAMESPACES)('in user namespace %s', (userNamespace) => {
+	test.each(USERS)('the OCI runtime configuration for user %s is the golden one', (name, user) => {
+		expectGolden(`runc-${userNamespace}-${name}`, runtimeConfig(specOf(userNamespace, user)));
+	});
+
+	test.each(USERS)('the bwrap call for user %s is the golden one', (name, user) => {
+		expectGolden(`bwrap-${userNamespace}-${name}`, bwrapCall(specOf(userNamespace, user), STATUS_FD));
+	});
+});
+
+describe('the bwrap call', () => {
+	const spec = specOf('none', ASSEMBLE_USER);
+
+	test('takes PATH away when the process has none', () => {
+		const { options } = bwrapCall({ ...spec, process: { ...spec.process, env: { HOME: '/' } } }, STATUS_FD);
+		expect(options.join(' ')).toContain('--unsetenv PATH');
+		expect(bwrapCall(spec, STATUS_FD).options).not.toContain('--unsetenv');
+	});
+
+	test('shows binds in their order, after the system’s directories', () => {
+		const binds = ['/a', '/b'].map((name) => ({ source: `/mnt${name}`, destination: name }));
+		const { options } = bwrapCall({ ...spec, binds }, STATUS_FD);
+		const at = (text: string) => options.indexOf(text);
+		expect(at('/proc')).toBeLessThan(at('/mnt/a'));
+		expect(at('/mnt/a')).toBeLessThan(at('/mnt/b'));
+	});
+
+	test('starts as the assemble user where bwrap has more than one id, since it cannot switch users', () => {
+		expect(bwrapCall(specOf('full', ASSEMBLE_USER), STATUS_FD)).toMatchObject({ uid: 1001, gid: 0 });
+		expect(bwrapCall(specOf('single', ASSEMBLE_USER), STATUS_FD)).toMatchObject({ uid: undefined, gid: undefined });
+	});
+
+	test('drops all capabilities of root but Docker’s', () => {
+		const { options } = bwrapCall(specOf('full', ROOT_USER), STATUS_FD);
+		expect(options.slice(0, 2)).toEqual(['--cap-drop', 'ALL']);
+		expect(options).not.toContain('CAP_SYS_ADMIN');
+		expect(options).not.toContain('--unshare-user');
+	});
+});
+
+describe('the OCI runtime configuration', () => {
+	interface Config {
+		readonly process: {
+			readonly capabilities: Readonly<Record<string, readonly string[]>>;
+			readonly noNewPrivileges: boolean;
+			readonly user: object;
+		};
+	}
+	const configOf = (...args: Parameters<typeof specOf>) => runtimeConfig(specOf(...args)) as Config;
+
+	test('gives no user but root any capability, and nobody new privileges', () => {
+		for (const namespace of NAMESPACES) {
+			const { process } = configOf(namespace, ASSEMBLE_USER);
+			expect(Object.values(process.capabilities).flat()).toEqual([]);
+			expect(process.noNewPrivileges).toBe(true);
+		}
+		const { capabilities } = configOf('none', ROOT_USER).process;
+		expect(capabilities['effective']).not.toContain('CAP_SYS_ADMIN');
+		expect([capabilities['inheritable'], capabilities['ambient']]).toEqual([[], []]);
+	});
+
+	test('runs as the namespace’s only id where there is but one', () => {
+		expect(configOf('single', ASSEMBLE_USER).process.user).toMatchObject({ uid: 0, gid: 0, additionalGids: [] });
+	});
+});
