@@ -56,7 +56,10 @@ export function startBaseTransfer(
 	const work = async (target: OpenedTarget, list: Promise<readonly Descriptor[]>) => {
 		const pending = [...(await list)];
 		const send1 = async () => {
-			for (let blob = pending.shift(); blob !== undefined; blob = pending.shift()) await send(target, blob);
+			for (let blob = pending.shift(); blob !== undefined; blob = pending.shift()) {
+				signal.throwIfAborted();
+				await send(target, blob);
+			}
 		};
 		await Promise.all(Array.from({ length: PARALLEL }, send1));
 	};
@@ -139,7 +142,7 @@ function counted(stream: Readable, blob: Descriptor, transfer: Transfer, record:
 			yield chunk;
 		}
 	};
-	return Readable.from(report(stream as AsyncIterable<Buffer>), { objectMode: false });
+	return derived(stream, report);
 }
 
 function keepCopy(stream: Readable, path: string, copy: Copy): Readable {
@@ -159,7 +162,15 @@ function keepCopy(stream: Readable, path: string, copy: Copy): Readable {
 			await file.close();
 		}
 	};
-	return Readable.from(write(stream as AsyncIterable<Buffer>), { objectMode: false });
+	return derived(stream, write);
+}
+
+/** `stream` with its chunks passed through `pass`. It may be dropped unread, and then nobody else listens for its error. */
+function derived(stream: Readable, pass: (chunks: AsyncIterable<Buffer>) => AsyncIterable<Buffer>): Readable {
+	stream.on('error', () => undefined);
+	const passed = Readable.from(pass(stream as AsyncIterable<Buffer>), { objectMode: false });
+	passed.once('close', () => stream.destroy());
+	return passed;
 }
 
 function copyOf(copies: Map<Digest, Copy>, digest: Digest): Copy {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { BuildError } from '../errors.js';
+import { BuildError, errnoOf } from '../errors.js';
 import { redact } from '../redact.js';
 import { closest } from './closest.js';
 import { exitCodeOf } from './exit-code.js';
@@ -58,6 +58,7 @@ const commands: Readonly<Record<string, Command>> = {
 
 /** Runs the command line `argv`, without the program's name; resolves with the exit status and never rejects. */
 export async function main(argv: readonly string[], io: CommandIo): Promise<number> {
+	outliveReaders(io);
 	try {
 		const [name = 'help', ...rest] = argv;
 		return await findCommand(ALIASES.get(name) ?? name)(rest, io);
@@ -89,6 +90,15 @@ function print(io: CommandIo, text: string): number {
 
 function seeHelp(command: string): string {
 	return `See s2oci ${command} --help.`;
+}
+
+/** A reader of our output that goes away, such as head(1), is no reason to leave a build half done. */
+function outliveReaders({ stdout, stderr }: CommandIo): void {
+	for (const stream of [stdout, stderr]) {
+		stream.on('error', (error: unknown) => {
+			if (errnoOf(error) !== 'EPIPE') throw error;
+		});
+	}
 }
 
 function readVersion(): string {

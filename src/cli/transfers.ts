@@ -1,4 +1,4 @@
-import type { BuildEvent, Transfer } from '../build/events.js';
+import type { BuildEvent, Stage, Transfer } from '../build/events.js';
 
 /** How far all blobs of one kind of transfer are together. Bytes, and bytes a second since the transfer began. */
 export interface TransferState {
@@ -24,6 +24,8 @@ export interface Transfers {
 	readonly active: () => readonly TransferState[];
 }
 
+/** Unpacking and packing do not know their size beforehand: they end with their stage. */
+const ENDED_BY: Partial<Record<Stage, Transfer>> = { pull: 'unpack', pack: 'pack' };
 const ORDER: readonly Transfer[] = ['pull', 'unpack', 'pack', 'push'];
 
 /** Transfers that have not begun; `now` is a clock in milliseconds. */
@@ -44,6 +46,11 @@ export function openTransfers(now: () => number): Transfers {
 	return {
 		note: (event) => {
 			if (event.type === 'blob') noteBlob(event, itemOf);
+			if (event.type === 'stage' && event.status === 'done') {
+				const ended = ENDED_BY[event.stage];
+				const items = ended === undefined ? undefined : kinds.get(ended)?.items;
+				for (const item of items?.values() ?? []) item.finished = true;
+			}
 			if (event.type === 'progress') {
 				const item = itemOf(event.transfer, event.digest);
 				item.done = event.done;

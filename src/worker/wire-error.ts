@@ -1,8 +1,15 @@
-import { BuildError, isBuildError, messageOf } from '../errors.js';
+import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import type { WireError } from './protocol.js';
 
-/** `error` in the form that crosses the channel. */
+/** `error` in the form that crosses the channel. A full disk is no bug, whoever met it: it becomes HOST_NO_SPACE. */
 export function toWire(error: unknown): WireError {
+	if (['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) {
+		return {
+			code: 'HOST_NO_SPACE',
+			message: `no space is left in the store: ${messageOf(error)}`,
+			hint: 'Free some space, or name a larger disk with --store DIR or S2OCI_STORE.',
+		};
+	}
 	if (isBuildError(error)) {
 		return { code: error.code, message: error.message, ...(error.hint !== undefined && { hint: error.hint }) };
 	}

@@ -1,0 +1,154 @@
+import { describe, expect, test } from 'vitest';
+import { type Finished, s2oci } from '../support/build.js';
+import { findProgram, leftovers, makeWorkspace, requireRoot, requireUser, type Workspace } from '../support/host.js';
+import { assembleSource, TINY_APP, tinyLayout, withTinyBuilder } from '../support/tiny.js';
+
+withTinyBuilder();
+
+const builder = (): string => `oci:${tinyLayout()}:latest`;
+
+/** Runs s2oci in a mount namespace of its own, after the shell lines `setup`; `$STORE` is the store. */
+function onHost(workspace: Workspace, setup: string, args: readonly string[], after = ''): Promise<Finished> {
+	const script = `set -e; STORE=${workspace.store}; mkdir -p "$STORE"; ${setup}
+set +e; "$@"; status=$?
+ls -A "$STORE/work" 2>/dev/null | sed 's/^/left: /' >&2
+${after}
+exit $status`;
+	return s2oci(workspace, ['build', ...args], { wrapper: ['unshare', '--mount', 'sh', '-c', script, 'sh'] });
+}
+
+/** Runs the command a second time, on a host that was mended by `mend`; its status is printed. */
+const again = (mend: string): string => `${mend}; "$@" >/dev/null; echo "again: $?" >&2`;
+
+function expectRefusal(failed: Finished, status: number): void {
+	expect(failed.stderr).not.toMatch(/^\s+at .*[:(]\d+|BuildError|TypeError|this is a bug/m);
+	expect(failed.stderr).toMatch(/^error: [^]*\nhint: .+\n/m);
+	expect(failed.stderr).not.toContain('left: ');
+	expect(failed.status).toBe(status);
+}
+
+describe('a host without', () => {
+	test('a sandbox names those that were tried, and what to install', async (context) => {
+		requireRoot(context);
+		const workspace = makeWorkspace();
+		const found = ['runc', 'crun', 'bwrap'].map(findProgram).filter((path) => path !== undefined);
+		const hide = found.map((path) => `mount --bind /dev/null "$(readlink -f ${path})"`).join('; ');
+		const failed = await onHost(workspace, hide, [TINY_APP, builder(), '--copy']);
+		expectRefusal(failed, 4);
+		expect(failed.result?.error?.code).toBe('HOST_NO_SANDBOX');
+		expect(failed.result?.error?.message).toMatch(/runc.*crun.*bwrap/s);
+		expect(failed.result?.error?.hint).toContain('apt-get install');
+		expect(await leftovers(workspace)).toEqual([]);
+	});
+
+	test('the chosen sandbox does not take another one', async (context) => {
+		requireRoot(context);
+		const hide = `mount --bind /dev/null "$(readlink -f ${findProgram('bwrap') ?? '/nonexistent'})"`;
+		const failed = await onHost(makeWorkspace(), hide, [TINY_APP, builder(), '--copy', '--isolation', 'bwrap']);
+		expectRefusal(failed, 4);
+		expect(failed.result?.error).toMatchObject({
+			code: 'HOST_NO_SANDBOX',
+			hint: expect.stringContaining('--isolation') as string,
+		});
+	});
+
+	test('the best sandbox takes the next one, and says why', async (context) => {
+		requireRoot(context);
+		const hide = `mount --bind /dev/null "$(readlink -f ${findProgram('runc') ?? '/nonexistent'})"`;
+		const { status, result } = await onHost(makeWorkspace(), hide, [TINY_APP, builder(), '--copy']);
+		expect(status).toBe(0);
+		expect(result?.rung?.sandbox).not.toBe('runc');
+		expect(result?.rung?.reason).toMatch(/runc was refused/);
+	});
+
+	test('user namespaces names the setting', async (context) => {
+		const user = requireUser(context, 's2oci-plain');
+		const workspace = makeWorkspace(user);
+		// The kernel gives nobody in a chroot a user namespace.
+		const changed = `mkdir ${workspace.root}/host && mount --rbind / ${workspace.root}/host && exec chroot ${workspace.root}/host "$@"`;
+		const failed = await s2oci(workspace, ['build', TINY_APP, builder(), '--copy'], {
+			wrapper: ['unshare', '--mount', 'sh', '-c', changed, 'sh'],
+		});
+		expectRefusal(failed, 4);
+		expect(failed.result?.error).toMatchObject({
+			code: 'HOST_NO_NAMESPACES',
+			hint: expect.stringContaining('max_user_namespaces') as string,
+		});
+		expect(await leftovers(workspace)).toEqual([]);
+	});
+
+	test('overlay where the store is says where the store can be', async (context) => {
+		requireRoot(context);
+		const workspace = makeWorkspace();
+		const stacked = `mkdir $STORE/../lower $STORE/../upper $STORE/../work
+mount -t overlay overlay -o lowerdir=$STORE/../lower,upperdir=$STORE/../upper,workdir=$STORE/../work $STORE`;
+		const failed = await onHost(workspace, stacked, [TINY_APP, builder(), '--copy']);
+		expectRefusal(failed, 4);
+		expect(failed.result?.error).toMatchObject({
+			code: 'HOST_NO_OVERLAY',
+			hint: expect.stringContaining('--store') as string,
+		});
+	});
+});
+
+describe('a full disk', () => {
+	test.each([
+		['while unpacking', 'size=600k', 'HOST_NO_SPACE', 4, 'true'],
+		['while packing', 'size=3m', 'HOST_NO_SPACE', 4, 'dd if=/dev/urandom of=big bs=1k count=900 2>/dev/null'],
+		['for assemble', 'size=3m', 'ASSEMBLE_FAILED', 1, 'dd if=/dev/zero of=big bs=1k count=9000'],
+	])('%s', async (_when, size, code, status, script) => {
+		const workspace = makeWorkspace();
+		const failed = await onHost(
+			workspace,
+			`mount -t tmpfs -o ${size},mode=0700 tmpfs $STORE`,
+			[assembleSource(script), builder(), '--result-file', `${workspace.home}/first.json`],
+			again('mount -o remount,size=200m $STORE'),
+		);
+		expectRefusal(failed, status);
+		expect(failed.stderr).toMatch(/again: 0\n$/);
+		expect(failed.stderr).toMatch(code === 'HOST_NO_SPACE' ? /error: .*(full|space)/i : /No space left on device/);
+		expect(await leftovers(workspace)).toEqual([]);
+	});
+
+	test('where the result goes', async (context) => {
+		requireRoot(context);
+		const workspace = makeWorkspace();
+		const full = `${workspace.root}/full`;
+		const setup = `mkdir ${full}; mount -t tmpfs -o size=64k tmpfs ${full}`;
+		const failed = await onHost(workspace, setup, [TINY_APP, builder(), '--copy', '-o', `oci:${full}/image`]);
+		expectRefusal(failed, failed.status ?? -1);
+		expect([3, 4]).toContain(failed.status);
+		expect(failed.stderr).toMatch(/error: .*(full|space)/i);
+	});
+});
+
+describe('a store', () => {
+	test('that may not be written is named', async (context) => {
+		const user = requireUser(context, 's2oci-plain');
+		const failed = await s2oci(makeWorkspace(user), ['build', TINY_APP, builder(), '--copy', '--store', '/usr/s2oci']);
+		expectRefusal(failed, 4);
+		expect(failed.result?.error).toMatchObject({
+			code: 'HOST_STORE',
+			message: expect.stringContaining('/usr/s2oci') as string,
+		});
+	});
+
+	test('that is read-only is named', async (context) => {
+		requireRoot(context);
+		const failed = await onHost(makeWorkspace(), 'mount -t tmpfs -o ro tmpfs $STORE', [TINY_APP, builder(), '--copy']);
+		expectRefusal(failed, 4);
+		expect(failed.result?.error?.code).toBe('HOST_STORE');
+	});
+});
+
+test('root in a user namespace with a single id still builds', async (context) => {
+	const workspace = makeWorkspace(requireUser(context, 's2oci-plain'));
+	const { status, stderr } = await s2oci({ ...workspace, user: undefined }, ['build', TINY_APP, builder(), '--copy'], {
+		wrapper: [
+			...['setpriv', '--reuid', String(workspace.user?.uid), '--regid', String(workspace.user?.gid), '--clear-groups'],
+			...['unshare', '--user', '--map-root-user'],
+		],
+	});
+	expect(stderr).not.toMatch(/^error/m);
+	expect(status).toBe(0);
+});
