@@ -69,23 +69,22 @@ async function measure(user, registry, runs) {
 	const tools = [openS2oci(setting), openBuildah(setting)];
 	const [s2oci] = tools;
 	const cold = await interleave(tools, runs, 'cold', (tool, tag) =>
-		inNewStore(user, tool.name, (store) => tool.build(store, tag)),
+		tool.build(newStore(user, `${tool.name}-${tag}`), tag),
 	);
-	const coldPeak = await inNewStore(user, 'memory', (store) => s2oci.build(store, 'memory-cold', { memory: true }));
+	const coldPeak = await s2oci.build(newStore(user, 'memory'), 'memory-cold', { memory: true });
 	const stores = new Map(tools.map((tool) => [tool, newStore(user, `warm-${tool.name}`)]));
 	for (const tool of tools) await tool.build(stores.get(tool), 'fill');
 	const warm = await interleave(tools, runs, 'warm', (tool, tag) => tool.build(stores.get(tool), tag));
 	const warmPeak = await s2oci.build(stores.get(s2oci), 'memory-warm', { memory: true });
-	for (const store of stores.values()) await removeTree(user, store);
 	return { cold, warm, memory: { cold: coldPeak.peak, warm: warmPeak.peak } };
 }
 
-/** Each tool once per round, the first one in turn. */
+/** Each tool once per round, the first one in turn. What a run leaves to be written is written before the next one begins. */
 async function interleave(tools, runs, name, build) {
 	const measured = Object.fromEntries(tools.map((tool) => [tool.name, []]));
 	for (let round = 1; round <= runs; round++) {
 		for (const tool of round % 2 === 1 ? tools : [...tools].reverse()) {
-			settleDisk();
+			execFileSync('sync');
 			const run = await build(tool, `${name}-${round}`);
 			measured[tool.name].push(run);
 			process.stderr.write(`${name} ${round}/${runs} ${tool.name}: ${(run.ms / 1000).toFixed(2)} s\n`);
@@ -94,20 +93,7 @@ async function interleave(tools, runs, name, build) {
 	return measured;
 }
 
-/** What the run before left to be written would otherwise be paid for by the next one. */
-function settleDisk() {
-	execFileSync('sync');
-}
-
-async function inNewStore(user, name, build) {
-	const store = newStore(user, name);
-	try {
-		return await build(store);
-	} finally {
-		await removeTree(user, store);
-	}
-}
-
+/** Stores are removed at the very end: a disk that discards what was deleted is slow for minutes. */
 function newStore(user, name) {
 	return join(user.directory, `store-${name}`);
 }

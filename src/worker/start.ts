@@ -34,6 +34,7 @@ export interface WorkerOptions {
 	readonly onEvent: (event: Extract<FromWorker, { type: 'unpacked' | 'packed' }>) => void;
 }
 
+const START_LIMIT_MS = 30_000;
 const CLOSE_LIMIT_MS = 10_000;
 const ENTRY = fileURLToPath(new URL('./main.js', import.meta.url));
 /** Waits for its ids to be mapped before it becomes Node, since only an exec as a mapped root gains capabilities. */
@@ -94,9 +95,12 @@ function spawnWorker(plan: NamespacePlan, options: WorkerOptions): Attempt {
 	const ready = (signal: AbortSignal) =>
 		new Promise<void>((resolve, reject) => {
 			const gone = () => reject(new Error(complaints.join('').trim().split('\n').at(-1) ?? 'unshare failed'));
+			const late = setTimeout(() => reject(new Error('the worker did not start in time')), START_LIMIT_MS);
+			late.unref();
 			child.once('error', (error) => reject(new Error(`unshare (package util-linux): ${messageOf(error)}`)));
 			child.once('exit', gone);
 			child.once('message', () => {
+				clearTimeout(late);
 				child.off('exit', gone);
 				child.stderr?.off('data', complain);
 				child.stderr?.pause();
