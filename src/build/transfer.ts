@@ -16,6 +16,8 @@ export interface BaseTransfer {
 	readonly open: (digest: string, signal: AbortSignal) => Promise<Readable>;
 	/** To be called when it is known which layers the worker will not ask for. */
 	readonly settle: (unpacking: ReadonlySet<Digest>) => void;
+	/** To be called when the worker asks for no more: what it did not fetch, because another build did, is sent without it. */
+	readonly release: () => void;
 	/** Resolves when every base layer is at every target. */
 	readonly done: Promise<void>;
 }
@@ -67,6 +69,9 @@ export function startBaseTransfer(
 	done.catch(() => undefined);
 	return {
 		settle: settled.resolve,
+		release: () => {
+			for (const { digest } of blobs) copyOf(copies, digest).reject(new Error('the worker did not need it'));
+		},
 		done,
 		open: async (digest, stop) => {
 			const blob = blobs.find((each) => each.digest === digest);

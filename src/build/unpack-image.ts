@@ -11,6 +11,8 @@ import type { Session } from './session.js';
 export interface LayerProvider {
 	readonly open: (digest: string, signal: AbortSignal) => Promise<Readable>;
 	readonly settle: (unpacking: ReadonlySet<Digest>) => void;
+	/** Called when the worker asks for no more. */
+	readonly release: () => void;
 }
 
 /** Makes sure that every layer of `image` is unpacked in the store. A layer that is there already costs nothing. */
@@ -43,6 +45,7 @@ export async function unpackImage(
 	} catch (error) {
 		throw server.failure() ?? error;
 	} finally {
+		provider.release();
 		server.close();
 	}
 }
