@@ -17,7 +17,7 @@ import { type BuildRecord, createRecord } from './record.js';
 import type { BuildRequest } from './request.js';
 import type { BuildOutcome } from './result.js';
 import { openSession, type Session, transferProgress } from './session.js';
-import { startBaseTransfer } from './transfer.js';
+import { type BaseTransfer, startBaseTransfer } from './transfer.js';
 import { unpackImage } from './unpack-image.js';
 
 /** Builds `request.source` on top of `request.builder` and publishes the result to `request.targets`. Never rejects. */
@@ -54,11 +54,36 @@ async function buildImage(
 		return fetchSource(source, { contextDir, destination: directory, emitNotice, env }, signal);
 	});
 	const resolving = record.stage('resolve', () => resolveBuilder(request, session, record, signal));
+	const running: Promise<unknown>[] = [fetching, resolving];
 	for (const started of [fetching, resolving, session.worker]) started.catch(fail);
+	try {
+		const { image, builder, targets } = await resolving;
+		const base = startBaseTransfer(image, builder.source, targets, { record, scratch: session.scratch }, signal);
+		base.done.catch(fail);
+		running.push(base.done);
+		await buildOn({ image, builder, targets, base, fetching, directory }, request, session, record, signal);
+	} catch (error) {
+		fail(error);
+		await Promise.allSettled(running);
+		throw error;
+	}
+}
 
-	const { image, builder, targets } = await resolving;
-	const base = startBaseTransfer(image, builder.source, targets, { record, scratch: session.scratch }, signal);
-	base.done.catch(fail);
+interface Started extends ResolvedBuilder {
+	readonly base: BaseTransfer;
+	readonly fetching: Promise<SourceInfo>;
+	/** Where the source is once it is fetched. */
+	readonly directory: string;
+}
+
+/** From the unpacked builder to the published image. */
+async function buildOn(
+	{ image, builder, targets, base, fetching, directory }: Started,
+	request: BuildRequest,
+	session: Session,
+	record: BuildRecord,
+	signal: AbortSignal,
+): Promise<void> {
 	const worker = await session.worker;
 	await record.stage('pull', () => unpackImage(image, base, worker, session, record.emit));
 

@@ -6,8 +6,9 @@ import type { BuildRecord } from './record.js';
 import { putBlob } from './transfer.js';
 
 /**
- * Publishes `image`, whose base layers are on their way: at each target the new layer (the file `layerPath`) and the config, then, once
- * all layers are there, the manifest with its tag. What is visible is therefore always complete.
+ * Publishes `image`, whose base layers are on their way: at each target the new layer (the file `layerPath`), then, once all layers are
+ * there, the config, then the manifest with its tag. What is visible is therefore always complete. When one target fails, the others
+ * stop.
  */
 export async function publishImage(
 	image: Image,
@@ -19,13 +20,22 @@ export async function publishImage(
 ): Promise<void> {
 	const layer = image.layers.at(-1)?.blob;
 	const { config, manifest } = image;
+	const stop = new AbortController();
+	const either = AbortSignal.any([signal, stop.signal]);
 	const publish = async (opened: OpenedTarget) => {
 		if (layer !== undefined)
-			await putBlob(layer, () => Promise.resolve(createReadStream(layerPath)), opened, record, signal);
-		await opened.target.put(config.descriptor, () => Promise.resolve(Readable.from([config.bytes])), signal);
+			await putBlob(layer, () => Promise.resolve(createReadStream(layerPath)), opened, record, either);
 		await baseLayers;
-		await opened.target.putManifest(manifest, opened.tag, signal);
+		await opened.target.put(config.descriptor, () => Promise.resolve(Readable.from([config.bytes])), either);
+		await opened.target.putManifest(manifest, opened.tag, either);
 		record.emit({ type: 'log', level: 1, message: `pushed ${opened.name}@${manifest.descriptor.digest}` });
 	};
-	await Promise.all(targets.map(publish));
+	const publishing = targets.map(publish);
+	try {
+		await Promise.all(publishing);
+	} catch (error) {
+		stop.abort(error);
+		await Promise.allSettled(publishing);
+		throw error;
+	}
 }

@@ -67,11 +67,17 @@ export function startBaseTransfer(
 	};
 	const done = Promise.all([...needs].map(([target, list]) => work(target, list))).then(() => undefined);
 	done.catch(() => undefined);
+	const release = () => {
+		for (const { digest } of blobs) copyOf(copies, digest).reject(new Error('the worker did not need it'));
+	};
+	const stop = () => {
+		settled.resolve(new Set());
+		release();
+	};
+	signal.addEventListener('abort', stop, { once: true });
 	return {
 		settle: settled.resolve,
-		release: () => {
-			for (const { digest } of blobs) copyOf(copies, digest).reject(new Error('the worker did not need it'));
-		},
+		release,
 		done,
 		open: async (digest, stop) => {
 			const blob = blobs.find((each) => each.digest === digest);

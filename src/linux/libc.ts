@@ -15,6 +15,8 @@ export interface Libc {
 	readonly tryLock: (fd: number) => boolean;
 	/** Keeps every open descriptor from `first` on from programs that are started later. */
 	readonly closeOnExec: (first: number) => void;
+	/** Has this process killed when its parent dies. An exec that gains capabilities, as the worker's does, undoes it. */
+	readonly dieWithParent: () => void;
 	/** A pipe that children inherit only when it is passed to them. */
 	readonly pipe: () => { readonly read: number; readonly write: number };
 }
@@ -30,6 +32,8 @@ const UMOUNT_NOFOLLOW = 8;
 const LAST_FD = 0xffffffff;
 const SYS_CLOSE_RANGE = 436;
 const CLOSE_RANGE_CLOEXEC = 4;
+const PR_SET_PDEATHSIG = 1;
+const SIGKILL = 9;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const O_CLOEXEC = 0o2000000;
@@ -67,6 +71,7 @@ function libcOf(native: (signature: string) => Native): Libc {
 	const mknod = native('int mknod(void *path, unsigned int mode, unsigned long device)');
 	const flock = native('int flock(int fd, int operation)');
 	const closeRange = native('long syscall(long number, unsigned int first, unsigned int last, unsigned int flags)');
+	const prctl = native('int prctl(int option, unsigned long argument)');
 	const pipe2 = native('int pipe2(_Out_ int *fds, int flags)');
 	return {
 		mount: (source, target, type, flags, data) =>
@@ -83,6 +88,7 @@ function libcOf(native: (signature: string) => Native): Libc {
 			}
 		},
 		closeOnExec: (first) => void closeRange(SYS_CLOSE_RANGE, first, LAST_FD, CLOSE_RANGE_CLOEXEC),
+		dieWithParent: () => void prctl(PR_SET_PDEATHSIG, SIGKILL),
 		pipe: () => {
 			const fds: [number, number] = [-1, -1];
 			pipe2(fds, O_CLOEXEC);

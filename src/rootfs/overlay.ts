@@ -10,6 +10,7 @@ export interface Overlay {
 	readonly upper: string;
 	readonly target: string;
 	readonly mount: () => void;
+	/** Does nothing when it is not mounted. */
 	readonly unmount: () => void;
 }
 
@@ -28,13 +29,14 @@ export function openOverlay(lowers: readonly string[], scratch: string, target: 
 	}
 	for (const name of ['upper', 'work', 'links', 'empty'])
 		mkdirSync(join(scratch, name), { recursive: true, mode: 0o755 });
-	const stack = lowers.length === 0 ? [join(scratch, 'empty')] : lowers;
+	const stack = lowers.length === 0 ? [join(scratch, 'empty')] : topmost(lowers);
 	for (const [number, lower] of stack.entries()) symlinkSync(lower, join(scratch, 'links', String(number)));
 	const lowerdir = stack
 		.map((_lower, number) => String(number))
 		.reverse()
 		.join(':');
 	const options = `lowerdir=${lowerdir},upperdir=../upper,workdir=../work,userxattr,volatile`;
+	let mounted = false;
 	return {
 		upper: join(scratch, 'upper'),
 		target,
@@ -44,14 +46,23 @@ export function openOverlay(lowers: readonly string[], scratch: string, target: 
 			process.chdir(join(scratch, 'links'));
 			try {
 				libc.mount('overlay', rawPath(target), 'overlay', MS_NODEV, options);
+				mounted = true;
 			} catch (error) {
 				throw refused(scratch, error);
 			} finally {
 				process.chdir('/');
 			}
 		},
-		unmount: () => libc.unmount(rawPath(target)),
+		unmount: () => {
+			if (mounted) libc.unmount(rawPath(target));
+			mounted = false;
+		},
 	};
+}
+
+/** The kernel refuses a directory that is there twice (ELOOP); of equal layers only the upper one shows. */
+function topmost(lowers: readonly string[]): readonly string[] {
+	return lowers.filter((lower, index) => lowers.lastIndexOf(lower) === index);
 }
 
 /**

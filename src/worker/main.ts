@@ -5,6 +5,7 @@ import { BuildError, messageOf } from '../errors.js';
 import { type Libc, loadLibc } from '../linux/libc.js';
 import { type LayerStore, openLayerStore } from '../rootfs/layer-store.js';
 import { probeOverlay } from '../rootfs/overlay.js';
+import { ownable } from '../rootfs/owner.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 import type { execute } from './execute.js';
 import { hideCgroups } from './hide-cgroups.js';
@@ -68,7 +69,8 @@ function createCalls(
 			return {};
 		},
 		execute: (request) => {
-			const { userNamespace } = session();
+			const { userNamespace, ids } = session();
+			if (userNamespace !== 'single' && !ownable(request.process.user, ids)) throw unmapped(request.process.user.uid);
 			process.umask(0o022);
 			const spec = { rootfs: root().path, binds, userNamespace };
 			const ended = loadExecute().then(({ execute }) => execute(request, { ...session(), spec }, stop.signal));
@@ -80,8 +82,11 @@ function createCalls(
 		close: async () => {
 			stop.abort();
 			await settled();
-			mounted?.unmount();
-			if (opened !== undefined) removeScratch(opened.scratch);
+			try {
+				mounted?.unmount();
+			} finally {
+				if (opened !== undefined) removeScratch(opened.scratch);
+			}
 			return {};
 		},
 	};
@@ -97,6 +102,7 @@ async function openSession(request: WorkerCalls['open']['request']): Promise<Ses
 	}
 	mkdirSync(request.scratch, { recursive: true, mode: 0o700 });
 	lockScratch(request.scratch, libc);
+	libc.dieWithParent();
 	libc.closeOnExec(3);
 	mountProc(libc);
 	probeOverlay(request.scratch, libc);
@@ -122,6 +128,16 @@ function mountProc(libc: Libc): void {
 /** Loaded once the worker has answered that it is ready, since execa takes longer to load than all the rest. */
 function loadExecute(): Promise<{ readonly execute: typeof execute }> {
 	return import('./execute.js');
+}
+
+function unmapped(uid: number): BuildError {
+	return new BuildError(
+		'HOST_NO_NAMESPACES',
+		`the image's user ${String(uid)} is outside of the ids that this user may map`,
+		{
+			hint: 'Give the user that runs s2oci a larger range in /etc/subuid and /etc/subgid, or none, which maps every user to itself.',
+		},
+	);
 }
 
 function required<T>(value: T | undefined, call: string): T {
