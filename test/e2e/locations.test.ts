@@ -53,6 +53,23 @@ describe('a builder image', () => {
 		expect(result.builder?.digest).toBe(digest);
 	});
 
+	test('may hold the same layer more than once, compressed in different ways', async () => {
+		const [workspace, registry] = [makeWorkspace(), await emptyRegistry()];
+		const parts = tinyParts();
+		const empty = new Uint8Array(1024);
+		let count = 0;
+		const image = encodeImage({ ...parts, tars: [empty, ...parts.tars, empty, empty] }, (tar) =>
+			count++ % 2 === 0 ? gzip(tar) : plain(tar),
+		);
+		publish(registry, image);
+		const output = join(workspace.root, 'image');
+		const args = [TINY_APP, `${registry.host}/builders/tiny`, `oci:${output}`, '--copy'];
+		const { result } = await build(workspace, args);
+		expect(result.layer?.added).toBeGreaterThan(0);
+		const { manifest } = await decoded(readLayout(output));
+		expect(manifest.layers).toHaveLength(base(image).length + 1);
+	});
+
 	test('may be an index, of which --platform chooses', async () => {
 		const [workspace, registry] = [makeWorkspace(), await emptyRegistry()];
 		const parts = tinyParts();
