@@ -14,6 +14,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { fetch, temporaryDirectory, writeFiles } from './repository.js';
 
+const NOBODY = 65534;
+
 test('a directory is copied with modes, mtimes, empty directories and inner links', async () => {
 	const source = temporaryDirectory();
 	writeFiles(source, { 'app.js': 'one', 'bin/run': '#!/bin/sh' });
@@ -72,14 +74,15 @@ test('a FIFO is refused by name instead of being waited for', async () => {
 	});
 });
 
-test('a file that cannot be read fails the build', async (context) => {
-	if (process.getuid?.() === 0) context.skip('root can read every file');
-	const source = temporaryDirectory();
-	writeFiles(source, { secret: 'x' });
-	chmodSync(join(source, 'secret'), 0);
-	await expect(fetch(source)).rejects.toMatchObject({
-		code: 'SOURCE_INVALID',
-		message: 'secret cannot be read: EACCES',
+test('a file that cannot be read fails the build', async () => {
+	await unprivileged(async () => {
+		const source = temporaryDirectory();
+		writeFiles(source, { secret: 'x' });
+		chmodSync(join(source, 'secret'), 0);
+		await expect(fetch(source)).rejects.toMatchObject({
+			code: 'SOURCE_INVALID',
+			message: 'secret cannot be read: EACCES',
+		});
 	});
 });
 
@@ -103,3 +106,16 @@ test('a single file is not a source', async () => {
 	writeFiles(source, { 'app.js': 'one' });
 	await expect(fetch(join(source, 'app.js'))).rejects.toMatchObject({ code: 'SOURCE_INVALID' });
 });
+
+/** Root can read every file, so as root this is done with the effective ids of nobody. */
+async function unprivileged(work: () => Promise<void>): Promise<void> {
+	if (process.getuid?.() !== 0) return work();
+	process.setegid?.(NOBODY);
+	process.seteuid?.(NOBODY);
+	try {
+		await work();
+	} finally {
+		process.seteuid?.(0);
+		process.setegid?.(0);
+	}
+}
