@@ -108,7 +108,13 @@ export function mountRootFilesystem(diffIds: readonly Digest[], context: RootCon
 			overlay.mount();
 			return mounts;
 		},
-		warm: () => void base(),
+		warm: () => {
+			try {
+				base();
+			} catch {
+				// A damaged index is met again, and told, by the diff; a timer has nobody to tell.
+			}
+		},
 		diff: ({ assembleUser, excluded: paths }) => {
 			for (const path of paths) excluded.add(resolveInRoot(root, rawPath(path), false).path);
 			const diff = diffRoot(overlay.upper, lowers, { base: base(), assembleUser, excluded, scaffolding }, context);

@@ -1,3 +1,5 @@
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Finished, s2oci } from '../support/build.js';
 import { findProgram, leftovers, makeWorkspace, requireRoot, requireUser, type Workspace } from '../support/host.js';
@@ -151,4 +153,19 @@ test('root in a user namespace with a single id still builds', async (context) =
 	});
 	expect(stderr).not.toMatch(/^error/m);
 	expect(status).toBe(0);
+});
+
+test('a damaged index in the store is told as such, not as the end of the worker', async () => {
+	const workspace = makeWorkspace();
+	const args = ['build', assembleSource('sleep 0.5'), builder(), '--copy'];
+	expect((await s2oci(workspace, args)).status).toBe(0);
+	const layers = join(workspace.store, 'layers-1');
+	for (const mapping of readdirSync(layers)) {
+		for (const layer of readdirSync(join(layers, mapping)))
+			writeFileSync(join(layers, mapping, layer, 'index.json'), '{');
+	}
+	const failed = await s2oci(workspace, args);
+	expectRefusal(failed, 4);
+	expect(failed.result?.error?.code).toBe('HOST_STORE');
+	expect(await leftovers(workspace)).toEqual([]);
 });
