@@ -3,15 +3,17 @@ const allowed = {
 	oci: [],
 	tar: [],
 	linux: [],
+	create: [],
 	content: ['oci', 'tar'],
-	registry: ['content', 'oci'],
+	http: [],
+	registry: ['content', 'oci', 'http'],
 	rootfs: ['tar', 'oci', 'linux'],
-	sandbox: [],
-	source: [],
-	s2i: ['oci', 'sandbox', 'source'],
+	sandbox: ['linux'],
+	source: ['tar', 'http'],
+	s2i: ['oci', 'sandbox', 'source', 'http'],
 	worker: ['rootfs', 'sandbox', 'linux', 'oci', 'tar'],
-	build: ['oci', 'content', 'registry', 'rootfs', 'sandbox', 'source', 's2i', 'worker'],
-	cli: ['build', 'oci', 'content', 'registry', 'source', 's2i'],
+	build: ['http', 'oci', 'tar', 'content', 'registry', 'rootfs', 'sandbox', 'source', 's2i', 'worker'],
+	cli: ['build', 'oci', 'content', 'registry', 'source', 's2i', 'sandbox', 'create'],
 };
 const layer = (name) => `^src/${name}/`;
 module.exports = {
@@ -40,10 +42,11 @@ module.exports = {
 		...[
 			['tar-stream', '^src/tar/'],
 			['zstddec', '^src/tar/'],
-			['undici', '^src/registry/transport'],
-			['execa', '^src/(sandbox|source|worker)/'],
+			['undici', '^src/(registry/transport|http/)'],
+			['execa', '^src/(sandbox|source|worker|registry/credential-helper)'],
 			['cmd-ts', '^src/cli/'],
 			['koffi', '^src/linux/'],
+			['yauzl', '^src/source/'],
 		].map(([dependency, owner]) => ({
 			name: `one-owner-${dependency}`,
 			severity: 'error',

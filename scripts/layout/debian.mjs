@@ -1,32 +1,63 @@
 // Splits a Debian root file system (a tar file) into layers by the packages its files belong to:
-// node debian.mjs ROOT.tar BUILDER-DIR DEST
+// node debian.mjs KIND ROOT.tar BUILDER-DIR DEST
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeImage } from './image.mjs';
 import { APPLICATION_ROOT, builderConfig, executables, file, PASSWD_ENTRY, packEntries } from './s2i.mjs';
 import { END_OF_ARCHIVE, readRange, scanTar } from './tar.mjs';
 
-const LAYERS = ['base system', 'Node.js runtime', 'compilers', 'development tools'];
-const RUNTIME = /^(?:nodejs|npm|node-|libnode|libjs-|libuv1|libcares|handlebars|webpack|terser|eslint|gyp)/;
-const COMPILERS =
-	/^(?:gcc|g\+\+|cpp|binutils|lib(?:gcc|stdc\+\+|asan|tsan|lsan|ubsan|cc1|c6-dev)|linux-libc-dev|make|cmake)/;
+/** Layers above the base system, each with the packages in it; the last has all that no other has. */
+const KINDS = {
+	node: {
+		name: 'Node.js',
+		description: 'Builds and runs Node.js applications',
+		layers: [
+			['Node.js runtime', /^(?:nodejs|npm|node-|libnode|libjs-|libuv1|libcares|handlebars|webpack|terser|eslint|gyp)/],
+			[
+				'compilers',
+				/^(?:gcc|g\+\+|cpp|binutils|lib(?:gcc|stdc\+\+|asan|tsan|lsan|ubsan|cc1|c6-dev)|linux-libc-dev|make|cmake)/,
+			],
+			['development tools', /^/],
+		],
+	},
+	python: {
+		name: 'Python',
+		description: 'Builds and runs Python applications',
+		layers: [
+			['libraries', /^(?!python3|libpython3)/],
+			['Python runtime', /^/],
+		],
+		entrypoint: ['container-entrypoint'],
+		environment: ['APP_VENV=/opt/app-root/venv', 'BASH_ENV=/usr/bin/enable-venv', 'PYTHONUNBUFFERED=1'],
+	},
+};
 const CHUNK = 4 * 1024 * 1024;
 
-const [rootTar, builder, destination] = process.argv.slice(2);
+const [kind, rootTar, builder, destination] = process.argv.slice(2);
+const { name, description, layers: above, entrypoint, environment = [] } = KINDS[kind];
 const handle = await open(rootTar);
 const entries = (await scanTar(rootTar)).filter(({ name }) => belongs(name));
 const byName = new Map(entries.map((entry) => [entry.name, entry]));
 const layers = await splitLayers();
 
 const digest = await writeImage(destination, {
-	config: builderConfig({ name: 'Node.js', description: 'Builds and runs Node.js applications' }),
+	config: configuration(),
 	layers: [
-		...LAYERS.map((comment, index) => ({ comment, tar: copyEntries(layers[index]) })),
+		...['base system', ...above.map(([comment]) => comment)].map((comment, index) => ({
+			comment,
+			tar: copyEntries(layers[index]),
+		})),
 		{ comment: 's2i scripts', tar: packEntries(await s2i()) },
 	],
 });
 await handle.close();
 process.stdout.write(`${digest}\n`);
+
+function configuration() {
+	const config = builderConfig({ name, description });
+	const more = entrypoint === undefined ? {} : { Entrypoint: entrypoint };
+	return { ...config, Env: [...config.Env, ...environment], ...more };
+}
 
 /** Device nodes cannot be unpacked without root, and the host's resolver does not belong to an image. */
 function belongs(name) {
@@ -35,7 +66,7 @@ function belongs(name) {
 
 async function splitLayers() {
 	const owners = await packageOwners();
-	const split = LAYERS.map(() => new Set());
+	const split = [undefined, ...above].map(() => new Set());
 	for (const entry of entries) {
 		const source = entry.type === '1' ? byName.get(entry.target) : entry;
 		const layer = split[owners.get(source.name) ?? 0];
@@ -68,9 +99,7 @@ async function basePackages() {
 }
 
 function layerOf(name, base) {
-	if (base.has(name)) return 0;
-	if (RUNTIME.test(name)) return 1;
-	return COMPILERS.test(name) ? 2 : 3;
+	return base.has(name) ? 0 : 1 + above.findIndex(([, packages]) => packages.test(name));
 }
 
 /** dpkg lists `/bin/bash` where a merged /usr holds `usr/bin/bash`. */

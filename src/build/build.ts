@@ -1,35 +1,59 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { appendLayer, type Image } from '../oci/image.js';
-import { familyOf, layerMediaType } from '../oci/media-types.js';
-import type { LayerStatistics } from '../rootfs/diff.js';
-import { type Contract, readContract } from '../s2i/contract.js';
-import { imageChange } from '../s2i/image-change.js';
+import { openHttp } from '../http/http.js';
+import type { Digest } from '../oci/digest.js';
+import type { Image } from '../oci/image.js';
+import { chooseTimestamp } from '../s2i/timestamp.js';
 import { fetchSource } from '../source/fetch.js';
 import { parseSource } from '../source/parse.js';
-import type { SourceInfo } from '../source/source.js';
-import type { WorkerProcess } from '../worker/start.js';
-import { type Assembled, assemble } from './assemble.js';
+import type { Source, SourceInfo } from '../source/source.js';
+import { VERSION } from '../version.js';
+import { saveToCache } from './artifact-cache.js';
+import { sendCallback } from './callback.js';
+import type { BuildContext } from './context.js';
 import type { Emit } from './events.js';
-import { type OpenedSource, type OpenedTarget, openImageSource, openImageTarget, resolveImage } from './open-image.js';
+import { resolveImages } from './images.js';
+import { fitInPlace, pullFor } from './in-place.js';
+import { removePrevious } from './incremental.js';
+import { makeLayer, unpackImages } from './make-layer.js';
+import type { FetchedSource, Prepared } from './prepare.js';
 import { publishImage } from './publish.js';
 import { type BuildRecord, createRecord } from './record.js';
+import { checkReproducible, copySource } from './reproducible.js';
 import type { BuildRequest } from './request.js';
 import type { BuildOutcome } from './result.js';
+import { makeResultImage } from './result-image.js';
 import { openSession, type Session, transferProgress } from './session.js';
 import { type BaseTransfer, startBaseTransfer } from './transfer.js';
-import { unpackImage } from './unpack-image.js';
 
 /** Builds `request.source` on top of `request.builder` and publishes the result to `request.targets`. Never rejects. */
 export async function build(request: BuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
 	const record = createRecord(emit);
 	const failed = new AbortController();
 	try {
-		await buildImage(request, record, (error) => failed.abort(error), AbortSignal.any([signal, failed.signal]));
-		return record.succeeded();
+		const stop = AbortSignal.any([signal, failed.signal]);
+		const image = await buildImage(request, record, (error) => failed.abort(error), stop);
+		return await told(request, record.succeeded(), image.config.value.config?.Labels ?? {}, emit);
 	} catch (error) {
-		return record.failed(signal.aborted ? signal.reason : error);
+		return told(request, record.failed(signal.aborted ? signal.reason : error), {}, emit);
 	}
+}
+
+/** `outcome`, of which the callback was told. An interrupted build tells it, too. */
+async function told(
+	request: BuildRequest,
+	outcome: BuildOutcome,
+	labels: Readonly<Record<string, string>>,
+	emit: Emit,
+): Promise<BuildOutcome> {
+	const { callback, env, caBundle } = request;
+	if (callback === undefined) return outcome;
+	const { success, error } = outcome.result;
+	const http = openHttp({ env, caBundle, userAgent: `s2oci/${VERSION}` });
+	const messages = error === undefined ? [] : [error.message];
+	await sendCallback(callback, { success, labels, messages }, http, emit, new AbortController().signal);
+	await http.close();
+	return outcome;
 }
 
 /** `fail` stops everything at once when something that nobody is waiting for goes wrong. */
@@ -38,30 +62,29 @@ async function buildImage(
 	record: BuildRecord,
 	fail: (error: unknown) => void,
 	signal: AbortSignal,
-): Promise<void> {
-	const source = parseSource(request.source, { ref: request.ref, copy: request.copy });
+): Promise<Image> {
+	const source = parseSource(request.source, request);
 	await using session = await openSession(
 		request,
-		{ streams: 'forward', onEvent: transferProgress(record.emit), emit: record.emit },
+		{ streams: 'forward', onEvent: transferProgress(record.emit), emit: record.emit, keep: request.saveTempDir },
 		signal,
 	);
-	const directory = join(session.scratch, 'source');
-
-	const fetching = record.stage('source', async () => {
-		await mkdir(directory, { mode: 0o755 });
-		const emitNotice = (message: string) => record.emit({ type: 'warning', code: 'SOURCE', message });
-		const { contextDir, env } = request;
-		return fetchSource(source, { contextDir, destination: directory, emitNotice, env }, signal);
-	});
-	const resolving = record.stage('resolve', () => resolveBuilder(request, session, record, signal));
+	const fetching = record.stage('source', () => fetchInto(source, request, session, record, signal));
+	const resolving = record.stage('resolve', () => resolveImages(request, session, record, signal));
 	const running: Promise<unknown>[] = [fetching, resolving];
 	for (const started of [fetching, resolving, session.worker]) started.catch(fail);
 	try {
-		const { image, builder, targets } = await resolving;
-		const base = startBaseTransfer(image, builder.source, targets, { record, scratch: session.scratch }, signal);
+		const images = await resolving;
+		const { image, opened } = images.runtime ?? images.builder;
+		const base = startBaseTransfer(image, opened.source, images.targets, { record, scratch: session.scratch }, signal);
 		base.done.catch(fail);
 		running.push(base.done);
-		await buildOn({ image, builder, targets, base, fetching, directory }, request, session, record, signal);
+		const worker = await session.worker;
+		const fitting = fitInPlace(request, images, worker, record.emit);
+		const context: BuildContext = { request: fitting, session, worker, record, images, signal };
+		const live = { image: images.builder.image, name: images.builder.opened.name };
+		await record.stage('pull', () => pullFor(live, { request, worker }, () => unpackImages(context, base)));
+		return await buildOn(context, await fetching, base);
 	} catch (error) {
 		fail(error);
 		await Promise.allSettled(running);
@@ -69,96 +92,58 @@ async function buildImage(
 	}
 }
 
-interface Started extends ResolvedBuilder {
-	readonly base: BaseTransfer;
-	readonly fetching: Promise<SourceInfo>;
-	/** Where the source is once it is fetched. */
-	readonly directory: string;
-}
-
-/** From the unpacked builder to the published image. */
-async function buildOn(
-	{ image, builder, targets, base, fetching, directory }: Started,
-	request: BuildRequest,
-	session: Session,
-	record: BuildRecord,
-	signal: AbortSignal,
-): Promise<void> {
-	const worker = await session.worker;
-	await record.stage('pull', () => unpackImage(image, base, worker, session, record.emit));
-
-	const info = atEpoch(await fetching, request.env);
+/** From the unpacked images to the published one, which it resolves with. */
+async function buildOn(context: BuildContext, source: FetchedSource, base: BaseTransfer): Promise<Image> {
+	const { request, record, images, signal } = context;
+	const { info } = source;
+	const began = Date.now();
 	record.note({ source: describeSource(info) });
-	const contract = readContract(image.config.value.config ?? {});
-	await worker.call('mount', { diffIds: image.layers.map((layer) => layer.diffId) });
-	const { scratch } = session;
-	const assembled = await assemble(
-		request,
-		{ contract, source: directory, scratch, epoch: info.epoch },
-		worker,
-		record,
-	);
-
-	const layerPath = join(scratch, 'layer.tar.gz');
-	const statistics = await record.stage('diff', () => diffImage(worker, contract, assembled));
-	const layer = { epoch: info.epoch, output: layerPath };
-	const { digest, diffId, size } = await record.stage('pack', () => worker.call('pack', layer));
-	record.note({ layer: { digest, diffId, size, ...statistics } });
-	const mediaType = layerMediaType(familyOf(image.manifest.value.mediaType), 'gzip');
-	const blob = { mediaType, digest, size };
-	const built = appendLayer(image, { blob, diffId }, imageChangeOf(image, builder, targets, assembled, info));
-	await record.stage('push', () => publishImage(built, layerPath, targets, base.done, record, signal));
-	record.note({ digest: built.manifest.descriptor.digest, configDigest: built.config.descriptor.digest });
+	const again = request.checkReproducible ? await copySource(source, context) : undefined;
+	const made = await makeLayer(context, source);
+	const { prepared, assembled, layer, statistics, path } = made;
+	record.note({ layer: { digest: layer.digest, diffId: layer.diffId, size: layer.size, ...statistics } });
+	if (again !== undefined) await record.stage('check', () => checkReproducible(context, again, made, began));
+	const built = await makeResultImage(context, info, assembled, layer);
+	await record.stage('push', () => publishImage(built, path, images.targets, base.done, record, signal));
+	const { digest } = built.manifest.descriptor;
+	record.note({ digest, configDigest: built.config.descriptor.digest });
+	await keepArtifacts(context, source, prepared, digest);
+	return built;
 }
 
-interface ResolvedBuilder {
-	readonly image: Image;
-	readonly builder: OpenedSource;
-	readonly targets: readonly OpenedTarget[];
+/** What the next build is to find, and what it is not to find any more. */
+async function keepArtifacts(
+	context: BuildContext,
+	{ info }: FetchedSource,
+	{ user, contract, scripts, artifacts }: Prepared,
+	built: Digest,
+): Promise<void> {
+	const { incremental } = context.request;
+	await saveToCache(context, { source: info, user, contract, script: scripts.get('save-artifacts')?.path });
+	const previous = artifacts?.previous;
+	if (incremental.removePrevious && previous !== undefined) await removePrevious(previous, built, context);
 }
 
-async function resolveBuilder(
+async function fetchInto(
+	source: Source,
 	request: BuildRequest,
 	session: Session,
 	record: BuildRecord,
 	signal: AbortSignal,
-): Promise<ResolvedBuilder> {
-	const builder = await openImageSource(request.builder, session.access, signal);
-	const targets = await Promise.all(request.targets.map((target) => openImageTarget(target, session.access, signal)));
-	const [first] = targets;
-	if (first !== undefined) record.note({ name: first.name });
-	const image = await resolveImage(builder, request.platform, signal);
-	const { digest } = image.manifest.descriptor;
-	record.note({ builder: { name: builder.name, digest } });
-	record.emit({ type: 'log', level: 1, message: `builder ${builder.name}@${digest}` });
-	return { image, builder, targets };
+): Promise<FetchedSource> {
+	const directory = join(session.scratch, 'source');
+	await mkdir(directory, { mode: 0o755 });
+	const { contextDir, keepSymlinks, ignoreSubmodules, exclude, env } = request;
+	const emitNotice = (message: string) => record.emit({ type: 'warning', code: 'SOURCE', message });
+	const wanted = { contextDir, keepSymlinks, ignoreSubmodules, exclude, env };
+	const given = { destination: directory, emitNotice, stdin: process.stdin, http: session.http };
+	return { info: atTime(await fetchSource(source, { ...wanted, ...given }, signal), request), directory };
 }
 
-async function diffImage(worker: WorkerProcess, contract: Contract, assembled: Assembled): Promise<LayerStatistics> {
-	const { uid, gid } = assembled.user;
-	const below = (name: string) => join(contract.destination, name);
-	const excluded = ['/proc', '/sys', '/dev', below('src'), below('artifacts'), ...contract.volumes];
-	const { statistics } = await worker.call('diff', { assembleUser: { uid, gid }, excluded });
-	return statistics;
-}
-
-function imageChangeOf(
-	image: Image,
-	builder: OpenedSource,
-	targets: readonly OpenedTarget[],
-	assembled: Assembled,
-	source: SourceInfo,
-): ReturnType<typeof imageChange> {
-	const { runPath, environment, labels } = assembled;
-	const { digest } = image.manifest.descriptor;
-	const displayName = targets[0]?.name;
-	return imageChange({ runPath, environment, labels, source, builder: { name: builder.name, digest }, displayName });
-}
-
-/** SOURCE_DATE_EPOCH of the caller wins over the source's own time (reproducible-builds.org/specs/source-date-epoch). */
-function atEpoch(info: SourceInfo, env: BuildRequest['env']): SourceInfo {
-	const given = env['SOURCE_DATE_EPOCH'];
-	return given !== undefined && /^\d{1,11}$/.test(given) ? { ...info, epoch: Number(given) } : info;
+/** What the caller says of the time of the build wins over the source's own. */
+function atTime(info: SourceInfo, { timestamp, env }: BuildRequest): SourceInfo {
+	const sourceDateEpoch = env['SOURCE_DATE_EPOCH'];
+	return { ...info, epoch: chooseTimestamp({ timestamp, sourceDateEpoch, source: info.epoch }) };
 }
 
 function describeSource({

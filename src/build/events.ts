@@ -1,7 +1,19 @@
 import type { Digest } from '../oci/digest.js';
 
 /** The steps of a build, in the order in which they usually begin. Several run at the same time. */
-export type Stage = 'resolve' | 'source' | 'pull' | 'prepare' | 'assemble' | 'diff' | 'pack' | 'push';
+export type Stage =
+	| 'resolve'
+	| 'source'
+	| 'pull'
+	| 'prepare'
+	| 'onbuild'
+	| 'artifacts'
+	| 'assemble'
+	| 'runtime'
+	| 'diff'
+	| 'pack'
+	| 'check'
+	| 'push';
 
 /** What moves bytes. `unpack` counts uncompressed bytes, the others compressed ones, except `pack`, which counts what it reads. */
 export type Transfer = 'pull' | 'unpack' | 'pack' | 'push';
@@ -9,8 +21,8 @@ export type Transfer = 'pull' | 'unpack' | 'pack' | 'push';
 /** Which rung of the privilege ladder a build runs on, and why. */
 export interface Rung {
 	readonly userNamespace: 'none' | 'full' | 'single';
-	readonly rootfs: 'overlay';
-	readonly sandbox: 'runc' | 'crun' | 'bwrap';
+	readonly rootfs: 'overlay' | 'copy' | 'in-place';
+	readonly sandbox: 'runc' | 'crun' | 'bwrap' | 'chroot' | 'none';
 	readonly reason: string;
 }
 

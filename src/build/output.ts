@@ -3,7 +3,7 @@ import type { Emit } from './events.js';
 
 /** What the sandboxed process prints: passed on as events, and its last lines remembered for an error message. */
 export interface Output {
-	/** Resolves once as many bytes were passed on as the worker says it forwarded. */
+	/** Resolves once as many bytes were passed on as the worker says it forwarded; what comes later is not passed on. */
 	readonly drained: (forwarded: { readonly stdout: number; readonly stderr: number }) => Promise<void>;
 	readonly lastLines: () => string;
 }
@@ -19,27 +19,31 @@ export function collectOutput(worker: WorkerProcess, emit: Emit): Output {
 	const seen = { stdout: 0, stderr: 0 };
 	const tails = { stdout: '', stderr: '' };
 	let wake: () => void = () => undefined;
-	for (const from of ['stdout', 'stderr'] as const) {
-		worker[from]?.on('data', (chunk: Buffer) => {
+	const listeners = (['stdout', 'stderr'] as const).map((from) => {
+		const listener = (chunk: Buffer) => {
 			seen[from] += chunk.length;
 			tails[from] = (tails[from] + chunk.toString('utf8')).slice(-TAIL_BYTES);
 			emit({ type: 'output', from, chunk });
 			wake();
-		});
+		};
+		worker[from]?.on('data', listener);
 		worker[from]?.resume();
-	}
+		return () => worker[from]?.off('data', listener);
+	});
 	return {
 		drained: async (forwarded) => {
 			const isDone = () => seen.stdout >= forwarded.stdout && seen.stderr >= forwarded.stderr;
-			if (isDone()) return;
-			await new Promise<void>((resolve) => {
-				const limit = setTimeout(resolve, DRAIN_MS);
-				wake = () => {
-					if (!isDone()) return;
-					clearTimeout(limit);
-					resolve();
-				};
-			});
+			if (!isDone()) {
+				await new Promise<void>((resolve) => {
+					const limit = setTimeout(resolve, DRAIN_MS);
+					wake = () => {
+						if (!isDone()) return;
+						clearTimeout(limit);
+						resolve();
+					};
+				});
+			}
+			for (const stop of listeners) stop();
 		},
 		lastLines: () => {
 			const [stdout, stderr] = [linesOf(tails.stdout), linesOf(tails.stderr)];

@@ -1,23 +1,35 @@
 import type { ImageLocation } from '../content/location.js';
 import type { Platform } from '../oci/descriptor.js';
+import type { EnvironmentVariable } from '../s2i/environment.js';
+import type { Limits } from '../sandbox/limits.js';
+
+/** When a registry is asked for an image: `check` asks for the manifest and falls back to what is recorded in the store when it cannot be reached. */
+export type PullPolicy = 'check' | 'always' | 'if-not-present' | 'never';
 
 /** What every command that talks to registries and runs a sandbox is told. */
 export interface HostRequest {
 	/** Absolute path of the layer store; made when it does not exist. */
 	readonly store: string;
-	readonly isolation: 'auto' | 'runc' | 'crun' | 'bwrap';
+	readonly isolation: 'auto' | 'runc' | 'crun' | 'bwrap' | 'chroot' | 'none';
+	/** Which user namespace the worker runs in. */
+	readonly userns: 'auto' | 'full' | 'single' | 'none';
+	/** How the image is laid out for assemble to change it; `in-place`: it is the one that we run in. Goes with isolation `none` only. */
+	readonly rootfs: 'auto' | 'overlay' | 'copy' | 'in-place';
 	/** Whose variant of a multi-platform image is taken; the host's by default. */
 	readonly platform: Platform;
 	/** Registry hosts (`host` or `host:port`) that may be spoken to over plain HTTP or with an unverified certificate. */
 	readonly insecureRegistries: readonly string[];
 	/** PEM file of extra certificate authorities, for our own TLS and, while it runs, for assemble's. */
 	readonly caBundle: string | undefined;
+	/** Absolute path of a Docker `config.json`; the usual places when undefined. */
+	readonly dockerConfig: string | undefined;
 	/** The environment of the s2oci process: where credentials and proxies are looked up. */
 	readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-export interface BuildRequest extends HostRequest {
-	/** A directory or a git URL, as typed. */
+/** Where source code is, as typed, and which part of it is wanted. */
+export interface SourceRequest {
+	/** A directory, a git URL, an archive (path or URL), one file, or `-` for a tar on standard input. */
 	readonly source: string;
 	/** Git branch, tag or commit. */
 	readonly ref: string | undefined;
@@ -25,16 +37,109 @@ export interface BuildRequest extends HostRequest {
 	readonly contextDir: string | undefined;
 	/** Copy a local directory as it is even when it is a git repository. */
 	readonly copy: boolean;
+	/** Keep links of a copied directory as links; else what they point to is copied, as S2I does. */
+	readonly keepSymlinks: boolean;
+	readonly ignoreSubmodules: boolean;
+	/** Regular expression for paths relative to the source that are left out; undefined is S2I's default, `''` leaves out nothing. */
+	readonly exclude: string | undefined;
+}
+
+/** Something of the host that scripts see at a path of the container. `source` is absolute. */
+export interface HostMount {
+	readonly source: string;
+	/** Absolute, or relative to WORKDIR; `''` is WORKDIR itself. */
+	readonly destination: string;
+}
+
+/** A file or directory of the builder that goes into the runtime image: `source` absolute, `destination` a directory relative to its WORKDIR. */
+export type RuntimeArtifact = HostMount;
+
+/** A value that assemble can read from `/run/secrets/<id>` and that never enters the image. */
+export interface Secret {
+	readonly id: string;
+	readonly from: { readonly file: string } | { readonly variable: string };
+}
+
+/** One run of allowed uids, both ends included; `last` is undefined for an open end. */
+export interface UidRange {
+	readonly first: number;
+	readonly last: number | undefined;
+}
+
+/** Who is told how the build ended. */
+export interface Callback {
+	readonly url: string;
+	readonly format: 's2i' | 'sti';
+}
+
+/** Where artifacts of earlier builds come from, and go to. */
+export interface IncrementalRequest {
+	/** Run save-artifacts of the previous image. */
+	readonly enabled: boolean;
+	/** The first target when undefined. */
+	readonly previousImage: ImageLocation | undefined;
+	readonly pullPolicy: PullPolicy;
+	/** Delete the previous manifest after a successful incremental build. */
+	readonly removePrevious: boolean;
+	/** Artifact stores, the first that has something wins. */
+	readonly cacheFrom: readonly ImageLocation[];
+	readonly cacheTo: readonly ImageLocation[];
+}
+
+/** The image that the result is based on instead of the builder, and what it gets of the builder. */
+export interface RuntimeRequest {
+	readonly image: ImageLocation;
+	readonly pullPolicy: PullPolicy;
+	/** Empty: the image's label `io.openshift.s2i.assemble-input-files` says. */
+	readonly artifacts: readonly RuntimeArtifact[];
+	/** Overrides the label `io.openshift.s2i.assemble-runtime-user` and USER. */
+	readonly user: string | undefined;
+}
+
+export interface BuildRequest extends HostRequest, SourceRequest {
 	readonly builder: ImageLocation;
+	readonly pullPolicy: PullPolicy;
 	/** Where the image goes, the tag of the command line first. May be empty: then the image is only built and measured. */
 	readonly targets: readonly ImageLocation[];
 	/** `-e`, in order. */
-	readonly environment: readonly { readonly name: string; readonly value: string }[];
+	readonly environment: readonly EnvironmentVariable[];
+	/** Absolute path of `-E`; its variables win over `-e`. */
+	readonly environmentFile: string | undefined;
+	/** Variables that assemble sees and the image does not. */
+	readonly buildEnvironment: readonly EnvironmentVariable[];
+	readonly secrets: readonly Secret[];
+	/** Where scripts are taken from first: an http, https, file or image URL. */
+	readonly scriptsUrl: string | undefined;
+	/** Overrides the builder's destination label. */
+	readonly destination: string | undefined;
+	/** Overrides the builder's assemble user. */
+	readonly assembleUser: string | undefined;
+	/** Undefined: every user is allowed. */
+	readonly allowedUids: readonly UidRange[] | undefined;
+	/** For `io.k8s.display-name`; the tag when undefined. */
+	readonly applicationName: string | undefined;
+	readonly description: string | undefined;
+	/** `--label`, in order. */
+	readonly labels: readonly EnvironmentVariable[];
+	readonly injections: readonly HostMount[];
+	readonly volumes: readonly (HostMount & { readonly readOnly: boolean })[];
+	readonly limits: Limits;
+	/** How long assemble may take, in ms. */
+	readonly assembleTimeout: number | undefined;
+	readonly incremental: IncrementalRequest;
+	readonly runtime: RuntimeRequest | undefined;
+	readonly callback: Callback | undefined;
+	/** Keep the scratch directory and say where it is. */
+	readonly saveTempDir: boolean;
+	/** `--timestamp`, in seconds since 1970; undefined: the environment, else the source decides. */
+	readonly timestamp: number | undefined;
+	/** Build twice, and publish only if both layers are the same. */
+	readonly checkReproducible: boolean;
 }
 
 export interface RunRequest extends HostRequest {
 	readonly image: ImageLocation;
 	/** Replaces the image's CMD when not empty. */
 	readonly args: readonly string[];
-	readonly environment: readonly { readonly name: string; readonly value: string }[];
+	readonly environment: readonly EnvironmentVariable[];
 }

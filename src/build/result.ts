@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.js';
+import type { Difference } from './difference.js';
 import type { Rung, Stage } from './events.js';
 
 /** What `--result-file` holds, on success and on failure; what was not reached is absent. Sizes in bytes, times in ms. */
@@ -24,6 +25,12 @@ export interface BuildResult {
 		readonly added: number;
 		readonly changed: number;
 		readonly deleted: number;
+	};
+	/** Only with `--check-reproducible`: `total` paths differ, of which at most 20 are explained. */
+	readonly reproducible?: {
+		readonly same: boolean;
+		readonly total: number;
+		readonly differences: readonly Difference[];
 	};
 	readonly rung?: Rung;
 	readonly bytes: { readonly downloaded: number; readonly uploaded: number; readonly mounted: number };

@@ -6,14 +6,12 @@ import { resolveUser } from '../s2i/users.js';
 import { type ContainerProcess, exitStatus } from '../sandbox/sandbox.js';
 import type { WorkerProcess } from '../worker/start.js';
 import type { Emit } from './events.js';
-import { openImageSource, resolveImage } from './open-image.js';
+import { mountImage } from './mount-image.js';
 import { hostFiles } from './process.js';
 import { createRecord } from './record.js';
 import type { RunRequest } from './request.js';
 import { sandboxesOf } from './sandboxes.js';
 import { openSession, transferProgress } from './session.js';
-import { startBaseTransfer } from './transfer.js';
-import { unpackImage } from './unpack-image.js';
 
 /**
  * Pulls `request.image` and runs its ENTRYPOINT and CMD with the terminal's own output, on the host's network. Resolves with the
@@ -24,17 +22,18 @@ export async function run(request: RunRequest, emit: Emit, signal: AbortSignal):
 	const record = createRecord(emit);
 	const onEvent = transferProgress(emit);
 	await using session = await openSession(request, { streams: 'inherit', onEvent, emit }, signal);
-	const opened = await openImageSource(request.image, session.access, signal);
-	const image = await record.stage('resolve', () => resolveImage(opened, request.platform, signal));
-	const base = startBaseTransfer(image, opened.source, [], { record, scratch: session.scratch }, signal);
+	const image = await mountImage(request.image, 'check', { request, session, record }, signal);
 	const worker = await session.worker;
-	await record.stage('pull', () => unpackImage(image, base, worker, session, emit));
-	await worker.call('mount', { diffIds: image.layers.map((layer) => layer.diffId) });
 	const process = await describeProcess(request, image, worker);
-	await worker.call('prepare', { placements: [], binds: await hostFiles(undefined), workingDir: process.cwd });
-	const sandboxes = sandboxesOf(request.isolation, worker.userNamespace);
+	await worker.call('prepare', {
+		root: 'builder',
+		placements: [],
+		binds: await hostFiles(undefined),
+		workingDir: process.cwd,
+	});
+	const sandboxes = sandboxesOf(request.isolation, worker);
 	try {
-		const { exit } = await worker.call('execute', { process, sandboxes, streams: 'inherit' });
+		const { exit } = await worker.call('execute', { root: 'builder', process, sandboxes, streams: 'inherit' });
 		return exitStatus(exit, constants.signals);
 	} catch (error) {
 		if (signal.aborted) return undefined;
@@ -52,7 +51,7 @@ async function describeProcess(request: RunRequest, image: Image, worker: Worker
 			hint: 'Say what to run: s2oci run IMAGE -- COMMAND [ARGUMENT...]',
 		});
 	}
-	const { found } = await worker.call('inspect', { stat: [], read: ['/etc/passwd', '/etc/group'] });
+	const { found } = await worker.call('inspect', { root: 'builder', stat: [], read: ['/etc/passwd', '/etc/group'] });
 	const [passwd, group] = found.map((file) => file.text ?? '');
 	const user = resolveUser(contract.user, passwd ?? '', group ?? '');
 	const env: Record<string, string> = { HOME: user.home, ...contract.env };

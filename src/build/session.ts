@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
+import { type Http, openHttp } from '../http/http.js';
 import { openRegistries } from '../registry/registries.js';
 import type { OnRetry } from '../registry/retry.js';
 import { VERSION } from '../version.js';
@@ -19,27 +20,35 @@ export interface Session extends AsyncDisposable {
 	/** Resolves once the worker is ready; starting it takes as long as resolving the builder. */
 	readonly worker: Promise<WorkerProcess>;
 	readonly access: ImageAccess;
+	/** For what is neither an image nor a git repository. */
+	readonly http: Http;
 	/** Begins to hand blobs to the worker. */
 	readonly serveBlobs: (open: (digest: string, signal: AbortSignal) => Promise<Readable>) => Promise<BlobServer>;
 }
 
-/** Opens a session. Everything started here ends when `signal` is aborted or the session is disposed. */
+/** Opens a session. With `keep`, its scratch directory is moved to `saved` in the store instead of removed. Everything started here ends when `signal` is aborted or the session is disposed. */
 export async function openSession(
 	request: HostRequest,
-	options: Pick<WorkerOptions, 'streams' | 'onEvent'> & { readonly emit: Emit },
+	options: Pick<WorkerOptions, 'streams' | 'onEvent'> & { readonly emit: Emit; readonly keep?: boolean },
 	signal: AbortSignal,
 ): Promise<Session> {
 	const scratch = await makeScratch(request.store);
-	const { store, env } = request;
-	const worker = startWorker({ store, scratch, env, streams: options.streams, onEvent: options.onEvent }, signal);
+	const { store, env, rootfs, userns } = request;
+	const { streams, onEvent } = options;
+	const lastInPlace = request.isolation === 'auto';
+	const worker = startWorker({ store, scratch, env, rootfs, userns, lastInPlace, streams, onEvent }, signal);
 	worker.catch(() => undefined);
-	const { insecureRegistries, caBundle } = request;
+	const { insecureRegistries, caBundle, dockerConfig } = request;
 	const onRetry = (retry: Parameters<OnRetry>[0]) => options.emit({ type: 'retry', ...retry });
-	const registries = openRegistries({ env, insecureRegistries, caBundle, userAgent: `s2oci/${VERSION}`, onRetry });
+	const userAgent = `s2oci/${VERSION}`;
+	const registries = openRegistries({ env, dockerConfig, insecureRegistries, caBundle, userAgent, onRetry });
+	const http = openHttp({ env, caBundle, userAgent });
+	const keepAs = options.keep === true ? join(store, 'saved', basename(scratch)) : undefined;
 	const servers: BlobServer[] = [];
 	return {
 		scratch,
 		worker,
+		http,
 		access: { registry: registries.open, scratch: () => makeDirectory(scratch) },
 		serveBlobs: async (open) => {
 			const server = await startBlobServer(open, scratch, signal);
@@ -48,11 +57,14 @@ export async function openSession(
 		},
 		[Symbol.asyncDispose]: async () => {
 			await worker.then(
-				(started) => started.close(),
+				(started) => started.close(keepAs),
 				() => undefined,
 			);
+			if (keepAs !== undefined)
+				options.emit({ type: 'log', level: 0, message: `the working directory is kept as ${keepAs}` });
 			for (const server of servers) server.close();
 			await registries.close();
+			await http.close();
 			await removeLeft(scratch);
 		},
 	};

@@ -1,23 +1,84 @@
-import { command, optional, positional, string } from 'cmd-ts';
-import { type Grammar, type HostArguments, hostOptions, switchOption, textList, textOption } from './options.js';
+import { type HostArguments, hostOptions } from './host-options.js';
+import {
+	type ImageArguments,
+	type IncrementalArguments,
+	imageOptions,
+	incrementalOptions,
+	type PullArguments,
+	pullOptions,
+	type RuntimeArguments,
+	runtimeOptions,
+} from './image-options.js';
+import {
+	type Arguments,
+	type Grammar,
+	possible,
+	required,
+	section,
+	switchOption,
+	textList,
+	textOption,
+} from './options.js';
+import { type OutputArguments, outputOptions } from './output-options.js';
+import { type InputArguments, inputOptions, type SandboxArguments, sandboxOptions } from './sandbox-options.js';
+import { type ScriptArguments, type SourceArguments, scriptOptions, sourceOptions } from './source-options.js';
+
+/** Variables of assemble and of the image, as typed. */
+export interface EnvironmentArguments {
+	readonly environment: readonly string[];
+	readonly environmentFile: string | undefined;
+}
+
+interface ModeArguments {
+	readonly run: boolean;
+	readonly asDockerfile: string | undefined;
+	readonly imageScriptsUrl: string | undefined;
+	readonly useConfig: boolean;
+}
 
 /** The arguments of `s2oci build`, as typed. */
-export interface BuildArguments extends HostArguments {
+export interface BuildArguments
+	extends HostArguments,
+		SourceArguments,
+		ScriptArguments,
+		EnvironmentArguments,
+		InputArguments,
+		ImageArguments,
+		RuntimeArguments,
+		PullArguments,
+		IncrementalArguments,
+		SandboxArguments,
+		OutputArguments,
+		ModeArguments {
 	readonly source: string;
 	readonly builder: string;
 	readonly tag: string | undefined;
-	readonly ref: string | undefined;
-	readonly contextDir: string | undefined;
-	readonly copy: boolean;
-	readonly outputs: readonly string[];
-	readonly environment: readonly string[];
-	readonly digestFile: string | undefined;
-	readonly resultFile: string | undefined;
 }
 
-/** The grammar and the help of `s2oci build`; its value is its arguments. */
-export const buildCommand: Grammar<BuildArguments> = command({
-	name: 's2oci build',
+const environmentOptions: Arguments<EnvironmentArguments> = section<EnvironmentArguments>('Environment', {
+	environment: textList('env', 'NAME=VALUE', 'environment variable of assemble and of the image', { short: 'e' }),
+	environmentFile: textOption('environment-file', 'FILE', 'file of such variables, one a line; they win over --env', {
+		short: 'E',
+		offer: 'file',
+	}),
+});
+
+const modeOptions: Arguments<ModeArguments> = section<ModeArguments>('Output', {
+	run: switchOption('run', 'run the image after it was built'),
+	asDockerfile: textOption('as-dockerfile', 'FILE', 'write a Dockerfile and its context instead of building', {
+		offer: 'file',
+	}),
+	imageScriptsUrl: textOption(
+		'image-scripts-url',
+		'URL',
+		'with --as-dockerfile: the scripts of a builder without a label',
+	),
+	useConfig: switchOption('use-config', 'take what is not given from ./.s2ifile, and write it back'),
+});
+
+/** The grammar and the help of `s2oci build`. */
+export const buildCommand: Grammar<BuildArguments> = {
+	name: 'build',
 	description: 'Build an image from source code and an S2I builder image, and push it.',
 	examples: [
 		{
@@ -30,8 +91,12 @@ export const buildCommand: Grammar<BuildArguments> = command({
 				's2oci build https://example.org/app.git quay.io/sclorg/python-312-c9s reg.example/app --ref main --context-dir web',
 		},
 		{
-			description: 'Build uncommitted changes too, into an OCI layout on disk',
-			command: 's2oci build . quay.io/sclorg/nodejs-22-c9s --copy --output oci:./image:latest',
+			description: 'Build uncommitted changes too, into an OCI layout on disk, and try it',
+			command: 's2oci build . quay.io/sclorg/nodejs-22-c9s oci:./image:latest --copy --run',
+		},
+		{
+			description: 'Give assemble a token that does not stay in the image, and reuse what the last build downloaded',
+			command: 's2oci build . quay.io/sclorg/nodejs-22-c9s reg.example/app --secret id=npm,env=NPM_TOKEN --incremental',
 		},
 		{
 			description: 'Use the digest in a script',
@@ -39,22 +104,20 @@ export const buildCommand: Grammar<BuildArguments> = command({
 		},
 	],
 	args: {
-		source: positional({ displayName: 'source', description: 'a directory or a git URL', type: string }),
-		builder: positional({ displayName: 'builder', description: 'the S2I builder image', type: string }),
-		tag: positional({ displayName: 'tag', description: 'the name to push the image as', type: optional(string) }),
-		ref: textOption('ref', 'REF', 'git branch, tag or commit to build', 'r'),
-		contextDir: textOption('context-dir', 'DIR', 'directory of the source to build'),
-		copy: switchOption('copy', 'copy a local git repository as it is, uncommitted changes included', 'c'),
-		outputs: textList(
-			'output',
-			'DEST',
-			'also write the image to NAME:TAG, oci:DIR[:REF], oci-archive:FILE or docker-archive:FILE',
-			'o',
-		),
-		environment: textList('env', 'NAME=VALUE', 'environment variable of assemble and of the image', 'e'),
-		digestFile: textOption('digest-file', 'FILE', "write the image's digest to FILE"),
-		resultFile: textOption('result-file', 'FILE', 'write what was built, or why not, to FILE as JSON'),
+		source: required('source', 'a directory, a git URL, an archive, a file, or - for a tar on stdin', 'file'),
+		builder: required('builder', 'the S2I builder image'),
+		tag: possible('tag', 'the name to push the image as'),
+		...sourceOptions,
+		...scriptOptions,
+		...environmentOptions,
+		...inputOptions,
+		...imageOptions,
+		...runtimeOptions,
+		...pullOptions,
+		...incrementalOptions,
+		...sandboxOptions,
+		...outputOptions,
+		...modeOptions,
 		...hostOptions,
 	},
-	handler: (args) => args,
-});
+};

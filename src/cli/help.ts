@@ -1,54 +1,64 @@
-import { stripVTControlCharacters } from 'node:util';
-import { runSafely, setDefaultHelpFormatter } from 'cmd-ts';
-import type { Grammar } from './options.js';
+import { type Grammar, type OptionSpec, optionsOf, positionalsOf } from './options.js';
 
-interface Topic {
-	readonly category: string;
+const LINE = 110;
+const HELP: Row = { usage: '-h, --help', description: 'show this' };
+
+/** The help of a command: what it does, its usage, arguments, options under headings, and examples. Ends with a line break. */
+export function renderHelp<T>(grammar: Grammar<T>): string {
+	const positionals = positionalsOf(grammar).map(({ value, required, description }) => ({
+		usage: required ? `<${value}>` : `[${value}]`,
+		description,
+	}));
+	const options = optionsOf(grammar);
+	const usage = ['s2oci', grammar.name, ...positionals.map((each) => each.usage), '[options]'].join(' ');
+	const titles = [...new Set([...options.map(({ section }) => section), 'General'])];
+	return [
+		grammar.description,
+		'',
+		`Usage: ${usage}`,
+		...table('Arguments', positionals),
+		...titles.flatMap((title) => {
+			const rows = options.filter(({ section }) => section === title).map(describeOption);
+			return table(title, title === 'General' ? [...rows, HELP] : rows);
+		}),
+		'',
+		'Examples:',
+		...grammar.examples.flatMap(({ description, command }) => [`  ${description}`, `    ${command}`, '']),
+	].join('\n');
+}
+
+interface Row {
 	readonly usage: string;
 	readonly description: string;
 }
 
-interface HelpData {
-	readonly name: string;
-	readonly description?: string;
-	readonly helpTopics: readonly Topic[];
-	readonly examples?: readonly { readonly description: string; readonly command: string }[];
+function describeOption({ long, short, value, description, repeatable }: OptionSpec): Row {
+	const name = `${short === undefined ? '   ' : `-${short},`} --${long}`;
+	return {
+		usage: value === undefined ? name : `${name} ${value}`,
+		description: repeatable ? `${description} (repeatable)` : description,
+	};
 }
 
-/** The help of `command`: what it does, its usage, arguments, options and examples. Ends with a line break. */
-export async function renderHelp<T>(command: Grammar<T>): Promise<string> {
-	setDefaultHelpFormatter({ formatCommand, formatSubcommands: ({ name }) => name });
-	const help = await runSafely(command, ['--help']);
-	return help._tag === 'error' ? stripVTControlCharacters(help.error.config.message) : '';
+/** Rows whose usage is too wide have their description on a line of its own. */
+function table(title: string, rows: readonly Row[]): readonly string[] {
+	const width = Math.min(30, Math.max(...rows.map(({ usage }) => usage.length)));
+	return ['', `${title}:`, ...rows.flatMap((row) => layOut(row, width))];
 }
 
-function formatCommand(data: HelpData): string {
-	const topics = (...categories: readonly string[]) =>
-		data.helpTopics.filter(({ category }) => categories.includes(category));
-	const positionals = topics('arguments').map(({ usage }) => usage);
-	return [
-		data.description ?? '',
-		'',
-		`Usage: ${[data.name, ...positionals].join(' ')} [options]`,
-		...section('Arguments', topics('arguments')),
-		...section('Options', topics('options', 'flags')),
-		'',
-		'Examples:',
-		...(data.examples ?? []).flatMap(({ description, command }) => [`  ${description}`, `    ${command}`, '']),
-	].join('\n');
+function layOut({ usage, description }: Row, width: number): readonly string[] {
+	const indent = ' '.repeat(width + 4);
+	const lines = wrap(description, LINE - indent.length);
+	if (usage.length > width) return [`  ${usage}`, ...lines.map((line) => `${indent}${line}`)];
+	return lines.map((line, index) => (index === 0 ? `  ${usage.padEnd(width)}  ${line}` : `${indent}${line}`));
 }
 
-function section(title: string, topics: readonly Topic[]): readonly string[] {
-	const rows = topics.map(({ usage, description }) => ({ usage: formatUsage(usage), description }));
-	const width = Math.max(...rows.map(({ usage }) => usage.length));
-	return ['', `${title}:`, ...rows.map(({ usage, description }) => `  ${usage.padEnd(width)}  ${description}`)];
-}
-
-/** cmd-ts writes `--env <NAME=VALUE>, -e=<NAME=VALUE>`, `--ref, -r <REF>` and `--copy, -c`. */
-function formatUsage(usage: string): string {
-	const match = /^(--[\w-]+)(?: <[^>]*>)?(?:, (-\w))?(?:[ =](<[^>]*>))?$/.exec(usage);
-	const value = /<([^>]*)>/.exec(usage)?.[1];
-	if (match === null) return usage;
-	const [, long = '', short] = match;
-	return `${short === undefined ? '   ' : `${short},`} ${long}${value === undefined ? '' : ` ${value}`}`;
+function wrap(text: string, width: number): readonly string[] {
+	const lines: string[] = [];
+	for (const word of text.split(' ')) {
+		const last = lines.at(-1);
+		if (last !== undefined && last.length + 1 + word.length <= width) lines.splice(-1, 1, `${last} ${word}`);
+		else lines.push(word);
+	}
+	return lines;
 }

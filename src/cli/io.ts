@@ -3,6 +3,8 @@ export interface CommandIo {
 	readonly stdout: NodeJS.WritableStream;
 	readonly stderr: NodeJS.WritableStream;
 	readonly env: Readonly<Record<string, string | undefined>>;
+	/** As `process.argv`: its second word is the path of the program. */
+	readonly argv?: readonly string[] | undefined;
 	/** Aborts the command from outside, besides SIGINT and SIGTERM. */
 	readonly signal?: AbortSignal | undefined;
 }

@@ -1,9 +1,9 @@
 import { BuildError } from '../errors.js';
+import type { HostArguments } from './host-options.js';
+import { oneOf } from './host-request.js';
 import type { CommandIo } from './io.js';
 import { isTerminal, useColor } from './io.js';
-import type { HostArguments } from './options.js';
 import type { Report } from './report.js';
-import { oneOf } from './request.js';
 
 /** The report that `args` ask for: `auto` is tty on a terminal outside CI, else plain. Throws USAGE. */
 export async function openReport(args: HostArguments, io: CommandIo): Promise<Report> {
@@ -23,7 +23,8 @@ export async function openReport(args: HostArguments, io: CommandIo): Promise<Re
 		: (await import('./report-plain.js')).openPlainReport(options);
 }
 
-function readLoglevel(text = '1'): number {
+function readLoglevel(text = ''): number {
+	if (text === '') return 1;
 	if (/^[0-5]$/.test(text)) return Number(text);
 	throw new BuildError('USAGE', `--loglevel does not take ${JSON.stringify(text.slice(0, 50))}`, {
 		hint: 'Give a number from 0 (essentials) to 5 (every file).',

@@ -1,75 +1,149 @@
-import { array, flag, multioption, option, optional, type Runner, string, type Type } from 'cmd-ts';
+import { array, command, flag, multioption, option, optional, positional, restPositionals, type Type } from 'cmd-ts';
+import { MARK } from './words.js';
 
-/** A command of cmd-ts whose value is its arguments. */
-export type Grammar<T> = Omit<Runner<T, T>, 'version'>;
+/** What a shell offers for a value: paths, or these words. */
+export type Offer = 'file' | 'directory' | readonly string[];
 
-type TextOption = ReturnType<typeof option<ReturnType<typeof optional<typeof string>>>>;
-type TextList = ReturnType<typeof multioption<Type<string[], readonly string[]>>>;
-type Flag = ReturnType<typeof flag>;
+/** An option as help, completion and the reading of arguments need it. */
+export interface OptionSpec {
+	readonly long: string;
+	readonly short: string | undefined;
+	/** What help calls the value; undefined for a flag. */
+	readonly value: string | undefined;
+	readonly description: string;
+	readonly repeatable: boolean;
+	readonly offer: Offer | undefined;
+	/** The heading in the help. */
+	readonly section: string;
+}
 
-/** An option that may be absent, shown as `--long <placeholder>`. */
-export function textOption(long: string, placeholder: string, description: string, short?: string): TextOption {
-	const type = optional({ ...string, displayName: placeholder });
-	return option({ type, long, description, ...(short === undefined ? {} : { short }) });
+/** A positional argument; `section` tells it from an option. */
+export interface PositionalSpec {
+	readonly value: string;
+	readonly description: string;
+	readonly required: boolean;
+	readonly offer: Offer | undefined;
+}
+
+type Parser = Parameters<typeof command>[0]['args'][string];
+
+/** One argument of a command whose value is a `T`. */
+export interface Argument<T> {
+	readonly spec: OptionSpec | PositionalSpec;
+	readonly parser: Parser;
+	/** Never there; it keeps the type of the value. */
+	readonly type?: T;
+}
+
+/** An argument for each property of `T`. */
+export type Arguments<T> = { readonly [K in keyof T]-?: Argument<T[K]> };
+
+/** What a command takes and how it is explained. */
+export interface Grammar<T> {
+	readonly name: string;
+	readonly description: string;
+	readonly examples: readonly { readonly description: string; readonly command: string }[];
+	readonly args: Arguments<T>;
+	/** Options of S2I that this command does not take, by their long names, and why. */
+	readonly refused?: Readonly<Record<string, string>>;
+}
+
+const text: Type<string, string> = { from: (marked) => Promise.resolve(marked.slice(MARK.length)) };
+
+interface Details {
+	readonly short?: string;
+	readonly offer?: Offer;
+}
+
+/** An option that may be absent. */
+export function textOption(
+	long: string,
+	value: string,
+	description: string,
+	details: Details = {},
+): Argument<string | undefined> {
+	const spec = specOf(long, value, description, details, false);
+	return { spec, parser: option({ type: optional({ ...text, displayName: value }), ...namesOf(spec) }) };
 }
 
 /** An option that may be given any number of times. */
-export function textList(long: string, placeholder: string, description: string, short?: string): TextList {
-	const type = array({ ...string, displayName: placeholder });
-	return multioption({
-		type,
-		long,
-		description: `${description} (repeatable)`,
-		...(short === undefined ? {} : { short }),
-	});
+export function textList(
+	long: string,
+	value: string,
+	description: string,
+	details: Details = {},
+): Argument<readonly string[]> {
+	const spec = specOf(long, value, description, details, true);
+	return { spec, parser: multioption({ type: array({ ...text, displayName: value }), ...namesOf(spec) }) };
 }
 
 /** An option that takes no value. */
-export function switchOption(long: string, description: string, short?: string): Flag {
-	return flag({ long, description, ...(short === undefined ? {} : { short }) });
+export function switchOption(long: string, description: string, short?: string): Argument<boolean> {
+	const spec = specOf(long, undefined, description, short === undefined ? {} : { short }, false);
+	return { spec, parser: flag(namesOf(spec)) };
 }
 
-/** The values of {@link hostOptions}, as typed. */
-export interface HostArguments {
-	readonly store: string | undefined;
-	readonly platform: string | undefined;
-	readonly isolation: string | undefined;
-	readonly insecureRegistries: readonly string[];
-	readonly caBundle: string | undefined;
-	readonly quiet: boolean;
-	readonly loglevel: string | undefined;
-	readonly logFormat: string | undefined;
+/** A positional argument that must be there. */
+export function required(value: string, description: string, offer?: Offer): Argument<string> {
+	const spec = { value, description, required: true, offer };
+	return { spec, parser: positional({ displayName: value, type: text }) };
 }
 
-/** The options that every command which runs a sandbox has. */
-export const hostOptions: {
-	readonly store: TextOption;
-	readonly platform: TextOption;
-	readonly isolation: TextOption;
-	readonly insecureRegistries: TextList;
-	readonly caBundle: TextOption;
-	readonly quiet: Flag;
-	readonly loglevel: TextOption;
-	readonly logFormat: TextOption;
-} = {
-	store: textOption('store', 'DIR', 'where unpacked layers are kept; default $S2OCI_STORE, else ~/.cache/s2oci'),
-	platform: textOption('platform', 'OS/ARCH', 'variant of a multi-platform image; default that of this host'),
-	isolation: textOption('isolation', 'KIND', 'what runs the image: auto, runc, crun or bwrap; default auto'),
-	insecureRegistries: textList(
-		'insecure-registry',
-		'HOST',
-		'registry that may use plain HTTP or an unverified certificate',
-	),
-	caBundle: textOption(
-		'ca-bundle',
-		'FILE',
-		'extra certificate authorities; default $SSL_CERT_FILE or $NODE_EXTRA_CA_CERTS',
-	),
-	quiet: switchOption('quiet', "no progress, no steps, no stdout of the image's scripts", 'q'),
-	loglevel: textOption(
-		'loglevel',
-		'0-5',
-		'0 essentials, 1 steps, 2 configuration, 3 decisions, 4 transfers, 5 files; default 1',
-	),
-	logFormat: textOption('log-format', 'FORMAT', 'auto, tty, plain or json; default auto'),
-};
+/** A positional argument that may be absent. */
+export function possible(value: string, description: string, offer?: Offer): Argument<string | undefined> {
+	const spec = { value, description, required: false, offer };
+	return { spec, parser: positional({ displayName: value, type: optional(text) }) };
+}
+
+/** All positional arguments from here on; there may be none. */
+export function several(value: string, description: string): Argument<readonly string[]> {
+	const spec = { value: `${value}...`, description, required: false, offer: undefined };
+	return { spec, parser: restPositionals({ displayName: value, type: text }) };
+}
+
+/** `args`, whose options the help shows under `title`. */
+export function section<T>(title: string, args: Arguments<T>): Arguments<T> {
+	const entries = Object.entries<Argument<unknown>>(args).map(([key, argument]) => [
+		key,
+		isOption(argument.spec) ? { ...argument, spec: { ...argument.spec, section: title } } : argument,
+	]);
+	return Object.fromEntries(entries) as Arguments<T>;
+}
+
+/** The options of a command, in the order of its help. */
+export function optionsOf<T>(grammar: Grammar<T>): readonly OptionSpec[] {
+	return specsOf(grammar).filter(isOption);
+}
+
+/** The positional arguments of a command, in order. */
+export function positionalsOf<T>(grammar: Grammar<T>): readonly PositionalSpec[] {
+	return specsOf(grammar).filter((spec): spec is PositionalSpec => !isOption(spec));
+}
+
+/** The grammar as cmd-ts wants it. */
+export function commandOf<T>(grammar: Grammar<T>): ReturnType<typeof command> {
+	const args = Object.entries<Argument<unknown>>(grammar.args).map(([key, { parser }]) => [key, parser] as const);
+	return command({ name: grammar.name, args: Object.fromEntries(args), handler: (values) => values });
+}
+
+function specsOf<T>(grammar: Grammar<T>): readonly (OptionSpec | PositionalSpec)[] {
+	return Object.values<Argument<unknown>>(grammar.args).map(({ spec }) => spec);
+}
+
+function isOption(spec: OptionSpec | PositionalSpec): spec is OptionSpec {
+	return 'long' in spec;
+}
+
+function specOf(
+	long: string,
+	value: string | undefined,
+	description: string,
+	{ short, offer }: Details,
+	repeatable: boolean,
+): OptionSpec {
+	return { long, short, value, description, repeatable, offer, section: 'Options' };
+}
+
+function namesOf({ long, short }: OptionSpec): { readonly long: string; readonly short?: string } {
+	return short === undefined ? { long } : { long, short };
+}

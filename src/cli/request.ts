@@ -1,81 +1,249 @@
-import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
-import type { BuildRequest, HostRequest, RunRequest } from '../build/request.js';
-import { parseImageLocation } from '../content/location.js';
+import { resolve } from 'node:path';
+import type { DockerfileRequest } from '../build/dockerfile.js';
+import type { RebuildRequest } from '../build/rebuild.js';
+import type {
+	BuildRequest,
+	Callback,
+	HostRequest,
+	IncrementalRequest,
+	RunRequest,
+	RuntimeRequest,
+} from '../build/request.js';
+import type { UsageRequest } from '../build/usage.js';
+import { type ImageLocation, parseImageLocation } from '../content/location.js';
 import { BuildError } from '../errors.js';
-import { hostPlatform, parsePlatform } from '../oci/platform.js';
-import { redact } from '../redact.js';
-import { parseVariable } from '../s2i/environment.js';
+import { parseAllowedUids } from '../s2i/allowed-uids.js';
+import { parseTimestamp } from '../s2i/timestamp.js';
+import { parseArtifacts, parseInjections, parseVolume } from '../s2i/volumes.js';
+import { NO_LIMITS } from '../sandbox/limits.js';
 import type { BuildArguments } from './build-command.js';
-import { closest } from './closest.js';
-import type { HostArguments } from './options.js';
+import type { GenerateArguments } from './generate-command.js';
+import {
+	firstSet,
+	impossible,
+	oneOf,
+	type RequestContext,
+	readHostRequest,
+	readPath,
+	readPullPolicy,
+} from './host-request.js';
+import type { IncrementalArguments, RuntimeArguments } from './image-options.js';
+import { readDuration, readLimits } from './limits-request.js';
+import type { OutputArguments } from './output-options.js';
+import type { RebuildArguments } from './rebuild-command.js';
 import type { RunArguments } from './run-command.js';
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import type { InputArguments, SandboxArguments } from './sandbox-options.js';
+import { readSecrets } from './secret.js';
+import type { UsageArguments } from './usage-command.js';
+import { readBuildVariables, readEnvironment, readLabels } from './variables.js';
 
 /** What `s2oci build` is asked to do. Throws USAGE or REFERENCE_INVALID; touches neither disk nor network. */
-export function readBuildRequest(args: BuildArguments, env: Environment): BuildRequest {
+export function readBuildRequest(args: BuildArguments, context: RequestContext): BuildRequest {
+	const environment = readEnvironment(args.environment, context);
+	const exclude = args.exclude;
 	return {
-		...readHostRequest(args, env),
+		...readHostRequest(args, context.env),
+		...readProcess(args, environment, context),
 		source: args.source,
-		ref: args.ref,
-		contextDir: args.contextDir,
+		ref: firstSet(args.ref),
+		contextDir: firstSet(args.contextDir),
 		copy: args.copy,
+		keepSymlinks: args.keepSymlinks,
+		ignoreSubmodules: args.ignoreSubmodules,
+		exclude,
 		builder: parseImageLocation(args.builder),
-		targets: [...(args.tag === undefined ? [] : [args.tag]), ...args.outputs].map(parseImageLocation),
-		environment: args.environment.map(parseVariable),
+		pullPolicy: readPullPolicy('--pull-policy', args.pullPolicy),
+		targets: readTargets(args.tag, args.outputs),
+		environment,
+		environmentFile: readPath(args.environmentFile),
+		scriptsUrl: readScriptsUrl('--scripts-url', args.scriptsUrl),
+		destination: firstSet(args.destination),
+		assembleUser: firstSet(args.assembleUser),
+		allowedUids: firstSet(args.allowedUids) === undefined ? undefined : parseAllowedUids(args.allowedUids ?? ''),
+		applicationName: firstSet(args.applicationName),
+		description: firstSet(args.description),
+		labels: readLabels(args.labels),
+		incremental: readIncremental(args),
+		runtime: readRuntime(args),
+		callback: readCallback(args, context),
+		saveTempDir: args.saveTempDir,
+		timestamp: readTimestamp(args.timestamp),
+		checkReproducible: args.checkReproducible,
 	};
 }
 
-/** What `s2oci run` is asked to do; `rest` replaces the image's command. Throws USAGE or REFERENCE_INVALID. */
-export function readRunRequest(args: RunArguments, rest: readonly string[], env: Environment): RunRequest {
+/** What `--as-dockerfile` is asked to do besides `request`; `output` keeps its trailing slash. Throws USAGE. */
+export function readDockerfileRequest(args: BuildArguments, request: BuildRequest): DockerfileRequest {
 	return {
-		...readHostRequest(args, env),
+		...request,
+		output: readOutput(args.asDockerfile ?? ''),
+		imageScriptsUrl: readScriptsUrl('--image-scripts-url', args.imageScriptsUrl),
+	};
+}
+
+/** What `s2oci generate` is asked to do. Throws as {@link readBuildRequest}. */
+export function readGenerateRequest(args: GenerateArguments, context: RequestContext): DockerfileRequest {
+	return {
+		...readHostRequest(args, context.env),
+		source: undefined,
+		output: readOutput(args.output),
+		imageScriptsUrl: readScriptsUrl('--image-scripts-url', args.imageScriptsUrl),
+		ref: undefined,
+		contextDir: undefined,
+		copy: false,
+		keepSymlinks: false,
+		ignoreSubmodules: false,
+		exclude: undefined,
+		builder: parseImageLocation(args.builder),
+		pullPolicy: readPullPolicy('--pull-policy', args.pullPolicy),
+		targets: [],
+		environment: readEnvironment(args.environment, context),
+		environmentFile: undefined,
+		buildEnvironment: [],
+		secrets: [],
+		scriptsUrl: readScriptsUrl('--scripts-url', args.scriptsUrl),
+		destination: firstSet(args.destination),
+		assembleUser: firstSet(args.assembleUser),
+		allowedUids: undefined,
+		applicationName: undefined,
+		description: undefined,
+		labels: [],
+		injections: [],
+		volumes: [],
+		limits: NO_LIMITS,
+		assembleTimeout: undefined,
+		incremental: readIncremental({}),
+		runtime: undefined,
+		callback: undefined,
+		saveTempDir: false,
+		timestamp: undefined,
+		checkReproducible: false,
+	};
+}
+
+/** What `s2oci rebuild` is asked to do. Throws as {@link readBuildRequest}. */
+export function readRebuildRequest(args: RebuildArguments, context: RequestContext): RebuildRequest {
+	const image = parseImageLocation(args.image);
+	return {
+		...readHostRequest(args, context.env),
+		...readProcess(args, [], context),
+		image,
+		targets: readTargets(args.tag ?? nameToReplace(image, args.image), args.outputs),
+		pullPolicy: readPullPolicy('--pull-policy', args.pullPolicy),
+		runtimePullPolicy: readPullPolicy('--runtime-pull-policy', args.runtimePullPolicy),
+		destination: firstSet(args.destination),
+		incremental: readIncremental(args),
+		callback: readCallback(args, context),
+		saveTempDir: args.saveTempDir,
+		timestamp: readTimestamp(args.timestamp),
+		checkReproducible: args.checkReproducible,
+	};
+}
+
+/** What `s2oci usage` is asked to do. Throws as {@link readBuildRequest}. */
+export function readUsageRequest(args: UsageArguments, context: RequestContext): UsageRequest {
+	return {
+		...readHostRequest(args, context.env),
+		image: parseImageLocation(args.image),
+		pullPolicy: readPullPolicy('--pull-policy', args.pullPolicy),
+		scriptsUrl: readScriptsUrl('--scripts-url', args.scriptsUrl),
+		destination: firstSet(args.destination),
+		environment: readEnvironment(args.environment, context),
+	};
+}
+
+/** What `s2oci run` is asked to do; `rest` replaces the image's command. Throws as {@link readBuildRequest}. */
+export function readRunRequest(args: RunArguments, rest: readonly string[], context: RequestContext): RunRequest {
+	return {
+		...readHostRequest(args, context.env),
 		image: parseImageLocation(args.image),
 		args: rest,
-		environment: args.environment.map(parseVariable),
+		environment: readEnvironment(args.environment, context),
 	};
 }
 
-/** `text` as one of `values`, `values[0]` when it is undefined. Throws USAGE that names `option`. */
-export function oneOf<T extends string>(option: string, values: readonly [T, ...T[]], text: string | undefined): T {
-	if (text === undefined) return values[0];
-	const value = values.find((each) => each === text);
-	if (value !== undefined) return value;
-	const near = closest(text, values);
-	throw new BuildError('USAGE', `${option} does not take ${JSON.stringify(redact(text).slice(0, 50))}`, {
-		hint: near === undefined ? `Use one of ${values.join(', ')}.` : `Did you mean ${near}?`,
-	});
+/** The run of an image that was just built, for `--run`. */
+export function runOf(host: HostRequest, image: ImageLocation): RunRequest {
+	return { ...host, image, args: [], environment: [] };
 }
 
-function readHostRequest(args: HostArguments, env: Environment): HostRequest {
-	const caBundle = args.caBundle ?? firstSet(env['SSL_CERT_FILE'], env['NODE_EXTRA_CA_CERTS']);
+type Process = Pick<
+	BuildRequest,
+	'buildEnvironment' | 'secrets' | 'injections' | 'volumes' | 'limits' | 'assembleTimeout'
+>;
+
+function readProcess(
+	args: InputArguments & SandboxArguments & { readonly loglevel: string | undefined },
+	environment: BuildRequest['environment'],
+	{ emit }: RequestContext,
+): Process {
+	const directory = process.cwd();
 	return {
-		store: resolve(args.store ?? defaultStore(env)),
-		isolation: oneOf('--isolation', ['auto', 'runc', 'crun', 'bwrap'], args.isolation),
-		platform: args.platform === undefined ? hostPlatform(process.arch) : parsePlatform(args.platform),
-		insecureRegistries: args.insecureRegistries.map(readRegistryHost),
-		caBundle: caBundle === undefined ? undefined : resolve(caBundle),
-		env,
+		buildEnvironment: readBuildVariables(args.buildEnvironment, firstSet(args.loglevel), environment),
+		secrets: readSecrets(args.secrets),
+		injections: args.injections.flatMap((text) => parseInjections(text, directory)),
+		volumes: args.volumes.map((text) => parseVolume(text, directory)),
+		limits: readLimits(args, emit),
+		assembleTimeout: readDuration('--timeout', args.timeout),
 	};
 }
 
-/** The XDG specification has relative paths ignored. */
-function defaultStore(env: Environment): string {
-	const store = firstSet(env['S2OCI_STORE']);
-	if (store !== undefined) return store;
-	const cache = firstSet(env['XDG_CACHE_HOME']);
-	if (cache !== undefined && isAbsolute(cache)) return join(cache, 's2oci');
-	return join(firstSet(env['HOME']) ?? homedir(), '.cache/s2oci');
+function readTargets(tag: string | undefined, outputs: readonly string[]): readonly ImageLocation[] {
+	return [tag, ...outputs].flatMap((text) => (text === undefined || text === '' ? [] : parseImageLocation(text)));
 }
 
-function readRegistryHost(text: string): string {
-	if (/^(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?$/i.test(text)) return text.toLowerCase();
-	throw new BuildError('USAGE', `--insecure-registry does not take ${JSON.stringify(redact(text).slice(0, 100))}`, {
-		hint: 'Give a host with an optional port, such as registry.example:5000.',
+function nameToReplace(image: ImageLocation, text: string): string {
+	if (image.type !== 'registry' || image.reference.digest === undefined) return text;
+	throw new BuildError('USAGE', 'a rebuilt image has another digest, so it needs a name', {
+		hint: 'Give it as the second argument: s2oci rebuild IMAGE NEW-TAG',
 	});
 }
 
-function firstSet(...values: readonly (string | undefined)[]): string | undefined {
-	return values.find((value) => value !== undefined && value !== '');
+function readIncremental(args: Partial<IncrementalArguments>): IncrementalRequest {
+	const previous = firstSet(args.previousImage);
+	return {
+		enabled: args.incremental ?? false,
+		previousImage: previous === undefined ? undefined : parseImageLocation(previous),
+		pullPolicy: readPullPolicy('--incremental-pull-policy', args.incrementalPullPolicy),
+		removePrevious: args.removePrevious ?? false,
+		cacheFrom: (args.cacheFrom ?? []).map(parseImageLocation),
+		cacheTo: (args.cacheTo ?? []).map(parseImageLocation),
+	};
+}
+
+function readRuntime(args: RuntimeArguments): RuntimeRequest | undefined {
+	const pullPolicy = readPullPolicy('--runtime-pull-policy', args.runtimePullPolicy);
+	const artifacts = args.runtimeArtifacts.flatMap(parseArtifacts);
+	const image = firstSet(args.runtimeImage);
+	if (image === undefined) return undefined;
+	return { image: parseImageLocation(image), pullPolicy, artifacts, user: firstSet(args.assembleRuntimeUser) };
+}
+
+function readCallback(args: OutputArguments, { program }: RequestContext): Callback | undefined {
+	const format = oneOf('--callback-format', program === 'sti' ? ['sti', 's2i'] : ['s2i', 'sti'], args.callbackFormat);
+	const url = firstSet(args.callbackUrl);
+	if (url === undefined) return undefined;
+	if (/^https?:\/\/./.test(url) && URL.canParse(url)) return { url, format };
+	throw impossible('--callback-url', url, 'Give an http or https URL.');
+}
+
+function readScriptsUrl(option: string, text: string | undefined): string | undefined {
+	const url = firstSet(text);
+	if (url === undefined || /^(?:https?|file|image):\/\/./.test(url)) return url;
+	throw impossible(
+		option,
+		url,
+		'Give an http, https, file or image URL, such as file:///dir or image:///usr/libexec/s2i.',
+	);
+}
+
+function readTimestamp(text: string | undefined): number | undefined {
+	const given = firstSet(text);
+	const seconds = given === undefined ? undefined : parseTimestamp(given);
+	if (given === undefined || seconds !== undefined) return seconds;
+	throw impossible('--timestamp', given, 'Give seconds since 1970, or a time such as 2025-06-15T15:06:40Z.');
+}
+
+function readOutput(text: string): string {
+	return text.endsWith('/') ? `${resolve(text)}/` : resolve(text);
 }

@@ -1,55 +1,85 @@
-import { writeFile } from 'node:fs/promises';
-import type { BuildOutcome, BuildResult } from '../build/result.js';
-import { BuildError, errnoOf } from '../errors.js';
-import type { BuildArguments } from './build-command.js';
-import { exitCodeOf } from './exit-code.js';
-import { type Interrupt, listenForInterrupt } from './interrupt.js';
-import type { CommandIo } from './io.js';
-import { openReport } from './open-report.js';
-import { readBuildRequest } from './request.js';
+import type { BuildRequest } from '../build/request.js';
+import type { BuildOutcome } from '../build/result.js';
+import type { ImageLocation } from '../content/location.js';
+import { type BuildArguments, buildCommand } from './build-command.js';
+import { checkCombination, checkInputs } from './check-request.js';
+import { beginReading, type CommandContext, type Perform } from './command.js';
+import { describeRequest } from './describe-request.js';
+import { firstSet } from './host-request.js';
+import { optionsOf } from './options.js';
+import { conclude } from './outcome.js';
+import type { Completed } from './parse-command.js';
+import { readBuildRequest, readDockerfileRequest, runOf } from './request.js';
+import { type Ended, withReport } from './with-report.js';
+import type { ProgramName, Word } from './words.js';
 
-/** Builds what `args` ask for; resolves with the exit status. Prints `name@digest` on stdout when the image was built. */
-export async function runBuild(args: BuildArguments, io: CommandIo): Promise<number> {
-	const request = readBuildRequest(args, io.env);
-	const report = await openReport(args, io);
-	using interrupt = listenForInterrupt(io.signal);
-	const { build } = await import('../build/build.js');
-	const outcome = await build(request, report.emit, interrupt.signal);
-	const error = await writeOutcome(outcome, args);
-	report.finish(outcome.result, error);
-	if (error !== undefined) return statusOf(error, interrupt);
-	io.stdout.write(`${imageName(outcome.result)}\n`);
-	return 0;
-}
-
-function statusOf(error: unknown, interrupt: Interrupt): number {
-	return interrupt.exitStatus() ?? exitCodeOf(error);
-}
-
-/** The build's own error wins over one of writing these files. */
-async function writeOutcome({ result, error }: BuildOutcome, args: BuildArguments): Promise<unknown> {
-	try {
-		if (args.resultFile !== undefined) await write(args.resultFile, `${JSON.stringify(result, undefined, '\t')}\n`);
-		if (args.digestFile !== undefined && result.digest !== undefined) await write(args.digestFile, result.digest);
-		return error;
-	} catch (failed) {
-		return error ?? failed;
-	}
-}
-
-async function write(path: string, text: string): Promise<void> {
-	await writeFile(path, text).catch((cause: unknown) => {
-		throw new BuildError(
-			'OUTPUT_FAILED',
-			`${JSON.stringify(path)} cannot be written: ${errnoOf(cause) ?? 'unknown error'}`,
-			{
-				hint: 'The image itself is complete. Check that the directory exists and may be written.',
-				cause,
-			},
-		);
+/**
+ * Builds what the command line asks for, or writes its Dockerfile; resolves with the exit status, that of the program with `--run`. Prints
+ * `name@digest` on stdout when the image was built.
+ */
+export const runBuild: Perform<BuildArguments> = async (line, context) => {
+	const { value: args, words } = line;
+	const { events, reading } = beginReading(line, context);
+	const request = readBuildRequest(args, reading);
+	checkCombination(args, request, reading.emit);
+	await checkInputs(request);
+	const dockerfile = firstSet(args.asDockerfile) === undefined ? undefined : readDockerfileRequest(args, request);
+	for (const message of describeRequest(request)) events.push({ type: 'log', level: 2, message });
+	let built: ImageLocation | undefined;
+	const status = await withReport(args, context.io, events, async (emit, signal): Promise<Ended> => {
+		if (args.useConfig) await storeConfig(words);
+		if (dockerfile !== undefined) {
+			const { writeDockerfile } = await import('../build/dockerfile.js');
+			await writeDockerfile(dockerfile, emit, signal);
+			return { status: 0 };
+		}
+		const { build } = await import('../build/build.js');
+		const outcome = await build(request, emit, signal);
+		built = builtImage(request, outcome);
+		return conclude(outcome, args);
 	});
+	return args.run && status === 0 && built !== undefined ? runBuilt(built, request, args, context) : status;
+};
+
+/**
+ * What `.s2ifile` adds to the words of `s2oci build` when they have `--use-config`; and under the name `sti` builds are incremental, as in
+ * 2014, unless the words say otherwise.
+ */
+export async function completeBuild(words: readonly Word[], program: ProgramName): Promise<Completed> {
+	const restored = await restore(words);
+	const saysSo = restored.words.some((word) => word.type === 'flag' && word.long === 'incremental');
+	const hasTag = restored.words.filter(({ type }) => type === 'positional').length > 2;
+	if (program !== 'sti' || saysSo || !hasTag) return restored;
+	return { ...restored, words: [...restored.words, { type: 'flag', long: 'incremental', on: true }] };
 }
 
-function imageName({ name, digest }: BuildResult): string {
-	return name === undefined ? String(digest) : `${name}@${String(digest)}`;
+async function restore(words: readonly Word[]): Promise<Completed> {
+	const asked = words.findLast((word) => word.type === 'flag' && word.long === 'use-config');
+	if (asked?.type !== 'flag' || !asked.on) return { words, notices: [] };
+	const { readConfig, restoreWords } = await import('./config-file.js');
+	const { config, notices } = await readConfig(process.cwd());
+	return { words: config === undefined ? words : restoreWords(words, config, optionsOf(buildCommand)), notices };
+}
+
+async function storeConfig(words: readonly Word[]): Promise<void> {
+	const { storeWords, writeConfig } = await import('./config-file.js');
+	await writeConfig(process.cwd(), storeWords(words, optionsOf(buildCommand)));
+}
+
+/** The first target, by its digest where that is a name. */
+function builtImage({ targets: [first] }: BuildRequest, { result }: BuildOutcome): ImageLocation | undefined {
+	if (first?.type !== 'registry' || result.digest === undefined) return first;
+	return { ...first, reference: { ...first.reference, digest: result.digest } };
+}
+
+function runBuilt(
+	image: ImageLocation,
+	request: BuildRequest,
+	args: BuildArguments,
+	{ io }: CommandContext,
+): Promise<number> {
+	return withReport(args, io, [], async (emit, signal) => {
+		const { run } = await import('../build/run.js');
+		return { status: await run(runOf(request, image), emit, signal) };
+	});
 }

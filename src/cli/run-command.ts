@@ -1,15 +1,15 @@
-import { command, positional, string } from 'cmd-ts';
-import { type Grammar, type HostArguments, hostOptions, textList } from './options.js';
+import { buildCommand, type EnvironmentArguments } from './build-command.js';
+import { type HostArguments, hostOptions } from './host-options.js';
+import { type Grammar, required } from './options.js';
 
 /** The arguments of `s2oci run`, as typed. */
-export interface RunArguments extends HostArguments {
+export interface RunArguments extends HostArguments, Pick<EnvironmentArguments, 'environment'> {
 	readonly image: string;
-	readonly environment: readonly string[];
 }
 
-/** The grammar and the help of `s2oci run`; its value is its arguments. */
-export const runCommand: Grammar<RunArguments> = command({
-	name: 's2oci run',
+/** The grammar and the help of `s2oci run`. */
+export const runCommand: Grammar<RunArguments> = {
+	name: 'run',
 	description: "Run an image's command in a sandbox, on the host's network. Arguments behind -- replace the command.",
 	examples: [
 		{ description: 'Try an image that was just built', command: 's2oci run registry.example/team/app:1.2' },
@@ -19,9 +19,8 @@ export const runCommand: Grammar<RunArguments> = command({
 		},
 	],
 	args: {
-		image: positional({ displayName: 'image', description: 'the image to run', type: string }),
-		environment: textList('env', 'NAME=VALUE', 'environment variable of the program', 'e'),
+		image: required('image', 'the image to run'),
+		environment: buildCommand.args.environment,
 		...hostOptions,
 	},
-	handler: (args) => args,
-});
+};

@@ -32,4 +32,6 @@ export interface ImageTarget extends BlobSink {
 	mount(blob: Descriptor, from: ImageSource, signal: AbortSignal): Promise<boolean>;
 	/** Publishes the manifest under `tag`, or under its digest only when `tag` is undefined. All its blobs must be present. */
 	putManifest(manifest: Document<Manifest>, tag: string | undefined, signal: AbortSignal): Promise<void>;
+	/** Deletes the manifest `digest` with every tag that names it; absent where nothing can be deleted. Throws when it is refused. */
+	remove?(digest: Digest, signal: AbortSignal): Promise<void>;
 }

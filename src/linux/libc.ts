@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import type { RawPath } from '../root-path.js';
 
 /** The system calls that Node lacks. Each throws an Error whose `code` is the errno's name. Paths are raw bytes. */
@@ -5,8 +6,8 @@ export interface Libc {
 	readonly mount: (source: string, target: RawPath, type: string, flags: number, data: string) => void;
 	/** MNT_DETACH, and never through a symlink. */
 	readonly unmount: (target: RawPath) => void;
-	/** `mode` holds the type bits too; `device` is 0 for whiteouts and FIFOs. */
-	readonly mknod: (path: RawPath, mode: number) => void;
+	/** `mode` holds the type bits too; `device`, major and minor number together, is 0 for whiteouts and FIFOs. */
+	readonly mknod: (path: RawPath, mode: number, device?: number) => void;
 	/** Sets an extended attribute of `path` itself, not of what it points to. */
 	readonly setXattr: (path: RawPath, name: string, value: Uint8Array) => void;
 	/** The extended attributes of `path` itself; empty where the file system has none. */
@@ -17,6 +18,10 @@ export interface Libc {
 	readonly closeOnExec: (first: number) => void;
 	/** Has this process killed when its parent dies. An exec that gains capabilities, as the worker's does, undoes it. */
 	readonly dieWithParent: () => void;
+	/** A connection to the unix socket `path`. It blocks, but a read ends with EAGAIN after `timeout` ms, so that a thread can end. */
+	readonly connect: (path: RawPath, timeout: number) => number;
+	/** Has orphans among this process's descendants come back to it rather than to the init of its container. */
+	readonly adoptOrphans: () => void;
 	/** A pipe that children inherit only when it is passed to them. */
 	readonly pipe: () => { readonly read: number; readonly write: number };
 }
@@ -33,10 +38,15 @@ const LAST_FD = 0xffffffff;
 const SYS_CLOSE_RANGE = 436;
 const CLOSE_RANGE_CLOEXEC = 4;
 const PR_SET_PDEATHSIG = 1;
+const PR_SET_CHILD_SUBREAPER = 36;
 const SIGKILL = 9;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const O_CLOEXEC = 0o2000000;
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
 const XATTR_LIST_MAX = 65536;
 
 type Native = (...args: readonly unknown[]) => number;
@@ -77,8 +87,9 @@ function libcOf(native: (signature: string) => Native): Libc {
 		mount: (source, target, type, flags, data) =>
 			void mount(cString(source), cString(target), cString(type), flags, cString(data)),
 		unmount: (target) => void umount(cString(target), MNT_DETACH | UMOUNT_NOFOLLOW),
-		mknod: (path, mode) => void mknod(cString(path), mode, 0),
+		mknod: (path, mode, device = 0) => void mknod(cString(path), mode, device),
 		...xattrCalls(native),
+		connect: connectCall(native),
 		tryLock: (fd) => {
 			try {
 				flock(fd, LOCK_EX | LOCK_NB);
@@ -88,6 +99,7 @@ function libcOf(native: (signature: string) => Native): Libc {
 			}
 		},
 		closeOnExec: (first) => void closeRange(SYS_CLOSE_RANGE, first, LAST_FD, CLOSE_RANGE_CLOEXEC),
+		adoptOrphans: () => void prctl(PR_SET_CHILD_SUBREAPER, 1),
 		dieWithParent: () => void prctl(PR_SET_PDEATHSIG, SIGKILL),
 		pipe: () => {
 			const fds: [number, number] = [-1, -1];
@@ -110,17 +122,44 @@ function xattrCalls(native: (signature: string) => Native): Pick<Libc, 'setXattr
 			return [];
 		}
 	};
+	/** What is listed may yet be refused: file capabilities of another user namespace are (EOVERFLOW), and attributes that went (ENODATA). */
+	const read = (path: Buffer, name: string): Buffer | undefined => {
+		try {
+			return Buffer.from(buffer.subarray(0, get(path, cString(name), buffer, buffer.length)));
+		} catch {
+			return undefined;
+		}
+	};
 	return {
 		setXattr: (path, name, value) => void set(cString(path), cString(name), value, value.length, 0),
 		listXattrs: (path) => {
 			const raw = cString(path);
 			const found = new Map<string, Buffer>();
 			for (const name of names(raw)) {
-				const size = get(raw, cString(name), buffer, buffer.length);
-				found.set(name, Buffer.from(buffer.subarray(0, size)));
+				const value = read(raw, name);
+				if (value !== undefined) found.set(name, value);
 			}
 			return found;
 		},
+	};
+}
+
+function connectCall(native: (signature: string) => Native): Libc['connect'] {
+	const socket = native('int socket(int domain, int type, int protocol)');
+	const connect = native('int connect(int fd, void *address, unsigned int size)');
+	const setOption = native('int setsockopt(int fd, int level, int name, void *value, unsigned int size)');
+	return (path, timeout) => {
+		const address = Buffer.concat([new Uint8Array(Uint16Array.of(AF_UNIX).buffer), cString(path)]);
+		const time = BigInt64Array.of(BigInt(Math.floor(timeout / 1000)), BigInt((timeout % 1000) * 1000));
+		const fd = socket(AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0);
+		try {
+			setOption(fd, SOL_SOCKET, SO_RCVTIMEO, time, time.byteLength);
+			connect(fd, address, address.length);
+			return fd;
+		} catch (error) {
+			closeSync(fd);
+			throw error;
+		}
 	};
 }
 

@@ -14,7 +14,7 @@ import {
 
 /** `find` looks credentials up when a registry asks for them; `send` reaches token servers. */
 export interface AuthOptions {
-	readonly find: (access: Access) => Promise<FoundCredentials>;
+	readonly find: (access: Access, signal: AbortSignal) => Promise<FoundCredentials>;
 	readonly send: Transport;
 }
 
@@ -48,7 +48,7 @@ export function authorize(options: AuthOptions): Middleware {
 		const second = await next(await withAuthorization(request, access, challenge, state, signal), signal);
 		if (second.status !== 401 || second.url.origin !== request.url.origin) return second;
 		discard(second);
-		throw unauthorized('the registry answered 401', access, await options.find(access));
+		throw unauthorized('the registry answered 401', access, await options.find(access, signal));
 	};
 }
 
@@ -63,12 +63,12 @@ async function withAuthorization(
 	const authorization =
 		challenge.scheme === 'bearer'
 			? `Bearer ${(await tokenFor(request.url, access, challenge, state, signal)).value}`
-			: await basicFor(access, state);
+			: await basicFor(access, state, signal);
 	return { ...request, headers: { ...request.headers, authorization } };
 }
 
-async function basicFor(access: Access, state: AuthState): Promise<string> {
-	const found = await state.options.find(access);
+async function basicFor(access: Access, state: AuthState, signal: AbortSignal): Promise<string> {
+	const found = await state.options.find(access, signal);
 	if (found.credentials?.type === 'basic') return basicAuthorization(found.credentials);
 	throw unauthorized('the registry wants a user name and password', access, found);
 }
@@ -84,7 +84,7 @@ async function tokenFor(
 	const cached = await state.tokens.get(key);
 	if (cached !== undefined && cached.expires - EXPIRY_MARGIN > Date.now()) return cached;
 	const { find, send } = state.options;
-	const fetched = find(access).then((found) => fetchToken(challenge, access, found, url, send, signal));
+	const fetched = find(access, signal).then((found) => fetchToken(challenge, access, found, url, send, signal));
 	state.tokens.set(key, fetched);
 	try {
 		return await fetched;

@@ -3,11 +3,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import type { RepositoryName } from '../oci/reference.js';
-
-/** What proves who we are to a registry. Never printed. */
-export type Credentials =
-	| { readonly type: 'basic'; readonly username: string; readonly password: string }
-	| { readonly type: 'identity'; readonly token: string };
+import { askHelper, type Credentials } from './credential-helper.js';
 
 /** What was found for a repository, and in words that can be printed where it was looked for. */
 export interface FoundCredentials {
@@ -15,7 +11,24 @@ export interface FoundCredentials {
 	readonly source: string;
 }
 
+/** Where credentials are looked for. */
+export interface CredentialPlaces {
+	readonly env: Readonly<Record<string, string | undefined>>;
+	/** Path of the one file that counts; the usual places when undefined. */
+	readonly dockerConfig?: string | undefined;
+}
+
+/** An entry that only a credential helper can complete. */
+interface HelperEntry {
+	readonly helper: string;
+	/** What the helper knows the registry as. */
+	readonly server: string;
+	readonly file: string;
+}
+
 const MAX_FILE = 1024 * 1024;
+/** Docker's name for its Hub in credential stores. */
+const HUB_SERVER = 'https://index.docker.io/v1/';
 const HUB_HOSTS = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];
 const entrySchema = v.looseObject({
 	auth: v.nullish(v.string()),
@@ -32,26 +45,28 @@ type AuthFile = v.InferOutput<typeof fileSchema>;
 
 /**
  * The credentials for `name` from the files that podman, buildah and docker use (containers-auth.json(5)); the entry with the longest
- * matching path in the first file that has one. Throws CREDENTIALS_INVALID, naming the file, when what is needed cannot be read.
- * An entry that needs a credential helper yields none and never falls through to another entry (CVE-2021-41092).
+ * matching path in the first file that has one; credential helpers are asked. Throws CREDENTIALS_INVALID, naming the file, when what is
+ * needed cannot be read. When the helper of an entry does not help, no other entry is tried (CVE-2021-41092).
  */
 export async function findCredentials(
 	name: RepositoryName,
-	env: Readonly<Record<string, string | undefined>>,
+	places: CredentialPlaces,
+	signal: AbortSignal,
 ): Promise<FoundCredentials> {
-	const files = authFiles(env);
+	const files = authFiles(places);
 	const keys = keysFor(name);
 	for (const file of files) {
 		const content = await readAuthFile(file);
 		const found = content === undefined ? undefined : findEntry(content, keys, file);
-		if (found !== undefined) return found;
+		if (found === undefined) continue;
+		return 'helper' in found ? fromHelper(found, places.env, signal) : found;
 	}
 	return { credentials: undefined, source: `no entry for ${name.registry} in ${files.join(', ') || 'any file'}` };
 }
 
-/** The files that may hold credentials, first the one that counts most; only `$REGISTRY_AUTH_FILE` when that is set. */
-export function authFiles(env: Readonly<Record<string, string | undefined>>): readonly string[] {
-	const explicit = env['REGISTRY_AUTH_FILE'];
+/** The files that may hold credentials, first the one that counts most: only `dockerConfig`, else only `$REGISTRY_AUTH_FILE`, if given. */
+export function authFiles({ env, dockerConfig }: CredentialPlaces): readonly string[] {
+	const explicit = dockerConfig ?? env['REGISTRY_AUTH_FILE'];
 	if (explicit) return [explicit];
 	const home = env['HOME'];
 	const places: readonly (readonly [string | undefined, string])[] = [
@@ -62,23 +77,43 @@ export function authFiles(env: Readonly<Record<string, string | undefined>>): re
 	return places.flatMap(([directory, file]) => (directory ? [join(directory, file)] : []));
 }
 
-function findEntry(content: AuthFile, keys: readonly string[], file: string): FoundCredentials | undefined {
+function findEntry(
+	content: AuthFile,
+	keys: readonly string[],
+	file: string,
+): FoundCredentials | HelperEntry | undefined {
 	const helpers = normalised(content.credHelpers);
 	const auths = normalised(content.auths);
+	const { credsStore } = content;
 	for (const key of keys) {
-		if (helpers.get(key)) return needsHelper(key, file);
+		const helper = helpers.get(key);
+		if (typeof helper === 'string' && helper !== '') return { helper, server: serverOf(key), file };
 		const entry = auths.get(key);
 		if (entry === undefined) continue;
 		const credentials = parseEntry(entry, key, file);
 		if (credentials !== undefined) return { credentials, source: `the entry for ${key} in ${file}` };
-		if (content.credsStore) return needsHelper(key, file);
+		if (credsStore) return { helper: credsStore, server: serverOf(key), file };
 	}
-	return content.credsStore ? needsHelper(keys.at(-1) ?? '', file) : undefined;
+	return credsStore ? { helper: credsStore, server: serverOf(keys.at(-1) ?? ''), file } : undefined;
 }
 
-function needsHelper(key: string, file: string): FoundCredentials {
-	const source = `${file} leaves ${key} to a credential helper, which s2oci does not support yet: log in with a plain auth entry`;
-	return { credentials: undefined, source };
+function serverOf(key: string): string {
+	const [host = ''] = key.split('/');
+	return HUB_HOSTS.includes(host) ? HUB_SERVER : key;
+}
+
+async function fromHelper(
+	{ helper, server, file }: HelperEntry,
+	env: CredentialPlaces['env'],
+	signal: AbortSignal,
+): Promise<FoundCredentials> {
+	const { credentials, problem } = await askHelper(helper, server, env, signal);
+	const asked = `the credential helper ${helper} that ${file} names for ${server}`;
+	if (credentials !== undefined) return { credentials, source: asked };
+	return {
+		credentials: undefined,
+		source: `${asked} ${problem === undefined ? 'has no entry' : `gave nothing: ${problem}`}`,
+	};
 }
 
 function parseEntry(entry: unknown, key: string, file: string): Credentials | undefined {

@@ -1,5 +1,6 @@
 import { isBuildError } from '../errors.js';
-import { apiHost, isLoopback } from './hosts.js';
+import { isLoopback } from '../http/address.js';
+import { apiHost } from './hosts.js';
 import { discard, type Transport } from './transport.js';
 
 /** The base URL of a registry's API, found out once for each registry. */

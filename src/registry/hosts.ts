@@ -1,4 +1,5 @@
 import { BuildError } from '../errors.js';
+import { isLocalAddress, isLoopback } from '../http/address.js';
 import { redactUrl } from '../redact.js';
 
 const HUB_API = 'registry-1.docker.io';
@@ -6,12 +7,6 @@ const HUB_API = 'registry-1.docker.io';
 /** The host that speaks the registry API for `registry`: Docker Hub's differs from its name. */
 export function apiHost(registry: string): string {
 	return registry === 'docker.io' ? HUB_API : registry;
-}
-
-/** Whether `url` names this machine: localhost, 127.0.0.0/8 or ::1. */
-export function isLoopback(url: URL): boolean {
-	const host = url.hostname.toLowerCase();
-	return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127(?:\.[0-9]+){3}$/.test(host);
 }
 
 /** A predicate for URLs whose host and port are among `registries` (`host` or `host:port`, exactly). */
@@ -51,12 +46,6 @@ export function resolveHop(from: URL, location: string): URL {
 	if (inside || isLocalAddress(to))
 		throw refused(from, `${redactUrl(to)}, an address that only this machine should use`);
 	return to;
-}
-
-function isLocalAddress(url: URL): boolean {
-	const host = url.hostname.toLowerCase();
-	if (host.startsWith('[')) return /^\[(?:fe[89ab]|::\]|::ffff:|fd00:ec2:)/.test(host);
-	return /^(?:169\.254|0)\.[0-9.]+$/.test(host) || host === 'metadata.google.internal';
 }
 
 function refused(from: URL, where: string): BuildError {

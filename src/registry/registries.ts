@@ -1,7 +1,7 @@
 import type { ImageSource } from '../content/blob.js';
-import type { RepositoryName } from '../oci/reference.js';
-import { authorize } from './auth.js';
-import { findCredentials } from './credentials.js';
+import { formatRepository, type RepositoryName } from '../oci/reference.js';
+import { type AuthOptions, authorize } from './auth.js';
+import { type FoundCredentials, findCredentials } from './credentials.js';
 import { findEndpoints } from './endpoint.js';
 import { matchHosts } from './hosts.js';
 import { followRedirects } from './redirect.js';
@@ -23,6 +23,8 @@ export interface Registries {
 export interface RegistryOptions extends RetryOptions {
 	/** Where credentials and proxies are looked up. */
 	readonly env: Readonly<Record<string, string | undefined>>;
+	/** Path of the one file of credentials that counts; the usual places when undefined. */
+	readonly dockerConfig?: string | undefined;
 	readonly insecureRegistries: readonly string[];
 	readonly caBundle: string | undefined;
 	/** For example `s2oci/1.2.3`. */
@@ -35,7 +37,7 @@ export function openRegistries(options: RegistryOptions): Registries {
 	const transport = openTransport({ ...options, insecure });
 	const hop = followRedirects(transport.send);
 	const repeating = retry(options);
-	const auth = authorize({ find: ({ repository }) => findCredentials(repository, options.env), send: repeating(hop) });
+	const auth = authorize({ find: findOnce(options), send: repeating(hop) });
 	const send = repeating(auth(hop));
 	const findEndpoint = findEndpoints(insecure, transport.send);
 	const names = new WeakMap<ImageSource, RepositoryName>();
@@ -48,5 +50,19 @@ export function openRegistries(options: RegistryOptions): Registries {
 			return repository;
 		},
 		close: () => transport.close(),
+	};
+}
+
+/** Credential helpers may take a second, and every scope asks anew. A lookup that failed or was aborted is not kept. */
+function findOnce(options: RegistryOptions): AuthOptions['find'] {
+	const found = new Map<string, Promise<FoundCredentials>>();
+	return ({ repository }, signal) => {
+		const key = formatRepository(repository);
+		const known = found.get(key);
+		if (known !== undefined) return known;
+		const finding = findCredentials(repository, options, signal);
+		found.set(key, finding);
+		finding.catch(() => found.delete(key));
+		return finding;
 	};
 }

@@ -3,7 +3,7 @@ import type { ImageSource, ImageTarget } from '../content/blob.js';
 import { readBytes } from '../content/verify.js';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
 import type { Descriptor, Document } from '../oci/descriptor.js';
-import { isDigest } from '../oci/digest.js';
+import { type Digest, isDigest } from '../oci/digest.js';
 import type { Index, Manifest } from '../oci/image.js';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.js';
 import { isIndexType, isManifestType, MANIFEST_ACCEPT } from '../oci/media-types.js';
@@ -65,6 +65,7 @@ export function openRepository(name: RepositoryName, access: RepositoryAccess): 
 			await uploadBlob(await uploadTarget(signal), blob, content, session, signal);
 		},
 		putManifest: (manifest, tag, signal) => putManifest(context, manifest, tag, signal),
+		remove: (digest, signal) => removeManifest(context, digest, signal),
 	};
 }
 
@@ -196,4 +197,15 @@ async function holdsAlready(
 		if (isBuildError(error)) return false;
 		throw new Error(messageOf(error), { cause: error });
 	}
+}
+
+/** Docker Hub and GitHub answer 405, others 400 UNSUPPORTED, when manifests cannot be deleted (distribution-spec v1.1 "Deleting Manifests"). */
+async function removeManifest(context: Context, digest: Digest, signal: AbortSignal): Promise<void> {
+	const request = await requestFor(context, 'DELETE', `manifests/${digest}`, 'delete', signal);
+	const response = await context.access.send({ ...request, idempotent: true }, signal);
+	if ((response.status >= 200 && response.status <= 299) || response.status === 404) {
+		discard(response);
+		return;
+	}
+	throw await responseError(response, `deleting ${formatRepository(context.name)}@${digest}`);
 }

@@ -4,7 +4,8 @@ import { BuildError } from '../errors.js';
 import { formatRepository } from '../oci/reference.js';
 import { redact, redactUrl } from '../redact.js';
 import type { Challenge } from './challenge.js';
-import type { Credentials, FoundCredentials } from './credentials.js';
+import type { Credentials } from './credential-helper.js';
+import type { FoundCredentials } from './credentials.js';
 import { resolveHop } from './hosts.js';
 import { type Access, discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
 

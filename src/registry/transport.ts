@@ -1,24 +1,22 @@
-import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { rootCertificates } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import type { OpenContent } from '../content/blob.js';
-import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
+import { isBuildError } from '../errors.js';
+import { IDLE_TIMEOUT, openDispatchers } from '../http/dispatchers.js';
 import type { RepositoryName } from '../oci/reference.js';
 import { redactUrl } from '../redact.js';
-import { isLoopback } from './hosts.js';
 import { unreachable } from './unreachable.js';
 
 /** What a request wants to do in which repository: decides the token scope and the credentials. `from` is the source of a mount. */
 export interface Access {
 	readonly repository: RepositoryName;
-	readonly actions: 'pull' | 'pull,push';
+	readonly actions: 'pull' | 'pull,push' | 'delete';
 	readonly from?: RepositoryName;
 }
 
 /** An HTTP request. `body.size` is in bytes; `open` is called again when the request has to be repeated. */
 export interface HttpRequest {
-	readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
+	readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 	readonly url: URL;
 	readonly headers?: Readonly<Record<string, string>>;
 	readonly body?: { readonly size: number; readonly open: OpenContent };
@@ -51,31 +49,21 @@ export interface TransportOptions {
 	readonly userAgent: string;
 }
 
-const SECOND = 1000;
-const CONNECT_TIMEOUT = 30 * SECOND;
-const IDLE_TIMEOUT = 60 * SECOND;
 // A registry may copy a blob to its storage before it answers the PUT.
-const COMMIT_TIMEOUT = 300 * SECOND;
+const COMMIT_TIMEOUT = 300_000;
 
 /** HTTP/1.1 over undici: kept-alive connections, proxies of `env` (never for loopback), no redirects. `close` ends all connections. */
 export function openTransport(options: TransportOptions): { readonly send: Transport; close(): Promise<void> } {
-	const dispatchers = new Map<string, Promise<Dispatcher>>();
-	const dispatcherFor = (url: URL): Promise<Dispatcher> => {
-		const insecure = url.protocol === 'https:' && options.insecure(url);
-		const proxied = !isLoopback(url) && proxyOf(options.env, url.protocol) !== undefined;
-		const key = `${insecure ? 'insecure' : 'verified'} ${proxied ? 'proxied' : 'direct'}`;
-		const dispatcher = dispatchers.get(key) ?? openDispatcher(options, insecure, proxied);
-		dispatchers.set(key, dispatcher);
-		return dispatcher;
-	};
+	const { env, caBundle, userAgent } = options;
+	const dispatchers = openDispatchers({ env, caBundle, unreachable: 'REGISTRY_UNREACHABLE' });
 	return {
 		send: async (request, signal) => {
 			signal.throwIfAborted();
-			return send(request, await dispatcherFor(request.url), options.userAgent, signal);
+			const { url } = request;
+			const insecure = url.protocol === 'https:' && options.insecure(url);
+			return send(request, await dispatchers.open(url, insecure), userAgent, signal);
 		},
-		close: async () => {
-			await Promise.all([...dispatchers.values()].map(destroy));
-		},
+		close: () => dispatchers.close(),
 	};
 }
 
@@ -85,11 +73,6 @@ export function discard(response: HttpResponse): void {
 	response.body.on('error', () => undefined);
 	if (length <= 64 * 1024) response.body.resume();
 	else response.body.destroy();
-}
-
-async function destroy(opening: Promise<Dispatcher>): Promise<void> {
-	const dispatcher = await opening.catch(() => undefined);
-	await dispatcher?.destroy();
 }
 
 async function send(
@@ -141,45 +124,4 @@ function joinHeaders(
 ): Record<string, string | undefined> {
 	const entries = Object.entries(headers);
 	return Object.fromEntries(entries.map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value]));
-}
-
-async function openDispatcher(options: TransportOptions, insecure: boolean, proxied: boolean): Promise<Dispatcher> {
-	const { Agent, EnvHttpProxyAgent } = await import('undici');
-	const ca = await certificates(options.caBundle);
-	const tls = { ...(ca === undefined ? {} : { ca }), ...(insecure ? { rejectUnauthorized: false } : {}) };
-	const connect = { ...tls, timeout: CONNECT_TIMEOUT };
-	const settings = { connect, connections: 16, maxHeaderSize: 64 * 1024 };
-	if (!proxied) return new Agent(settings);
-	return new EnvHttpProxyAgent({
-		...settings,
-		requestTls: connect,
-		proxyTls: ca === undefined ? {} : { ca },
-		proxyTunnel: false,
-		httpProxy: proxyOf(options.env, 'http:') ?? '',
-		httpsProxy: proxyOf(options.env, 'https:') ?? '',
-		noProxy: options.env['no_proxy'] ?? options.env['NO_PROXY'] ?? '',
-	});
-}
-
-function proxyOf(env: Readonly<Record<string, string | undefined>>, protocol: string): string | undefined {
-	const name = protocol === 'https:' ? 'https_proxy' : 'http_proxy';
-	const value = env[name] ?? env[name.toUpperCase()];
-	if (value === undefined || value === '') return undefined;
-	const proxy = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;
-	if (URL.canParse(proxy) && /^https?:/i.test(proxy)) return proxy;
-	throw new BuildError('REGISTRY_UNREACHABLE', `the proxy in ${name.toUpperCase()} is not an http or https URL`, {
-		hint: `Set ${name.toUpperCase()} to http://host:port, or unset it.`,
-	});
-}
-
-async function certificates(caBundle: string | undefined): Promise<string[] | undefined> {
-	if (caBundle === undefined) return undefined;
-	try {
-		return [...rootCertificates, await readFile(caBundle, 'utf8')];
-	} catch (error) {
-		throw new BuildError('USAGE', `cannot read the CA bundle ${caBundle}: ${errnoOf(error) ?? messageOf(error)}`, {
-			hint: 'Give the path of a PEM file that can be read.',
-			cause: error,
-		});
-	}
 }

@@ -1,4 +1,5 @@
-import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
+import { BuildError, isBuildError, messageOf } from '../errors.js';
+import { failureCode, isTlsFailure } from '../http/failure.js';
 import { redact } from '../redact.js';
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -7,7 +8,6 @@ const HINTS: Readonly<Record<string, string>> = {
 	ECONNREFUSED: 'Nothing listens there; check the port, and that the registry runs.',
 	UND_ERR_CONNECT_TIMEOUT: 'Check the network, and HTTPS_PROXY if this network needs a proxy.',
 };
-const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/;
 const TLS_HINT =
 	'Give the certificate authority with --ca-bundle; for a test registry without valid TLS, name it with --insecure-registry.';
 
@@ -15,7 +15,7 @@ const TLS_HINT =
 export function unreachable(what: string, error: unknown): BuildError {
 	if (isBuildError(error)) return error;
 	const code = failureCode(error);
-	const hint = TLS.test(code)
+	const hint = isTlsFailure(code)
 		? TLS_HINT
 		: (HINTS[code] ?? 'Check the network between here and the registry, and try again.');
 	const detail = redact(messageOf(error)).slice(0, 300);
@@ -27,13 +27,5 @@ export function unreachable(what: string, error: unknown): BuildError {
 export function isTransient(error: unknown): boolean {
 	if (!isBuildError(error, 'REGISTRY_UNREACHABLE') || error.cause === undefined) return false;
 	const code = failureCode(error.cause);
-	return code !== 'ENOTFOUND' && !TLS.test(code);
-}
-
-// Happy Eyeballs throws an AggregateError with one error for each address.
-function failureCode(error: unknown): string {
-	if (error instanceof AggregateError) return error.errors.map(failureCode).find((code) => code !== '') ?? '';
-	const own = errnoOf(error);
-	if (own !== undefined) return own;
-	return error instanceof Error && error.cause !== undefined ? failureCode(error.cause) : '';
+	return code !== 'ENOTFOUND' && !isTlsFailure(code);
 }

@@ -1,6 +1,6 @@
-import { ROOT } from '../root-path.js';
+import { ROOT, type RootPath } from '../root-path.js';
 import { type IdLimits, ownable } from './owner.js';
-import type { Entry } from './tree.js';
+import type { Entry, SpecialEntry } from './tree.js';
 import type { UpperEntry } from './upper.js';
 
 export type Owner = Pick<Entry, 'uid' | 'gid'>;
@@ -10,6 +10,8 @@ export interface OwnerContext {
 	/** With a single id, no owner on disk means anything. */
 	readonly ids: IdLimits;
 	readonly assembleUser: Owner;
+	/** An owner that is known for the entry at a path, whatever the disk says. */
+	readonly claimedOwner?: (path: RootPath) => Owner | undefined;
 	/** The owner that the base declares for an inode of which one name is in the base. */
 	readonly inodeOwner: (inode: string) => Owner | undefined;
 	/** The owner that the base declares for an entry that is now at another path, told by what moving does not change. */
@@ -24,6 +26,7 @@ export function declareUpper(entry: UpperEntry, below: Entry | undefined, contex
 	const { mode, mtime, xattrs } = entry;
 	const owner = ownerOf(entry, below, context);
 	const attributes = { mode, mtime, uid: owner.uid, gid: owner.gid, ...(xattrs.size > 0 && { xattrs }) };
+	if (standsFor(entry, below)) return { ...below, uid: owner.uid, gid: owner.gid };
 	switch (entry.type) {
 		case 'file':
 			return { ...attributes, type: 'file', size: entry.size };
@@ -39,7 +42,16 @@ export function declareUpper(entry: UpperEntry, below: Entry | undefined, contex
 	}
 }
 
-function ownerOf(entry: UpperEntry, below: Entry | undefined, context: OwnerContext): Owner {
+/** A device of the base is an empty file on disk, whose mode means nothing. */
+function standsFor(entry: UpperEntry, below: Entry | undefined): below is SpecialEntry {
+	const isDevice = below?.type === 'character' || below?.type === 'block';
+	return isDevice && entry.copiedUp && entry.type === 'file' && entry.size === 0;
+}
+
+/** The owner of an entry of the upper directory, given what the base has at its path. */
+export function ownerOf(entry: UpperEntry, below: Entry | undefined, context: OwnerContext): Owner {
+	const claimed = context.claimedOwner?.(entry.path);
+	if (claimed !== undefined) return claimed;
 	if (context.ids.uids === 1) return singleOwner(entry, below, context);
 	const origin = below ?? linkedOwner(entry, context);
 	const isSquashed = entry.uid === 0 && entry.gid === 0 && origin !== undefined && !ownable(origin, context.ids);

@@ -1,7 +1,7 @@
 import { BuildError } from '../errors.js';
 import { parentOf, printablePath, ROOT, type RootPath } from '../root-path.js';
-import { declareUpper, identityOf, type Owner, type OwnerContext } from './declare.js';
-import { isKept } from './layer-disk.js';
+import { declareUpper, identityOf, type Owner, type OwnerContext, ownerOf } from './declare.js';
+import { imageXattrs } from './image-xattrs.js';
 import type { BaseEntry, BaseTree } from './merge.js';
 import type { IdLimits } from './owner.js';
 import type { Change, DirectoryEntry, Entry } from './tree.js';
@@ -13,8 +13,12 @@ export interface DiffContext {
 	/** Which owners are real on disk; with a single id none is, and new files belong to `assembleUser`. */
 	readonly ids: IdLimits;
 	readonly assembleUser: Owner;
+	/** An owner that is known for the entry at a path of the upper directory, whatever the disk says. */
+	readonly claimedOwner?: (path: RootPath) => Owner | undefined;
 	/** Whether the file has the same bytes in the upper directory and in `base`. Asked only for files of equal size. */
 	readonly sameContent: (path: RootPath, base: BaseEntry) => boolean;
+	/** Of the attributes that the base declares at a path, those that its unpacked layer lacks because this host refused them. */
+	readonly lostXattrs?: (path: RootPath, base: BaseEntry) => ReadonlyMap<string, Buffer>;
 	/** Directories that exist only as mount points; they count only when something else is in them. */
 	readonly scaffolding: ReadonlySet<RootPath>;
 }
@@ -39,11 +43,7 @@ export interface Diff {
 export function diffUpper(upper: readonly UpperEntry[], context: DiffContext): Diff {
 	const sorted = [...upper].sort((a, b) => (a.path < b.path ? -1 : 1));
 	const hidden = hiddenBy(sorted, context.base);
-	const owners: OwnerContext = {
-		...context,
-		inodeOwner: findInodeOwners(upper, context.base),
-		movedOwner: findMovedOwners(upper, context.base),
-	};
+	const owners = ownerContext(upper, context);
 	const own = linkToFirst([...hidden, ...sorted.flatMap((entry) => compare(entry, owners, context))]);
 	const statistics = { added: 0, changed: 0, deleted: 0 };
 	for (const change of own) {
@@ -55,6 +55,26 @@ export function diffUpper(upper: readonly UpperEntry[], context: DiffContext): D
 	return { changes: changes.sort((a, b) => (layerName(a) < layerName(b) ? -1 : 1)), statistics };
 }
 
+type OwnerInput = Pick<DiffContext, 'base' | 'ids' | 'assembleUser' | 'claimedOwner'>;
+
+/** Who owns each entry of an upper directory. */
+export function findOwners(upper: readonly UpperEntry[], context: OwnerInput): readonly (readonly [RootPath, Owner])[] {
+	const owners = ownerContext(upper, context);
+	return upper.flatMap((entry) =>
+		entry.type === 'whiteout'
+			? []
+			: [[entry.path, ownerOf(entry, context.base.get(entry.path)?.entry, owners)] as const],
+	);
+}
+
+function ownerContext(upper: readonly UpperEntry[], context: OwnerInput): OwnerContext {
+	return {
+		...context,
+		inodeOwner: findInodeOwners(upper, context.base),
+		movedOwner: findMovedOwners(upper, context.base),
+	};
+}
+
 interface OwnChange {
 	readonly change: Change;
 	readonly inode?: string | undefined;
@@ -64,8 +84,9 @@ function compare(entry: UpperEntry, owners: OwnerContext, context: DiffContext):
 	const { path } = entry;
 	const below = context.base.get(path);
 	if (entry.type === 'whiteout') return below === undefined ? [] : [{ change: { type: 'remove', path } }];
-	const declared = declareUpper(entry, below?.entry, owners);
-	if (declared === undefined) return [];
+	const found = declareUpper(entry, below?.entry, owners);
+	if (found === undefined) return [];
+	const declared = entry.copiedUp && below !== undefined ? withLost(found, below, path, context) : found;
 	if (parseWhiteout(path) !== undefined) throw notStorable(path);
 	if (below === undefined && context.scaffolding.has(path)) return [];
 	if (below !== undefined && equals(declared, below, path, context)) return [];
@@ -129,9 +150,17 @@ function equals(declared: Entry, below: BaseEntry, path: RootPath, context: Diff
 }
 
 function sameXattrs(current: Entry['xattrs'], declared: Entry['xattrs']): boolean {
-	const kept = [...(declared ?? [])].filter(([name]) => isKept(name));
+	if (current === declared) return true;
+	const kept = declared === undefined ? [] : [...imageXattrs(declared)];
 	if ((current?.size ?? 0) !== kept.length) return false;
 	return kept.every(([name, value]) => current?.get(name)?.equals(value) === true);
+}
+
+/** What the kernel copied up keeps the attributes that it never had here. */
+function withLost(found: Entry, below: BaseEntry, path: RootPath, { lostXattrs }: DiffContext): Entry {
+	if (lostXattrs === undefined || below.entry.xattrs === undefined) return found;
+	const lost = imageXattrs(lostXattrs(path, below));
+	return lost.size === 0 ? found : { ...found, xattrs: new Map([...lost, ...(found.xattrs ?? [])]) };
 }
 
 function parentsOf(changes: readonly Change[], base: BaseTree): readonly Change[] {

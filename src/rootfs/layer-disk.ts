@@ -18,8 +18,9 @@ import {
 } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
-import { fsPath, joinRaw, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { fsPath, joinRaw, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
+import { isKept } from './image-xattrs.js';
 import { type IdLimits, ownable } from './owner.js';
 import type { LayerEntry } from './tree.js';
 
@@ -28,6 +29,8 @@ export interface LayerDiskOptions {
 	readonly root: RawPath;
 	readonly ids: IdLimits;
 	readonly libc: Libc | undefined;
+	/** Whether whiteouts and opaque directories are made on disk, which only an overlay needs, or are in the index alone; true by default. */
+	readonly whiteouts?: boolean;
 }
 
 /** Makes entries of a layer on disk. Every path is a placed one: all its parents are directories that this made. */
@@ -57,7 +60,7 @@ const SPECIAL_BITS = 0o7000;
 const S_ISGID = 0o2000;
 
 /** A disk for one layer. Its process has umask 0. Whiteouts are overlay's; device nodes become empty files that nobody can read. */
-export function openLayerDisk({ root, ids, libc }: LayerDiskOptions): LayerDisk {
+export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOptions): LayerDisk {
 	const lost = new Set<string>();
 	const diskPath = (path: RootPath) => fsPath(joinRaw(root, path));
 	const own = createOwn(ids);
@@ -66,10 +69,7 @@ export function openLayerDisk({ root, ids, libc }: LayerDiskOptions): LayerDisk 
 	};
 	let file: { readonly fd: number; readonly path: RootPath; readonly entry: TarEntry } | undefined;
 	return {
-		makeImplicit: (path) => {
-			rmSync(diskPath(path), { force: true });
-			mkdirSync(diskPath(path), { mode: 0o755 });
-		},
+		makeImplicit: (path) => makeImplicit(diskPath(path)),
 		clear: (path) => rmSync(diskPath(path), { recursive: true, force: true }),
 		makeDirectory: (path, entry, exists) => {
 			if (!exists) mkdirSync(diskPath(path), { mode: 0o755 });
@@ -88,7 +88,9 @@ export function openLayerDisk({ root, ids, libc }: LayerDiskOptions): LayerDisk 
 			else closeSync(openSync(diskPath(path), O_NEW_FILE, 0));
 			own(entry, (uid, gid) => lchownSync(diskPath(path), uid, gid));
 		},
-		makeWhiteout: (path) => makeWhiteout(joinRaw(root, path), libc),
+		makeWhiteout: (path) => {
+			if (whiteouts) makeWhiteout(joinRaw(root, path), libc);
+		},
 		openFile: (path, entry) => {
 			file = { fd: openSync(diskPath(path), O_NEW_FILE, entry.mode & 0o777), path, entry };
 		},
@@ -110,13 +112,35 @@ export function openLayerDisk({ root, ids, libc }: LayerDiskOptions): LayerDisk 
 			file = undefined;
 		},
 		finish: (entries) => {
-			for (const [path, entry] of [...entries].reverse()) finishDirectory(joinRaw(root, path), path, entry, libc);
+			for (const [path, entry] of [...entries].reverse())
+				finishDirectory(joinRaw(root, path), path, entry, whiteouts ? libc : undefined);
 			return [...lost];
 		},
 	};
 }
 
-/** A store on an overlay refuses whiteouts, as they are its own; so does a host that keeps root from mknod. */
+function makeImplicit(disk: string | Buffer): void {
+	try {
+		mkdirSync(disk, { mode: 0o755 });
+	} catch (error) {
+		if (errnoOf(error) !== 'EEXIST') throw error;
+		rmSync(disk, { force: true });
+		mkdirSync(disk, { mode: 0o755 });
+	}
+}
+
+/** Whether whiteouts can be made in `directory`: not on an overlay, which keeps them for itself, nor where mknod is forbidden. */
+export function canMakeWhiteouts(directory: string, libc: Libc): boolean {
+	const probe = `${directory}/whiteout`;
+	try {
+		libc.mknod(rawPath(probe), S_IFCHR);
+		rmSync(probe);
+		return true;
+	} catch {
+		return false;
+	}
+}
+
 function makeWhiteout(disk: RawPath, libc: Libc | undefined): void {
 	try {
 		requireLibc(libc).mknod(disk, S_IFCHR);
@@ -146,7 +170,7 @@ function createOwn(ids: IdLimits): (entry: TarEntry, chown: (uid: number, gid: n
 /** Directory times are set last and from the inside out, since writing into a directory changes them. */
 function finishDirectory(disk: RawPath, path: RootPath, entry: LayerEntry, libc: Libc | undefined): void {
 	if (entry.type !== 'directory' || path === ROOT) return;
-	if (entry.opaque === true) requireLibc(libc).setXattr(disk, 'user.overlay.opaque', Buffer.from('y'));
+	if (entry.opaque === true) libc?.setXattr(disk, 'user.overlay.opaque', Buffer.from('y'));
 	if (entry.implicit !== true) utimesSync(fsPath(disk), dateOf(entry), dateOf(entry));
 }
 
@@ -167,11 +191,6 @@ function keepXattrs(disk: RawPath, entry: TarEntry, libc: Libc | undefined): rea
 			return [name];
 		}
 	});
-}
-
-/** Overlay's own attributes would change what a later mount shows; the others belong to the host's security modules. */
-export function isKept(name: string): boolean {
-	return name === 'security.capability' || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
 }
 
 function requireLibc(libc: Libc | undefined): Libc {

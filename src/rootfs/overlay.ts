@@ -3,16 +3,8 @@ import { join } from 'node:path';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { type Libc, MS_NODEV } from '../linux/libc.js';
 import { rawPath } from '../root-path.js';
-
-/** The directories of one overlay, below one private directory. */
-export interface Overlay {
-	/** Holds what was changed. */
-	readonly upper: string;
-	readonly target: string;
-	readonly mount: () => void;
-	/** Does nothing when it is not mounted. */
-	readonly unmount: () => void;
-}
+import type { RootDirectory } from './root-directory.js';
+import { scanUpper } from './upper.js';
 
 const MAX_LAYERS = 500;
 
@@ -21,7 +13,7 @@ const MAX_LAYERS = 500;
  * `volatile` spares it the syncs of a throw-away directory (its mark in the work directory would forbid a second mount). Lower directories are named by one-number links relative to the working
  * directory, which this sets, because all options must fit one page. Throws HOST_NO_OVERLAY.
  */
-export function openOverlay(lowers: readonly string[], scratch: string, target: string, libc: Libc): Overlay {
+export function openOverlay(lowers: readonly string[], scratch: string, target: string, libc: Libc): RootDirectory {
 	if (lowers.length > MAX_LAYERS) {
 		throw new BuildError('IMAGE_UNSUPPORTED', `the image has ${lowers.length} layers; the kernel stacks at most 500`, {
 			hint: 'Squash the builder image.',
@@ -36,10 +28,13 @@ export function openOverlay(lowers: readonly string[], scratch: string, target: 
 		.reverse()
 		.join(':');
 	const options = `lowerdir=${lowerdir},upperdir=../upper,workdir=../work,userxattr,volatile`;
+	const upper = join(scratch, 'upper');
 	let mounted = false;
 	return {
-		upper: join(scratch, 'upper'),
-		target,
+		path: target,
+		changed: upper,
+		hideBelow: (directory) => libc.setXattr(directory, 'user.overlay.opaque', Buffer.from('y')),
+		scan: (skip) => scanUpper(rawPath(upper), skip, libc),
 		mount: () => {
 			rmSync(join(scratch, 'work'), { recursive: true, force: true });
 			mkdirSync(join(scratch, 'work'));
@@ -78,8 +73,8 @@ export function probeOverlay(scratch: string, libc: Libc): void {
 	overlay.mount();
 	try {
 		rmSync(join(target, 'file'));
-		if (!lstatSync(join(overlay.upper, 'file')).isCharacterDevice()) throw new Error('it makes no whiteouts');
-		libc.setXattr(rawPath(overlay.upper), 'user.overlay.opaque', Buffer.from('y'));
+		if (!lstatSync(join(overlay.changed, 'file')).isCharacterDevice()) throw new Error('it makes no whiteouts');
+		libc.setXattr(rawPath(overlay.changed), 'user.overlay.opaque', Buffer.from('y'));
 	} catch (error) {
 		throw refused(scratch, error);
 	} finally {

@@ -10,6 +10,8 @@ import { parseWhiteout, type Whiteout } from './whiteout.js';
 export interface UnpackOptions extends LayerDiskOptions {
 	/** Most bytes the layer may unpack to (CVE-2026-25122: decompression bombs). */
 	readonly maxBytes: number;
+	/** Takes the entries instead of the disk at `root`. */
+	readonly disk?: LayerDisk;
 }
 
 /** What a layer declares, and what this host could not keep of it. */
@@ -32,7 +34,7 @@ export async function unpackLayer(
 	signal: AbortSignal,
 ): Promise<UnpackedLayer> {
 	const tree = createLayerTree();
-	const disk = openLayerDisk(options);
+	const { disk = openLayerDisk(options) } = options;
 	const reader = createTarReader({
 		entry: createEntryWriter(tree, disk),
 		data: disk.writeFile,
@@ -83,10 +85,10 @@ function createEntryWriter(tree: LayerTree, disk: LayerDisk): (entry: TarEntry) 
 		disk.makeWhiteout(path);
 		tree.set(path, { type: 'whiteout' });
 	};
-	const link = (path: RootPath, entry: TarEntry) => {
+	const link = (path: RootPath, existing: LayerEntry | undefined, entry: TarEntry) => {
 		const target = findTarget(tree, path, entry);
 		if (target.path === path) return;
-		disk.clear(path);
+		if (existing !== undefined) disk.clear(path);
 		disk.makeLink(path, target.path);
 		const { entry: linked } = target;
 		tree.set(path, linked.type === 'file' ? { ...linked, linkOf: linked.linkOf ?? target.path } : linked);
@@ -96,7 +98,7 @@ function createEntryWriter(tree: LayerTree, disk: LayerDisk): (entry: TarEntry) 
 		const opaque = existing?.type === 'whiteout' || (exists && existing.opaque === true);
 		tree.set(path, { ...attributesOf(entry), type: 'directory', ...(opaque && { opaque }) });
 		if (path === ROOT) return;
-		if (!exists) disk.clear(path);
+		if (existing !== undefined && !exists) disk.clear(path);
 		disk.makeDirectory(path, entry, exists);
 	};
 	return (entry) => {
@@ -108,7 +110,7 @@ function createEntryWriter(tree: LayerTree, disk: LayerDisk): (entry: TarEntry) 
 		const { path, existing } = place(entry.path);
 		if (path === ROOT && entry.type !== 'directory') throw replacesRoot(entry);
 		if (entry.type === 'directory') directory(path, existing, entry);
-		else if (entry.type === 'link') link(path, entry);
+		else if (entry.type === 'link') link(path, existing, entry);
 		else {
 			if (existing !== undefined) disk.clear(path);
 			tree.set(path, declaredEntry(entry, path));
@@ -141,7 +143,7 @@ function findTarget(
 
 function attributesOf(entry: TarEntry): Omit<DirectoryEntry, 'type'> {
 	const { mode, uid, gid, mtime, xattrs } = entry;
-	return { mode, uid, gid, mtime, ...(xattrs.size > 0 && { xattrs }) };
+	return xattrs.size > 0 ? { mode, uid, gid, mtime, xattrs } : { mode, uid, gid, mtime };
 }
 
 function declaredEntry(entry: TarEntry, path: RootPath): Entry {

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
 import type { Libc } from '../linux/libc.js';
 import { childOf, fsPath, joinRaw, type RawPath, ROOT, type RootPath } from '../root-path.js';
-import { isKept } from './layer-disk.js';
+import { imageXattrs } from './image-xattrs.js';
 
 /** One entry of an overlay's upper directory, with the ids and attributes that are on disk. */
 export interface UpperEntry {
@@ -46,11 +46,12 @@ export function scanUpper(root: RawPath, skip: ReadonlySet<RootPath>, libc: Libc
 	return found;
 }
 
-function readUpper(root: RawPath, path: RootPath, libc: Libc): UpperEntry {
+/** The entry at `path` below `root` as it is on disk. Without `libc`, extended attributes are not seen. */
+export function readUpper(root: RawPath, path: RootPath, libc: Libc | undefined): UpperEntry {
 	const disk = joinRaw(root, path);
 	const stats = lstatSync(fsPath(disk));
 	const type = typeOf(stats);
-	const listed = libc.listXattrs(disk);
+	const listed = libc?.listXattrs(disk) ?? NO_XATTRS;
 	return {
 		path,
 		type,
@@ -73,9 +74,4 @@ function typeOf(stats: Stats): UpperEntry['type'] {
 	if (stats.isSymbolicLink()) return 'symlink';
 	if (stats.isFIFO()) return 'fifo';
 	return stats.isCharacterDevice() && stats.rdev === 0 ? 'whiteout' : 'other';
-}
-
-function imageXattrs(listed: ReadonlyMap<string, Buffer>): ReadonlyMap<string, Buffer> {
-	const kept = [...listed].filter(([name]) => isKept(name));
-	return kept.length === 0 ? NO_XATTRS : new Map(kept);
 }

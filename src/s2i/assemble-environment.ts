@@ -4,8 +4,12 @@ import { type EnvironmentVariable, mergeEnvironment } from './environment.js';
 export interface AssembleEnvironmentInput {
 	/** ENV of the builder image, PATH included. */
 	readonly image: Readonly<Record<string, string>>;
-	/** `.s2i/environment` and `-e`, in order. */
+	/** `.s2i/environment`, `-e` and `-E`, in order: what the image gets too. */
 	readonly environment: readonly EnvironmentVariable[];
+	/** `--build-env`, in order: wins over all else here and is in no image. */
+	readonly buildEnvironment?: readonly EnvironmentVariable[];
+	/** Whether artifacts of an earlier build were restored. */
+	readonly incremental?: boolean;
 	/** Home directory of the assemble user. */
 	readonly home: string;
 	/** Seconds since 1970. */
@@ -27,31 +31,33 @@ const CA_VARIABLES = [
 const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'ALL_PROXY'];
 
 /**
- * The environment of the assemble process: the image's ENV, over it the build's, and below both what only this run needs: HOME,
- * SOURCE_DATE_EPOCH, TZ, CA bundle and proxies. What only this run needs is never written to the image.
+ * The environment of the assemble process: the image's ENV, over it the build's, over that `--build-env`, and below all what only
+ * this run needs: HOME, SOURCE_DATE_EPOCH, TZ, CA bundle and proxies. `S2I_INCREMENTAL=true` tells that there are artifacts to
+ * restore. What only this run needs is never written to the image.
  */
 export function assembleEnvironment(input: AssembleEnvironmentInput): Readonly<Record<string, string>> {
-	const build = Object.fromEntries(mergeEnvironment(input.environment).map(({ name, value }) => [name, value]));
-	const inImage = { ...input.image, ...build };
-	const { caBundle } = input;
+	const { caBundle, incremental = false, buildEnvironment = [] } = input;
+	const asked = mergeEnvironment(input.environment, buildEnvironment).map(({ name, value }) => [name, value] as const);
+	const artifacts = incremental ? { S2I_INCREMENTAL: 'true' } : {};
+	const given = { ...input.image, ...artifacts, ...Object.fromEntries(asked) };
 	const certificates = caBundle === undefined ? [] : CA_VARIABLES.map((name) => [name, caBundle] as const);
 	return {
 		HOME: input.home,
 		SOURCE_DATE_EPOCH: String(input.epoch),
 		TZ: 'UTC',
-		...Object.fromEntries([...certificates, ...proxyVariables(input.host, inImage)]),
-		...inImage,
+		...Object.fromEntries([...certificates, ...proxyVariables(input.host, given)]),
+		...given,
 	};
 }
 
 /** A proxy that the image or the build sets in either case is theirs in both: programs disagree on which case they read. */
 function proxyVariables(
 	host: AssembleEnvironmentInput['host'],
-	inImage: Readonly<Record<string, string>>,
+	given: Readonly<Record<string, string>>,
 ): readonly (readonly [string, string])[] {
 	return PROXY_VARIABLES.flatMap((name) => {
 		const names = [name, name.toLowerCase()];
-		if (names.some((each) => each in inImage)) return [];
+		if (names.some((each) => each in given)) return [];
 		return names.flatMap((each) => (host[each] ? [[each, host[each]] as const] : []));
 	});
 }

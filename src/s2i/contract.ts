@@ -1,10 +1,13 @@
 import { posix } from 'node:path';
-import { BuildError } from '../errors.js';
+import { BuildError, type ErrorCode } from '../errors.js';
 import type { ContainerConfig } from '../oci/image.js';
 import { redact } from '../redact.js';
 import { readImageEnvironment } from './environment.js';
 
-/** What a builder image says about how it wants to be used. Paths are absolute, clean, and inside the image. */
+/** Who decided which user runs a script. */
+export type UserOrigin = 'option' | 'label' | 'image';
+
+/** What a builder or runtime image says about how it wants to be used. Paths are absolute, clean, and inside the image. */
 export interface Contract {
 	/** As the image gives it; undefined when the image has no scripts of its own. */
 	readonly scriptsUrl: string | undefined;
@@ -14,10 +17,18 @@ export interface Contract {
 	readonly destination: string;
 	/** USER syntax, resolved by {@link resolveUser}; `''` is root. */
 	readonly assembleUser: string;
+	readonly assembleUserFrom: UserOrigin;
+	/** Who runs assemble-runtime when this is a runtime image. */
+	readonly assembleRuntimeUser: string;
+	readonly assembleRuntimeUserFrom: UserOrigin;
 	readonly user: string;
 	readonly workingDir: string;
 	readonly env: Readonly<Record<string, string>>;
 	readonly volumes: readonly string[];
+	/** What a runtime image wants of the builder, each `SRC[:DST]` as `--runtime-artifact` has it. */
+	readonly assembleInputFiles: readonly string[];
+	/** Instructions for builds on top of this image, in Dockerfile syntax. */
+	readonly onBuild: readonly string[];
 	/** One sentence for each old label or variable that was used. */
 	readonly deprecations: readonly string[];
 }
@@ -25,30 +36,48 @@ export interface Contract {
 /** The PATH a container gets when its image sets none, as Docker has it. */
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** What the command line says instead of the image; absent and empty values leave the image's. */
+export interface ContractOverrides {
+	readonly destination?: string | undefined;
+	readonly assembleUser?: string | undefined;
+	readonly assembleRuntimeUser?: string | undefined;
+}
+
 const SCRIPTS_URL = 'io.openshift.s2i.scripts-url';
 const DESTINATION = 'io.openshift.s2i.destination';
 const ASSEMBLE_USER = 'io.openshift.s2i.assemble-user';
+const ASSEMBLE_RUNTIME_USER = 'io.openshift.s2i.assemble-runtime-user';
+const ASSEMBLE_INPUT_FILES = 'io.openshift.s2i.assemble-input-files';
 
 /**
- * The S2I contract of a builder image: labels win over their deprecated forms, those over the variables of old images. A scripts
- * URL that is not `image://` is kept as it is and fails only when a script is needed from it. Throws IMAGE_INVALID for unclean paths.
+ * The S2I contract of a builder or runtime image: `overrides` win over labels, labels over their deprecated forms, those over the
+ * variables of old images. A scripts URL that is not `image://` is kept as it is and fails only when a script is needed from it; the
+ * one of the command line is no override but one more place to look. Throws
+ * IMAGE_INVALID for unclean paths, USAGE when it was the command line that gave them.
  */
-export function readContract(config: ContainerConfig): Contract {
+export function readContract(config: ContainerConfig, overrides: ContractOverrides = {}): Contract {
+	const labels = config.Labels ?? {};
 	const env = Object.fromEntries(readImageEnvironment(config.Env).map(({ name, value }) => [name, value]));
 	const deprecations: string[] = [];
 	const look = (label: string, oldLabel: string, variable: string) =>
-		firstOf(config.Labels ?? {}, env, [label, oldLabel, variable], deprecations);
+		firstOf(labels, env, [label, oldLabel, variable], deprecations);
 	const scriptsUrl = look(SCRIPTS_URL, 'io.s2i.scripts-url', 'STI_SCRIPTS_URL');
-	const destination = look(DESTINATION, 'io.s2i.destination', 'STI_LOCATION') ?? '/tmp';
+	const assemble = findUser(overrides.assembleUser, labels[ASSEMBLE_USER], config.User);
+	const assembleRuntime = findUser(overrides.assembleRuntimeUser, labels[ASSEMBLE_RUNTIME_USER], config.User);
 	return {
 		scriptsUrl,
 		scriptsDir: scriptsUrl === undefined ? undefined : readScriptsDir(scriptsUrl),
-		destination: checkDestination(cleanPath(destination, `label ${DESTINATION}`)),
-		assembleUser: nonEmpty(config.Labels?.[ASSEMBLE_USER]) ?? config.User ?? '',
+		destination: readDestination(overrides.destination, () => look(DESTINATION, 'io.s2i.destination', 'STI_LOCATION')),
+		assembleUser: assemble.user,
+		assembleUserFrom: assemble.from,
+		assembleRuntimeUser: assembleRuntime.user,
+		assembleRuntimeUserFrom: assembleRuntime.from,
 		user: config.User ?? '',
-		workingDir: cleanPath(nonEmpty(config.WorkingDir) ?? '/', 'WORKDIR'),
+		workingDir: cleanPath(nonEmpty(config.WorkingDir) ?? '/', fromImage('WORKDIR')),
 		env: { PATH: DEFAULT_PATH, ...env },
-		volumes: Object.keys(config.Volumes ?? {}).map((path) => cleanPath(path, 'VOLUME')),
+		volumes: Object.keys(config.Volumes ?? {}).map((path) => cleanPath(path, fromImage('VOLUME'))),
+		assembleInputFiles: splitList(labels[ASSEMBLE_INPUT_FILES]),
+		onBuild: config.OnBuild ?? [],
 		deprecations,
 	};
 }
@@ -67,39 +96,71 @@ function firstOf(
 		['variable', variable, nonEmpty(env[variable])],
 	] as const) {
 		if (value === undefined) continue;
-		deprecations.push(`the builder image uses the deprecated ${kind} ${name}; its replacement is the label ${label}`);
+		deprecations.push(`the image uses the deprecated ${kind} ${name}; its replacement is the label ${label}`);
 		return value;
 	}
 	return undefined;
 }
 
+function findUser(
+	option: string | undefined,
+	label: string | undefined,
+	user: string | undefined,
+): { readonly user: string; readonly from: UserOrigin } {
+	const [fromOption, fromLabel] = [nonEmpty(option), nonEmpty(label)];
+	if (fromOption !== undefined) return { user: fromOption, from: 'option' };
+	return fromLabel === undefined ? { user: user ?? '', from: 'image' } : { user: fromLabel, from: 'label' };
+}
+
+function splitList(text = ''): readonly string[] {
+	return text
+		.split(';')
+		.map((part) => part.trim())
+		.filter((part) => part !== '');
+}
+
 function readScriptsDir(scriptsUrl: string): string | undefined {
 	if (!scriptsUrl.startsWith('image://')) return undefined;
-	return cleanPath(scriptsUrl.slice('image://'.length), `label ${SCRIPTS_URL}`);
+	return cleanPath(scriptsUrl.slice('image://'.length), fromImage(`label ${SCRIPTS_URL}`));
+}
+
+function readDestination(option: string | undefined, look: () => string | undefined): string {
+	if (nonEmpty(option) === undefined) return checkDestination(look() ?? '/tmp', fromImage(`label ${DESTINATION}`));
+	return checkDestination(option ?? '', {
+		code: 'USAGE',
+		name: '--destination',
+		hint: 'Name an ordinary directory such as /tmp.',
+	});
+}
+
+/** Who gave a path, and what to say when it is not one. */
+interface PathOrigin {
+	readonly code: ErrorCode;
+	readonly name: string;
+	readonly hint: string;
+}
+
+function fromImage(setting: string): PathOrigin {
+	const hint = 'Use another image, or ask its maintainer to mend this setting.';
+	return { code: 'IMAGE_INVALID', name: `the image's ${setting}`, hint };
 }
 
 /** Paths reach the kernel as mount points and working directories, and labels are hostile: no `..`, no control characters. */
-function cleanPath(path: string, what: string): string {
+function cleanPath(path: string, { code, name, hint }: PathOrigin): string {
 	const clean = posix.normalize(path).replace(/(?<=.)\/$/, '');
 	if (path.startsWith('/') && !path.split('/').includes('..') && !/[\0-\x1f\x7f]/.test(path))
 		return clean.replace(/^\/+/, '/');
-	throw new BuildError(
-		'IMAGE_INVALID',
-		`the builder image's ${what} is not an absolute path without "..": ${JSON.stringify(redact(path).slice(0, 200))}`,
-		{ hint: 'Use another builder image, or ask its maintainer to mend this setting.' },
-	);
+	const shown = JSON.stringify(redact(path).slice(0, 200));
+	throw new BuildError(code, `${name} is not an absolute path without "..": ${shown}`, { hint });
 }
 
 /** The kernel's own filesystems hide what is below them, and runc's CVE-2019-19921 and CVE-2025-52565 began with mounts there. */
-function checkDestination(destination: string): string {
+function checkDestination(path: string, origin: PathOrigin): string {
+	const destination = cleanPath(path, origin);
 	if (!/^\/(?:(?:proc|sys|dev)(?:\/|$)|$)/.test(destination)) return destination;
-	throw new BuildError(
-		'IMAGE_INVALID',
-		`the builder image wants its source below ${destination}, which cannot hold files`,
-		{
-			hint: `The label ${DESTINATION} must name an ordinary directory such as /tmp.`,
-		},
-	);
+	throw new BuildError(origin.code, `${origin.name} wants the source below ${destination}, which cannot hold files`, {
+		hint: origin.hint,
+	});
 }
 
 function nonEmpty(text: string | undefined): string | undefined {

@@ -9,15 +9,21 @@ export interface EnvironmentVariable {
 const MAX_FILE = 1024 * 1024;
 const MAX_LINE = 64 * 1024;
 
-/** The NAME=VALUE of `-e`: split at the first `=`, both sides trimmed, no quotes removed. Throws USAGE. */
+/** The NAME=VALUE of `-e`: split at the first `=`, both sides trimmed, no quotes removed. Throws USAGE, without the value. */
 export function parseVariable(text: string): EnvironmentVariable {
+	return parseAssignment(text, '--env');
+}
+
+/** As {@link parseVariable}, for any option that takes NAME=VALUE. */
+export function parseAssignment(text: string, option: '--env' | '--build-env' | '--label'): EnvironmentVariable {
 	const variable = splitVariable(text);
 	if (variable === undefined) {
-		throw new BuildError('USAGE', 'an environment variable must be given as NAME=VALUE', {
+		const what = option === '--label' ? 'a label' : 'an environment variable';
+		throw new BuildError('USAGE', `${what} must be given as NAME=VALUE`, {
 			hint: 'For an empty value write NAME= with nothing behind the equals sign.',
 		});
 	}
-	return checkVariable(variable, 'USAGE', '--env');
+	return checkVariable(variable, 'USAGE', option);
 }
 
 /**
@@ -25,13 +31,15 @@ export function parseVariable(text: string): EnvironmentVariable {
  * expanded. Throws SOURCE_INVALID with the line number for an empty or impossible name, and for files over 1 MiB or lines over 64 KiB.
  */
 export function parseEnvironmentFile(text: string): readonly EnvironmentVariable[] {
-	if (text.length > MAX_FILE) throw tooLong('the file is longer than 1 MiB');
-	return text.split('\n').flatMap((line, index) => {
-		const where = `.s2i/environment line ${index + 1}`;
-		if (line.length > MAX_LINE) throw tooLong(`line ${index + 1} is longer than 64 KiB`);
-		const variable = line.startsWith('#') ? undefined : splitVariable(line);
-		return variable === undefined ? [] : [checkVariable(variable, 'SOURCE_INVALID', where)];
-	});
+	return parseFile(text, { code: 'SOURCE_INVALID', name: '.s2i/environment', comment: /^#/ });
+}
+
+/**
+ * The variables of the file of `-E`, in its order: as {@link parseEnvironmentFile}, but comments begin with `#` or `//` and may be
+ * indented. `name` is for messages. Throws USAGE where the other throws SOURCE_INVALID.
+ */
+export function parseEnvironmentOption(text: string, name: string): readonly EnvironmentVariable[] {
+	return parseFile(text, { code: 'USAGE', name, comment: /^\s*(?:#|\/\/)/ });
 }
 
 /** `lists` as one list in which every name occurs once: the last value wins, at the place where the name first stood. */
@@ -53,6 +61,23 @@ export function readImageEnvironment(env: readonly string[] | undefined): readon
 	);
 }
 
+interface FileGrammar {
+	readonly code: ErrorCode;
+	readonly name: string;
+	readonly comment: RegExp;
+}
+
+function parseFile(text: string, { code, name, comment }: FileGrammar): readonly EnvironmentVariable[] {
+	const tooLong = (what: string) =>
+		new BuildError(code, `${name} cannot be read: ${what}`, { hint: 'Keep large values in a file of the source.' });
+	if (text.length > MAX_FILE) throw tooLong('the file is longer than 1 MiB');
+	return text.split('\n').flatMap((line, index) => {
+		if (line.length > MAX_LINE) throw tooLong(`line ${index + 1} is longer than 64 KiB`);
+		const variable = comment.test(line) ? undefined : splitVariable(line);
+		return variable === undefined ? [] : [checkVariable(variable, code, `${name} line ${index + 1}`)];
+	});
+}
+
 function splitVariable(text: string): EnvironmentVariable | undefined {
 	const at = text.indexOf('=');
 	if (at === -1) return undefined;
@@ -70,10 +95,4 @@ function checkVariable(variable: EnvironmentVariable, code: ErrorCode, where: st
 		});
 	}
 	return variable;
-}
-
-function tooLong(what: string): BuildError {
-	return new BuildError('SOURCE_INVALID', `.s2i/environment cannot be read: ${what}`, {
-		hint: 'Keep large values in a file of the source.',
-	});
 }

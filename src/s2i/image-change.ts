@@ -2,28 +2,38 @@ import { BuildError } from '../errors.js';
 import type { ContainerConfig, ImageChange } from '../oci/image.js';
 import type { SourceInfo } from '../source/source.js';
 import { type EnvironmentVariable, mergeEnvironment, readImageEnvironment } from './environment.js';
-import { type Builder, sourceAnnotations, sourceLabels } from './labels.js';
+import { type Builder, sourceAnnotations, sourceLabels, withoutBuildLabels } from './labels.js';
+import { encodeRebuild, REBUILD_LABEL, type RebuildInputs } from './rebuild.js';
 
 /** What the image config of the result is made from. */
 export interface ImageChangeInput {
-	/** Path of the run script inside the image. */
-	readonly runPath: string;
-	/** `.s2i/environment` and `-e`, merged. */
+	/** Path of the run script inside the image; undefined when the base says what runs. */
+	readonly runPath: string | undefined;
+	/** `.s2i/environment`, `-e` and `-E`, merged. */
 	readonly environment: readonly EnvironmentVariable[];
 	/** Of `image_metadata.json`; they win over every other label. */
 	readonly labels: Readonly<Record<string, string>>;
+	/** `--label`, in order; they win over what the build itself says. */
+	readonly optionLabels?: readonly EnvironmentVariable[];
 	readonly source: SourceInfo;
 	readonly builder: Builder;
-	/** The tag as the user gave it, for `io.k8s.display-name`; inherited when undefined. */
+	/** The runtime image, when the result is based on that. */
+	readonly base?: Builder | undefined;
+	/** The application name, else the tag as the user gave it, for `io.k8s.display-name`; inherited when undefined. */
 	readonly displayName: string | undefined;
+	/** For `io.k8s.description`; inherited when undefined. */
+	readonly description?: string | undefined;
+	/** Written when it fits into the limit of labels. */
+	readonly rebuild?: RebuildInputs | undefined;
 }
 
 const MAX_LABELS = 10 * 1024;
 
 /**
- * The config of a built image: CMD is the exec form of the run script, ENV and labels are merged over the builder's, ONBUILD is
- * dropped, everything else (USER, ENTRYPOINT, WORKDIR, unknown fields) is the builder's. Its dates are `source.epoch`. The config
- * function throws IMAGE_INVALID when the labels exceed S2I's 10 KiB.
+ * The config of a built image: CMD is the exec form of the run script, ENV and labels are merged over the base's, ONBUILD is
+ * dropped, everything else (USER even when empty, ENTRYPOINT, WORKDIR, unknown fields) is the base's. Labels, later ones win: base,
+ * generated, `--label`, `image_metadata.json`. Its dates are `source.epoch`. The config function throws IMAGE_INVALID when the labels
+ * exceed S2I's 10 KiB.
  */
 export function imageChange(input: ImageChangeInput): ImageChange {
 	const created = formatTime(input.source.epoch);
@@ -35,7 +45,7 @@ export function imageChange(input: ImageChangeInput): ImageChange {
 			created_by: `s2oci build ${input.builder.name}@${input.builder.digest}`,
 			comment: 's2i assemble',
 		},
-		annotations: sourceAnnotations(input.source, input.builder, created),
+		annotations: sourceAnnotations(input.source, input.base ?? input.builder, created),
 	};
 }
 
@@ -44,23 +54,38 @@ function changeConfig(base: ContainerConfig, input: ImageChangeInput): Container
 	const env = mergeEnvironment(readImageEnvironment(base.Env), input.environment);
 	return {
 		...kept,
-		Cmd: [input.runPath],
+		...(input.runPath !== undefined && { Cmd: [input.runPath] }),
 		Env: env.map(({ name, value }) => `${name}=${value}`),
-		Labels: checkSize({
-			...base.Labels,
-			...sourceLabels(input.source, input.builder, input.displayName),
-			...input.labels,
-		}),
+		Labels: checkSize(mergeLabels(base.Labels ?? {}, input)),
 	};
 }
 
-function checkSize(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-	const sizes = Object.entries(labels).map(([name, value]) => [name, Buffer.byteLength(name + value)] as const);
-	const total = sizes.reduce((sum, [, size]) => sum + size, 0);
+type Labels = Readonly<Record<string, string>>;
+
+function mergeLabels(inherited: Labels, input: ImageChangeInput): Labels {
+	const { displayName, description, rebuild, optionLabels = [] } = input;
+	const labels = {
+		...withoutBuildLabels(inherited),
+		...sourceLabels(input.source, input.builder, { displayName, description }),
+		...Object.fromEntries(optionLabels.map(({ name, value }) => [name, value])),
+		...input.labels,
+	};
+	if (rebuild === undefined || REBUILD_LABEL in labels) return labels;
+	const whole = { ...labels, [REBUILD_LABEL]: encodeRebuild(rebuild) };
+	return sizeOf(whole) <= MAX_LABELS ? whole : labels;
+}
+
+function sizeOf(labels: Labels): number {
+	return Object.entries(labels).reduce((sum, [name, value]) => sum + Buffer.byteLength(name + value), 0);
+}
+
+function checkSize(labels: Labels): Labels {
+	const total = sizeOf(labels);
 	if (total <= MAX_LABELS) return labels;
+	const sizes = Object.entries(labels).map(([name, value]) => [name, Buffer.byteLength(name + value)] as const);
 	const largest = sizes.reduce((a, b) => (b[1] > a[1] ? b : a));
 	throw new BuildError('IMAGE_INVALID', `the labels of the image take ${total} bytes; S2I allows ${MAX_LABELS}`, {
-		hint: `Shorten the labels in image_metadata.json or the builder image; the largest is ${JSON.stringify(largest[0].slice(0, 100))}.`,
+		hint: `Shorten the labels of --label, image_metadata.json or the builder image; the largest is ${JSON.stringify(largest[0].slice(0, 100))}.`,
 	});
 }
 

@@ -1,24 +1,32 @@
 import type { Digest } from '../oci/digest.js';
 import type { SourceInfo } from '../source/source.js';
 
-/** The builder image a result is made from: its normalised name and manifest digest. */
+/** The image a result is made from: its normalised name and manifest digest. */
 export interface Builder {
 	readonly name: string;
 	readonly digest: Digest;
 }
 
+/** What the result is called: texts for people, inherited from the base when undefined. */
+export interface Description {
+	/** The application name, else the tag as the user gave it. */
+	readonly displayName: string | undefined;
+	readonly description: string | undefined;
+}
+
 const BUILD = 'io.openshift.s2i.build';
 
 /**
- * The labels that a build writes: what S2I writes (build image, commit, source location), the display name when there is a tag,
- * and the digest of the builder image. Empty values are left out.
+ * The labels that a build writes: what S2I writes (build image, commit, source location), name and description when there are
+ * any, and the digest of the builder image. Empty values are left out. URLs are without credentials.
  */
 export function sourceLabels(
 	source: SourceInfo,
-	builder: Builder,
-	displayName: string | undefined,
+	builder: { readonly name: string; readonly digest?: Digest },
+	{ displayName, description }: Description,
 ): Readonly<Record<string, string>> {
 	return withoutEmpty({
+		'io.k8s.description': description,
 		'io.k8s.display-name': displayName,
 		[`${BUILD}.image`]: builder.name,
 		[`${BUILD}.commit.author`]: source.author,
@@ -26,25 +34,39 @@ export function sourceLabels(
 		[`${BUILD}.commit.id`]: source.commit,
 		[`${BUILD}.commit.ref`]: source.ref,
 		[`${BUILD}.commit.message`]: source.message,
-		[`${BUILD}.source-location`]: source.location,
+		[`${BUILD}.source-location`]: withoutCredentials(source.location),
 		[`${BUILD}.source-context-dir`]: source.contextDir,
 		'io.s2oci.builder-digest': builder.digest,
 	});
 }
 
+/** `labels` of a base image without what an earlier build said of another source: it would be told of this one. */
+export function withoutBuildLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+	return Object.fromEntries(
+		Object.entries(labels).filter(([name]) => !name.startsWith(`${BUILD}.`) && !name.startsWith('io.s2oci.')),
+	);
+}
+
 /** The annotations of the result's manifest (image-spec v1.1 annotations.md); `source` only when it is a URL. */
 export function sourceAnnotations(
 	source: SourceInfo,
-	builder: Builder,
+	base: Builder,
 	created: string,
 ): Readonly<Record<string, string>> {
 	return withoutEmpty({
-		'org.opencontainers.image.base.name': builder.name,
-		'org.opencontainers.image.base.digest': builder.digest,
+		'org.opencontainers.image.base.name': base.name,
+		'org.opencontainers.image.base.digest': base.digest,
 		'org.opencontainers.image.created': created,
-		'org.opencontainers.image.source': /^[^/]+:/.test(source.location) ? source.location : undefined,
+		'org.opencontainers.image.source': /^[^/]+:/.test(source.location)
+			? withoutCredentials(source.location)
+			: undefined,
 		'org.opencontainers.image.revision': source.commit,
 	});
+}
+
+/** A URL without user info, query and fragment, each of which may hold a secret; any other text as it is. */
+export function withoutCredentials(text: string): string {
+	return /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text.replace(/^([^:]+:\/\/)(?:[^/?#]*@)?([^?#]*).*$/s, '$1$2') : text;
 }
 
 function withoutEmpty(values: Readonly<Record<string, string | undefined>>): Record<string, string> {

@@ -1,97 +1,87 @@
-import { posix } from 'node:path';
-import { BuildError } from '../errors.js';
-import { redact } from '../redact.js';
-import type { Contract } from './contract.js';
-
-/** The scripts of the S2I contract that a build or an incremental build runs. */
-export type ScriptName = 'assemble' | 'run' | 'save-artifacts';
-
-/** Where a script comes from, and the path at which the container finds it. */
-export type Script =
-	| {
-			readonly name: ScriptName;
-			readonly from: 'source';
-			/** Relative to the source, to be placed at `path` with mode 0755. */
-			readonly sourcePath: string;
-			readonly path: string;
-	  }
-	| { readonly name: ScriptName; readonly from: 'image'; readonly path: string };
-
-/** The outcome of script discovery; scripts `from` the image are not verified to exist. */
-export interface Scripts {
-	readonly assemble: Script;
-	readonly run: Script;
-	/** Undefined when neither the source nor a scripts URL can have it. */
-	readonly saveArtifacts: Script | undefined;
-	readonly deprecations: readonly string[];
-}
+import { BuildError, isBuildError } from '../errors.js';
+import { parseImageScriptsUrl, type ScriptAddress, type ScriptsUrl, scriptAt } from './script-url.js';
 
 const DIRECTORIES = ['.s2i/bin', '.sti/bin'] as const;
 
-/** Every path below the source at which a script may be, in order of precedence. */
-export function scriptPaths(): readonly string[] {
-	return (['assemble', 'run', 'save-artifacts'] as const).flatMap((name) => candidates(name));
+/** The scripts of the S2I contract. */
+export type ScriptName = 'assemble' | 'run' | 'save-artifacts' | 'usage' | 'assemble-runtime';
+
+/** Every {@link ScriptName}. */
+export const SCRIPT_NAMES: readonly ScriptName[] = ['assemble', 'run', 'save-artifacts', 'usage', 'assemble-runtime'];
+
+/** One place at which a script may be; `text` names it in messages, without secrets. */
+export type ScriptPlace = (
+	| { readonly kind: 'source'; readonly path: string; readonly deprecated: boolean }
+	| ScriptAddress
+	/** A label that must not be followed: an error when nothing before it has the script. */
+	| { readonly kind: 'refused'; readonly error: BuildError }
+) & {
+	readonly text: string;
+	/** Whether `--scripts-url` names it. */
+	readonly given: boolean;
+};
+
+/** What decides where scripts are looked for. */
+export interface ScriptOrigins {
+	/** Of `--scripts-url`. */
+	readonly given: ScriptsUrl | undefined;
+	/** Whether there is a source. */
+	readonly source: boolean;
+	/** The image's own, as its label or variable has it. */
+	readonly image: string | undefined;
 }
 
 /**
- * Which script wins, one by one: `.s2i/bin` of the source, then `.sti/bin`, then the builder image's scripts URL. `present` is the
- * part of {@link scriptPaths} that exists. Throws SCRIPT_MISSING when assemble or run is nowhere.
+ * Where the script `name` may be, the first that has it wins (S2I's order): `--scripts-url`, `.s2i/bin` of the source, `.sti/bin`,
+ * the image's scripts URL. Each script is looked for on its own.
  */
-export function resolveScripts(present: readonly string[], contract: Contract): Scripts {
-	const find = (name: ScriptName) => findScript(name, present, contract);
-	const assemble = find('assemble');
-	if (assemble === undefined) throw scriptMissing('assemble', contract);
-	const run = find('run');
-	if (run === undefined) throw scriptMissing('run', contract);
-	const saveArtifacts = find('save-artifacts');
-	const old = [assemble, run, saveArtifacts].some(
-		(script) => script?.from === 'source' && script.sourcePath.startsWith('.sti/'),
-	);
-	return {
-		assemble,
-		run,
-		saveArtifacts,
-		deprecations: old ? ['scripts in .sti/bin are deprecated; move them to .s2i/bin'] : [],
-	};
+export function scriptPlaces(name: ScriptName, { given, source, image }: ScriptOrigins): readonly ScriptPlace[] {
+	const inSource = source
+		? DIRECTORIES.map((directory) => ({
+				kind: 'source' as const,
+				path: `${directory}/${name}`,
+				deprecated: directory === '.sti/bin',
+				text: `${directory}/${name} in the source`,
+				given: false,
+			}))
+		: [];
+	return [
+		...(given === undefined ? [] : [{ ...scriptAt(given, name), given: true }]),
+		...inSource,
+		...(image === undefined ? [] : [imagePlace(name, image)]),
+	];
 }
 
-function scriptPlaces(name: ScriptName, contract: Contract): readonly string[] {
-	const inImage =
-		contract.scriptsDir === undefined ? [] : [`${posix.join(contract.scriptsDir, name)} in the builder image`];
-	return [...candidates(name).map((path) => `${path} in the source`), ...inImage];
-}
-
-/** SCRIPT_MISSING for `name`, saying where it was looked for; also for an image script that turned out not to be there. */
-export function scriptMissing(name: ScriptName, contract: Contract): BuildError {
-	const places = `looked at ${scriptPlaces(name, contract).join(', ')}`;
-	const { scriptsUrl, scriptsDir } = contract;
-	if (scriptsUrl !== undefined && scriptsDir === undefined) {
-		const url = JSON.stringify(redact(scriptsUrl).slice(0, 200));
-		return new BuildError(
-			'SCRIPT_MISSING',
-			`the ${name} script is at ${url}, which is not an image:// URL; ${places}`,
-			{
-				hint: `Scripts are taken from the builder image or the source only: copy ${name} to .s2i/bin/${name} of the source.`,
-			},
-		);
+function imagePlace(name: ScriptName, url: string): ScriptPlace {
+	try {
+		return { ...scriptAt(parseImageScriptsUrl(url), name), given: false };
+	} catch (error) {
+		if (!isBuildError(error)) throw error;
+		return { kind: 'refused', error, text: "the image's scripts URL", given: false };
 	}
-	return new BuildError('SCRIPT_MISSING', `there is no ${name} script: ${places}`, {
-		hint:
-			scriptsUrl === undefined
-				? `The image has no label io.openshift.s2i.scripts-url: is it an S2I builder image? Else add .s2i/bin/${name} to the source.`
-				: `Add .s2i/bin/${name} to the source, or use a builder image that has the script.`,
+}
+
+/** SCRIPT_MISSING for `name`, saying everywhere it was looked for. */
+export function scriptNowhere(name: ScriptName, places: readonly ScriptPlace[]): BuildError {
+	const looked = places.length === 0 ? '' : `: looked at ${places.map(({ text }) => text).join(', ')}`;
+	const inSource = places.some(({ kind }) => kind === 'source') ? `add .s2i/bin/${name} to the source` : undefined;
+	const last = places.at(-1);
+	const labelled = last !== undefined && last.kind !== 'source' && !last.given;
+	const instead = inSource ?? 'say with --scripts-url where it is';
+	return new BuildError('SCRIPT_MISSING', `there is no ${name} script${looked}`, {
+		hint: labelled
+			? `Use an image that has the script, or ${instead}.`
+			: `The image has no label io.openshift.s2i.scripts-url: is it an S2I builder image? Else ${instead}.`,
 	});
 }
 
-function findScript(name: ScriptName, present: readonly string[], contract: Contract): Script | undefined {
-	const sourcePath = candidates(name).find((path) => present.includes(path));
-	if (sourcePath !== undefined) {
-		return { name, from: 'source', sourcePath, path: posix.join(contract.destination, 'scripts', name) };
-	}
-	if (contract.scriptsDir === undefined) return undefined;
-	return { name, from: 'image', path: posix.join(contract.scriptsDir, name) };
-}
+/** What the beginning of a script, its first 512 bytes or fewer, tells about it: `text` has no `#!` line and is for /bin/sh. */
+export type ScriptKind = 'interpreted' | 'program' | 'text' | 'html' | 'windows';
 
-function candidates(name: ScriptName): readonly string[] {
-	return DIRECTORIES.map((directory) => `${directory}/${name}`);
+/** See {@link ScriptKind}; `windows` is a `#!` line that ends with a carriage return, which the kernel takes for part of the name. */
+export function scriptKind(head: Uint8Array): ScriptKind {
+	const text = Buffer.from(head.subarray(0, 512)).toString('latin1');
+	if (text.startsWith('#!')) return /^[^\n]*\r(?:\n|$)/.test(text) ? 'windows' : 'interpreted';
+	if (text.includes('\0')) return 'program';
+	return /^(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|\?xml)\b/i.test(text) ? 'html' : 'text';
 }

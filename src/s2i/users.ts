@@ -111,6 +111,6 @@ function checkName(part: string, text: string, what: string): void {
 
 function userInvalid(text: string, problem: string): BuildError {
 	return new BuildError('IMAGE_INVALID', `the USER ${JSON.stringify(redact(text).slice(0, 100))} ${problem}`, {
-		hint: 'Check USER and the label io.openshift.s2i.assemble-user of the builder image.',
+		hint: 'Check --assemble-user, and USER and the label io.openshift.s2i.assemble-user of the image.',
 	});
 }

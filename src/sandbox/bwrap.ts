@@ -1,4 +1,5 @@
-import { DEFAULT_CAPABILITIES, HOSTNAME, type SandboxSpec } from './sandbox.js';
+import { type Limits, type Ulimit, UNLIMITED } from './limits.js';
+import { type BindMount, capabilitiesOf, HOSTNAME, type SandboxSpec } from './sandbox.js';
 
 /** How bwrap is called: its options, which go through a pipe so that no secret of the environment is in an argv, and its ids. */
 export interface BwrapCall {
@@ -12,18 +13,19 @@ export interface BwrapCall {
  * that id under another number; with more ids bwrap itself starts as the assemble user, since it cannot switch users.
  */
 export function bwrapCall(spec: SandboxSpec, statusFd: number): BwrapCall {
-	const { process, userNamespace } = spec;
+	const { process, userNamespace, limits } = spec;
 	const asRoot = userNamespace !== 'single' && process.user.uid === 0;
 	const ids = ['--uid', String(process.user.uid), '--gid', String(process.user.gid)];
 	return {
 		uid: userNamespace === 'single' || asRoot ? undefined : process.user.uid,
 		gid: userNamespace === 'single' || asRoot ? undefined : process.user.gid,
 		options: [
-			...(asRoot ? rootCapabilities() : ['--unshare-user', ...ids, '--cap-drop', 'ALL']),
+			...(asRoot ? rootCapabilities(limits) : ['--unshare-user', ...ids, '--cap-drop', 'ALL']),
 			...[
 				'--unshare-pid',
 				'--unshare-ipc',
 				'--unshare-uts',
+				...(limits.network === 'none' ? ['--unshare-net'] : []),
 				'--hostname',
 				HOSTNAME,
 				'--die-with-parent',
@@ -44,7 +46,7 @@ export function bwrapCall(spec: SandboxSpec, statusFd: number): BwrapCall {
 				'/sys',
 				'/sys',
 			],
-			...spec.binds.flatMap((bind) => ['--ro-bind', bind.source, bind.destination]),
+			...spec.binds.flatMap(bindMount),
 			...Object.entries(process.env).flatMap(([name, value]) => ['--setenv', name, value]),
 			...(process.env['PATH'] === undefined ? ['--unsetenv', 'PATH'] : []),
 			...['--chdir', process.cwd],
@@ -52,6 +54,17 @@ export function bwrapCall(spec: SandboxSpec, statusFd: number): BwrapCall {
 	};
 }
 
-function rootCapabilities(): readonly string[] {
-	return ['--cap-drop', 'ALL', ...DEFAULT_CAPABILITIES.flatMap((name) => ['--cap-add', name])];
+/** The options of prlimit(1), which starts bwrap with the limits that bwrap cannot set. */
+export function prlimitOptions(ulimits: readonly Ulimit[]): readonly string[] {
+	const value = (limit: number) => (limit === UNLIMITED ? 'unlimited' : String(limit));
+	return ulimits.map(({ name, soft, hard }) => `--${name}=${value(soft)}:${value(hard)}`);
+}
+
+function rootCapabilities(limits: Limits): readonly string[] {
+	return ['--cap-drop', 'ALL', ...capabilitiesOf(limits).flatMap((name) => ['--cap-add', name])];
+}
+
+/** bwrap itself adds nosuid and nodev. */
+function bindMount({ source, destination, readOnly }: BindMount): readonly string[] {
+	return [readOnly ? '--ro-bind' : '--bind', source, destination];
 }

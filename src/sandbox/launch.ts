@@ -16,13 +16,23 @@ export interface LaunchOptions {
 	readonly stdio: readonly (number | 'ignore' | 'pipe')[];
 	/** All of its environment. */
 	readonly env: Readonly<Record<string, string>>;
+	/** Working directory; ours when undefined. */
+	readonly cwd?: string | undefined;
 	readonly uid?: number | undefined;
 	readonly gid?: number | undefined;
 }
 
 /** Starts `program`, an absolute path, with exactly these descriptors and variables. */
-export function launch(program: string, args: readonly string[], { stdio, env, uid, gid }: LaunchOptions): Launched {
-	const ids = { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
+export function launch(
+	program: string,
+	args: readonly string[],
+	{ stdio, env, cwd, uid, gid }: LaunchOptions,
+): Launched {
+	const ids = {
+		...(cwd !== undefined && { cwd }),
+		...(uid !== undefined && { uid }),
+		...(gid !== undefined && { gid }),
+	};
 	const options = { stdio, env, extendEnv: false, reject: false, buffer: false, ...ids } as Options;
 	const child = execa(program, args, options);
 	const ended = child.then(({ exitCode, signal, shortMessage }): Exit | string => {

@@ -3,26 +3,12 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { findProgram } from '../program.js';
-import { bwrapCall } from './bwrap.js';
+import { bwrapCall, prlimitOptions } from './bwrap.js';
+import { runChroot } from './chroot.js';
 import { type Launched, launch } from './launch.js';
-import { runtimeConfig } from './runc.js';
-import type { Exit, SandboxName, SandboxOutcome, SandboxSpec } from './sandbox.js';
-
-/** Standard streams of the process: file descriptors of this process. */
-export interface SandboxStreams {
-	readonly stdin: number | 'ignore';
-	readonly stdout: number;
-	readonly stderr: number;
-}
-
-/** Where a sandbox keeps its own files while it runs; private, and removed by the caller. */
-export interface SandboxRun {
-	readonly spec: SandboxSpec;
-	readonly streams: SandboxStreams;
-	readonly scratch: string;
-	/** The environment of the sandbox program itself; the process sees only `spec.process.env`. */
-	readonly hostPath: string;
-}
+import { runUnconfined } from './none.js';
+import { runtimeConfigText } from './runc.js';
+import type { Exit, SandboxName, SandboxOutcome, SandboxRun } from './sandbox.js';
 
 const REASON_LIMIT = 2000;
 const STATUS_FD = 3;
@@ -33,6 +19,8 @@ const OPTIONS_FD = 4;
  * is the init of a pid namespace, all that it started.
  */
 export function runSandbox(name: SandboxName, run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
+	if (name === 'chroot') return runChroot(run, signal);
+	if (name === 'none') return runUnconfined(run, signal);
 	return name === 'bwrap' ? runBwrap(run, signal) : runOciRuntime(name, run, signal);
 }
 
@@ -41,12 +29,18 @@ async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOu
 	const { stdin, stdout, stderr } = run.streams;
 	const program = findProgram('bwrap', run.hostPath);
 	if (program === undefined) return notInstalled('bwrap');
-	const child = launch(program, ['--args', String(OPTIONS_FD), '--', ...run.spec.process.argv], {
-		stdio: [stdin, stdout, stderr, 'pipe', 'pipe'],
-		env: { PATH: run.hostPath },
-		uid: call.uid,
-		gid: call.gid,
-	});
+	const { ulimits } = run.spec.limits;
+	const prlimit = ulimits.length === 0 ? undefined : findProgram('prlimit', run.hostPath);
+	const words = [program, '--args', String(OPTIONS_FD), '--', ...run.spec.process.argv];
+	const [first = program, ...rest] = prlimit === undefined ? words : [prlimit, ...prlimitOptions(ulimits), ...words];
+	const child = run.inGroup(() =>
+		launch(first, rest, {
+			stdio: [stdin, stdout, stderr, 'pipe', 'pipe'],
+			env: { PATH: run.hostPath },
+			uid: call.uid,
+			gid: call.gid,
+		}),
+	);
 	const options = child.stdio[OPTIONS_FD] as Writable;
 	options.on('error', () => undefined);
 	options.end(call.options.map((option) => `${option}\0`).join(''));
@@ -68,16 +62,18 @@ async function runOciRuntime(name: 'runc' | 'crun', run: SandboxRun, signal: Abo
 	for (const path of [bundle, state]) mkdirSync(path, { recursive: true, mode: 0o700 });
 	const [log, pidFile] = [join(bundle, 'log'), join(bundle, 'pid')];
 	for (const path of [log, pidFile]) rmSync(path, { force: true });
-	writeFileSync(join(bundle, 'config.json'), JSON.stringify(runtimeConfig(run.spec)));
+	writeFileSync(join(bundle, 'config.json'), runtimeConfigText(run.spec));
 	const id = `s2oci-${randomUUID()}`;
 	const global = name === 'runc' ? ['--rootless', 'true'] : ['--cgroup-manager', 'disabled'];
 	const options = [...global, '--root', state, '--log', log];
 	const env = { PATH: run.hostPath, XDG_RUNTIME_DIR: state };
 	const { stdin, stdout, stderr } = run.streams;
-	const child = launch(program, [...options, 'run', '--pid-file', pidFile, '--bundle', bundle, id], {
-		stdio: [stdin, stdout, stderr],
-		env,
-	});
+	const child = run.inGroup(() =>
+		launch(program, [...options, 'run', '--pid-file', pidFile, '--bundle', bundle, id], {
+			stdio: [stdin, stdout, stderr],
+			env,
+		}),
+	);
 	const kill = () => {
 		const killer = launch(program, [...options, 'delete', '--force', id], {
 			stdio: ['ignore', 'ignore', 'ignore'],

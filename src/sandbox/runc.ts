@@ -1,4 +1,5 @@
-import { type BindMount, DEFAULT_CAPABILITIES, HOSTNAME, type SandboxSpec } from './sandbox.js';
+import { type Ulimit, UNLIMITED } from './limits.js';
+import { type BindMount, capabilitiesOf, HOSTNAME, type SandboxSpec } from './sandbox.js';
 
 interface OciMount {
 	readonly destination: string;
@@ -7,17 +8,26 @@ interface OciMount {
 	readonly options: readonly string[];
 }
 
+const NAMESPACES: readonly string[] = ['mount', 'pid', 'ipc', 'uts'];
 const TTY_GID_OPTIONS: readonly string[] = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'];
+
+/** `RLIM_INFINITY`, which JavaScript has no number for. */
+const INFINITY = '18446744073709551615';
+
+/** The text of `config.json` for runc and crun. */
+export function runtimeConfigText(spec: SandboxSpec): string {
+	return JSON.stringify(runtimeConfig(spec)).replace(/"(soft|hard)":"unlimited"/g, `"$1":${INFINITY}`);
+}
 
 /**
  * The OCI runtime configuration (runtime-spec v1.0.2 config.md) for runc and crun. It asks for nothing that an unprivileged user
- * namespace refuses: no cgroup, no network namespace, no user namespace of its own.
+ * namespace refuses: no cgroup, no user namespace of its own, and a network namespace only for one that has nothing but loopback.
  */
 export function runtimeConfig(spec: SandboxSpec): object {
-	const { process, userNamespace } = spec;
+	const { process, userNamespace, limits } = spec;
 	const single = userNamespace === 'single';
 	const user = single ? { uid: 0, gid: 0, additionalGids: [] } : process.user;
-	const capabilities = !single && user.uid === 0 ? DEFAULT_CAPABILITIES : [];
+	const capabilities = !single && user.uid === 0 ? capabilitiesOf(limits) : [];
 	return {
 		ociVersion: '1.0.2',
 		process: {
@@ -33,13 +43,14 @@ export function runtimeConfig(spec: SandboxSpec): object {
 				inheritable: [],
 				ambient: [],
 			},
+			...(limits.ulimits.length > 0 && { rlimits: limits.ulimits.map(rlimit) }),
 			noNewPrivileges: true,
 		},
 		root: { path: spec.rootfs, readonly: false },
 		hostname: HOSTNAME,
 		mounts: [...systemMounts(userNamespace), ...spec.binds.map(bindMount)],
 		linux: {
-			namespaces: [{ type: 'mount' }, { type: 'pid' }, { type: 'ipc' }, { type: 'uts' }],
+			namespaces: [...NAMESPACES, ...(limits.network === 'none' ? ['network'] : [])].map((type) => ({ type })),
 			maskedPaths: [
 				'/proc/asound',
 				'/proc/acpi',
@@ -90,6 +101,17 @@ function bindMount(bind: BindMount): OciMount {
 		destination: bind.destination,
 		type: 'bind',
 		source: bind.source,
-		options: ['bind', 'ro', 'nosuid', 'nodev', 'private'],
+		options: [
+			bind.type === 'directory' ? 'rbind' : 'bind',
+			bind.readOnly ? 'ro' : 'rw',
+			'nosuid',
+			'nodev',
+			bind.type === 'directory' ? 'rprivate' : 'private',
+		],
 	};
+}
+
+function rlimit({ name, soft, hard }: Ulimit): object {
+	const value = (limit: number) => (limit === UNLIMITED ? 'unlimited' : limit);
+	return { type: `RLIMIT_${name.toUpperCase()}`, soft: value(soft), hard: value(hard) };
 }

@@ -1,3 +1,5 @@
+import type { Limits } from './limits.js';
+
 /** One process to run in a root filesystem, in the image's own terms: paths and ids are those inside. */
 export interface ContainerProcess {
 	readonly argv: readonly [string, ...string[]];
@@ -6,14 +8,16 @@ export interface ContainerProcess {
 	readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] };
 }
 
-/** A read-only file or directory of the host that the process sees. Its mount point exists. */
+/** A file or directory of the host that the process sees; never with set-user-ID programs or devices. Its mount point exists. */
 export interface BindMount {
 	readonly source: string;
 	/** Absolute, inside the root filesystem, free of links. */
 	readonly destination: string;
+	readonly type: 'file' | 'directory';
+	readonly readOnly: boolean;
 }
 
-export type SandboxName = 'runc' | 'crun' | 'bwrap';
+export type SandboxName = 'runc' | 'crun' | 'bwrap' | 'chroot' | 'none';
 
 /** Everything a sandbox needs to know; each sandbox turns it into its own configuration, purely. */
 export interface SandboxSpec {
@@ -21,8 +25,28 @@ export interface SandboxSpec {
 	readonly rootfs: string;
 	readonly process: ContainerProcess;
 	readonly binds: readonly BindMount[];
+	/** Of these, `network`, `capDrop` and `ulimits` are the sandbox's to enforce. */
+	readonly limits: Limits;
 	/** The user namespace we are in: with a single id, the process can have no other owner than it. */
 	readonly userNamespace: 'none' | 'full' | 'single';
+}
+
+/** Standard streams of the process: file descriptors of this process. */
+export interface SandboxStreams {
+	readonly stdin: number | 'ignore';
+	readonly stdout: number;
+	readonly stderr: number;
+}
+
+/** Where a sandbox keeps its own files while it runs; private, and removed by the caller. */
+export interface SandboxRun {
+	readonly spec: SandboxSpec;
+	readonly streams: SandboxStreams;
+	readonly scratch: string;
+	/** The environment of the sandbox program itself; the process sees only `spec.process.env`. */
+	readonly hostPath: string;
+	/** Calls its argument, which starts the sandbox program, at once; what is started then is in the process's control group. */
+	readonly inGroup: <T>(start: () => T) => T;
 }
 
 /** How the process ended. */
@@ -39,7 +63,7 @@ export type SandboxOutcome =
 export const HOSTNAME = 's2oci';
 
 /** What Docker lets a container's root do (moby profiles default), but for CAP_MKNOD, which only its device cgroup makes safe. */
-export const DEFAULT_CAPABILITIES: readonly string[] = [
+const DEFAULT_CAPABILITIES: readonly string[] = [
 	'CAP_CHOWN',
 	'CAP_DAC_OVERRIDE',
 	'CAP_FOWNER',
@@ -53,6 +77,11 @@ export const DEFAULT_CAPABILITIES: readonly string[] = [
 	'CAP_SETUID',
 	'CAP_SYS_CHROOT',
 ];
+
+/** The capabilities of a process that runs as root. */
+export function capabilitiesOf({ capDrop }: Limits): readonly string[] {
+	return capDrop.includes('ALL') ? [] : DEFAULT_CAPABILITIES.filter((name) => !capDrop.includes(name));
+}
 
 /** An exit status as a shell gives it: 128 + n after signal n. */
 export function exitStatus(exit: Exit, signals: Readonly<Record<string, number>>): number {

@@ -2,60 +2,100 @@ import { constants } from 'node:fs';
 import { chmod, copyFile, lutimes, mkdir, rm, symlink, utimes } from 'node:fs/promises';
 import { BuildError, errnoOf } from '../errors.js';
 import { fsPath, joinRaw, type RawPath, type RootPath } from '../root-path.js';
-import type { Ignore } from './ignore.js';
-import { checkLink, leaveOut, type SourceEntry, scanSource, unreadable } from './scan.js';
+import { checkLink, type ScanOptions, type SourceEntry, scanSource, unreadable } from './scan.js';
 
 const PARALLEL_COPIES = 8;
 
 /**
- * Copies what is in the directory `from`, without what `ignore` names, into the empty directory `to`: modes, mtimes, empty
- * directories and links that stay inside are kept. (S2I copies what such links point to; here they remain links.) Resolves with the
- * newest mtime of a file or link, in seconds. Throws SOURCE_INVALID for what cannot be copied faithfully.
+ * Copies what a scan of the real path `from` finds into the empty directory `to`: modes, mtimes, empty directories and links are kept.
+ * Resolves with the newest mtime of a file or link, in seconds. Throws SOURCE_INVALID for what cannot be copied faithfully.
  */
-export async function copyDirectory(from: RawPath, to: RawPath, ignore: Ignore, signal: AbortSignal): Promise<number> {
+export async function copyDirectory(
+	from: RawPath,
+	to: RawPath,
+	options: ScanOptions,
+	signal: AbortSignal,
+): Promise<number> {
 	const entries: SourceEntry[] = [];
-	for await (const entry of scanSource(from, leaveOut(ignore), signal)) {
-		checkLink(entry);
-		entries.push(entry);
-	}
+	for await (const entry of scanSource(from, options, signal)) entries.push(entry);
 	const directories = entries.filter(({ type }) => type === 'directory');
 	const others = entries.filter(({ type }) => type !== 'directory');
 	for (const { path } of directories) await mkdir(fsPath(joinRaw(to, path)), { mode: 0o700 });
-	await copyEntries(others, from, to, signal);
-	for (const { path, mode, mtime } of directories.toReversed()) {
-		await chmod(fsPath(joinRaw(to, path)), mode);
-		await utimes(fsPath(joinRaw(to, path)), mtime, mtime);
+	await copyEntries(others, to, signal);
+	for (const entry of directories.toReversed()) {
+		const path = fsPath(joinRaw(to, entry.path));
+		await chmod(path, keptMode(entry));
+		await utimes(path, entry.mtime, entry.mtime);
 	}
-	return Math.max(0, Math.floor(others.reduce((newest, { mtime }) => Math.max(newest, mtime), 0)));
+	return newestOf(others);
+}
+
+/** Copies one file to the host path `to`, with mode and mtime. Throws SOURCE_INVALID, HOST_NO_SPACE. */
+export async function copyEntry(entry: SourceEntry, to: string | Buffer): Promise<void> {
+	if (entry.target !== undefined) {
+		await symlink(fsPath(entry.target), to);
+		await lutimes(to, entry.mtime, entry.mtime);
+		return;
+	}
+	const flags = constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL;
+	await copyFile(fsPath(entry.host), to, flags).catch((cause: unknown) => {
+		throw errnoOf(cause) === 'ENOSPC' ? storeFull(cause) : unreadable(entry.path, cause);
+	});
+	await chmod(to, keptMode(entry));
+	await utimes(to, entry.mtime, entry.mtime);
 }
 
 /**
- * Removes what `ignore` names from the git checkout `root` and gives the rest the modes that git records (0755 or 0644), which
- * the umask of this process would otherwise leak into the image.
+ * Removes what `omit` names from the checkout or unpacked archive `root`. `modes` of `git` gives the rest the modes that git records
+ * (0755 or 0644), which the umask of this process would otherwise leak into the image. `links` of `inside` refuses, with
+ * SOURCE_INVALID, links that leave the source. Resolves with the newest mtime of a file or link, in seconds.
  */
-export async function tidyCheckout(root: RawPath, ignore: Ignore, signal: AbortSignal): Promise<void> {
-	const ignored: RootPath[] = [];
-	const isIgnored = leaveOut(ignore);
-	const omit = (path: RootPath) => isIgnored(path) && ignored.push(path) > 0;
-	for await (const { path, type, mode } of scanSource(root, omit, signal)) {
-		const wanted = type === 'directory' || (mode & 0o100) !== 0 ? 0o755 : 0o644;
-		if (type !== 'symlink' && mode !== wanted) await chmod(fsPath(joinRaw(root, path)), wanted);
+export async function tidyDirectory(
+	root: RawPath,
+	{ omit, modes, links }: ScanOptions & { readonly modes: 'git' | 'kept'; readonly links: 'any' | 'inside' },
+	signal: AbortSignal,
+): Promise<number> {
+	const omitted: RootPath[] = [];
+	let newest = 0;
+	const collect = (path: RootPath) => omit(path) && omitted.push(path) > 0;
+	for await (const entry of scanSource(root, { omit: collect }, signal)) {
+		if (links === 'inside') checkLink(entry);
+		if (modes === 'git') await setGitMode(entry);
+		if (entry.type !== 'directory') newest = Math.max(newest, newestOf([entry]));
 	}
-	for (const path of ignored) await rm(fsPath(joinRaw(root, path)), { recursive: true, force: true });
+	for (const path of omitted) await rm(fsPath(joinRaw(root, path)), { recursive: true, force: true });
+	return newest;
 }
 
-async function copyEntries(
-	entries: readonly SourceEntry[],
-	from: RawPath,
-	to: RawPath,
-	signal: AbortSignal,
-): Promise<void> {
+/** HOST_NO_SPACE for a source that does not fit. */
+export function storeFull(cause: unknown): BuildError {
+	return new BuildError('HOST_NO_SPACE', 'no space is left to copy the source', {
+		hint: 'Free some space, or name a larger disk with --store.',
+		cause,
+	});
+}
+
+function newestOf(entries: readonly SourceEntry[]): number {
+	return Math.max(0, Math.floor(entries.reduce((newest, { mtime }) => Math.max(newest, mtime), 0)));
+}
+
+/** Who owns a source on this host says nothing in the image, so setuid and setgid would give rights to somebody else. */
+function keptMode({ mode }: SourceEntry): number {
+	return mode & 0o1777;
+}
+
+async function setGitMode({ type, mode, host }: SourceEntry): Promise<void> {
+	const wanted = type === 'directory' || (mode & 0o100) !== 0 ? 0o755 : 0o644;
+	if (type !== 'symlink' && mode !== wanted) await chmod(fsPath(host), wanted);
+}
+
+async function copyEntries(entries: readonly SourceEntry[], to: RawPath, signal: AbortSignal): Promise<void> {
 	const queue = entries.values();
 	const work = async () => {
 		try {
 			for (const entry of queue) {
 				signal.throwIfAborted();
-				await copyEntry(entry, fsPath(joinRaw(from, entry.path)), fsPath(joinRaw(to, entry.path)));
+				await copyEntry(entry, fsPath(joinRaw(to, entry.path)));
 			}
 		} catch (error) {
 			while (queue.next().done !== true);
@@ -65,24 +105,4 @@ async function copyEntries(
 	const results = await Promise.allSettled(Array.from({ length: PARALLEL_COPIES }, work));
 	const failed = results.find((result) => result.status === 'rejected');
 	if (failed !== undefined) throw failed.reason;
-}
-
-async function copyEntry(entry: SourceEntry, from: string | Buffer, to: string | Buffer): Promise<void> {
-	if (entry.target !== undefined) {
-		await symlink(fsPath(entry.target), to);
-		await lutimes(to, entry.mtime, entry.mtime);
-		return;
-	}
-	await copyFile(from, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL).catch((cause: unknown) => {
-		throw errnoOf(cause) === 'ENOSPC' ? storeFull(cause) : unreadable(entry.path, cause);
-	});
-	await chmod(to, entry.mode);
-	await utimes(to, entry.mtime, entry.mtime);
-}
-
-function storeFull(cause: unknown): BuildError {
-	return new BuildError('HOST_NO_SPACE', 'no space is left to copy the source', {
-		hint: 'Free some space, or name a larger disk with --store.',
-		cause,
-	});
 }

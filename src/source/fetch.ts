@@ -1,41 +1,81 @@
-import { mkdtemp, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
-import { BuildError } from '../errors.js';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { mkdir, mkdtemp, realpath, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
+import { BuildError, isBuildError } from '../errors.js';
 import { redact } from '../redact.js';
-import { rawPath } from '../root-path.js';
-import { cloneRepository, describeChanges, type GitSource } from './clone.js';
-import { checkSettings, isInside, parseContextDir, readSourceFile, resolveContextDir } from './confine.js';
-import { copyDirectory, tidyCheckout } from './directory.js';
-import { type Ignore, isGitMetadata, parseIgnore } from './ignore.js';
+import { childOf, printablePath, ROOT, rawPath } from '../root-path.js';
+import { type ArchiveSource, archiveLocation, unpackArchive } from './archive.js';
+import { cloneRepository, describeChanges, type GitSource, noCommits } from './clone.js';
+import { checkSettings, isInside, parseContextDir, resolveContextDir } from './confine.js';
+import { copyDirectory, copyEntry } from './directory.js';
+import { parseExclude } from './exclude.js';
+import { createFollower } from './follow.js';
+import { nameSome } from './git.js';
+import type { Ignore } from './ignore.js';
+import type { FetchOptions } from './options.js';
+import { entryOf } from './scan.js';
+import { readSelection } from './selection.js';
+import { settleSource } from './settle.js';
 import type { Source, SourceInfo } from './source.js';
 
-/** Where a source goes, and what is told on the way. */
-export interface FetchOptions {
-	/** Directory below the source whose contents are built. */
-	readonly contextDir: string | undefined;
-	/** Absolute path of an empty directory; its parent must be on the same filesystem and writable. */
-	readonly destination: string;
-	/** Takes one sentence for the user. */
-	readonly emitNotice: (message: string) => void;
-	readonly env: Readonly<Record<string, string | undefined>>;
-}
-
-const MAX_IGNORE = 1024 * 1024;
+export type { FetchOptions } from './options.js';
 
 /**
- * Puts the contents of the source's context directory into `destination`, without `.git` and what `.s2iignore` names. A git
- * repository is cloned, a local one too: what is not committed is not built, which a notice tells. Leaves nothing else behind.
- * Throws SOURCE_NOT_FOUND, SOURCE_INVALID, SOURCE_GIT; rejects with the signal's reason when aborted.
+ * Puts the contents of the source's context directory into `destination`, without what `exclude` and `.s2iignore` name, `.git` by
+ * default. A git repository is cloned, a local one too: what is not committed is not built, which a notice tells. Leaves nothing
+ * else behind. Throws USAGE for a bad `exclude`, SOURCE_NOT_FOUND, SOURCE_INVALID, SOURCE_GIT, HOST_NO_SPACE, and what
+ * `http` throws; rejects with the signal's reason when aborted.
  */
 export async function fetchSource(source: Source, options: FetchOptions, signal: AbortSignal): Promise<SourceInfo> {
 	signal.throwIfAborted();
+	parseExclude(options.exclude);
 	const contextDir = parseContextDir(options.contextDir);
-	const info =
-		source.type === 'git'
-			? await fetchRepository(source, contextDir, options, signal)
-			: await fetchDirectory(source.path, contextDir, options, signal);
+	const info = await fetchByType(source, contextDir, options, signal);
 	await checkSettings(options.destination);
 	return contextDir === '' ? info : { ...info, contextDir };
+}
+
+function fetchByType(
+	source: Source,
+	contextDir: string,
+	options: FetchOptions,
+	signal: AbortSignal,
+): Promise<SourceInfo> {
+	switch (source.type) {
+		case 'git':
+			return source.local
+				? fetchLocalRepository(source, contextDir, options, signal)
+				: fetchRepository(source, contextDir, options, signal);
+		case 'directory':
+			return fetchDirectory(source.path, contextDir, options, signal);
+		case 'file':
+			return fetchFile(source.path, contextDir, options);
+		case 'archive':
+		case 'stdin':
+			return fetchArchive(source, contextDir, options, signal);
+	}
+}
+
+/** Clones, or copies with a notice where git is missing and no ref asks for it, as S2I does. */
+async function fetchLocalRepository(
+	source: GitSource,
+	contextDir: string,
+	options: FetchOptions,
+	signal: AbortSignal,
+): Promise<SourceInfo> {
+	if (isEmptyRepository(join(source.url, '.git'))) throw noCommits(source.url);
+	let changes: string | undefined;
+	try {
+		changes = await describeChanges(source.url, options.env, signal);
+	} catch (error) {
+		if (!isBuildError(error, 'SOURCE_GIT') || source.ref !== undefined) throw error;
+		options.emitNotice('git is not installed: the directory is copied as it is, with what is not committed');
+		return fetchDirectory(source.url, contextDir, options, signal);
+	}
+	if (changes !== undefined) {
+		options.emitNotice(`uncommitted changes are not built (${changes}); commit them, or build them too with --copy`);
+	}
+	return fetchRepository(source, contextDir, options, signal);
 }
 
 async function fetchRepository(
@@ -44,22 +84,32 @@ async function fetchRepository(
 	options: FetchOptions,
 	signal: AbortSignal,
 ): Promise<SourceInfo> {
-	if (source.local) await noticeChanges(source.url, options, signal);
-	const work = await mkdtemp(join(dirname(options.destination), 'clone-'));
-	try {
+	const { ignoreSubmodules, env, emitNotice } = options;
+	const keepMetadata = contextDir === '' && !parseExclude(options.exclude)('.git');
+	return inWorkDirectory(options, async (work) => {
 		const checkout = join(work, 'source');
-		const info = await cloneRepository(source, checkout, options.env, signal);
-		const from = await resolveContextDir(checkout, contextDir);
-		const ignore = await readIgnore(from);
-		for (const name of await readdir(from, { encoding: 'buffer' })) {
-			if (name.toString('latin1') === '.git') continue;
-			await rename(joinName(from, name), joinName(options.destination, name));
-		}
-		await tidyCheckout(rawPath(options.destination), ignore, signal);
-		return info;
-	} finally {
-		await rm(work, { recursive: true, force: true });
-	}
+		const clone = { checkout, ignoreSubmodules, keepMetadata, env, emitNotice };
+		const commit = await cloneRepository(source, clone, signal);
+		const rules = { modes: 'git', links: 'any' } as const;
+		const { ignoredScripts } = await settleSource(checkout, contextDir, rules, options, signal);
+		return { ...commit, ignoredScripts };
+	});
+}
+
+async function fetchArchive(
+	source: ArchiveSource,
+	contextDir: string,
+	options: FetchOptions,
+	signal: AbortSignal,
+): Promise<SourceInfo> {
+	return inWorkDirectory(options, async (work) => {
+		const root = join(work, 'source');
+		await mkdir(root, { mode: 0o700 });
+		await unpackArchive(source, root, work, options, signal);
+		const rules = { modes: 'kept', links: options.keepSymlinks ? 'any' : 'inside' } as const;
+		const settled = await settleSource(root, contextDir, rules, options, signal);
+		return { location: archiveLocation(source), ...settled };
+	});
 }
 
 async function fetchDirectory(
@@ -74,35 +124,64 @@ async function fetchDirectory(
 		});
 	}
 	const from = await realpath(await resolveContextDir(path, contextDir));
-	const ignore = await readIgnore(from);
-	await checkDestination(from, options.destination, ignore);
-	const epoch = await copyDirectory(rawPath(from), rawPath(options.destination), ignore, signal);
-	return { location: redact(path), epoch };
+	const { omit, isLeftOut, ignoredScripts } = await readSelection(from, parseExclude(options.exclude));
+	await checkDestination(from, options.destination, isLeftOut);
+	const { follow, followed } = createFollower(rawPath(await realpath(options.destination)));
+	const scan = { omit, ...(!options.keepSymlinks && { follow }) };
+	const epoch = await copyDirectory(rawPath(from), rawPath(options.destination), scan, signal);
+	if (followed.length > 0) {
+		const links = nameSome(followed.map((entry) => printablePath(entry.path)).sort());
+		options.emitNotice(`links that leave the source are built as copies (${links}); keep them with --keep-symlinks`);
+	}
+	return { location: redact(path), epoch, ignoredScripts: ignoredScripts() };
 }
 
-async function noticeChanges(path: string, options: FetchOptions, signal: AbortSignal): Promise<void> {
-	const changes = await describeChanges(path, options.env, signal);
-	if (changes === undefined) return;
-	options.emitNotice(`uncommitted changes are not built (${changes}); commit them, or build them too with --copy`);
+async function fetchFile(path: string, contextDir: string, options: FetchOptions): Promise<SourceInfo> {
+	if (contextDir !== '') {
+		throw new BuildError(
+			'SOURCE_NOT_FOUND',
+			`the source is one file and has no directory ${JSON.stringify(contextDir)}`,
+			{
+				hint: 'Leave out --context-dir, or give the directory that holds the file.',
+			},
+		);
+	}
+	const name = basename(path);
+	const entry = entryOf(childOf(ROOT, rawPath(name)), rawPath(path), await stat(path));
+	await copyEntry(entry, join(options.destination, name));
+	return { location: redact(path), epoch: Math.max(0, Math.floor(entry.mtime)), ignoredScripts: [] };
 }
 
-async function readIgnore(root: string): Promise<Ignore> {
-	const text = await readSourceFile(root, '.s2iignore', MAX_IGNORE);
-	const ignore = text === undefined ? undefined : parseIgnore(text);
-	return (path) => isGitMetadata(path) || ignore?.(path) === true;
+/** A directory beside the destination, on its filesystem, that is gone afterwards. */
+async function inWorkDirectory<T>(options: FetchOptions, use: (work: string) => Promise<T>): Promise<T> {
+	const work = await mkdtemp(join(dirname(options.destination), 'fetch-'));
+	try {
+		return await use(work);
+	} finally {
+		await rm(work, { recursive: true, force: true });
+	}
+}
+
+/** As S2I has it: `.git` is a directory with nothing under `objects` and `refs`. git itself would look for one further up. */
+function isEmptyRepository(metadata: string): boolean {
+	if (statSync(metadata, { throwIfNoEntry: false })?.isDirectory() !== true) return false;
+	if (existsSync(join(metadata, 'packed-refs'))) return false;
+	return !['objects', 'refs'].some((name) => holdsFile(join(metadata, name)));
+}
+
+function holdsFile(directory: string): boolean {
+	if (!existsSync(directory)) return false;
+	const entries = readdirSync(directory, { withFileTypes: true });
+	return entries.some((entry) => !entry.isDirectory() || holdsFile(join(directory, entry.name)));
 }
 
 /** A copy that contains its own destination would also contain every other layer and build in the store. */
-async function checkDestination(source: string, destination: string, ignore: Ignore): Promise<void> {
+async function checkDestination(source: string, destination: string, isLeftOut: Ignore): Promise<void> {
 	const target = await realpath(destination);
 	if (!isInside(target, source)) return;
 	const parts = relative(source, target).split('/');
-	if (parts.some((_part, index) => ignore(parts.slice(0, index + 1).join('/')))) return;
+	if (parts.some((_part, index) => isLeftOut(parts.slice(0, index + 1).join('/')))) return;
 	throw new BuildError('SOURCE_INVALID', `the store is inside the source, at ${JSON.stringify(parts[0])}`, {
 		hint: `Name ${JSON.stringify(parts[0])} in .s2iignore, or choose a store outside with --store.`,
 	});
-}
-
-function joinName(directory: string, name: Buffer): Buffer {
-	return Buffer.concat([Buffer.from(`${directory}/`), name]);
 }

@@ -101,6 +101,12 @@ export function gitFailed(what: string, result: GitResult, remote: Remote): Buil
 	return new BuildError('SOURCE_GIT', message, { hint: adviceFor(clean, remote) });
 }
 
+/** The first three of `names`, and how many more there are, for a message. */
+export function nameSome(names: readonly string[]): string {
+	const first = names.slice(0, 3).map((name) => redact(name).slice(0, 100));
+	return `${first.join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
+}
+
 function gitEnvironment(remote: Remote, env: Environment): Record<string, string> {
 	const kept = Object.entries(env).filter(
 		(entry): entry is [string, string] => entry[1] !== undefined && !REPOSITORY_VARIABLES.includes(entry[0]),
@@ -141,6 +147,10 @@ function adviceFor(stderr: string, remote: Remote): string {
 		[
 			/dubious ownership/,
 			`The repository belongs to another user: git config --global --add safe.directory ${JSON.stringify(`${remote.location}/.git`)}, or build with --copy.`,
+		],
+		[
+			/smudge filter lfs|git-lfs|batch response/i,
+			'The files of Git LFS could not be had: push them with git lfs push --all, or build the pointers with GIT_LFS_SKIP_SMUDGE=1.',
 		],
 		[
 			/transport '?file'? not allowed/,

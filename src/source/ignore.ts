@@ -30,11 +30,6 @@ export function parseIgnore(text: string): Ignore {
 	};
 }
 
-/** Whether `path` is `.git` or below one, which S2I excludes by default; a `.git` file points to the real one in a submodule. */
-export function isGitMetadata(path: string): boolean {
-	return path.split('/').includes('.git');
-}
-
 function parseRule(line: string, number: number): readonly Rule[] {
 	if (line === '' || line.startsWith('#')) return [];
 	const ignores = !line.startsWith('!');

@@ -1,7 +1,7 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BuildError } from '../errors.js';
+import { BuildError, errnoOf } from '../errors.js';
 import { redact } from '../redact.js';
 import { parseRemote } from './remote.js';
 import type { Source } from './source.js';
@@ -13,35 +13,75 @@ export interface SourceOptions {
 	readonly copy: boolean;
 }
 
+const ARCHIVE_NAME = /\.(?:zip|tar|tgz|tzst|tbz2?|txz|tar\.(?:gz|zst|bz2|xz))$/i;
+
 /**
- * The source that `text` names: a git URL (http, https, ssh, git, git+ssh, file, or `host:path`), or a local directory, which is
- * cloned when it is a git repository and `copy` is off. A `#ref` counts when `ref` is absent. Looks at the local disk.
- * Throws SOURCE_INVALID for what git could take for an option or a command (CVE-2017-1000117), SOURCE_NOT_FOUND for a missing directory.
+ * The source that `text` names: `-` for an archive on standard input, a git URL (http, https, ssh, git, git+ssh, file, or
+ * `host:path`), an http(s) URL or file whose name ends like an archive's, a single file, or a directory, which is cloned when it is
+ * a git repository and `copy` is off. A `#ref` counts when `ref` is absent. Looks at the local disk.
+ * Throws SOURCE_INVALID for what git could take for an option or a command (CVE-2017-1000117), SOURCE_NOT_FOUND for a missing path.
  */
 export function parseSource(text: string, options: SourceOptions): Source {
+	if (text === '-') return plain({ type: 'stdin' }, options.ref, 'standard input is an archive');
 	if (text === '' || text.startsWith('-') || text.includes('\0')) {
 		throw new BuildError('SOURCE_INVALID', `not a source: ${quote(text)}`, {
-			hint: 'Give a directory or a git URL; a directory whose name begins with a dash is written ./-name.',
+			hint: 'Give a directory, an archive, a git URL, or - for a tar on standard input; a name that begins with a dash is written ./-name.',
 		});
 	}
 	if (existsSync(text)) return localSource(text, options.ref, options);
-	const at = text.indexOf('#');
-	const location = at === -1 ? text : text.slice(0, at);
-	const ref = options.ref ?? (at === -1 ? undefined : text.slice(at + 1) || undefined);
+	const { location, ref } = splitRef(text, options.ref);
 	const remote = parseRemote(location);
 	if (remote === undefined) return localSource(location, ref, options);
 	if (remote.protocol === 'file:') return localSource(filePath(location, remote), ref, options);
-	return gitSource(location, ref, false);
+	if (!/^https?:$/.test(remote.protocol) || !ARCHIVE_NAME.test(remote.pathname)) return gitSource(location, ref, false);
+	return plain({ type: 'archive', location, remote: true }, ref, `${quote(location)} is an archive`);
+}
+
+function splitRef(
+	text: string,
+	ref: string | undefined,
+): { readonly location: string; readonly ref: string | undefined } {
+	const at = text.indexOf('#');
+	if (at === -1) return { location: text, ref };
+	return { location: text.slice(0, at), ref: ref ?? (text.slice(at + 1) || undefined) };
 }
 
 function localSource(text: string, ref: string | undefined, options: SourceOptions): Source {
 	const path = resolve(text);
-	if (statSync(path, { throwIfNoEntry: false }) === undefined) throw notFound(text);
+	const stat = statPath(path, text);
+	if (stat.isFile()) {
+		const isArchive = ARCHIVE_NAME.test(path);
+		const source: Source = isArchive ? { type: 'archive', location: path, remote: false } : { type: 'file', path };
+		return plain(source, ref, `${quote(text)} is ${isArchive ? 'an archive' : 'a file'}`);
+	}
+	if (!stat.isDirectory()) {
+		throw new BuildError('SOURCE_INVALID', `the source ${quote(text)} is neither a directory nor a file`, {
+			hint: 'Give a directory, a file or a git URL; pipe a tar to standard input and name the source -.',
+		});
+	}
 	if (!options.copy && isRepository(path)) return gitSource(path, ref, true);
-	if (ref === undefined) return { type: 'directory', path };
 	const why = options.copy ? 'is copied as it is (--copy)' : 'is not a git repository';
-	throw new BuildError('SOURCE_INVALID', `there is no ref ${quote(ref)} to build: ${quote(text)} ${why}`, {
-		hint: options.copy ? 'Leave out --ref or --copy.' : 'Leave out --ref.',
+	return plain({ type: 'directory', path }, ref, `${quote(text)} ${why}`, options.copy ? '--ref or --copy' : '--ref');
+}
+
+function statPath(path: string, text: string): Stats {
+	try {
+		return statSync(path);
+	} catch (cause) {
+		const errno = errnoOf(cause) ?? '';
+		if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(errno)) throw notFound(text);
+		throw new BuildError('SOURCE_INVALID', `the source ${quote(text)} cannot be read: ${errno}`, {
+			hint: 'Check the permissions of the path and of what is above it.',
+			cause,
+		});
+	}
+}
+
+/** `source`, which has no refs. */
+function plain(source: Source, ref: string | undefined, why: string, remedy = '--ref'): Source {
+	if (ref === undefined) return source;
+	throw new BuildError('SOURCE_INVALID', `there is no ref ${quote(ref)} to build: ${why}`, {
+		hint: `Leave out ${remedy}.`,
 	});
 }
 
@@ -71,10 +111,10 @@ function filePath(text: string, url: URL): string {
 
 function notFound(text: string): BuildError {
 	const looksRemote = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+\/[^/]+\/[^/]/i.test(text);
-	return new BuildError('SOURCE_NOT_FOUND', `there is no directory ${quote(text)}`, {
+	return new BuildError('SOURCE_NOT_FOUND', `there is no file or directory ${quote(text)}`, {
 		hint: looksRemote
 			? `For a git repository write https://${redact(text)}.`
-			: 'Give an existing directory or a git URL.',
+			: 'Give an existing directory or file, or a git URL.',
 	});
 }
 

@@ -1,41 +1,64 @@
 import type { Stats } from 'node:fs';
 import { lstat, readdir, readlink } from 'node:fs/promises';
 import { BuildError, errnoOf } from '../errors.js';
-import { childOf, fsPath, joinRaw, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
-import type { Ignore } from './ignore.js';
-
-/** Which entries a scan leaves out, asked once for each path that it meets. */
-export type LeaveOut = (path: RootPath) => boolean;
-
-/** {@link LeaveOut} for the rules `ignore`, which speak of names as UTF-8 text. */
-export function leaveOut(ignore: Ignore): LeaveOut {
-	return (path) => ignore(Buffer.from(path, 'latin1').toString('utf8'));
-}
+import { childOf, fsPath, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 
 /** What a source directory holds. */
 export interface SourceEntry {
 	readonly path: RootPath;
+	/** Where it is on the host; elsewhere than `path` says when a link was followed. */
+	readonly host: RawPath;
 	readonly type: 'file' | 'directory' | 'symlink';
+	/** As on the host, at most 0o7777. */
 	readonly mode: number;
 	/** Seconds since 1970. */
 	readonly mtime: number;
+	/** Bytes. */
+	readonly size: number;
 	/** Of symlinks only. */
 	readonly target?: RawPath;
 }
 
+/** A directory that is being scanned. */
+export interface Place {
+	readonly path: RootPath;
+	/** Real path on the host. */
+	readonly host: RawPath;
+	/** The source itself, or the link through which the scan came here. */
+	readonly base: RootPath;
+	/** Real paths of the directories whose copies hold this one, outermost first: the source, then each target of a link. */
+	readonly chain: readonly RawPath[];
+}
+
+export interface ScanOptions {
+	/** Which entries are left out with what is below them, asked once for each path that is met. */
+	readonly omit: (path: RootPath) => boolean;
+	/** What is there instead of the symbolic link `entry` of the directory `place`; links remain links when undefined. */
+	readonly follow?: (entry: SourceEntry, place: Place) => Promise<SourceEntry>;
+}
+
 /**
- * Every entry below the directory `root`, each directory before what is in it, without what `omit` names. Throws SOURCE_INVALID
- * for sockets, FIFOs, devices and what cannot be read.
+ * Every entry below the directory `root`, a real path, each directory before what is in it. Throws SOURCE_INVALID for sockets, FIFOs,
+ * devices and what cannot be read.
  */
-export async function* scanSource(root: RawPath, omit: LeaveOut, signal: AbortSignal): AsyncGenerator<SourceEntry> {
-	const directories: RootPath[] = [ROOT];
-	for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
+export async function* scanSource(
+	root: RawPath,
+	{ omit, follow }: ScanOptions,
+	signal: AbortSignal,
+): AsyncGenerator<SourceEntry> {
+	const places: Place[] = [{ path: ROOT, host: root, base: ROOT, chain: [root] }];
+	for (let place = places.pop(); place !== undefined; place = places.pop()) {
 		signal.throwIfAborted();
-		for (const name of await listDirectory(root, directory)) {
-			const path = childOf(directory, name);
+		for (const name of await listDirectory(place)) {
+			const path = childOf(place.path, name);
 			if (omit(path)) continue;
-			const entry = await readEntry(root, path);
-			if (entry.type === 'directory') directories.push(path);
+			const host = `${place.host}/${name}`;
+			const found = await readEntry(path, host);
+			const entry = (await follow?.(found, place)) ?? found;
+			if (entry.type === 'directory') {
+				const { base, chain } = entry.host === host ? place : { base: path, chain: [...place.chain, entry.host] };
+				places.push({ path, host: entry.host, base, chain });
+			}
 			yield entry;
 		}
 	}
@@ -46,14 +69,28 @@ export async function* scanSource(root: RawPath, omit: LeaveOut, signal: AbortSi
  * lead somewhere else than here (hostile-copy class of CVE-2026-33748).
  */
 export function checkLink(entry: SourceEntry): void {
-	if (entry.target === undefined || staysInside(parentOf(entry.path), entry.target)) return;
+	if (entry.target === undefined || staysBelow(ROOT, parentOf(entry.path), entry.target)) return;
 	throw sourceInvalid(entry.path, `is a symbolic link that leaves the source, to ${printablePath(entry.target)}`, {
-		hint: 'Replace the link by what it points to, or name it in .s2iignore.',
+		hint: 'Replace the link by what it points to, name it in .s2iignore, or keep it with --keep-symlinks.',
 	});
 }
 
+/** Whether the link text `target` in the directory `from`, which is `base` or below it, names something in `base`, by path parts. */
+export function staysBelow(base: RootPath, from: RootPath, target: RawPath): boolean {
+	let depth = depthOf(from) - depthOf(base);
+	for (const part of target.split('/').filter((each) => each !== '' && each !== '.')) {
+		depth += part === '..' ? -1 : 1;
+		if (depth < 0) return false;
+	}
+	return !target.startsWith('/');
+}
+
 /** SOURCE_INVALID about one path of the source. */
-function sourceInvalid(path: RootPath, problem: string, options: { hint: string; cause?: unknown }): BuildError {
+export function sourceInvalid(
+	path: RootPath,
+	problem: string,
+	options: { readonly hint: string; readonly cause?: unknown },
+): BuildError {
 	return new BuildError('SOURCE_INVALID', `${printablePath(path) || 'the source directory'} ${problem}`, options);
 }
 
@@ -65,30 +102,33 @@ export function unreadable(path: RootPath, cause: unknown): BuildError {
 	});
 }
 
-function staysInside(from: RootPath, target: RawPath): boolean {
-	let depth = from === '' ? 0 : from.split('/').length;
-	for (const part of target.split('/').filter((each) => each !== '' && each !== '.')) {
-		depth += part === '..' ? -1 : 1;
-		if (depth < 0) return false;
-	}
-	return !target.startsWith('/');
+/** What `stat` says of the file, directory or link `path` at `host`. Throws SOURCE_INVALID for anything else. */
+export function entryOf(path: RootPath, host: RawPath, stat: Stats): SourceEntry {
+	const { mode, mtimeMs, size } = stat;
+	return { path, host, type: typeOf(path, stat), mode: mode & 0o7777, mtime: mtimeMs / 1000, size };
 }
 
-async function listDirectory(root: RawPath, directory: RootPath): Promise<readonly string[]> {
+function depthOf(path: RootPath): number {
+	return path === '' ? 0 : path.split('/').length;
+}
+
+async function listDirectory({ path, host }: Place): Promise<readonly string[]> {
 	try {
-		return (await readdir(fsPath(joinRaw(root, directory)), { encoding: 'latin1' })).sort();
+		return (await readdir(fsPath(host), { encoding: 'latin1' })).sort();
 	} catch (cause) {
-		throw unreadable(directory, cause);
+		throw unreadable(path, cause);
 	}
 }
 
-async function readEntry(root: RawPath, path: RootPath): Promise<SourceEntry> {
-	const host = fsPath(joinRaw(root, path));
-	const stat = await lstat(host).catch((cause: unknown) => {
-		throw unreadable(path, cause);
-	});
-	const entry = { path, type: typeOf(path, stat), mode: stat.mode & 0o7777, mtime: stat.mtimeMs / 1000 };
-	return entry.type === 'symlink' ? { ...entry, target: await readlink(host, { encoding: 'latin1' }) } : entry;
+async function readEntry(path: RootPath, host: RawPath): Promise<SourceEntry> {
+	try {
+		const entry = entryOf(path, host, await lstat(fsPath(host)));
+		return entry.type === 'symlink'
+			? { ...entry, target: await readlink(fsPath(host), { encoding: 'latin1' }) }
+			: entry;
+	} catch (cause) {
+		throw cause instanceof BuildError ? cause : unreadable(path, cause);
+	}
 }
 
 function typeOf(path: RootPath, stat: Stats): SourceEntry['type'] {

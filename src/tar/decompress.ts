@@ -93,7 +93,8 @@ function isDamage(error: unknown): boolean {
 	);
 }
 
-function damaged(compression: Compression, cause: unknown): BuildError {
+/** A LAYER_INVALID error about compressed data. */
+export function damaged(compression: Compression, cause: unknown): BuildError {
 	return new BuildError('LAYER_INVALID', `a layer is not valid ${compression} data: ${messageOf(cause)}`, {
 		hint: 'The image is damaged in its registry. Push it again, or use another tag.',
 		cause,

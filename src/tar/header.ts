@@ -17,7 +17,19 @@ const TYPES: Readonly<Record<string, TarEntryType>> = {
 	'5': 'directory',
 	'6': 'fifo',
 	'7': 'file',
+	S: 'file',
 };
+
+/** What of an entry stands neither in its header block nor in its pax records. */
+export interface LearntElsewhere {
+	readonly longPath: string | undefined;
+	readonly longLink: string | undefined;
+	readonly realSize: number | undefined;
+}
+
+/** The records of a sparse file's map in pax 0.0, one for each number. */
+const SPARSE_NUMBERS: readonly string[] = ['GNU.sparse.offset', 'GNU.sparse.numbytes'];
+const SPARSE_MAP = 'GNU.sparse.map';
 
 /** The type flag of a header block. */
 export function typeFlag(block: Buffer): string {
@@ -43,10 +55,17 @@ function sizeField(block: Buffer): number {
 	return requireSize(numberField(block, 124, 12));
 }
 
-/** A header block and its pax records as an entry. Throws LAYER_INVALID for types that a layer must not hold. */
-export function readEntry(block: Buffer, records: PaxRecords, longPath?: string, longLink?: string): TarEntry {
-	const type = typeOf(block, records);
-	const path = text(records, 'path') ?? longPath ?? headerPath(block);
+/**
+ * A header block and its pax records as an entry, of which `longPath`, `longLink` and `realSize` (bytes, of a sparse file) were learnt
+ * elsewhere. Throws LAYER_INVALID for types that a layer must not hold.
+ */
+export function readEntry(
+	block: Buffer,
+	records: PaxRecords,
+	{ longPath, longLink, realSize }: LearntElsewhere,
+): TarEntry {
+	const type = typeOf(block);
+	const path = text(records, 'GNU.sparse.name') ?? text(records, 'path') ?? longPath ?? headerPath(block);
 	const isDirectory = type === 'directory' || (type === 'file' && path.endsWith('/'));
 	const number = (keyword: string, start: number, length: number) =>
 		paxNumber(records, keyword) ?? numberField(block, start, length);
@@ -57,7 +76,7 @@ export function readEntry(block: Buffer, records: PaxRecords, longPath?: string,
 		mode: numberField(block, 100, 8) & 0o7777,
 		uid: requireId(number('uid', 108, 8)),
 		gid: requireId(number('gid', 116, 8)),
-		size: type === 'file' && !isDirectory ? requireSize(number('size', 124, 12)) : 0,
+		size: type === 'file' && !isDirectory ? (realSize ?? requireSize(number('size', 124, 12))) : 0,
 		mtime: requireTime(number('mtime', 136, 12)),
 		deviceMajor: numberField(block, 329, 8),
 		deviceMinor: numberField(block, 337, 8),
@@ -84,10 +103,20 @@ export function readPax(body: Buffer): PaxRecords {
 		const whole =
 			Number.isInteger(length) && end <= body.length && equals > space && equals < end && body[end - 1] === 0x0a;
 		if (!whole) throw invalid('a pax record is malformed');
-		records.set(body.toString('latin1', space + 1, equals), Buffer.from(body.subarray(equals + 1, end - 1)));
+		addRecord(records, body.toString('latin1', space + 1, equals), Buffer.from(body.subarray(equals + 1, end - 1)));
 		at = end;
 	}
 	return records;
+}
+
+/** Of records with one keyword the last counts, but for those of pax 0.0's map, which become the one record of 0.1. */
+function addRecord(records: Map<string, Buffer>, keyword: string, value: Buffer): void {
+	if (!SPARSE_NUMBERS.includes(keyword)) {
+		records.set(keyword, value);
+		return;
+	}
+	const before = records.get(SPARSE_MAP);
+	records.set(SPARSE_MAP, before === undefined ? value : Buffer.concat([before, Buffer.from(','), value]));
 }
 
 /** A LAYER_INVALID error about a tar stream. */
@@ -97,16 +126,11 @@ export function invalid(detail: string): BuildError {
 	});
 }
 
-function typeOf(block: Buffer, records: PaxRecords): TarEntryType {
+function typeOf(block: Buffer): TarEntryType {
 	const flag = typeFlag(block);
 	const type = TYPES[flag];
-	if (type !== undefined && !isSparse(records)) return type;
-	const what = type === undefined && flag !== 'S' ? `type ${JSON.stringify(flag)}` : 'a sparse file';
-	throw invalid(`it holds an entry of ${what}, which is not supported`);
-}
-
-function isSparse(records: PaxRecords): boolean {
-	return records.has('GNU.sparse.major') || records.has('GNU.sparse.size') || records.has('GNU.sparse.map');
+	if (type !== undefined) return type;
+	throw invalid(`it holds an entry of type ${JSON.stringify(flag)}, which is not supported`);
 }
 
 function headerPath(block: Buffer): string {
@@ -121,8 +145,8 @@ function stringField(block: Buffer, start: number, length: number): string {
 	return block.toString('latin1', start, end < 0 || end > start + length ? start + length : end);
 }
 
-/** A numeric field: octal text, or base 256 when the top bit is set (GNU). */
-function numberField(block: Buffer, start: number, length: number): number {
+/** A numeric field: octal text, or base 256 when the top bit is set (GNU). Throws LAYER_INVALID. */
+export function numberField(block: Buffer, start: number, length: number): number {
 	const first = block[start] ?? 0;
 	if ((first & 0x80) === 0) {
 		const digits = stringField(block, start, length).trim();

@@ -1,109 +1,131 @@
-import { closeSync, fchownSync } from 'node:fs';
-import { Socket } from 'node:net';
 import { BuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
-import { runSandbox, type SandboxStreams } from '../sandbox/run.js';
-import type { SandboxSpec } from '../sandbox/sandbox.js';
+import { type Limits, NO_LIMITS } from '../sandbox/limits.js';
+import { runSandbox } from '../sandbox/run.js';
+import type { Exit, SandboxName, SandboxRun, SandboxSpec } from '../sandbox/sandbox.js';
+import { possibleUlimits } from '../sandbox/ulimits.js';
+import { type Cgroups, NO_CGROUPS } from './cgroup.js';
+import { type ConsumeStdout, INHERITED, openForward } from './output.js';
 import type { WorkerCalls } from './protocol.js';
 
 type Execute = WorkerCalls['execute'];
+
+type ExecuteRequest = Execute['request'] & {
+	readonly limits?: Limits | undefined;
+	/** How long the process may run. */
+	readonly timeoutMs?: number | undefined;
+};
+
+interface ExecuteResponse extends Pick<Execute['response'], 'exit' | 'sandbox' | 'refused' | 'forwarded'> {
+	/** One line for each limit that is not enforced, or not as high, with the reason. */
+	readonly unenforced: readonly string[];
+	/** Whether it failed after the kernel had killed one of its processes at the limit of memory. */
+	readonly oom: boolean;
+	/** Whether it was killed because its time was over. */
+	readonly timedOut: boolean;
+}
 
 export interface ExecuteContext {
 	readonly libc: Libc;
 	readonly scratch: string;
 	readonly hostPath: string;
-	readonly spec: Omit<SandboxSpec, 'process'>;
+	readonly spec: Omit<SandboxSpec, 'process' | 'limits'>;
+	/** Without them, all limits that need them are refused. */
+	readonly cgroups?: Cgroups;
 }
 
-/** How long after the end of the process somebody may still hold its output open. */
-const DRAIN_MS = 1000;
+type Refused = Execute['response']['refused'][number];
 
-/** Runs the process in the first of `sandboxes` that can start it. Throws HOST_NO_SANDBOX when none can. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+const KILLED: Exit = { type: 'signal', signal: 'SIGKILL' };
+
+/**
+ * Runs the process in the first of `sandboxes` that can start it. Its stdout goes to `consumeStdout`, if given, which must read it to its
+ * end; when that rejects the process is killed and the rejection passed on. Throws HOST_NO_SANDBOX when no sandbox can start it.
+ */
 export async function execute(
-	request: Execute['request'],
+	request: ExecuteRequest,
 	context: ExecuteContext,
 	signal: AbortSignal,
-): Promise<Execute['response']> {
-	const refused: { readonly sandbox: (typeof request.sandboxes)[number]; readonly reason: string }[] = [];
-	const spec: SandboxSpec = { ...context.spec, process: request.process };
-	for (const sandbox of request.sandboxes) {
-		const output = request.streams === 'forward' ? openForward(context.libc, ownerOf(spec)) : INHERITED;
-		const run = { spec, streams: output.streams, scratch: context.scratch, hostPath: context.hostPath };
-		const outcome = await runSandbox(sandbox, run, signal).finally(output.started);
+	consumeStdout?: ConsumeStdout,
+): Promise<ExecuteResponse> {
+	const limits = request.limits ?? NO_LIMITS;
+	const late = timeoutOf(request.timeoutMs);
+	const broken = new AbortController();
+	const consume = consumeStdout && watch(consumeStdout, (error) => broken.abort(error));
+	const spec: SandboxSpec = { ...context.spec, process: request.process, limits };
+	const output =
+		request.streams === 'forward' ? openForward(context.libc, ownerOf(spec, request.sandboxes), consume) : INHERITED;
+	const groups = (context.cgroups ?? NO_CGROUPS).open(limits);
+	try {
+		const run = { ...context, spec, streams: output.streams, inGroup: groups.enter };
+		const stops = AbortSignal.any([signal, late, broken.signal]);
+		const ended = await runFirst(request.sandboxes, run, stops).finally(output.started);
 		const forwarded = await output.drained();
-		if (outcome.type === 'exited') return { exit: outcome.exit, sandbox, refused, forwarded };
-		signal.throwIfAborted();
+		const timedOut = late.aborted && ended.exit?.type !== 'code';
+		if (ended.exit === undefined && !timedOut) signal.throwIfAborted();
+		const exit = ended.exit ?? KILLED;
+		const oom = (exit.type === 'signal' || exit.code !== 0) && groups.oomKilled();
+		const unenforced = [...groups.refused(), ...ended.unenforced];
+		return { exit, sandbox: ended.sandbox, refused: ended.refused, forwarded, unenforced, oom, timedOut };
+	} finally {
+		await groups.close();
+	}
+}
+
+interface Ended {
+	/** Undefined when the process was stopped before it could say how it ended. */
+	readonly exit: Exit | undefined;
+	readonly sandbox: SandboxName;
+	readonly refused: readonly Refused[];
+	readonly unenforced: readonly string[];
+}
+
+async function runFirst(sandboxes: readonly SandboxName[], run: SandboxRun, stop: AbortSignal): Promise<Ended> {
+	const refused: Refused[] = [];
+	for (const sandbox of sandboxes) {
+		const { ulimits, unenforced } = possibleLimits(sandbox, run);
+		const spec = { ...run.spec, limits: { ...run.spec.limits, ulimits } };
+		const outcome = await runSandbox(sandbox, { ...run, spec }, stop);
+		if (outcome.type === 'exited') return { exit: outcome.exit, sandbox, refused, unenforced };
+		if (stop.aborted) return { exit: undefined, sandbox, refused, unenforced };
 		refused.push({ sandbox, reason: outcome.reason });
 	}
 	throw noSandbox(refused);
 }
 
-interface Output {
-	readonly streams: SandboxStreams;
-	/** To be called once the sandbox has ended: gives up our own hold on the write ends. */
-	readonly started: () => void;
-	readonly drained: () => Promise<Execute['response']['forwarded']>;
+function possibleLimits(sandbox: SandboxName, { spec, hostPath }: SandboxRun): ReturnType<typeof possibleUlimits> {
+	const { ulimits, unenforced } = possibleUlimits(sandbox, spec, hostPath);
+	if ((sandbox !== 'chroot' && sandbox !== 'none') || spec.limits.network === 'host') return { ulimits, unenforced };
+	return { ulimits, unenforced: ['--network none: this host gives us no network namespace', ...unenforced] };
 }
 
-const INHERITED: Output = {
-	streams: { stdin: 0, stdout: 1, stderr: 2 },
-	started: () => undefined,
-	drained: () => Promise.resolve({ stdout: 0, stderr: 0 }),
-};
-
-interface Owner {
-	readonly uid: number;
-	readonly gid: number;
+function timeoutOf(milliseconds: number | undefined): AbortSignal {
+	if (milliseconds === undefined) return new AbortController().signal;
+	return AbortSignal.timeout(Math.min(milliseconds, TIMER_MAX_MS));
 }
 
-/** With a single id everything is its own. */
-function ownerOf({ userNamespace, process: { user } }: SandboxSpec): Owner {
+function watch(consume: ConsumeStdout, onFailure: (error: unknown) => void): ConsumeStdout {
+	return async (stdout) => {
+		try {
+			await consume(stdout);
+		} catch (error) {
+			onFailure(error);
+			throw error;
+		}
+	};
+}
+
+/** With a single id everything is its own; without a sandbox, ours. */
+function ownerOf(
+	{ userNamespace, process: { user } }: SandboxSpec,
+	sandboxes: readonly SandboxName[],
+): { readonly uid: number; readonly gid: number } {
+	if (sandboxes.includes('none')) return { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 	return userNamespace === 'single' ? { uid: 0, gid: 0 } : user;
 }
 
-/** Real pipes: Node's own are sockets, which a script cannot open as /dev/stderr. Opening that takes the right to the pipe, too. */
-function openForward(libc: Libc, owner: Owner): Output {
-	const stdout = forward(libc.pipe(), process.stdout);
-	const stderr = forward(libc.pipe(), process.stderr);
-	for (const { write } of [stdout, stderr]) fchownSync(write, owner.uid, owner.gid);
-	return {
-		streams: { stdin: 'ignore', stdout: stdout.write, stderr: stderr.write },
-		started: () => {
-			closeSync(stdout.write);
-			closeSync(stderr.write);
-		},
-		drained: async () => ({ stdout: await stdout.drained(), stderr: await stderr.drained() }),
-	};
-}
-
-function forward(
-	pipe: { readonly read: number; readonly write: number },
-	output: NodeJS.WritableStream,
-): { readonly write: number; readonly drained: () => Promise<number> } {
-	const source = new Socket({ fd: pipe.read, readable: true, writable: false });
-	let bytes = 0;
-	source.on('data', (chunk: Buffer) => {
-		bytes += chunk.length;
-		if (output.write(chunk)) return;
-		source.pause();
-		output.once('drain', () => source.resume());
-	});
-	const closed = new Promise<void>((resolve) => {
-		source.once('close', () => resolve());
-		source.once('error', () => resolve());
-	});
-	return {
-		write: pipe.write,
-		drained: async () => {
-			const late = setTimeout(() => source.destroy(), DRAIN_MS);
-			await closed;
-			clearTimeout(late);
-			return bytes;
-		},
-	};
-}
-
-function noSandbox(refused: readonly { readonly sandbox: string; readonly reason: string }[]): BuildError {
+function noSandbox(refused: readonly Refused[]): BuildError {
 	const reasons = refused.map(
 		({ sandbox, reason }) => `${sandbox}: ${reason.replace(new RegExp(`^${sandbox}:? ?`), '')}`,
 	);

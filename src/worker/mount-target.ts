@@ -1,19 +1,18 @@
-import { chmodSync, copyFileSync, mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { type Libc, MS_NODEV, MS_NOSUID } from '../linux/libc.js';
 import { rawPath } from '../root-path.js';
 
 const CANDIDATES: readonly string[] = ['/mnt', '/media', '/srv', '/opt'];
 
-/** Where the root filesystem is mounted, and a place beside it for files to show in it. */
+/** Where root filesystems are mounted, and a place beside them for files to show in them. */
 export interface MountTarget {
-	readonly rootfs: string;
-	/** Copies a file of the host to where every id can read it; returns the copy's path. */
-	readonly expose: (file: string) => string;
+	/** Makes the empty directory for the root filesystem `name`; undefined where nothing can be mounted. */
+	readonly rootfs: (name: string) => string | undefined;
 }
 
 /**
- * A directory that every id of the image can reach, for mounting the root filesystem: on a small tmpfs over a directory of the host
+ * A directory that every id of the image can reach, for mounting root filesystems: on a small tmpfs over a directory of the host
  * that nothing here uses, which only our mount namespace sees. Falls back to `scratch`, which only its owner can reach.
  */
 export function openMountTarget(scratch: string, libc: Libc): MountTarget {
@@ -29,17 +28,17 @@ export function openMountTarget(scratch: string, libc: Libc): MountTarget {
 	return makeTarget(scratch);
 }
 
+/** For a worker that cannot mount: files to show are copied beside the root filesystems. */
+export function openScratchTarget(scratch: string): MountTarget {
+	return { ...makeTarget(scratch), rootfs: () => undefined };
+}
+
 function makeTarget(parent: string): MountTarget {
-	const rootfs = join(parent, 'rootfs');
-	mkdirSync(rootfs, { mode: 0o755 });
-	let exposed = 0;
 	return {
-		rootfs,
-		expose: (file) => {
-			const copy = join(parent, `file-${String(exposed++)}`);
-			copyFileSync(file, copy);
-			chmodSync(copy, 0o644);
-			return copy;
+		rootfs: (name) => {
+			const rootfs = join(parent, `rootfs-${name}`);
+			mkdirSync(rootfs, { recursive: true, mode: 0o755 });
+			return rootfs;
 		},
 	};
 }

@@ -1,9 +1,14 @@
 import type { ErrorCode } from '../errors.js';
 import type { Digest } from '../oci/digest.js';
+import type { RawPath } from '../root-path.js';
 import type { LayerStatistics } from '../rootfs/diff.js';
 import type { PackedLayer } from '../rootfs/pack.js';
-import type { BindMount, ContainerProcess, Exit, SandboxName } from '../sandbox/sandbox.js';
+import type { Pruned, PrunePolicy } from '../rootfs/prune.js';
+import type { StoredLayer } from '../rootfs/stored-layers.js';
+import type { Limits } from '../sandbox/limits.js';
+import type { ContainerProcess, Exit, SandboxName } from '../sandbox/sandbox.js';
 import type { Compression } from '../tar/decompress.js';
+import type { HostBind } from './host-binds.js';
 
 /** Both ends must speak the same version; they come from one package, so anything else is a broken installation. */
 export const PROTOCOL_VERSION = 1;
@@ -25,6 +30,30 @@ export interface Inspected {
 	readonly text?: string;
 }
 
+/** Which of the images that a build mounts: the one assemble runs in, the one the result is based on, the one of the last build. */
+export type RootName = 'builder' | 'runtime' | 'previous';
+
+/** Where artifacts go. Paths are those of the host, in the scratch directory. */
+export interface ArtifactOutput {
+	/** The directory that is made; whatever is there already is removed. */
+	readonly directory: string;
+	/** Whose the artifacts become, in the image's ids. */
+	readonly owner: { readonly uid: number; readonly gid: number };
+	/** The file that becomes a tar.gz of them, with the same bytes for the same artifacts; none when undefined. */
+	readonly pack?: string | undefined;
+}
+
+/** What artifacts there are. The directory stays only when there are some. */
+export interface SavedArtifacts {
+	readonly entries: number;
+	/** Content of files, in bytes. */
+	readonly bytes: number;
+	/** What was left out and why, for people. */
+	readonly notices: readonly string[];
+	/** Only when it was asked for and there are artifacts. */
+	readonly packed?: PackedLayer;
+}
+
 /** Everything the worker can be asked, with what it answers. Sizes in bytes; paths in the image are absolute. */
 export interface WorkerCalls {
 	readonly open: {
@@ -40,29 +69,71 @@ export interface WorkerCalls {
 			readonly scratch: string;
 			/** PATH for sandbox programs. */
 			readonly hostPath: string;
+			readonly rootfs: 'auto' | 'overlay' | 'copy' | 'in-place';
+			/** Whether the worker has a mount namespace of its own. */
+			readonly mounts: boolean;
 		};
-		readonly response: { readonly version: number };
+		readonly response: {
+			readonly version: number;
+			readonly rootfs: 'overlay' | 'copy' | 'in-place';
+			/** What cannot be had here, for people. */
+			readonly notices: readonly string[];
+		};
 	};
 	readonly unpack: {
 		readonly request: { readonly layers: readonly WantedLayer[]; readonly blobSocket: string };
 		readonly response: { readonly lostXattrs: readonly string[] };
 	};
-	/** Which of `layers` are in the store. */
+	/** Which of `diffIds` are in the store. From now on none of them is pruned as long as this worker lives. */
 	readonly present: {
 		readonly request: { readonly diffIds: readonly Digest[] };
 		readonly response: { readonly present: readonly Digest[] };
 	};
+	/** Every layer in the store, of every mapping. Takes a look at each file of each. */
+	readonly listLayers: {
+		readonly request: object;
+		/** `held` are the paths of layers that running builds use, relative to the store. */
+		readonly response: { readonly layers: readonly StoredLayer[]; readonly held: readonly string[] };
+	};
+	/** Removes layers that no build uses. */
+	readonly pruneLayers: {
+		readonly request: { readonly policy: PrunePolicy; readonly dryRun: boolean };
+		readonly response: Pruned;
+	};
+	/**
+	 * In place: takes the root filesystem of the job as that of the image `diffIds`, whose layers are in the store, when a sample of it
+	 * is equal. Only then can that image be mounted. Throws HOST_NOT_BUILDER.
+	 */
+	readonly adopt: {
+		readonly request: {
+			readonly diffIds: readonly Digest[];
+			/** Absolute paths of files that are in the sample when the image has them. */
+			readonly files: readonly string[];
+			/** Absolute paths of what does not belong to the image; what is below is never in the layer. */
+			readonly skip: readonly string[];
+			/** The same, unless the image has them. */
+			readonly tools: readonly string[];
+		};
+		/** How many files were compared. */
+		readonly response: { readonly compared: number };
+	};
 	readonly mount: {
-		readonly request: { readonly diffIds: readonly Digest[] };
+		readonly request: { readonly root: RootName; readonly diffIds: readonly Digest[] };
+		readonly response: object;
+	};
+	/** Forgets a root filesystem and all that was changed in it. */
+	readonly unmount: {
+		readonly request: { readonly root: RootName };
 		readonly response: object;
 	};
 	readonly inspect: {
-		readonly request: { readonly stat: readonly string[]; readonly read: readonly string[] };
+		readonly request: { readonly root: RootName; readonly stat: readonly string[]; readonly read: readonly string[] };
 		readonly response: { readonly found: readonly Inspected[] };
 	};
 	/** Puts directories of the host (moved, not copied) and mount points into the root filesystem. */
 	readonly prepare: {
 		readonly request: {
+			readonly root: RootName;
 			readonly placements: readonly {
 				readonly source: string;
 				readonly destination: string;
@@ -70,18 +141,25 @@ export interface WorkerCalls {
 				/** Whether it becomes part of the image. */
 				readonly keep: boolean;
 			}[];
-			/** Files to show at these paths while the process runs. */
-			readonly binds: readonly BindMount[];
+			/** What of the host the process sees at these paths. */
+			readonly binds: readonly HostBind[];
+			/** Who owns what is copied for the process; root when undefined. */
+			readonly user?: { readonly uid: number; readonly gid: number } | undefined;
 			readonly workingDir: string;
 		};
 		readonly response: object;
 	};
 	readonly execute: {
 		readonly request: {
+			readonly root: RootName;
 			readonly process: ContainerProcess;
 			readonly sandboxes: readonly SandboxName[];
 			/** `forward`: real pipes, copied to the worker's own output. `inherit`: the worker's own streams. */
 			readonly streams: 'forward' | 'inherit';
+			/** None when undefined. */
+			readonly limits?: Limits | undefined;
+			/** After this time the process is killed. */
+			readonly timeoutMs?: number | undefined;
 		};
 		readonly response: {
 			readonly exit: Exit;
@@ -90,11 +168,76 @@ export interface WorkerCalls {
 			readonly refused: readonly { readonly sandbox: SandboxName; readonly reason: string }[];
 			/** Bytes forwarded, so that the other end knows when it has read them all. */
 			readonly forwarded: { readonly stdout: number; readonly stderr: number };
+			readonly timedOut: boolean;
+			/** It failed after the kernel had killed one of its processes for want of memory. */
+			readonly oom: boolean;
+			/** One line for each limit that is not enforced, or not as high, with the reason. */
+			readonly unenforced: readonly string[];
+		};
+	};
+	/**
+	 * Runs a process that writes an archive to its standard output, and extracts that on the fly (S2I save-artifacts). Throws
+	 * LAYER_INVALID when it had to be stopped because what it wrote is none.
+	 */
+	readonly saveArtifacts: {
+		readonly request: Omit<WorkerCalls['execute']['request'], 'streams'> & ArtifactOutput;
+		readonly response: WorkerCalls['execute']['response'] &
+			SavedArtifacts & {
+				/** Why the archive cannot be used although the process ended by itself. */
+				readonly problem?: string;
+			};
+	};
+	/** Extracts an archive that {@link saveArtifacts} packed earlier. Throws LAYER_INVALID. */
+	readonly restoreArtifacts: {
+		/** `archive` is a tar or tar.gz on the host. */
+		readonly request: Omit<ArtifactOutput, 'pack'> & { readonly archive: string };
+		readonly response: SavedArtifacts;
+	};
+	/** Copies of a host directory into the root filesystem, as COPY and ADD do. No link leads out of either. */
+	readonly copyFiles: {
+		readonly request: {
+			readonly root: RootName;
+			/** Host directory. */
+			readonly from: string;
+			/** Raw paths below `from`, `''` being itself; of directories what is in them. None: only `destination` is made. */
+			readonly sources: readonly RawPath[];
+			readonly destination: string;
+			/** A file goes to `destination`/its name even when there is no such directory yet. */
+			readonly intoDirectory: boolean;
+			/** Unpack tar archives. */
+			readonly extract: boolean;
+			readonly owner: { readonly uid: number; readonly gid: number };
+			/** What an archive holds is `owner`'s, too. */
+			readonly chown: boolean;
+			/** Permission bits of all files and directories; their own when undefined. */
+			readonly mode: number | undefined;
+		};
+		readonly response: {
+			readonly copied: number;
+			/** Paths of sockets, FIFOs and devices, for messages. */
+			readonly skipped: readonly string[];
+		};
+	};
+	/** Copies of one root filesystem into another, when no process runs in either. */
+	readonly copyArtifacts: {
+		readonly request: {
+			readonly from: RootName;
+			readonly to: RootName;
+			/** Absolute paths, `destination` being a directory that is made when it is missing. */
+			readonly artifacts: readonly { readonly source: string; readonly destination: string }[];
+			readonly owner: { readonly uid: number; readonly gid: number };
+		};
+		readonly response: {
+			readonly copied: number;
+			readonly skipped: readonly string[];
+			/** Sources that are not there. */
+			readonly missing: readonly string[];
 		};
 	};
 	/** Finds what the process changed. */
 	readonly diff: {
 		readonly request: {
+			readonly root: RootName;
 			readonly assembleUser: { readonly uid: number; readonly gid: number };
 			/** Absolute paths that never enter the layer, with all below them. */
 			readonly excluded: readonly string[];
@@ -104,6 +247,7 @@ export interface WorkerCalls {
 	/** Writes what `diff` found as a layer. */
 	readonly pack: {
 		readonly request: {
+			readonly root: RootName;
 			/** Seconds; later times become this. */
 			readonly epoch: number;
 			/** Host path of the layer blob to write. */
@@ -111,8 +255,8 @@ export interface WorkerCalls {
 		};
 		readonly response: PackedLayer;
 	};
-	/** Stops the sandbox, unmounts, removes the scratch directory and ends the worker. */
-	readonly close: { readonly request: object; readonly response: object };
+	/** Stops the sandbox, unmounts, removes the scratch directory, or moves it to `keepAs`, and ends the worker. */
+	readonly close: { readonly request: { readonly keepAs?: string | undefined }; readonly response: object };
 }
 
 export type CallName = keyof WorkerCalls;

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Libc } from '../linux/libc.js';
 
@@ -17,10 +17,16 @@ export function lockScratch(scratch: string, libc: Libc): void {
 	}
 }
 
-/** Removes the scratch directory and its lock. */
-export function removeScratch(scratch: string): void {
-	rmSync(scratch, { recursive: true, force: true });
+/** Removes the scratch directory, or moves it to `keepAs`, and removes its lock. */
+export function removeScratch(scratch: string, keepAs?: string): void {
+	if (keepAs === undefined) rmSync(scratch, { recursive: true, force: true });
+	else keep(scratch, keepAs);
 	rmSync(`${scratch}.lock`, { force: true });
+}
+
+function keep(scratch: string, path: string): void {
+	mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+	renameSync(scratch, path);
 }
 
 function removeAbandoned(scratch: string, libc: Libc): void {

@@ -2,18 +2,32 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { BuildError, errnoOf, messageOf } from '../errors.js';
+import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { findProgram } from '../program.js';
 import type { CallName, FromWorker, WorkerCalls } from './protocol.js';
 import { PROTOCOL_VERSION } from './protocol.js';
-import { countIds, mapIds, mappingName, type NamespacePlan, ownIds, planNamespaces } from './user-namespace.js';
+import {
+	idsOf,
+	inPlacePlan,
+	mapIds,
+	mappingName,
+	type NamespacePlan,
+	noNamespaces,
+	planNamespaces,
+	type WantedNamespace,
+} from './user-namespace.js';
 import { fromWire } from './wire-error.js';
 
 /** The process in the namespaces. It holds no credentials; when it or we die, the other ends within a second. */
 export interface WorkerProcess {
 	readonly userNamespace: NamespacePlan['kind'];
+	readonly rootfs: 'overlay' | 'copy' | 'in-place';
+	/** Whether it may mount, and so whether sandboxes that do can be used. */
+	readonly mounts: boolean;
 	/** Why this kind of user namespace. */
 	readonly reason: string;
+	/** What cannot be had here, for people. */
+	readonly notices: readonly string[];
 	readonly call: <Name extends CallName>(
 		name: Name,
 		request: WorkerCalls[Name]['request'],
@@ -21,8 +35,8 @@ export interface WorkerProcess {
 	/** What the sandboxed process prints when it is forwarded, to be resumed by who reads it; null with inherited streams. */
 	readonly stdout: Readable | null;
 	readonly stderr: Readable | null;
-	/** Ends the worker and all it started, and removes the scratch directory. Never rejects. */
-	readonly close: () => Promise<void>;
+	/** Ends the worker and all it started, and removes the scratch directory, or moves it to `keepAs`. Never rejects. */
+	readonly close: (keepAs?: string) => Promise<void>;
 }
 
 export interface WorkerOptions {
@@ -30,6 +44,10 @@ export interface WorkerOptions {
 	/** Private directory of this build, in the store. */
 	readonly scratch: string;
 	readonly env: Readonly<Record<string, string | undefined>>;
+	readonly rootfs: 'auto' | 'overlay' | 'copy' | 'in-place';
+	/** Whether a user other than root who gets no namespaces is to build in place. */
+	readonly lastInPlace?: boolean;
+	readonly userns: WantedNamespace;
 	readonly streams: 'forward' | 'inherit';
 	readonly onEvent: (event: Extract<FromWorker, { type: 'unpacked' | 'packed' }>) => void;
 }
@@ -43,24 +61,54 @@ const WAIT = 'read -r _ <&4 || exit 1; exec "$0" "$@" 4<&-';
 /** Starts the worker in the best namespaces that this user can get. Throws HOST_NO_NAMESPACES with what each attempt met. */
 export async function startWorker(options: WorkerOptions, signal: AbortSignal): Promise<WorkerProcess> {
 	const failures: string[] = [];
-	for (const plan of planNamespaces(process.getuid?.() ?? 0, process.getgid?.() ?? 0)) {
-		const attempt = spawnWorker(plan, options);
+	const plans = plansFor(options);
+	for (const [index, plan] of plans.entries()) {
+		let attempt: Attempt;
 		try {
-			await attempt.ready(signal);
+			attempt = await begin(plan, options, signal);
 		} catch (error) {
-			attempt.kill();
 			signal.throwIfAborted();
 			failures.push(messageOf(error));
 			continue;
 		}
 		const reason = failures.length === 0 ? plan.reason : failures.join('; ');
-		return openWorker(plan, reason, attempt, options, signal);
+		const isLast = plans[index + 1]?.inPlace !== true;
+		try {
+			return await openWorker(plan, reason, attempt, { ...options, keepScratch: !isLast }, signal);
+		} catch (error) {
+			if (isLast || !isBuildError(error, 'HOST_NO_NAMESPACES', 'HOST_NO_OVERLAY')) throw error;
+			failures.push(error.message);
+		}
 	}
-	throw new BuildError('HOST_NO_NAMESPACES', `this host gives us no namespaces to build in: ${failures.join('; ')}`, {
-		hint:
-			'Allow user namespaces (sysctl user.max_user_namespaces=28633; Ubuntu 24.04: kernel.apparmor_restrict_unprivileged_userns=0), ' +
-			'or run the job with hostUsers: false or as root with CAP_SYS_ADMIN.',
-	});
+	throw noNamespaces(failures.join('; '));
+}
+
+function plansFor({ rootfs, userns, lastInPlace }: WorkerOptions): readonly NamespacePlan[] {
+	if (rootfs === 'in-place') return [inPlacePlan('it was asked for')];
+	const uid = process.getuid?.() ?? 0;
+	const plans = planNamespaces(uid, process.getgid?.() ?? 0, userns);
+	const isAllowed = lastInPlace === true && rootfs === 'auto' && uid !== 0 && (userns === 'auto' || userns === 'none');
+	return isAllowed ? [...plans, inPlacePlan('no namespaces were asked for')] : plans;
+}
+
+/** Starts the worker in exactly the namespaces of `plan`. Throws an Error with what the attempt met, or what `open` throws. */
+export async function startWorkerIn(
+	plan: NamespacePlan,
+	options: WorkerOptions,
+	signal: AbortSignal,
+): Promise<WorkerProcess> {
+	return openWorker(plan, plan.reason, await begin(plan, options, signal), options, signal);
+}
+
+async function begin(plan: NamespacePlan, options: WorkerOptions, signal: AbortSignal): Promise<Attempt> {
+	const attempt = spawnWorker(plan, options);
+	try {
+		await attempt.ready(signal);
+		return attempt;
+	} catch (error) {
+		attempt.kill();
+		throw error;
+	}
 }
 
 interface Attempt {
@@ -69,25 +117,28 @@ interface Attempt {
 	readonly kill: () => void;
 }
 
-function spawnWorker(plan: NamespacePlan, options: WorkerOptions): Attempt {
-	const path = options.env['PATH'];
-	const program = findProgram('unshare', path) ?? 'unshare';
+function workerCommand(plan: NamespacePlan, path: string | undefined): readonly [string, ...string[]] {
+	const node = [process.execPath, '--no-warnings', ENTRY] as const;
+	if (!plan.mounts) return node;
 	const user = plan.kind === 'none' ? [] : ['--user'];
 	const wait = plan.kind === 'none' ? [] : ['/bin/sh', '-c', WAIT];
+	const unshare = findProgram('unshare', path) ?? 'unshare';
+	return [unshare, ...user, '--mount', '--pid', '--fork', '--kill-child', '--', ...wait, ...node];
+}
+
+function spawnWorker(plan: NamespacePlan, options: WorkerOptions): Attempt {
+	const path = options.env['PATH'];
+	const [program, ...args] = workerCommand(plan, path);
 	const streams =
 		options.streams === 'inherit'
 			? (['inherit', 'inherit', 'inherit'] as const)
 			: (['ignore', 'pipe', 'pipe'] as const);
-	const child = spawn(
-		program,
-		[...user, '--mount', '--pid', '--fork', '--kill-child', '--', ...wait, process.execPath, '--no-warnings', ENTRY],
-		{
-			stdio: [...streams, 'ipc', 'pipe'],
-			env: { PATH: path ?? '/usr/bin:/bin', LC_ALL: 'C' },
-			cwd: '/',
-			detached: true,
-		},
-	);
+	const child = spawn(program, args, {
+		stdio: [...streams, 'ipc', 'pipe'],
+		env: { PATH: path ?? '/usr/bin:/bin', LC_ALL: 'C' },
+		cwd: '/',
+		detached: true,
+	});
 	const complaints: string[] = [];
 	const complain = (chunk: Buffer) => void complaints.push(chunk.toString());
 	child.stderr?.on('data', complain);
@@ -97,6 +148,7 @@ function spawnWorker(plan: NamespacePlan, options: WorkerOptions): Attempt {
 			const gone = () => reject(new Error(complaints.join('').trim().split('\n').at(-1) ?? 'unshare failed'));
 			const late = setTimeout(() => reject(new Error('the worker did not start in time')), START_LIMIT_MS);
 			late.unref();
+			signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
 			child.once('error', (error) => reject(new Error(`unshare (package util-linux): ${messageOf(error)}`)));
 			child.once('exit', gone);
 			child.once('message', () => {
@@ -118,34 +170,54 @@ async function openWorker(
 	plan: NamespacePlan,
 	reason: string,
 	attempt: Attempt,
-	options: WorkerOptions,
+	options: WorkerOptions & { readonly keepScratch?: boolean },
 	signal: AbortSignal,
 ): Promise<WorkerProcess> {
 	const { child } = attempt;
 	const call = createChannel(child, options.onEvent, signal);
 	const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-	const close = async () => {
+	const end = async (keepAs?: string) => {
 		const limit = setTimeout(attempt.kill, CLOSE_LIMIT_MS);
-		await call('close', {}).catch(() => undefined);
+		await call('close', { keepAs }).catch(() => undefined);
 		if (child.connected) child.disconnect();
 		if (child.exitCode === null && child.signalCode === null) await exited;
 		clearTimeout(limit);
+	};
+	const close = async (keepAs?: string) => {
+		await end(keepAs);
 		removeOwn(options.scratch);
 	};
-	const ids =
-		plan.kind === 'none'
-			? { uids: ownIds('uid'), gids: ownIds('gid') }
-			: { uids: countIds(plan.uids), gids: countIds(plan.gids) };
 	const { store, scratch, env } = options;
-	const base = { version: PROTOCOL_VERSION, userNamespace: plan.kind, ids, mapping: mappingName(plan), store, scratch };
+	const rootfs = plan.inPlace === true ? 'in-place' : options.rootfs;
+	const base = {
+		mounts: plan.mounts,
+		rootfs,
+		version: PROTOCOL_VERSION,
+		userNamespace: plan.kind,
+		ids: idsOf(plan),
+		mapping: mappingName(plan),
+		store,
+		scratch,
+	};
 	mkdirSync(store, { recursive: true, mode: 0o700 });
 	try {
-		await call('open', { ...base, hostPath: env['PATH'] ?? '/usr/bin:/bin' });
+		const opened = await call('open', { ...base, hostPath: env['PATH'] ?? '/usr/bin:/bin' });
+		return {
+			userNamespace: plan.kind,
+			mounts: plan.mounts,
+			rootfs: opened.rootfs,
+			notices: opened.notices,
+			reason,
+			call,
+			stdout: child.stdout,
+			stderr: child.stderr,
+			close,
+		};
 	} catch (error) {
-		await close();
+		// The next worker works in the scratch directory, where the source may be already.
+		await (options.keepScratch === true ? end() : close());
 		throw error;
 	}
-	return { userNamespace: plan.kind, reason, call, stdout: child.stdout, stderr: child.stderr, close };
 }
 
 /** What belongs to other ids of a worker that was killed, only the next worker can remove. */

@@ -1,17 +1,19 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
-import { BuildError } from '../errors.js';
+import { loadInflater } from '../linux/inflate.js';
 import { loadLibc } from '../linux/libc.js';
-import { algorithmOf, type Digest, finishDigest, hasherFor } from '../oci/digest.js';
+import { algorithmOf, finishDigest } from '../oci/digest.js';
 import { rawPath } from '../root-path.js';
+import { openDigestDisk, writeLayerDigests } from '../rootfs/layer-digests.js';
 import { unpackRoot, writeUnpackedLayer } from '../rootfs/layer-store.js';
 import type { IdLimits } from '../rootfs/owner.js';
 import { unpackLayer } from '../rootfs/unpack.js';
-import { decompress } from '../tar/decompress.js';
+import { type Compression, decompress } from '../tar/decompress.js';
+import { gunzip } from '../tar/gunzip.js';
 import type { WantedLayer } from './protocol.js';
+import { mismatch, readBlob } from './read-blob.js';
 import { toWire } from './wire-error.js';
 
 /** What a thread is given: one layer to fetch, verify and unpack into `directory`. */
@@ -20,43 +22,49 @@ export interface UnpackTask {
 	readonly directory: string;
 	readonly blobSocket: string;
 	readonly ids: IdLimits;
+	readonly whiteouts: boolean;
+	/** Keep the layer's index and the digests of its files only. */
+	readonly indexOnly?: boolean | undefined;
 }
 
 const FLOOR = 8 * 2 ** 30;
 const MAX_RATIO = 200;
 const REPORT_EVERY = 4 * 2 ** 20;
 
-async function unpackTask({ layer, directory, blobSocket, ids }: UnpackTask): Promise<readonly string[]> {
+async function unpackTask(task: UnpackTask): Promise<readonly string[]> {
+	const { layer, directory, blobSocket, ids, whiteouts, indexOnly = false } = task;
 	const signal = new AbortController().signal;
 	const root = unpackRoot(directory);
 	mkdirSync(root, { recursive: true, mode: 0o755 });
-	const blob = readBlob(layer, blobSocket);
-	const tar = decompress(layer.compression, blob, join(directory, 'spool'), signal);
+	const libc = await loadLibc();
+	const tar = await uncompressed(layer.compression, readBlob(layer.blob, blobSocket, libc), join(directory, 'spool'));
 	const hash = createHash(algorithmOf(layer.diffId));
 	const maxBytes = Math.max(FLOOR, layer.blob.size * MAX_RATIO);
-	const options = { root: rawPath(root), ids, libc: await loadLibc(), maxBytes };
+	const digesting = indexOnly ? openDigestDisk() : undefined;
+	const disk = digesting === undefined ? {} : { disk: digesting.disk };
+	const options = { root: rawPath(root), ids, libc, whiteouts, maxBytes, ...disk };
 	const unpacked = await unpackLayer(hashed(tar, hash), options, signal);
 	const diffId = finishDigest(hash, algorithmOf(layer.diffId));
 	if (diffId !== layer.diffId) throw mismatch('content', layer.diffId, diffId);
+	if (digesting !== undefined) writeLayerDigests(directory, digesting.digests);
 	writeUnpackedLayer(directory, unpacked);
 	return unpacked.lostXattrs;
 }
 
-/** The blob's bytes from the parent, which fail instead of ending when they are not the ones that were asked for. */
-async function* readBlob({ blob }: WantedLayer, socketPath: string): AsyncGenerator<Buffer, void, undefined> {
-	const socket = connect(socketPath);
-	socket.write(`${blob.digest}\n`);
-	const hash = hasherFor(blob.digest);
-	let size = 0;
-	for await (const chunk of socket as AsyncIterable<Buffer>) {
-		size += chunk.length;
-		if (size > blob.size) break;
-		hash.update(chunk);
-		yield chunk;
-	}
-	socket.destroy();
-	const digest = finishDigest(hash, algorithmOf(blob.digest));
-	if (size !== blob.size || digest !== blob.digest) throw mismatch('blob', blob.digest, digest);
+async function uncompressed(
+	compression: Compression,
+	bytes: AsyncIterable<Buffer>,
+	spool: string,
+): Promise<AsyncIterable<Buffer>> {
+	const signal = new AbortController().signal;
+	const inflater = compression === 'gzip' ? await loadInflater() : undefined;
+	if (inflater !== undefined) return gunzip(bytes, inflater, signal);
+	return decompress(compression, copied(bytes), spool, signal);
+}
+
+/** For those who hold several chunks at once. */
+async function* copied(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+	for await (const chunk of chunks) yield Buffer.from(chunk);
 }
 
 async function* hashed(
@@ -75,12 +83,6 @@ async function* hashed(
 		yield chunk;
 	}
 	parentPort?.postMessage({ bytes });
-}
-
-function mismatch(what: string, wanted: Digest, got: Digest): BuildError {
-	return new BuildError('DIGEST_MISMATCH', `the ${what} of layer ${wanted} is damaged: its digest is ${got}`, {
-		hint: 'The image is damaged in its registry, or was changed on the way. Push it again.',
-	});
 }
 
 parentPort?.on('message', (task: UnpackTask) => {

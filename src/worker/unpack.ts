@@ -13,6 +13,9 @@ export interface UnpackContext {
 	readonly scratch: string;
 	readonly blobSocket: string;
 	readonly ids: IdLimits;
+	readonly whiteouts: boolean;
+	/** Keep indexes and digests of files only. */
+	readonly indexOnly?: boolean | undefined;
 	readonly send: (message: FromWorker) => void;
 }
 
@@ -52,11 +55,11 @@ export async function unpackLayers(
 }
 
 async function unpackOne(layer: WantedLayer, context: UnpackContext, thread: Thread): Promise<readonly string[]> {
-	const { store, scratch, blobSocket, ids, send } = context;
+	const { store, scratch, blobSocket, ids, whiteouts, indexOnly, send } = context;
 	const directory = join(scratch, `layer-${layer.diffId.slice(-16)}`);
 	rmSync(directory, { recursive: true, force: true });
 	const report = (bytes: number) => send({ type: 'unpacked', diffId: layer.diffId, bytes });
-	const lostXattrs = await thread.run({ layer, directory, blobSocket, ids }, report);
+	const lostXattrs = await thread.run({ layer, directory, blobSocket, ids, whiteouts, indexOnly }, report);
 	store.publish(layer.diffId, directory);
 	return lostXattrs;
 }

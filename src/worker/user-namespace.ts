@@ -4,7 +4,7 @@ import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { messageOf } from '../errors.js';
+import { BuildError, messageOf } from '../errors.js';
 import { findProgram } from '../program.js';
 
 /** One line of a uid_map or gid_map: `count` ids from `inside` on are those from `outside` on. */
@@ -19,18 +19,30 @@ export interface NamespacePlan {
 	readonly kind: 'none' | 'full' | 'single';
 	readonly uids: readonly IdRange[];
 	readonly gids: readonly IdRange[];
+	/** Whether there is a mount namespace, and a pid namespace with it. */
+	readonly mounts: boolean;
+	/** Whether the root filesystem of the job itself is the one to build in. */
+	readonly inPlace?: boolean;
 	/** Why not a better kind. */
 	readonly reason: string;
 }
+
+/** Which user namespace the user wants. */
+export type WantedNamespace = 'auto' | 'full' | 'single' | 'none';
 
 const run = promisify(execFile);
 const POLL_MS = 1;
 const LIMIT_MS = 5000;
 
-/** The namespaces to try for the user `uid`:`gid`, in order. */
-export function planNamespaces(uid: number, gid: number): readonly NamespacePlan[] {
+/** The namespaces to try for the user `uid`:`gid`, in order; none when there is no kind as `wanted` for this user. */
+export function planNamespaces(uid: number, gid: number, wanted: WantedNamespace = 'auto'): readonly NamespacePlan[] {
+	return allPlans(uid, gid).filter(({ kind }) => wanted === 'auto' || kind === wanted);
+}
+
+function allPlans(uid: number, gid: number): readonly NamespacePlan[] {
 	const single = (reason: string): NamespacePlan => ({
 		kind: 'single',
+		mounts: true,
 		uids: [{ inside: 0, outside: uid, count: 1 }],
 		gids: [{ inside: 0, outside: gid, count: 1 }],
 		reason,
@@ -38,8 +50,9 @@ export function planNamespaces(uid: number, gid: number): readonly NamespacePlan
 	if (uid === 0) {
 		if (ownIds('uid') === 1) return [single('root is the only id of the user namespace we are in')];
 		return [
-			{ kind: 'none', uids: [], gids: [], reason: 'we are root' },
+			{ kind: 'none', mounts: true, uids: [], gids: [], reason: 'we are root' },
 			single('root may not make a mount namespace here'),
+			{ kind: 'none', mounts: false, uids: [], gids: [], reason: 'root may not make namespaces here' },
 		];
 	}
 	const user = userName();
@@ -48,11 +61,17 @@ export function planNamespaces(uid: number, gid: number): readonly NamespacePlan
 	const own = { inside: 0, count: 1 };
 	const full: NamespacePlan = {
 		kind: 'full',
+		mounts: true,
 		uids: [{ ...own, outside: uid }, ...uids],
 		gids: [{ ...own, outside: gid }, ...gids],
 		reason: `${user} has a range in /etc/subuid`,
 	};
 	return [full, single('newuidmap or newgidmap refused the range in /etc/subuid')];
+}
+
+/** No namespace at all: the build is made in the root filesystem that we are in. */
+export function inPlacePlan(reason: string): NamespacePlan {
+	return { kind: 'none', mounts: false, inPlace: true, uids: [], gids: [], reason };
 }
 
 /** How many ids from 0 on there are where we are: few when we are root of a user namespace, as in a rootless container. */
@@ -66,6 +85,17 @@ export function ownIds(kind: 'uid' | 'gid'): number {
 /** How many ids from 0 on the ranges map. */
 export function countIds(ranges: readonly IdRange[]): number {
 	return ranges.reduce((sum, range) => sum + range.count, 0);
+}
+
+/** How many ids a plan maps from 0 on. In place no owner on disk means anything, as with a single id. */
+export function idsOf({ kind, inPlace, uids, gids }: NamespacePlan): {
+	readonly uids: number;
+	readonly gids: number;
+} {
+	if (inPlace === true) return { uids: 1, gids: 1 };
+	return kind === 'none'
+		? { uids: ownIds('uid'), gids: ownIds('gid') }
+		: { uids: countIds(uids), gids: countIds(gids) };
 }
 
 /** A short name for the way a plan maps ids; files unpacked under one mapping have the wrong owners under another. */
@@ -93,6 +123,16 @@ export async function mapIds(
 	}
 	await runMapper('newuidmap', pid, plan.uids, path, signal);
 	await runMapper('newgidmap', pid, plan.gids, path, signal);
+}
+
+/** HOST_NO_NAMESPACES with what each attempt met, and with what there is to do besides allowing namespaces. */
+export function noNamespaces(reason: string, advice = ''): BuildError {
+	return new BuildError('HOST_NO_NAMESPACES', `this host gives us no namespaces to build in: ${reason}`, {
+		hint:
+			`${advice === '' ? 'Allow' : `${advice}, or allow`} user namespaces (sysctl user.max_user_namespaces=28633; ` +
+			'Ubuntu 24.04: kernel.apparmor_restrict_unprivileged_userns=0), or run the job with hostUsers: false or as root with ' +
+			'CAP_SYS_ADMIN.',
+	});
 }
 
 async function entered(pid: number, signal: AbortSignal): Promise<void> {

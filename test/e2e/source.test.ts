@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { build, s2oci } from '../support/build.js';
@@ -90,6 +90,50 @@ describe('the source', () => {
 		const repository = makeRepository();
 		expect((await builtFrom(`file://${repository}`, '--ref', 'old')).files).toEqual(['a']);
 		expect((await builtFrom(repository, '--context-dir', 'web')).files).toEqual(['c']);
+	});
+
+	test('may be an archive, a single file, or a tar on standard input', async () => {
+		const tree = makeSource({ 'app/a': 'one', 'app/b.log': '', 'app/.s2iignore': '*.log\n' });
+		const tar = join(makeWorkspace().root, 'app.tar.gz');
+		execFileSync('tar', ['--gzip', '--create', '--file', tar, '--directory', tree, 'app']);
+		const archived = await builtFrom(tar, '--context-dir', 'app');
+		expect(archived.files).toEqual(['.s2iignore', 'a']);
+		expect(archived.result.source?.location).toBe(tar);
+		expect((await builtFrom(join(tree, 'app/a'))).files).toEqual(['a']);
+
+		const workspace = makeWorkspace();
+		const layout = join(workspace.root, 'image');
+		const wrapper = ['sh', '-c', `tar -C ${tree} -c . | "$@"`, 'sh'];
+		const { result } = await build(workspace, ['-', `oci:${tinyLayout()}:latest`, `oci:${layout}:1`], { wrapper });
+		expect(result.source?.location).toBe('-');
+		const image = await decoded(readLayout(layout));
+		expect(image.entries.get(`${HOME}/app/a`)?.content).toBe('one');
+	});
+
+	test('keeps links with --keep-symlinks, else builds what is elsewhere as copies, and leaves out what --exclude matches', async () => {
+		const shared = makeSource({ file: 'shared' });
+		const source = makeSource({ 'tmp/x': '', 'src/tmp/y': '', 'src/z': '' });
+		symlinkSync(join(shared, 'file'), join(source, 'link'));
+		const copied = await builtFrom(source, '--exclude', '^tmp$');
+		expect(copied.files).toEqual(['link', 'src', 'src/tmp', 'src/tmp/y', 'src/z']);
+		expect(copied.image.entries.get(`${HOME}/link`)?.content).toBe('shared');
+		expect(copied.stderr).toMatch(/warning: .*built as copies \(link\)/);
+		const kept = await builtFrom(source, '--keep-symlinks');
+		expect(kept.image.entries.get(`${HOME}/link`)?.header).toMatchObject({ type: 'symlink' });
+	});
+
+	test('runs its scripts even when .s2iignore names them, and they are not in the image', async () => {
+		const { image, files } = await builtFrom(
+			makeSource({
+				'.s2i/bin/assemble': '#!/bin/sh\n/usr/libexec/s2i/assemble && echo mine > mine\n',
+				'.s2i/environment': 'TINY_A=file\n',
+				'.s2iignore': '.s2i\n',
+				file: '',
+			}),
+		);
+		expect(image.entries.get(`${HOME}/mine`)?.content).toBe('mine\n');
+		expect(files).toEqual(['.s2iignore', 'file', 'mine']);
+		expect(image.config.config.Env.filter((variable) => variable.startsWith('TINY_A='))).toEqual([]);
 	});
 
 	test.each([

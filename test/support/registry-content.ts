@@ -9,6 +9,10 @@ export function answerManifest(state: State, call: Call, repository: string, ref
 		storeManifest(state, call, repository, key);
 		return;
 	}
+	if (call.request.method === 'DELETE') {
+		deleteManifest(state, call, key);
+		return;
+	}
 	const { faults, manifests } = state;
 	const manifest = manifests.get(key);
 	if (call.request.method === 'HEAD' && faults.noHead === true) call.reply(405);
@@ -21,9 +25,27 @@ export function answerManifest(state: State, call: Call, repository: string, ref
 	}
 }
 
+/** With every tag that names it, as distribution does. */
+function deleteManifest({ faults, manifests }: State, call: Call, key: string): void {
+	const [repository = '', digest = ''] = key.split('@');
+	if (faults.noDelete === true) call.reply(405, {}, errorBody('UNSUPPORTED', 'The operation is unsupported.'));
+	else if (!manifests.has(key)) call.reply(404, {}, errorBody('MANIFEST_UNKNOWN', 'manifest unknown'));
+	else {
+		for (const [name, { bytes }] of manifests) {
+			const isTag = name.startsWith(`${repository}:`) || name === key;
+			if (isTag && digestOf(bytes) === digest) manifests.delete(name);
+		}
+		call.reply(202);
+	}
+}
+
 function storeManifest({ faults, manifests }: State, call: Call, repository: string, key: string): void {
 	if (faults.immutableTags === true && manifests.has(key)) {
 		call.reply(400, {}, errorBody('TAG_INVALID', 'The image tag already exists and is immutable'));
+		return;
+	}
+	if (faults.noArtifacts === true && call.body.includes('"artifactType"')) {
+		call.reply(400, {}, errorBody('MANIFEST_INVALID', 'manifest invalid'));
 		return;
 	}
 	const stored = { mediaType: call.request.headers['content-type'] ?? '', bytes: call.body };
@@ -105,6 +127,11 @@ function continueUpload(state: State, call: Call, repository: string, id: string
 	const before = uploads.get(id);
 	if (before === undefined) {
 		call.reply(404, {}, errorBody('BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry'));
+		return;
+	}
+	if (call.request.method === 'DELETE') {
+		uploads.delete(id);
+		call.reply(204);
 		return;
 	}
 	if (faults.bodyLimit !== undefined && call.body.length > faults.bodyLimit) {

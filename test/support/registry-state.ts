@@ -34,6 +34,10 @@ export interface Faults {
 	readonly blobPutStatus?: 201 | 204;
 	/** Tags cannot be pushed twice. */
 	readonly immutableTags?: boolean;
+	/** Manifests cannot be deleted. */
+	readonly noDelete?: boolean;
+	/** Refuse manifests that have an artifactType. */
+	readonly noArtifacts?: boolean;
 	readonly noHead?: boolean;
 	/** Send a manifest of 100 MB of zeros. */
 	readonly hugeManifest?: boolean;

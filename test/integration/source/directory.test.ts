@@ -6,6 +6,7 @@ import {
 	readdirSync,
 	readFileSync,
 	readlinkSync,
+	rmSync,
 	symlinkSync,
 	utimesSync,
 	writeFileSync,
@@ -51,18 +52,128 @@ test('names that are not UTF-8 are copied byte by byte', async () => {
 	expect(readdirSync(path, { encoding: 'latin1' })).toEqual(['caf\u00e9']);
 });
 
-test('links that leave the source are refused by name', async () => {
-	for (const target of ['/etc/passwd', '../outside', 'a/../../outside']) {
-		const source = temporaryDirectory();
-		mkdirSync(join(source, 'a'));
-		symlinkSync(target, join(source, 'leak'));
-		await expect(fetch(source)).rejects.toMatchObject({
-			code: 'SOURCE_INVALID',
-			message: `leak is a symbolic link that leaves the source, to ${target}`,
-		});
-		writeFiles(source, { '.s2iignore': 'leak' });
-		expect(readdirSync((await fetch(source)).path)).toEqual(['.s2iignore', 'a']);
+test('a link that leaves the source becomes a copy of what it points to, and one notice names them all', async () => {
+	const shared = temporaryDirectory();
+	writeFiles(shared, { 'lib/a.js': 'shared', 'file.txt': 'text' });
+	chmodSync(join(shared, 'lib/a.js'), 0o640);
+	utimesSync(join(shared, 'lib/a.js'), 1000, 1_600_000_000);
+	symlinkSync('a.js', join(shared, 'lib/inner'));
+	symlinkSync('../file.txt', join(shared, 'lib/again'));
+	const source = temporaryDirectory();
+	writeFiles(source, { 'real.js': 'mine', 'x/y': '' });
+	symlinkSync(join(shared, 'lib'), join(source, 'lib'));
+	symlinkSync(join(source, 'real.js'), join(source, 'x/absolute'));
+	symlinkSync('../real.js', join(source, 'x/inside'));
+	const { path, notices } = await fetch(source);
+	expect(readdirSync(path)).toEqual(['lib', 'real.js', 'x']);
+	expect(lstatSync(join(path, 'lib')).isDirectory()).toBe(true);
+	expect(lstatSync(join(path, 'lib/a.js'))).toMatchObject({ mtimeMs: 1_600_000_000_000 });
+	expect(lstatSync(join(path, 'lib/a.js')).mode & 0o777).toBe(0o640);
+	expect(readlinkSync(join(path, 'lib/inner'))).toBe('a.js');
+	expect(lstatSync(join(path, 'lib/again')).isFile()).toBe(true);
+	expect(readFileSync(join(path, 'lib/again'), 'utf8')).toBe('text');
+	expect(readFileSync(join(path, 'x/absolute'), 'utf8')).toBe('mine');
+	expect(lstatSync(join(path, 'x/absolute')).isFile()).toBe(true);
+	expect(readlinkSync(join(path, 'x/inside'))).toBe('../real.js');
+	expect(notices).toEqual([
+		'links that leave the source are built as copies (lib, lib/again, x/absolute); keep them with --keep-symlinks',
+	]);
+});
+
+test('--keep-symlinks keeps every link and follows none', async () => {
+	const source = temporaryDirectory();
+	for (const [name, target] of Object.entries(LINKS)) symlinkSync(target, join(source, name));
+	const { path, notices } = await fetch(source, { keepSymlinks: true });
+	expect(Object.fromEntries(readdirSync(path).map((name) => [name, readlinkSync(join(path, name))]))).toEqual(LINKS);
+	expect(notices).toEqual([]);
+});
+
+const LINKS = { absolute: '/etc/passwd', broken: 'nowhere', outside: '../outside', up: 'a/../../b' };
+
+test('links that lead nowhere, or to a device, remain links', async () => {
+	const source = temporaryDirectory();
+	const links = { away: '/nonexistent/file', broken: 'nowhere', loop: join(source, 'loop'), null: '/dev/null' };
+	for (const [name, target] of Object.entries(links)) symlinkSync(target, join(source, name));
+	const { path, notices } = await fetch(source);
+	expect(Object.fromEntries(readdirSync(path).map((name) => [name, readlinkSync(join(path, name))]))).toEqual(links);
+	expect(notices).toEqual([]);
+});
+
+test('a link to what holds the source, the store or itself is refused instead of being copied for ever', async () => {
+	const parent = temporaryDirectory();
+	const source = join(parent, 'source');
+	const shared = temporaryDirectory();
+	mkdirSync(source);
+	const refused = {
+		code: 'SOURCE_INVALID',
+		message: expect.stringContaining('holds the link itself or the store') as string,
+	};
+	for (const target of ['..', '/', source]) {
+		symlinkSync(target, join(source, 'up'));
+		await expect(fetch(source)).rejects.toMatchObject(refused);
+		rmSync(join(source, 'up'));
 	}
+	symlinkSync(shared, join(source, 'shared'));
+	symlinkSync(source, join(shared, 'back'));
+	await expect(fetch(source)).rejects.toMatchObject(refused);
+	writeFiles(source, { '.s2iignore': 'shared/back' });
+	expect(readdirSync(join((await fetch(source)).path, 'shared'))).toEqual([]);
+	const destination = join(shared, 'work/src');
+	mkdirSync(destination, { recursive: true });
+	await expect(fetch(source, { destination })).rejects.toMatchObject(refused);
+});
+
+test('ignore rules and --exclude count for the paths below a followed link as for all others', async () => {
+	const shared = temporaryDirectory();
+	writeFiles(shared, { 'keep.js': '', 'drop.log': '', '.git/config': '', 'tmp/x': '' });
+	const source = temporaryDirectory();
+	symlinkSync(shared, join(source, 'shared'));
+	writeFiles(source, { '.s2iignore': 'shared/*.log' });
+	expect(readdirSync(join((await fetch(source)).path, 'shared'))).toEqual(['keep.js', 'tmp']);
+	expect(readdirSync(join((await fetch(source, { exclude: 'red/tmp$' })).path, 'shared'))).toEqual(['.git', 'keep.js']);
+});
+
+test('setuid and setgid are dropped', async () => {
+	const source = temporaryDirectory();
+	writeFiles(source, { program: 'x', 'group/file': '' });
+	chmodSync(join(source, 'program'), 0o6755);
+	chmodSync(join(source, 'group'), 0o3775);
+	const { path } = await fetch(source);
+	expect(lstatSync(join(path, 'program')).mode & 0o7777).toBe(0o755);
+	expect(lstatSync(join(path, 'group')).mode & 0o7777).toBe(0o1775);
+});
+
+test('--exclude matches paths of the context directory, and an excluded directory is gone with all in it', async () => {
+	const source = temporaryDirectory();
+	writeFiles(source, { 'web/tmp/a': '', 'web/.git/config': '', 'web/app.js': '', 'web/x/tmp/b': '', 'web/x/y': '' });
+	const built = async (exclude?: string) => {
+		const { path } = await fetch(source, { contextDir: 'web', exclude });
+		return readdirSync(path, { recursive: true, encoding: 'utf8' }).sort();
+	};
+	const all = ['app.js', 'tmp', 'tmp/a', 'x', 'x/tmp', 'x/tmp/b', 'x/y'];
+	expect(await built()).toEqual(all);
+	expect(await built('')).toEqual(['.git', '.git/config', ...all]);
+	expect(await built('^tmp|[.]git')).toEqual(['app.js', 'x', 'x/tmp', 'x/tmp/b', 'x/y']);
+	expect(await built('web')).toEqual(['.git', '.git/config', ...all]);
+	await expect(fetch(source, { exclude: '(' })).rejects.toMatchObject({ code: 'USAGE' });
+});
+
+test('ignored scripts are still there for discovery and are named; ignored settings are gone', async () => {
+	const files = { '.s2i/bin/run': '', '.s2i/bin/lib/x': '', '.s2i/environment': 'A=1', 'app.js': '' };
+	const built = async (rules: string) => {
+		const source = temporaryDirectory();
+		writeFiles(source, { ...files, '.s2iignore': rules });
+		const { path, info } = await fetch(source);
+		const found = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) => name.startsWith('.s2i/'));
+		return [found.sort(), info.ignoredScripts];
+	};
+	const all = ['.s2i/bin', '.s2i/bin/lib', '.s2i/bin/lib/x', '.s2i/bin/run', '.s2i/environment'];
+	expect(await built('')).toEqual([all, []]);
+	expect(await built('.s2i')).toEqual([['.s2i/bin', '.s2i/bin/lib', '.s2i/bin/run'], ['.s2i']]);
+	expect(await built('.s2i/*')).toEqual([['.s2i/bin', '.s2i/bin/lib', '.s2i/bin/run'], ['.s2i/bin']]);
+	expect(await built('.s2i/bin/run')).toEqual([all, ['.s2i/bin/run']]);
+	expect(await built('.s2i/environment')).toEqual([all.slice(0, -1), []]);
+	expect(await built('*\n!app.js')).toEqual([['.s2i/bin', '.s2i/bin/lib', '.s2i/bin/run'], ['.s2i']]);
 });
 
 test('a FIFO is refused by name instead of being waited for', async () => {
@@ -101,10 +212,17 @@ test('a store inside the source is refused unless .s2iignore names it', async ()
 	expect(readFileSync(join(destination, 'app.js'), 'utf8')).toBe('one');
 });
 
-test('a single file is not a source', async () => {
+test('a single file is the whole source', async () => {
 	const source = temporaryDirectory();
-	writeFiles(source, { 'app.js': 'one' });
-	await expect(fetch(join(source, 'app.js'))).rejects.toMatchObject({ code: 'SOURCE_INVALID' });
+	writeFiles(source, { 'app.war': 'binary' });
+	chmodSync(join(source, 'app.war'), 0o4751);
+	utimesSync(join(source, 'app.war'), 1000, 1_600_000_000.5);
+	const { path, info } = await fetch(join(source, 'app.war'));
+	expect(readdirSync(path)).toEqual(['app.war']);
+	expect(lstatSync(join(path, 'app.war')).mode & 0o7777).toBe(0o751);
+	expect(info).toEqual({ location: join(source, 'app.war'), epoch: 1_600_000_000, ignoredScripts: [] });
+	const below = fetch(join(source, 'app.war'), { contextDir: 'web' });
+	await expect(below).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
 });
 
 /** Root can read every file, so as root this is done with the effective ids of nobody. */

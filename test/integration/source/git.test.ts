@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { isBuildError } from '../../../src/errors.js';
 import { fetchSource } from '../../../src/source/fetch.js';
-import { commit, fetch, GIT_ENV, git, makeRepository, temporaryDirectory, writeFiles } from './repository.js';
+import { commit, fetch, GIT_ENV, git, makeRepository, PLAIN, temporaryDirectory, writeFiles } from './repository.js';
 
 test('a local repository is cloned without .git, and its commit is described', async () => {
 	const repository = makeRepository({ 'app.js': 'one', 'deep/file': 'two' });
@@ -30,6 +30,7 @@ test('a local repository is cloned without .git, and its commit is described', a
 		date: '2024-05-06T07:08:09+02:00',
 		message: 'First',
 		epoch: 1714972090,
+		ignoredScripts: [],
 	});
 	expect(notices).toEqual([]);
 });
@@ -70,62 +71,12 @@ test('a branch, a tag, a full and a short commit id, and a ref after # are all f
 	expect(await commitOf(`${repository}#v1`, 'feature/x')).toMatchObject({ commit: second });
 });
 
-test('a detached and shallow checkout, as CI jobs have it, and a bare repository build', async () => {
-	const origin = makeRepository({ 'app.js': 'one' });
-	const second = commit(origin, { 'app.js': 'two' }, 'Second');
-	const job = temporaryDirectory();
-	git(job, 'clone', '--quiet', '--depth', '1', `file://${origin}`, 'project');
-	git(join(job, 'project'), 'checkout', '--quiet', '--detach');
-	git(join(job, 'project'), 'branch', '--quiet', '--delete', '--force', 'main');
-	const { info, path } = await fetch(join(job, 'project'));
-	expect(info.commit).toBe(second);
-	expect(info.ref).toBeUndefined();
-	expect(readFileSync(join(path, 'app.js'), 'utf8')).toBe('two');
-	git(job, 'clone', '--quiet', '--bare', origin, 'bare.git');
-	expect((await fetch(join(job, 'bare.git'))).info.commit).toBe(second);
-});
-
 test('a missing ref fails with advice', async () => {
 	const repository = makeRepository({ 'app.js': 'one' });
 	await expect(fetch(repository, { ref: 'no-such-branch' })).rejects.toMatchObject({
 		code: 'SOURCE_GIT',
 		message: expect.stringContaining('no-such-branch') as string,
 		hint: 'Check --ref: a branch, a tag or a commit of this repository.',
-	});
-});
-
-test('an empty repository fails with a clear message', async () => {
-	const path = temporaryDirectory();
-	git(path, 'init', '--quiet');
-	await expect(fetch(path)).rejects.toMatchObject({
-		code: 'SOURCE_GIT',
-		message: expect.stringContaining('has no commits') as string,
-	});
-});
-
-test('submodules are checked out when git may use their URLs, and lose their .git files', async () => {
-	const library = makeRepository({ 'lib.js': 'library' });
-	const repository = makeRepository({ 'app.js': 'one' });
-	git(repository, 'submodule', '--quiet', 'add', library, 'vendor/lib');
-	commit(repository, {}, 'Add the library');
-	const env = {
-		...GIT_ENV,
-		GIT_CONFIG_COUNT: '1',
-		GIT_CONFIG_KEY_0: 'protocol.file.allow',
-		GIT_CONFIG_VALUE_0: 'always',
-	};
-	const { path } = await fetch(repository, { env });
-	expect(readdirSync(join(path, 'vendor/lib'))).toEqual(['lib.js']);
-});
-
-test('a submodule that points to a local path is refused by default (CVE-2022-39253)', async () => {
-	const library = makeRepository({ 'lib.js': 'library' });
-	const repository = makeRepository({ 'app.js': 'one' });
-	git(repository, 'submodule', '--quiet', 'add', library, 'vendor/lib');
-	commit(repository, {}, 'Add the library');
-	await expect(fetch(repository)).rejects.toMatchObject({
-		code: 'SOURCE_GIT',
-		hint: 'A submodule points to a local path; git allows that only with protocol.file.allow=always.',
 	});
 });
 
@@ -218,19 +169,23 @@ test('variables that point git to another repository do not count', async () => 
 	expect(readdirSync((await fetch(repository, { env })).path)).toEqual(['app.js']);
 });
 
-test('a missing git program and an aborted signal are told apart from a bad repository', async () => {
+test('without git a local repository is copied with a notice, and what needs git says so', async () => {
 	const repository = makeRepository({ 'app.js': 'one' });
-	await expect(fetch(repository, { env: { PATH: '/nonexistent' } })).rejects.toMatchObject({
-		code: 'SOURCE_GIT',
-		hint: 'Install git, or build a directory with --copy.',
-	});
+	writeFiles(repository, { 'new.js': 'untracked' });
+	const env = { PATH: '/nonexistent' };
+	const { path, info, notices } = await fetch(repository, { env });
+	expect(readdirSync(path)).toEqual(['app.js', 'new.js']);
+	expect(info.commit).toBeUndefined();
+	expect(notices).toEqual(['git is not installed: the directory is copied as it is, with what is not committed']);
+	const needsGit = { code: 'SOURCE_GIT', hint: 'Install git, or build a directory with --copy.' };
+	await expect(fetch(repository, { env, ref: 'main' })).rejects.toMatchObject(needsGit);
+	await expect(fetch('http://127.0.0.1:1/app.git', { env })).rejects.toMatchObject(needsGit);
+});
+
+test('an aborted signal is what a fetch ends with', async () => {
+	const repository = makeRepository({ 'app.js': 'one' });
 	const reason = new Error('enough');
-	const options = {
-		contextDir: undefined,
-		destination: temporaryDirectory(),
-		emitNotice: () => undefined,
-		env: GIT_ENV,
-	};
+	const options = { ...PLAIN, destination: temporaryDirectory() };
 	const source = { type: 'git', url: repository, local: true } as const;
 	await expect(fetchSource(source, options, AbortSignal.abort(reason))).rejects.toBe(reason);
 });
@@ -273,7 +228,7 @@ test('an abort ends git and its helpers, and leaves nothing behind', async () =>
 	mkdirSync(destination);
 	const { port } = server.address() as AddressInfo;
 	const source = { type: 'git', url: `http://127.0.0.1:${port}/app.git`, local: false } as const;
-	const options = { contextDir: undefined, destination, emitNotice: () => undefined, env: GIT_ENV };
+	const options = { ...PLAIN, destination };
 	await expect(fetchSource(source, options, controller.signal)).rejects.toBe(reason);
 	await Promise.all(closed);
 	expect(closed).toHaveLength(1);

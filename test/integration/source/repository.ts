@@ -2,10 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import { type FetchOptions, fetchSource } from '../../../src/source/fetch.js';
 import { parseSource } from '../../../src/source/parse.js';
 import type { SourceInfo } from '../../../src/source/source.js';
+import { type TarMember, tarOf } from '../../support/tar.js';
 
 /** An environment in which git knows no configuration but its own, with fixed names and times. */
 export const GIT_ENV: Readonly<Record<string, string>> = {
@@ -60,6 +62,18 @@ export function commit(path: string, files: Readonly<Record<string, string>>, me
 	return git(path, 'rev-parse', 'HEAD');
 }
 
+/** Options that ask for nothing special; nothing is on standard input, and nothing may be asked for over HTTP. */
+export const PLAIN: Omit<FetchOptions, 'destination'> = {
+	contextDir: undefined,
+	emitNotice: () => undefined,
+	env: GIT_ENV,
+	keepSymlinks: false,
+	ignoreSubmodules: false,
+	exclude: undefined,
+	stdin: Readable.from([]),
+	http: { get: () => Promise.reject(new Error('no HTTP is expected')) },
+};
+
 /** What a fetch left and told. */
 export interface Fetched {
 	readonly path: string;
@@ -72,6 +86,7 @@ export interface Fetched {
 export async function fetch(
 	text: string,
 	options: Partial<FetchOptions> & { readonly ref?: string; readonly copy?: boolean } = {},
+	signal: AbortSignal = AbortSignal.timeout(50_000),
 ): Promise<Fetched> {
 	const work = temporaryDirectory();
 	const destination = join(work, 'src');
@@ -81,13 +96,20 @@ export async function fetch(
 	const info = await fetchSource(
 		source,
 		{
-			contextDir: undefined,
 			destination,
+			...PLAIN,
 			emitNotice: (message) => notices.push(message),
-			env: GIT_ENV,
 			...options,
 		},
-		AbortSignal.timeout(50_000),
+		signal,
 	);
-	return { path: destination, work, info, notices };
+	return { path: options.destination ?? destination, work, info, notices };
+}
+
+/** What a tar of `members` becomes. */
+export async function unpacked(
+	members: readonly TarMember[],
+	options: Parameters<typeof fetch>[1] = {},
+): ReturnType<typeof fetch> {
+	return fetch('-', { ...options, stdin: Readable.from([tarOf(members)]) });
 }

@@ -107,39 +107,49 @@ const WANTED = [
 	'directory 755 1001:0 tmp/left/',
 ];
 
-const RUNGS: readonly (readonly [User, SandboxName])[] = [
-	['ourselves', 'bwrap'],
-	['ourselves', 'runc'],
-	['s2oci-subuid', 'bwrap'],
-	['s2oci-subuid', 'runc'],
-	['s2oci-plain', 'bwrap'],
-	['s2oci-plain', 'runc'],
+const RUNGS: readonly (readonly [User, SandboxName, 'overlay' | 'copy'])[] = [
+	['ourselves', 'bwrap', 'overlay'],
+	['ourselves', 'runc', 'overlay'],
+	['ourselves', 'runc', 'copy'],
+	['s2oci-subuid', 'bwrap', 'overlay'],
+	['s2oci-subuid', 'bwrap', 'copy'],
+	['s2oci-subuid', 'runc', 'overlay'],
+	['s2oci-plain', 'bwrap', 'overlay'],
+	['s2oci-plain', 'bwrap', 'copy'],
+	['s2oci-plain', 'runc', 'overlay'],
+	['s2oci-plain', 'runc', 'copy'],
 ];
 
 describe('the layer that a build packs', () => {
 	const diffIds = new Map<string, string>();
 
-	test.for(RUNGS)('holds what assemble changed and nothing else, as %s in %s', async ([user, sandbox], { skip }) => {
-		const reason = withoutUser(user) ?? lacking(sandbox, 'unshare', 'setpriv');
-		skip(reason !== undefined, reason);
-		using sessions = openSessions(user);
-		const result = await sessions.run({
-			layers: [BASE],
-			script: SCRIPT,
-			sandboxes: [sandbox],
-			source: { 'app.js': 'source' },
-			binds: [{ source: '/etc/hosts', destination: '/etc/hosts' }],
-			pack: {},
-		});
-		expect([result.error, result.stderr, result.exit]).toEqual([undefined, '', { type: 'code', code: 0 }]);
-		const members = sessions.packed();
-		expect(members.map(line)).toEqual(WANTED);
-		for (const { entry } of members) expect(entry.mtime).toBeLessThanOrEqual(EPOCH);
-		expect(result.statistics).toEqual({ added: 20, changed: 8, deleted: 4 });
-		expect(result.layer?.diffId).toMatch(/^sha256:/);
-		diffIds.set(`${user} ${sandbox}`, String(result.layer?.diffId));
-		expect([...new Set(diffIds.values())]).toHaveLength(1);
-	});
+	test.for(RUNGS)(
+		'holds what assemble changed and nothing else, as %s in %s on %s',
+		async ([user, sandbox, rootfs], { skip }) => {
+			const reason = withoutUser(user) ?? lacking(sandbox, 'unshare', 'setpriv');
+			skip(reason !== undefined, reason);
+			using sessions = openSessions(user);
+			const result = await sessions.run({
+				layers: [BASE],
+				script: SCRIPT,
+				sandboxes: [sandbox],
+				rootfs,
+				source: { 'app.js': 'source' },
+				binds: [
+					{ source: { type: 'copy', path: '/etc/hosts' }, destination: '/etc/hosts', type: 'file', readOnly: true },
+				],
+				pack: {},
+			});
+			expect([result.error, result.stderr, result.exit]).toEqual([undefined, '', { type: 'code', code: 0 }]);
+			const members = sessions.packed();
+			expect(members.map(line)).toEqual(WANTED);
+			for (const { entry } of members) expect(entry.mtime).toBeLessThanOrEqual(EPOCH);
+			expect(result.statistics).toEqual({ added: 20, changed: 8, deleted: 4 });
+			expect(result.layer?.diffId).toMatch(/^sha256:/);
+			diffIds.set(`${user} ${sandbox} ${rootfs}`, String(result.layer?.diffId));
+			expect([...new Set(diffIds.values())]).toHaveLength(1);
+		},
+	);
 
 	test('is empty but for its end when assemble did nothing', async () => {
 		using sessions = openSessions();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../../src/oci/digest.js';
 import type { SandboxName } from '../../../src/sandbox/sandbox.js';
+import type { HostBind } from '../../../src/worker/host-binds.js';
 import { lacking, listTree } from '../../support/fs.js';
 import { type TarMember, tarFile, tarSymlink } from '../../support/tar.js';
 import { busyboxLayer, openSessions, type SessionPlan, type SessionResult } from './session.js';
@@ -56,7 +57,14 @@ describe.each(SANDBOXES)('an image that wants to mislead %s', (sandbox) => {
 		['/etc/hosts', [tarSymlink('etc/hosts', '../../../../../../HOST/probe')]],
 		['/opt/app', [tarSymlink('opt/app', 'HOST')]],
 	])('is contained when %s is a link (CVE-2021-30465, CVE-2024-1753)', async (_path, members) => {
-		const binds = ['hosts', 'resolv.conf'].map((name) => ({ source: '/etc/hosts', destination: `/etc/${name}` }));
+		const binds = ['hosts', 'resolv.conf'].map((name): HostBind => {
+			return {
+				source: { type: 'copy', path: '/etc/hosts' },
+				destination: `/etc/${name}`,
+				type: 'file',
+				readOnly: true,
+			};
+		});
 		const { error, stdout } = await attack(members, { ...plan, binds, source: { file: 'source' } });
 		if (error === undefined) expect(stdout).toBe('ran\n');
 		else expect(error.code).toMatch(/^(?:IMAGE|LAYER)_/);

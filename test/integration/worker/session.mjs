@@ -3,7 +3,7 @@
 import { createReadStream, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const dist = new URL('../../../dist/', import.meta.url);
+const dist = new URL(process.env.S2OCI_TEST_DIST ?? '../../../dist/', import.meta.url);
 const { startWorker } = await import(new URL('worker/start.js', dist));
 const { startBlobServer } = await import(new URL('worker/blob-server.js', dist));
 
@@ -20,7 +20,14 @@ let worker;
 try {
 	say({ step: 'start' });
 	worker = await startWorker(
-		{ store: plan.store, scratch, env: process.env, streams: 'forward', onEvent: () => undefined },
+		{
+			store: plan.store,
+			scratch,
+			env: process.env,
+			rootfs: plan.rootfs,
+			streams: 'forward',
+			onEvent: () => undefined,
+		},
 		signal,
 	);
 	for (const from of ['stdout', 'stderr']) worker[from].on('data', (chunk) => output[from].push(chunk)).resume();
@@ -41,12 +48,12 @@ try {
 		server.close();
 		result.stored = (await worker.call('present', { diffIds })).present;
 	}
-	await worker.call('mount', { diffIds });
-	Object.assign(result, await worker.call('inspect', plan.inspect));
-	await worker.call('prepare', plan.prepare);
+	await worker.call('mount', { root: 'builder', diffIds });
+	Object.assign(result, await worker.call('inspect', { root: 'builder', ...plan.inspect }));
+	await worker.call('prepare', { root: 'builder', ...plan.prepare });
 	if (plan.execute !== undefined) {
 		say({ step: 'execute' });
-		const ended = await worker.call('execute', { ...plan.execute, streams: 'forward' });
+		const ended = await worker.call('execute', { root: 'builder', ...plan.execute, streams: 'forward' });
 		Object.assign(result, ended);
 		const size = (from) => output[from].reduce((sum, chunk) => sum + chunk.length, 0);
 		for (const from of ['stdout', 'stderr']) {
@@ -58,8 +65,8 @@ try {
 	if (plan.pack !== undefined) {
 		say({ step: 'pack' });
 		const { assembleUser, excluded, epoch, output: path } = plan.pack;
-		result.statistics = (await worker.call('diff', { assembleUser, excluded })).statistics;
-		result.layer = await worker.call('pack', { epoch, output: path });
+		result.statistics = (await worker.call('diff', { root: 'builder', assembleUser, excluded })).statistics;
+		result.layer = await worker.call('pack', { root: 'builder', epoch, output: path });
 	}
 } catch (error) {
 	result.error = { code: error.code, message: error.message };

@@ -28,6 +28,9 @@ export interface SessionResult {
 	readonly sandbox?: SandboxName;
 	readonly refused?: WorkerCalls['execute']['response']['refused'];
 	readonly forwarded?: WorkerCalls['execute']['response']['forwarded'];
+	readonly unenforced?: readonly string[];
+	readonly oom?: boolean;
+	readonly timedOut?: boolean;
 	readonly layer?: WorkerCalls['pack']['response'];
 	readonly statistics?: WorkerCalls['diff']['response']['statistics'];
 	readonly error?: { readonly code?: string; readonly message: string };
@@ -45,12 +48,15 @@ export interface SessionPlan {
 	readonly script?: string;
 	readonly process?: Partial<ContainerProcess>;
 	readonly sandboxes?: readonly SandboxName[];
-	readonly inspect?: WorkerCalls['inspect']['request'];
+	readonly inspect?: Omit<WorkerCalls['inspect']['request'], 'root'>;
+	/** How the script is limited. */
+	readonly execute?: Partial<Pick<WorkerCalls['execute']['request'], 'limits' | 'timeoutMs'>>;
 	readonly workingDir?: string;
 	/** Files of the source, placed at /tmp/src. */
 	readonly source?: Readonly<Record<string, string>>;
 	readonly binds?: WorkerCalls['prepare']['request']['binds'];
-	readonly pack?: Partial<WorkerCalls['diff']['request'] & WorkerCalls['pack']['request']>;
+	readonly pack?: Partial<Omit<WorkerCalls['diff']['request'] & WorkerCalls['pack']['request'], 'root'>>;
+	readonly rootfs?: 'overlay' | 'copy';
 	/** The environment of the parent of the worker. */
 	readonly env?: Readonly<Record<string, string>>;
 }
@@ -139,7 +145,9 @@ export function openSessions(user: User = 'ourselves'): SessionStore {
 		const layers = plan.layers.map((tar, index) =>
 			writeLayer(tar, join(directory.path, `${name}-${index}.blob`), plan),
 		);
-		const env = { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', ...plan.env };
+		const dist = process.env['S2OCI_TEST_DIST'];
+		const path = '/usr/bin:/bin:/usr/sbin:/sbin';
+		const env = { PATH: path, ...(dist !== undefined && { S2OCI_TEST_DIST: dist }), ...plan.env };
 		const switchUser = ids === undefined ? [] : [`--reuid=${ids.uid}`, `--regid=${ids.gid}`, '--init-groups'];
 		const [program, ...args] = [...(ids === undefined ? [] : ['setpriv', ...switchUser]), process.execPath, DRIVER];
 		const stdio = ['pipe', 'pipe', 'pipe', ...Array<'ignore'>(LEAKED_FD - 3).fill('ignore'), leaked] as const;
@@ -182,14 +190,20 @@ function planFor(plan: SessionPlan, source: string, output: string): object {
 	const { script, sandboxes = ['bwrap'] } = plan;
 	const argv = ['/bin/sh', '-c', script ?? ''];
 	return {
+		rootfs: plan.rootfs ?? 'auto',
 		inspect: plan.inspect ?? { stat: [], read: [] },
 		prepare: {
 			placements: [{ source, destination: '/tmp/src', owner: ASSEMBLE_USER, keep: false }],
 			binds: plan.binds ?? [],
+			user: ASSEMBLE_USER,
 			workingDir,
 		},
 		...(script !== undefined && {
-			execute: { process: { argv, env, cwd: workingDir, user: ASSEMBLE_USER, ...plan.process }, sandboxes },
+			execute: {
+				process: { argv, env, cwd: workingDir, user: ASSEMBLE_USER, ...plan.process },
+				sandboxes,
+				...plan.execute,
+			},
 		}),
 		...(plan.pack !== undefined && {
 			pack: { assembleUser: { uid: 1001, gid: 0 }, epoch: EPOCH, excluded: [], output, ...plan.pack },

@@ -1,41 +1,65 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type OptionNames, splitArguments } from '../../../src/cli/argv.js';
+import { type OptionNames, spellWords, splitArguments } from '../../../src/cli/argv.js';
 import { closest } from '../../../src/cli/closest.js';
+import { optionsOf, switchOption, textList, textOption } from '../../../src/cli/options.js';
+import type { Word } from '../../../src/cli/words.js';
 
-const names: OptionNames = {
-	command: 'build',
-	options: new Set(['env', 'e', 'ref', 'r']),
-	flags: new Set(['copy', 'c', 'quiet', 'q']),
+const grammar = {
+	name: 'build',
+	description: '',
+	examples: [],
+	args: {
+		environment: textList('env', 'NAME=VALUE', '', { short: 'e' }),
+		ref: textOption('ref', 'REF', '', { short: 'r' }),
+		copy: switchOption('copy', '', 'c'),
+		quiet: switchOption('quiet', '', 'q'),
+	},
 };
+const names: OptionNames = { command: 'build', program: 's2oci', options: optionsOf(grammar), refused: {} };
+const env = (value: string): Word => ({ type: 'option', long: 'env', value });
+const flag = (long: string, on = true): Word => ({ type: 'flag', long, on });
+const word = (value: string): Word => ({ type: 'positional', value });
 
-test.each([
-	['-eA=1', ['-e=A=1']],
-	['-e=A=1', ['-e=A=1']],
-	['-e A=1', ['-e=A=1']],
-	['--env A=1', ['--env=A=1']],
-	['--env=A=1 x', ['--env=A=1', 'x']],
-	['-cq', ['-c', '-q']],
-	['-cqeA=1', ['-c', '-q', '-e=A=1']],
-	['-e -A', ['-e=-A']],
-	['--env --copy', ['--env=--copy']],
-	['--ref= x', ['--ref=', 'x']],
-	['- x', ['-', 'x']],
-])('%j is read as pflag reads it', (line, args) => {
-	expect(splitArguments(line.split(' '), names)).toEqual({ args, rest: undefined });
+test.each<[string, readonly Word[]]>([
+	['-eA=1', [env('A=1')]],
+	['-e=A=1', [env('A=1')]],
+	['-e A=1', [env('A=1')]],
+	['--env A=1', [env('A=1')]],
+	['--env=A=1 x', [env('A=1'), word('x')]],
+	['-cq', [flag('copy'), flag('quiet')]],
+	['-cqeA=1', [flag('copy'), flag('quiet'), env('A=1')]],
+	['-e -A', [env('-A')]],
+	['--env --copy', [env('--copy')]],
+	['--env --help', [env('--help')]],
+	['--ref= x', [{ type: 'option', long: 'ref', value: '' }, word('x')]],
+	['--copy=true', [flag('copy')]],
+	['--copy=0', [flag('copy', false)]],
+	['-c=false', [flag('copy', false)]],
+	['- x', [word('-'), word('x')]],
+])('%j is read as pflag reads it', (line, words) => {
+	expect(splitArguments(line.split(' '), names)).toEqual({ words, rest: undefined, notices: [] });
 });
 
 test('what stands behind -- is left alone', () => {
-	expect(splitArguments(['img', '--', '-x', '--', 'y'], names)).toEqual({ args: ['img'], rest: ['-x', '--', 'y'] });
+	expect(splitArguments(['img', '--', '-x', '--', 'y'], names)).toMatchObject({
+		words: [word('img')],
+		rest: ['-x', '--', 'y'],
+	});
+});
+
+test('of several flags of one name the last counts', () => {
+	expect(spellWords([flag('copy'), word('x'), flag('copy', false)])).toEqual([':x']);
+	expect(spellWords([flag('copy', false), flag('copy')])).toEqual(['--copy']);
 });
 
 test('every value survives every spelling', () => {
 	const value = fc.string({ unit: 'grapheme' }).filter((text) => text !== '--' && !text.startsWith('='));
 	fc.assert(
 		fc.property(value, (text) => {
-			expect(splitArguments(['--env', text], names).args).toEqual([`--env=${text}`]);
-			expect(splitArguments([`--env=${text}`], names).args).toEqual([`--env=${text}`]);
-			if (text !== '') expect(splitArguments([`-e${text}`], names).args).toEqual([`-e=${text}`]);
+			expect(splitArguments(['--env', text], names).words).toEqual([env(text)]);
+			expect(splitArguments([`--env=${text}`], names).words).toEqual([env(text)]);
+			if (text !== '') expect(splitArguments([`-e${text}`], names).words).toEqual([env(text)]);
 		}),
 	);
 });

@@ -1,5 +1,7 @@
 import { Writable } from 'node:stream';
 import { main } from '../../../src/cli/main.js';
+import type { Grammar } from '../../../src/cli/options.js';
+import { parseCommand } from '../../../src/cli/parse-command.js';
 
 /** What a command line printed, and its exit status. */
 export interface Ran {
@@ -26,4 +28,11 @@ export async function runMain(argv: readonly string[], env: Readonly<Record<stri
 	const stderr = memoryStream();
 	const status = await main(argv, { stdout: stdout.stream, stderr: stderr.stream, env: { HOME: '/home/ada', ...env } });
 	return { status, stdout: stdout.text(), stderr: stderr.text() };
+}
+
+/** The arguments of a command line that does not ask for help. */
+export async function argumentsOf<T>(grammar: Grammar<T>, argv: readonly string[]): Promise<T> {
+	const parsed = await parseCommand(grammar, argv);
+	if (parsed.type === 'help') throw new Error('help');
+	return parsed.value;
 }

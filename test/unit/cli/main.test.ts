@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { grammars } from '../../../src/cli/grammars.js';
 import { runMain } from './io.js';
 
 test.each([[[]], [['help']], [['--help']], [['-h']]])('%j explains the program on stdout', async (argv) => {
@@ -7,6 +8,7 @@ test.each([[[]], [['help']], [['--help']], [['-h']]])('%j explains the program o
 	expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
 	expect(stdout).toContain('Usage: s2oci <command> [arguments]');
 	expect(stdout).toContain('s2oci build . quay.io/sclorg/nodejs-22-c9s registry.example/team/app:1.2');
+	for (const { name } of grammars) expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
 });
 
 test.each([
@@ -39,8 +41,8 @@ test.each([
 	['build . img -x', 's2oci build has no option -x', seeBuild],
 	['build . img tag extra', 's2oci build does not know what to do with: extra', seeBuild],
 	['build . img --ref', '--ref needs a value', seeBuild],
-	['build . img -r a -r b', '-r is given more than once', seeBuild],
-	['build . img --copy=yes', '--copy takes no value', seeBuild],
+	['build . img -r a -r b', '--ref is given more than once', seeBuild],
+	['build . img --copy=yes', '--copy takes no value but true or false', seeBuild],
 	['build . img -- x', 's2oci build takes nothing behind --', seeBuild],
 	['build . img --isolation rnc', '--isolation does not take "rnc"', 'Did you mean runc?'],
 	['build . img --loglevel 6', '--loglevel does not take "6"', 'Give a number from 0 (essentials) to 5 (every file).'],

@@ -1,15 +1,23 @@
 import { expect, test } from 'vitest';
+import type { BuildEvent } from '../../../src/build/events.js';
 import type { BuildRequest } from '../../../src/build/request.js';
 import { buildCommand } from '../../../src/cli/build-command.js';
-import { formatBytes, formatDuration } from '../../../src/cli/format.js';
-import { parseCommand } from '../../../src/cli/parse-command.js';
-import { readBuildRequest, readRunRequest } from '../../../src/cli/request.js';
-import { runCommand } from '../../../src/cli/run-command.js';
+import { readBuildRequest, readDockerfileRequest } from '../../../src/cli/request.js';
+import { argumentsOf } from './io.js';
 
-async function request(line: string, env: Readonly<Record<string, string>> = {}): Promise<BuildRequest> {
-	const parsed = await parseCommand('build', buildCommand, line.split(' '));
-	if (parsed.type === 'help') throw new Error('help');
-	return readBuildRequest(parsed.value, { HOME: '/home/ada', ...env });
+const HOST = { HOME: '/home/ada' };
+const quiet = { env: HOST, program: 's2oci', emit: () => undefined } as const;
+
+interface Told {
+	readonly env?: Readonly<Record<string, string>>;
+	readonly program?: 's2oci' | 's2i' | 'sti';
+	readonly events?: BuildEvent[];
+}
+
+async function request(line: string | readonly string[], told: Told = {}): Promise<BuildRequest> {
+	const args = await argumentsOf(buildCommand, typeof line === 'string' ? line.split(' ') : line);
+	const { env = {}, program = 's2oci', events = [] } = told;
+	return readBuildRequest(args, { env: { ...HOST, ...env }, program, emit: (event) => events.push(event) });
 }
 
 test('a build has the documented defaults', async () => {
@@ -20,38 +28,245 @@ test('a build has the documented defaults', async () => {
 	expect(rest).toEqual({
 		store: '/home/ada/.cache/s2oci',
 		isolation: 'auto',
+		userns: 'auto',
+		rootfs: 'auto',
 		insecureRegistries: [],
 		caBundle: undefined,
+		dockerConfig: undefined,
 		source: '.',
 		ref: undefined,
 		contextDir: undefined,
 		copy: false,
+		keepSymlinks: false,
+		ignoreSubmodules: false,
+		exclude: undefined,
+		pullPolicy: 'check',
 		targets: [],
 		environment: [],
+		environmentFile: undefined,
+		buildEnvironment: [],
+		secrets: [],
+		scriptsUrl: undefined,
+		destination: undefined,
+		assembleUser: undefined,
+		allowedUids: undefined,
+		applicationName: undefined,
+		description: undefined,
+		labels: [],
+		injections: [],
+		volumes: [],
+		limits: {
+			network: 'host',
+			addHosts: [],
+			capDrop: [],
+			memory: undefined,
+			cpus: undefined,
+			pids: undefined,
+			ulimits: [],
+		},
+		assembleTimeout: undefined,
+		incremental: {
+			enabled: false,
+			previousImage: undefined,
+			pullPolicy: 'check',
+			removePrevious: false,
+			cacheFrom: [],
+			cacheTo: [],
+		},
+		runtime: undefined,
+		callback: undefined,
+		saveTempDir: false,
+		timestamp: undefined,
+		checkReproducible: false,
 	});
 });
 
 test('every option of a build reaches its request', async () => {
 	const line =
 		'-cr main https://example.org/app.git reg.example/builder reg.example/app:1 --context-dir web -o oci:out -o reg.example/b ' +
-		'-eA=1 --env B= -e C=x=y --store /s --platform linux/arm64 --isolation bwrap --insecure-registry Reg:5000 --ca-bundle /ca.pem';
+		'-eA=1 --env B= -e C=x=y --store /s --platform linux/arm64 --isolation bwrap --insecure-registry Reg:5000 --ca-bundle /ca.pem ' +
+		'--dockercfg-path /docker.json --keep-symlinks --ignore-submodules --exclude ^x -p never -E /env --build-env T=1 ' +
+		'--secret id=npm,env=TOKEN --secret id=key,src=/key -s file:///scripts -d /opt --assemble-user 7 -u 1-,5 -n App ' +
+		'--description text --label a.b=c=d -i /in:/etc/in;/two -v /data:/data:ro,z --cap-drop kill,CAP_SETUID --cap-drop ALL ' +
+		'--network none --add-host six.example:2001:db8::7 --memory 512m --cpus 1.5 --pids-limit 9 --ulimit nofile=1:2 --timeout 1m30s ' +
+		'--incremental --rm --previous-image oci:old --incremental-pull-policy always --cache-from oci:a --cache-to oci:b ' +
+		'--runtime-image reg.example/run -a /opt/app:lib --runtime-pull-policy if-not-present --assemble-runtime-user 8 ' +
+		'--callback-url https://ci.example/done --callback-format sti --save-temp-dir --userns single --rootfs copy ' +
+		'--timestamp 2025-06-15T15:06:40Z --check-reproducible';
 	expect(await request(line)).toMatchObject({
 		source: 'https://example.org/app.git',
 		ref: 'main',
 		contextDir: 'web',
 		copy: true,
+		keepSymlinks: true,
+		ignoreSubmodules: true,
+		exclude: '^x',
+		pullPolicy: 'never',
 		targets: [{ type: 'registry' }, { type: 'oci', path: 'out' }, { type: 'registry' }],
 		environment: [
 			{ name: 'A', value: '1' },
 			{ name: 'B', value: '' },
 			{ name: 'C', value: 'x=y' },
 		],
+		environmentFile: '/env',
+		buildEnvironment: [{ name: 'T', value: '1' }],
+		secrets: [
+			{ id: 'npm', from: { variable: 'TOKEN' } },
+			{ id: 'key', from: { file: '/key' } },
+		],
+		scriptsUrl: 'file:///scripts',
+		destination: '/opt',
+		assembleUser: '7',
+		allowedUids: [
+			{ first: 1, last: undefined },
+			{ first: 5, last: 5 },
+		],
+		applicationName: 'App',
+		description: 'text',
+		labels: [{ name: 'a.b', value: 'c=d' }],
+		injections: [
+			{ source: '/in', destination: '/etc/in' },
+			{ source: '/two', destination: '' },
+		],
+		volumes: [{ source: '/data', destination: '/data', readOnly: true }],
+		limits: {
+			network: 'none',
+			addHosts: [{ name: 'six.example', address: '2001:db8::7' }],
+			capDrop: ['CAP_KILL', 'CAP_SETUID', 'ALL'],
+			memory: 512 * 1024 ** 2,
+			cpus: 1.5,
+			pids: 9,
+			ulimits: [{ name: 'nofile', soft: 1, hard: 2 }],
+		},
+		assembleTimeout: 90_000,
+		incremental: {
+			enabled: true,
+			previousImage: { type: 'oci', path: 'old' },
+			pullPolicy: 'always',
+			removePrevious: true,
+			cacheFrom: [{ type: 'oci', path: 'a' }],
+			cacheTo: [{ type: 'oci', path: 'b' }],
+		},
+		runtime: {
+			image: { type: 'registry' },
+			artifacts: [{ source: '/opt/app', destination: 'lib' }],
+			pullPolicy: 'if-not-present',
+			user: '8',
+		},
+		callback: { url: 'https://ci.example/done', format: 'sti' },
+		saveTempDir: true,
+		timestamp: 1_750_000_000,
+		checkReproducible: true,
 		store: '/s',
 		platform: { os: 'linux', architecture: 'arm64' },
 		isolation: 'bwrap',
+		userns: 'single',
+		rootfs: 'copy',
 		insecureRegistries: ['reg:5000'],
 		caBundle: '/ca.pem',
+		dockerConfig: '/docker.json',
 	});
+});
+
+test('an option with an empty value is the same as none, except --exclude', async () => {
+	const options = [
+		'--ref',
+		'',
+		'--context-dir=',
+		'-n',
+		'',
+		'-u',
+		'',
+		'-s',
+		'',
+		'--memory',
+		'',
+		'--timeout',
+		'',
+		'-p',
+		'',
+	];
+	expect(await request(['.', 'img', '', ...options])).toEqual(await request('. img'));
+	expect((await request(['.', 'img', '--exclude', ''])).exclude).toBe('');
+});
+
+test.each([
+	['--secret npm', '--secret'],
+	['--secret id=../x', '--secret'],
+	['--secret id=a,src=x,env=y', '--secret'],
+	['--secret id=a --secret id=a,src=x', '--secret'],
+	['--network container:x', '--network'],
+	['--add-host name', '--add-host'],
+	['--add-host name:300.1.1.1', '--add-host'],
+	['--cap-drop KIL', '--cap-drop'],
+	['--memory 12', '--memory'],
+	['--memory lots', '--memory'],
+	['--cpus 0', '--cpus'],
+	['--pids-limit -1', '--pids-limit'],
+	['--ulimit nofile=2:1', '--ulimit'],
+	['--ulimit files=2', '--ulimit'],
+	['--timeout soon', '--timeout'],
+	['--timeout 0', '--timeout'],
+	['--pull-policy sometimes', '--pull-policy'],
+	['--scripts-url /dir', '--scripts-url'],
+	['--image-scripts-url x --as-dockerfile /d', '--image-scripts-url'],
+	['--callback-url ftp://x', '--callback-url'],
+	['--callback-format xml', '--callback-format'],
+	['--allowed-uids 5-1', '--allowed-uids'],
+	['--label =x', '--label'],
+	['--volume a', '--volume'],
+	['--inject a;b$', '--inject'],
+	['--runtime-artifact rel', '--runtime-artifact'],
+	['--userns maybe', '--userns'],
+])('%j is refused by name', async (options, name) => {
+	const args = await argumentsOf(buildCommand, ['.', 'img', ...options.split(' ')]);
+	const read = () => readDockerfileRequest(args, readBuildRequest(args, quiet));
+	expect(read).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
+	expect(read).toThrow(new RegExp(name === '--label' ? 'label' : name));
+});
+
+test('what --secret does not understand is not printed: it may be the secret', async () => {
+	await expect(request(['.', 'img', '--secret', 'NPM=t0ken'])).rejects.toThrow(/^(?!.*t0ken)/);
+});
+
+test.each(['bridge', 'default'])("--network %s is the host's, with a notice", async (network) => {
+	const events: BuildEvent[] = [];
+	expect((await request(`. img --network ${network}`, { events })).limits.network).toBe('host');
+	expect(events).toEqual([expect.objectContaining({ type: 'warning', code: 'NETWORK' })]);
+});
+
+test.each([
+	['FOO=bar', [['FOO', 'bar']], 0],
+	['FOO=', [['FOO', '']], 0],
+	[' FOO = bar ', [['FOO', 'bar']], 0],
+	['FOO=a=b', [['FOO', 'a=b']], 0],
+	['FOO=a,b', [['FOO', 'a,b']], 0],
+	['FOO=bar,BAR=foo', [['FOO', 'bar,BAR=foo']], 1],
+])('-e %j sets %j with %i notices (S2I EnvironmentList.Set)', async (text, variables, notices) => {
+	const events: BuildEvent[] = [];
+	const { environment } = await request(['.', 'img', '-e', text], { events });
+	expect(environment).toEqual(variables.map(([name, value]) => ({ name, value })));
+	expect(events).toHaveLength(notices);
+});
+
+test.each(['FOO', '=', '=x', ''])('-e %j is refused (S2I EnvironmentList.Set)', async (text) => {
+	await expect(request(['.', 'img', '-e', text])).rejects.toMatchObject({ code: 'USAGE' });
+});
+
+test('only sti has several variables in one -e, and its own callback', async () => {
+	const line = '. img -e A=1,B=2 --callback-url http://x/';
+	const sti = await request(line, { program: 'sti' });
+	expect(sti.environment.map(({ name }) => name)).toEqual(['A', 'B']);
+	expect(sti.callback?.format).toBe('sti');
+	const s2i = await request(line, { program: 's2i' });
+	expect(s2i.environment).toEqual([{ name: 'A', value: '1,B=2' }]);
+	expect(s2i.callback?.format).toBe('s2i');
+});
+
+test('assemble is told the loglevel that was asked for, unless it is told already', async () => {
+	expect((await request('. img')).buildEnvironment).toEqual([]);
+	expect((await request('. img --loglevel 5')).buildEnvironment).toEqual([{ name: 'BUILD_LOGLEVEL', value: '5' }]);
+	expect((await request('. img --loglevel 5 -e BUILD_LOGLEVEL=1')).buildEnvironment).toEqual([]);
 });
 
 test.each([
@@ -60,40 +275,12 @@ test.each([
 	[{ XDG_CACHE_HOME: 'relative' }, '/home/ada/.cache/s2oci'],
 	[{ S2OCI_STORE: '', XDG_CACHE_HOME: '' }, '/home/ada/.cache/s2oci'],
 ])('with %j the store is %s', async (env, store) => {
-	expect((await request('. img', env)).store).toBe(store);
+	expect((await request('. img', { env })).store).toBe(store);
 });
 
 test('the CA bundle of the environment is the default', async () => {
-	expect((await request('. img', { NODE_EXTRA_CA_CERTS: '/n.pem' })).caBundle).toBe('/n.pem');
-	expect((await request('. img', { NODE_EXTRA_CA_CERTS: '/n.pem', SSL_CERT_FILE: '/s.pem' })).caBundle).toBe('/s.pem');
-});
-
-test('what stands behind -- replaces the command of s2oci run', async () => {
-	const parsed = await parseCommand('run', runCommand, ['-eA=1', 'img', '--', 'node', '--version']);
-	if (parsed.type === 'help') throw new Error('help');
-	expect(readRunRequest(parsed.value, parsed.rest ?? [], {})).toMatchObject({
-		args: ['node', '--version'],
-		environment: [{ name: 'A', value: '1' }],
-	});
-});
-
-test.each([
-	[0, '0 B'],
-	[999, '999 B'],
-	[1000, '1.0 kB'],
-	[99_960, '100 kB'],
-	[341_000_000, '341 MB'],
-	[999_600_000, '1.0 GB'],
-	[5e15, '5000 TB'],
-])('%d bytes are %s', (bytes, text) => {
-	expect(formatBytes(bytes)).toBe(text);
-});
-
-test.each([
-	[0, '0.0 s'],
-	[12_340, '12.3 s'],
-	[59_990, '1 min 00 s'],
-	[125_000, '2 min 05 s'],
-])('%d ms are %s', (ms, text) => {
-	expect(formatDuration(ms)).toBe(text);
+	expect((await request('. img', { env: { NODE_EXTRA_CA_CERTS: '/n.pem' } })).caBundle).toBe('/n.pem');
+	expect((await request('. img', { env: { NODE_EXTRA_CA_CERTS: '/n.pem', SSL_CERT_FILE: '/s.pem' } })).caBundle).toBe(
+		'/s.pem',
+	);
 });

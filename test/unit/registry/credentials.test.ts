@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { authFiles, findCredentials } from '../../../src/registry/credentials.js';
 
+const SIGNAL = new AbortController().signal;
 let root: string;
 
 beforeEach(async () => {
@@ -26,7 +27,11 @@ async function write(name: string, content: unknown): Promise<string> {
 async function userFor(image: string, auths: Record<string, unknown>, more: object = {}): Promise<string | undefined> {
 	const path = await write('auth.json', { auths, ...more });
 	const [registry = '', ...rest] = image.split('/');
-	const found = await findCredentials({ registry, path: rest.join('/') }, { REGISTRY_AUTH_FILE: path });
+	const found = await findCredentials(
+		{ registry, path: rest.join('/') },
+		{ env: { REGISTRY_AUTH_FILE: path } },
+		SIGNAL,
+	);
 	return found.credentials?.type === 'basic' ? found.credentials.username : found.credentials?.type;
 }
 
@@ -51,7 +56,11 @@ describe('findCredentials', () => {
 
 	test('a password may hold colons', async () => {
 		const path = await write('auth.json', { auths: { h: { auth: Buffer.from('u:a:b:c').toString('base64') } } });
-		const { credentials } = await findCredentials({ registry: 'h', path: 'x' }, { REGISTRY_AUTH_FILE: path });
+		const { credentials } = await findCredentials(
+			{ registry: 'h', path: 'x' },
+			{ env: { REGISTRY_AUTH_FILE: path } },
+			SIGNAL,
+		);
 		expect(credentials).toEqual({ type: 'basic', username: 'u', password: 'a:b:c' });
 	});
 
@@ -59,7 +68,11 @@ describe('findCredentials', () => {
 		'an entry that needs a helper yields none and says so, instead of another entry (%j)',
 		async (more) => {
 			const path = await write('auth.json', { auths: { 'reg.example': {}, 'other.example': entry('other') }, ...more });
-			const found = await findCredentials({ registry: 'reg.example', path: 'a' }, { REGISTRY_AUTH_FILE: path });
+			const found = await findCredentials(
+				{ registry: 'reg.example', path: 'a' },
+				{ env: { REGISTRY_AUTH_FILE: path } },
+				SIGNAL,
+			);
 			expect(found.credentials).toBeUndefined();
 			expect(found.source).toMatch(/credential helper/);
 		},
@@ -74,7 +87,8 @@ describe('findCredentials', () => {
 		const path = await write('auth.json', content);
 		const error: unknown = await findCredentials(
 			{ registry: 'reg.example', path: 'a' },
-			{ REGISTRY_AUTH_FILE: path },
+			{ env: { REGISTRY_AUTH_FILE: path } },
+			SIGNAL,
 		).catch((caught: unknown) => caught);
 		expect(error).toMatchObject({ code: 'CREDENTIALS_INVALID', message: expect.stringContaining(path) as string });
 		expect((error as Error).message).not.toContain('canary');
@@ -86,16 +100,76 @@ describe('findCredentials', () => {
 
 	test('files are asked in the order of podman, then docker', async () => {
 		const env = { XDG_RUNTIME_DIR: join(root, 'run'), HOME: join(root, 'home'), DOCKER_CONFIG: join(root, 'docker') };
-		expect(authFiles(env)).toEqual([
+		expect(authFiles({ env })).toEqual([
 			join(root, 'run/containers/auth.json'),
 			join(root, 'home/.config/containers/auth.json'),
 			join(root, 'docker/config.json'),
 		]);
 		await write('docker/config.json', { auths: { h: entry('docker') } });
 		const name = { registry: 'h', path: 'x' };
-		expect(await findCredentials(name, env)).toMatchObject({ credentials: { username: 'docker' } });
+		expect(await findCredentials(name, { env }, SIGNAL)).toMatchObject({ credentials: { username: 'docker' } });
 		await write('home/.config/containers/auth.json', { auths: { h: entry('podman') } });
-		expect(await findCredentials(name, env)).toMatchObject({ credentials: { username: 'podman' } });
-		expect(authFiles({ ...env, REGISTRY_AUTH_FILE: '/only' })).toEqual(['/only']);
+		expect(await findCredentials(name, { env }, SIGNAL)).toMatchObject({ credentials: { username: 'podman' } });
+		expect(authFiles({ env: { ...env, REGISTRY_AUTH_FILE: '/only' } })).toEqual(['/only']);
+	});
+
+	test('the file that the command line names is the only one', async () => {
+		const path = await write('own.json', { auths: { h: entry('own') } });
+		await write('docker/config.json', { auths: { other: entry('docker') } });
+		const places = { env: { DOCKER_CONFIG: join(root, 'docker') }, dockerConfig: path };
+		expect(await findCredentials({ registry: 'h', path: 'x' }, places, SIGNAL)).toMatchObject({
+			credentials: { username: 'own' },
+		});
+		const other = await findCredentials({ registry: 'other', path: 'x' }, places, SIGNAL);
+		expect(other.credentials).toBeUndefined();
+	});
+});
+
+describe('a credential helper', () => {
+	async function helper(script: string): Promise<string> {
+		const path = await write('bin/docker-credential-test', `#!/bin/sh\n${script}\n`);
+		await chmod(path, 0o755);
+		return dirname(path);
+	}
+
+	async function ask(script: string, image = 'reg.example/a', more: object = { credsStore: 'test' }) {
+		const PATH = `${await helper(script)}:/usr/bin:/bin`;
+		const path = await write('auth.json', { auths: { 'other.example': entry('other') }, ...more });
+		const [registry = '', ...rest] = image.split('/');
+		return findCredentials({ registry, path: rest.join('/') }, { env: { PATH, REGISTRY_AUTH_FILE: path } }, SIGNAL);
+	}
+
+	const ANSWER = `read -r server; printf '{"ServerURL":"%s","Username":"%s","Secret":"s"}' "$server" "$1 $server"`;
+
+	test.each([
+		['reg.example/a', 'get reg.example'],
+		['reg.example:5000/a', 'get reg.example:5000'],
+		['docker.io/library/node', 'get https://index.docker.io/v1/'],
+	])('is asked for %s by its standard input', async (image, username) => {
+		expect(await ask(ANSWER, image)).toMatchObject({ credentials: { type: 'basic', username, password: 's' } });
+	});
+
+	test('of one registry is asked for that registry only', async () => {
+		const more = { credHelpers: { 'reg.example': 'test' } };
+		expect(await ask(ANSWER, 'reg.example/a', more)).toMatchObject({ credentials: { username: 'get reg.example' } });
+		expect(await ask(ANSWER, 'elsewhere.example/a', more)).toMatchObject({ credentials: undefined });
+		expect(await ask(ANSWER, 'other.example/a', more)).toMatchObject({ credentials: { username: 'other' } });
+	});
+
+	test('may give an identity token', async () => {
+		const script = `echo '{"ServerURL":"x","Username":"<token>","Secret":"t"}'`;
+		expect(await ask(script)).toMatchObject({ credentials: { type: 'identity', token: 't' } });
+	});
+
+	test.each([
+		["echo 'credentials not found in native keychain'; exit 1", /has no entry/],
+		['echo "no daemon token=canary-secret"; exit 1', /gave nothing: docker-credential-test failed: no daemon/],
+		['echo canary-secret', /not its protocol's/],
+		['yes canary-secret', /answered more than/],
+	])('that does not help (%s) is told and nobody else is asked', async (script, source) => {
+		const found = await ask(script, 'other.example/a', { credHelpers: { 'other.example': 'test' } });
+		expect(found.credentials).toBeUndefined();
+		expect(found.source).toMatch(source);
+		if (!script.includes('token=')) expect(found.source).not.toContain('canary');
 	});
 });

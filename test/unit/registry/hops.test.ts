@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { isLoopback, matchHosts, resolveHop } from '../../../src/registry/hosts.js';
+import { isLoopback } from '../../../src/http/address.js';
+import { matchHosts, resolveHop } from '../../../src/registry/hosts.js';
 import { followRedirects } from '../../../src/registry/redirect.js';
 import { responseError } from '../../../src/registry/response-error.js';
 import { parseRetryAfter } from '../../../src/registry/retry.js';

@@ -7,7 +7,7 @@ import type { IdLimits } from '../../../src/rootfs/owner.js';
 import type { Change, Entry } from '../../../src/rootfs/tree.js';
 import type { UpperEntry } from '../../../src/rootfs/upper.js';
 import { whiteoutOf } from '../../../src/rootfs/whiteout.js';
-import { anyTree, at, directory, file, symlink } from '../../support/tree.js';
+import { anyTree, at, directory, file, special, symlink } from '../../support/tree.js';
 import {
 	ASSEMBLE_USER,
 	anyOperation,
@@ -214,6 +214,42 @@ describe('the diff of an upper directory', () => {
 		expect(changesOf([inUpper('f', { xattrs: xattrs('1') })], context).changes).toEqual([]);
 		expect(paths(changesOf([inUpper('f', { xattrs: xattrs('2') })], context).changes)).toEqual(['put f']);
 		expect(paths(changesOf([inUpper('f')], context).changes)).toEqual(['put f']);
+	});
+
+	test('keeps xattrs that this host never had, for what was copied up but not for what is new', () => {
+		const declared = new Map([
+			['user.a', Buffer.from('1')],
+			['user.b', Buffer.from('2')],
+		]);
+		const base = baseOf(
+			new Map<RootPath, Entry>([
+				[at(''), directory()],
+				[at('f'), file(0, { uid: 1001, xattrs: declared })],
+			]),
+		);
+		const there = new Map([['user.b', Buffer.from('2')]]);
+		const context = { base, sameContent: () => true, lostXattrs: () => new Map([['user.a', Buffer.from('1')]]) };
+		const copied = inUpper('f', { xattrs: there, copiedUp: true });
+		expect(changesOf([copied], context).changes).toEqual([]);
+		const [chmoded] = changesOf([{ ...copied, mode: 0o600 }], context).changes;
+		expect(chmoded).toMatchObject({ entry: { mode: 0o600, xattrs: declared } });
+		const [replaced] = changesOf([inUpper('f', { xattrs: there })], context).changes;
+		expect(replaced).toMatchObject({ entry: { xattrs: there } });
+	});
+
+	test('takes the empty file that stands for a device for the device, whatever mode it was given', () => {
+		const device = { ...special('character', 1, 3), mode: 0o666, uid: 9, gid: 9 };
+		const base = baseOf(
+			new Map<RootPath, Entry>([
+				[at(''), directory()],
+				[at('null'), device],
+			]),
+		);
+		const stand = inUpper('null', { mode: 0o060, uid: 9, gid: 9, copiedUp: true });
+		expect(changesOf([stand], { base }).changes).toEqual([]);
+		expect(changesOf([{ ...stand, uid: 5 }], { base }).changes).toMatchObject([{ entry: { ...device, uid: 5 } }]);
+		expect(changesOf([{ ...stand, size: 1 }], { base }).changes).toMatchObject([{ entry: { type: 'file' } }]);
+		expect(changesOf([{ ...stand, copiedUp: false }], { base }).changes).toMatchObject([{ entry: { type: 'file' } }]);
 	});
 
 	test('leaves out sockets and mount points that nothing was put into', () => {

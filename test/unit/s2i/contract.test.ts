@@ -18,10 +18,15 @@ test('the contract of a sclorg builder image is read from its labels', () => {
 		scriptsDir: '/usr/libexec/s2i',
 		destination: '/tmp',
 		assembleUser: '1001',
+		assembleUserFrom: 'image',
+		assembleRuntimeUser: '1001',
+		assembleRuntimeUserFrom: 'image',
 		user: '1001',
 		workingDir: '/opt/app-root/src',
 		env: { PATH: '/opt/app-root/bin:/usr/bin', STI_SCRIPTS_URL: 'image:///old', HOME: '/opt/app-root/src' },
 		volumes: ['/data'],
+		assembleInputFiles: [],
+		onBuild: [],
 		deprecations: [],
 	});
 });
@@ -32,10 +37,15 @@ test('an image without any setting has the defaults of Docker and S2I', () => {
 		scriptsDir: undefined,
 		destination: '/tmp',
 		assembleUser: '',
+		assembleUserFrom: 'image',
+		assembleRuntimeUser: '',
+		assembleRuntimeUserFrom: 'image',
 		user: '',
 		workingDir: '/',
 		env: { PATH: DEFAULT_PATH },
 		volumes: [],
+		assembleInputFiles: [],
+		onBuild: [],
 		deprecations: [],
 	});
 });
@@ -84,4 +94,50 @@ test.each<ContainerConfig>([
 	{ Volumes: { '../x': {} } },
 ])('%j is refused', (config) => {
 	expect(() => readContract(config)).toThrow(expect.objectContaining({ code: 'IMAGE_INVALID' }) as Error);
+});
+
+test('the command line wins over every label', () => {
+	const config = {
+		User: '1001',
+		Labels: {
+			[DESTINATION]: '/opt/s2i',
+			'io.openshift.s2i.assemble-user': '0',
+			'io.openshift.s2i.assemble-runtime-user': 'root',
+		},
+	};
+	const overrides = { destination: '/var/s2i/', assembleUser: '5', assembleRuntimeUser: '6:0' };
+	expect(readContract(config, overrides)).toMatchObject({
+		destination: '/var/s2i',
+		assembleUser: '5',
+		assembleUserFrom: 'option',
+		assembleRuntimeUser: '6:0',
+		assembleRuntimeUserFrom: 'option',
+		user: '1001',
+	});
+	expect(readContract(config, { destination: '', assembleUser: '', assembleRuntimeUser: undefined })).toMatchObject({
+		destination: '/opt/s2i',
+		assembleUser: '0',
+		assembleUserFrom: 'label',
+		assembleRuntimeUser: 'root',
+		assembleRuntimeUserFrom: 'label',
+	});
+});
+
+test.each(['tmp', '/', '/proc/x', '/a/../b', '/a\nb'])('--destination %j is a usage error', (destination) => {
+	expect(() => readContract({}, { destination })).toThrow(
+		expect.objectContaining({ code: 'USAGE', message: expect.stringContaining('--destination') as string }) as Error,
+	);
+});
+
+test('a bad destination of the image does not matter when the command line has one', () => {
+	expect(readContract({ Labels: { [DESTINATION]: 'bad' } }, { destination: '/ok' }).destination).toBe('/ok');
+});
+
+test('a runtime image says which files it wants, and what ONBUILD would do', () => {
+	const label = '/opt/app:lib; /usr/bin/tool ;;';
+	const config = { Labels: { 'io.openshift.s2i.assemble-input-files': label }, OnBuild: ['USER 0'] };
+	expect(readContract(config)).toMatchObject({
+		assembleInputFiles: ['/opt/app:lib', '/usr/bin/tool'],
+		onBuild: ['USER 0'],
+	});
 });

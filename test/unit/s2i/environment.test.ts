@@ -3,7 +3,9 @@ import { expect, test } from 'vitest';
 import { assembleEnvironment } from '../../../src/s2i/assemble-environment.js';
 import {
 	mergeEnvironment,
+	parseAssignment,
 	parseEnvironmentFile,
+	parseEnvironmentOption,
 	parseVariable,
 	readImageEnvironment,
 } from '../../../src/s2i/environment.js';
@@ -45,6 +47,30 @@ test.each([
 	expect(() => parseEnvironmentFile(text)).toThrow(
 		expect.objectContaining({ code: 'SOURCE_INVALID', message }) as Error,
 	);
+});
+
+test('the file of -E has comments of two kinds, also indented ones, and keeps its order', () => {
+	const text = '# a=1\n  // b=2\nB=2\n\nnothing\n //c=3\nA = x \nB=3\nURL=http://h//p\n';
+	expect(parseEnvironmentOption(text, 'env.txt')).toEqual([
+		{ name: 'B', value: '2' },
+		{ name: 'A', value: 'x' },
+		{ name: 'B', value: '3' },
+		{ name: 'URL', value: 'http://h//p' },
+	]);
+});
+
+test('a bad line of -E is a usage error that names file and line, not the value', () => {
+	expect(() => parseEnvironmentOption('A=1\n=secret', '/work/env.txt')).toThrow(
+		expect.objectContaining({ code: 'USAGE', message: '/work/env.txt line 2: a variable has no name' }) as Error,
+	);
+});
+
+test.each([
+	['--build-env', 'an environment variable must be given as NAME=VALUE'],
+	['--label', 'a label must be given as NAME=VALUE'],
+] as const)('%s needs an equals sign', (option, message) => {
+	expect(parseAssignment(' a.b/c = x=y ', option)).toEqual({ name: 'a.b/c', value: 'x=y' });
+	expect(() => parseAssignment('x', option)).toThrow(expect.objectContaining({ code: 'USAGE', message }) as Error);
 });
 
 test('a later value wins at the place of the first', () => {
@@ -109,4 +135,32 @@ test('proxies of the host and the CA bundle are passed on, nothing else of the h
 	expect(Object.keys(environment)).not.toEqual(expect.arrayContaining(['ALL_PROXY']));
 	expect(Object.keys(environment)).not.toEqual(expect.arrayContaining(['CI_JOB_TOKEN']));
 	expect(Object.keys(environment)).not.toEqual(expect.arrayContaining(['NODE_OPTIONS']));
+});
+
+test('--build-env wins over all, and only assemble sees it', () => {
+	const environment = [{ name: 'A', value: 'image' }];
+	const buildEnvironment = [
+		{ name: 'A', value: 'first' },
+		{ name: 'A', value: 'build' },
+		{ name: 'TZ', value: 'Asia/Tokyo' },
+	];
+	expect(assembleEnvironment({ ...input, environment, buildEnvironment })).toMatchObject({
+		A: 'build',
+		TZ: 'Asia/Tokyo',
+	});
+	expect(environment).toEqual([{ name: 'A', value: 'image' }]);
+});
+
+test('a proxy of --build-env is the only one', () => {
+	const buildEnvironment = [{ name: 'https_proxy', value: 'http://mine' }];
+	const environment = assembleEnvironment({ ...input, buildEnvironment, host: { HTTPS_PROXY: 'http://host' } });
+	expect(environment).toMatchObject({ https_proxy: 'http://mine' });
+	expect(environment).not.toHaveProperty('HTTPS_PROXY');
+});
+
+test('assemble can tell an incremental build from a clean one, unless the user says otherwise', () => {
+	expect(assembleEnvironment({ ...input, incremental: true })).toMatchObject({ S2I_INCREMENTAL: 'true' });
+	expect(assembleEnvironment({ ...input, incremental: false })).not.toHaveProperty('S2I_INCREMENTAL');
+	const environment = [{ name: 'S2I_INCREMENTAL', value: 'no' }];
+	expect(assembleEnvironment({ ...input, incremental: true, environment })).toMatchObject({ S2I_INCREMENTAL: 'no' });
 });

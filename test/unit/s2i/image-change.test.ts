@@ -21,6 +21,7 @@ const input: ImageChangeInput = {
 		date: '2024-05-06T07:08:09+02:00',
 		message: 'First',
 		epoch: 1714972090,
+		ignoredScripts: [],
 	},
 	builder: { name: 'quay.io/sclorg/nodejs-22-c9s:latest', digest },
 	displayName: 'reg.example/app:1',
@@ -61,6 +62,19 @@ test('the config is the builder config with CMD, ENV and labels changed and ONBU
 	});
 });
 
+test('what Docker made of the base is kept, ONBUILD is not', () => {
+	const kept = {
+		Healthcheck: { Test: ['CMD', 'true'] },
+		StopSignal: 'SIGQUIT',
+		Shell: ['/bin/bash', '-c'],
+		Volumes: { '/data': {} },
+		Unknown: 1,
+	};
+	const config = imageChange(input).config({ ...kept, OnBuild: ['USER 0'], Entrypoint: null });
+	expect(config).toMatchObject({ ...kept, Entrypoint: null, Cmd: ['/usr/libexec/s2i/run'] });
+	expect(config).not.toHaveProperty('OnBuild');
+});
+
 test('an image without USER stays without', () => {
 	expect(imageChange(input).config({})).not.toHaveProperty('User');
 	expect(imageChange(input).config({ User: '' })).toMatchObject({ User: '' });
@@ -87,7 +101,7 @@ test('a local source leaves out what it does not know', () => {
 	const change = imageChange({
 		...input,
 		labels: {},
-		source: { location: '/builds/app', epoch: 0 },
+		source: { location: '/builds/app', epoch: 0, ignoredScripts: [] },
 		displayName: undefined,
 	});
 	expect(change.config({}).Labels).toEqual({
@@ -104,9 +118,61 @@ test('labels above 10 KiB are refused, and the largest is named', () => {
 	expect(() => change.config({})).toThrow(
 		expect.objectContaining({
 			code: 'IMAGE_INVALID',
-			hint: 'Shorten the labels in image_metadata.json or the builder image; the largest is "big".',
+			hint: 'Shorten the labels of --label, image_metadata.json or the builder image; the largest is "big".',
 		}) as Error,
 	);
+});
+
+test('labels of the base lose to generated ones, those to --label, those to image_metadata.json', () => {
+	const inherited = Object.fromEntries(
+		['a', 'b', 'io.k8s.description', 'io.k8s.display-name'].map((name) => [name, 'base']),
+	);
+	const change = imageChange({
+		...input,
+		description: 'of the option',
+		optionLabels: [
+			{ name: 'io.k8s.display-name', value: 'of a label' },
+			{ name: 'b', value: 'first' },
+			{ name: 'b', value: 'of a label' },
+			{ name: 'c', value: 'of a label' },
+		],
+		labels: { c: 'metadata' },
+	});
+	expect(change.config({ Labels: inherited }).Labels).toMatchObject({
+		a: 'base',
+		b: 'of a label',
+		c: 'metadata',
+		'io.k8s.description': 'of the option',
+		'io.k8s.display-name': 'of a label',
+	});
+});
+
+test('what an earlier build said of its own source is not inherited', () => {
+	const source = { location: 'https://example.org/app.git', epoch: 0, ignoredScripts: [] };
+	const Labels = {
+		'io.openshift.s2i.build.commit.id': 'old',
+		'io.openshift.s2i.build.commit.author': 'old',
+		'io.s2oci.build': '{"builder":"old"}',
+		'io.openshift.s2i.scripts-url': 'image:///s2i',
+	};
+	const labels = imageChange({ ...input, source }).config({ Labels }).Labels;
+	expect(JSON.stringify(labels)).not.toContain('old');
+	expect(labels).toMatchObject({ 'io.openshift.s2i.scripts-url': 'image:///s2i' });
+});
+
+test('credentials in the location of the source are in no label and no annotation', () => {
+	const location = 'https://user:hunter2@example.org/app.git?token=hunter2#hunter2';
+	const change = imageChange({ ...input, source: { ...input.source, location } });
+	expect(JSON.stringify([change, change.config({})])).not.toMatch(/hunter2|user/);
+	expect(change.config({}).Labels).toMatchObject({
+		'io.openshift.s2i.build.source-location': 'https://example.org/app.git',
+	});
+});
+
+test('a runtime image is the base that the annotations name; the labels still name the builder', () => {
+	const change = imageChange({ ...input, base: { name: 'docker.io/library/runtime:1', digest } });
+	expect(change.annotations).toMatchObject({ 'org.opencontainers.image.base.name': 'docker.io/library/runtime:1' });
+	expect(change.config({}).Labels).toMatchObject({ 'io.openshift.s2i.build.image': input.builder.name });
 });
 
 test('image_metadata.json becomes labels, later ones win', () => {

@@ -2,9 +2,10 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { bwrapCall } from '../../../src/sandbox/bwrap.js';
-import { runtimeConfig } from '../../../src/sandbox/runc.js';
-import type { SandboxSpec } from '../../../src/sandbox/sandbox.js';
+import { bwrapCall, prlimitOptions } from '../../../src/sandbox/bwrap.js';
+import { type Limits, NO_LIMITS, UNLIMITED } from '../../../src/sandbox/limits.js';
+import { runtimeConfig, runtimeConfigText } from '../../../src/sandbox/runc.js';
+import type { BindMount, SandboxSpec } from '../../../src/sandbox/sandbox.js';
 
 const STATUS_FD = 3;
 const ROOT_USER = { uid: 0, gid: 0, additionalGids: [] };
@@ -15,7 +16,24 @@ const USERS = [
 	['1001', ASSEMBLE_USER],
 ] as const;
 
-function specOf(userNamespace: SandboxSpec['userNamespace'], user: SandboxSpec['process']['user']): SandboxSpec {
+const LIMITS: Limits = {
+	network: 'none',
+	addHosts: [{ name: 'registry.example', address: '10.0.0.7' }],
+	capDrop: ['CAP_NET_RAW', 'CAP_SETFCAP'],
+	memory: 2 ** 30,
+	cpus: 1.5,
+	pids: 100,
+	ulimits: [
+		{ name: 'nofile', soft: 1024, hard: 4096 },
+		{ name: 'core', soft: 0, hard: UNLIMITED },
+	],
+};
+
+function specOf(
+	userNamespace: SandboxSpec['userNamespace'],
+	user: SandboxSpec['process']['user'],
+	limits: Limits = NO_LIMITS,
+): SandboxSpec {
 	return {
 		rootfs: '/mnt/rootfs',
 		process: {
@@ -24,7 +42,13 @@ function specOf(userNamespace: SandboxSpec['userNamespace'], user: SandboxSpec['
 			cwd: '/opt/app-root/src',
 			user,
 		},
-		binds: [{ source: '/mnt/file-0', destination: '/etc/resolv.conf' }],
+		binds: [
+			{ source: '/mnt/shown/0', destination: '/etc/resolv.conf', type: 'file', readOnly: true },
+			{ source: '/mnt/shown/1', destination: '/opt/app-root/etc', type: 'directory', readOnly: true },
+			{ source: '/mnt/shown/2', destination: '/var/cache/npm', type: 'directory', readOnly: false },
+			{ source: '/mnt/shown/3', destination: '/var/cache/log', type: 'file', readOnly: false },
+		],
+		limits,
 		userNamespace,
 	};
 }
@@ -51,6 +75,15 @@ describe.each(NAMESPACES)('in user namespace %s', (userNamespace) => {
 	});
 });
 
+describe('with every limit', () => {
+	test.each(NAMESPACES)('in user namespace %s what the sandboxes are told is the golden one', (userNamespace) => {
+		const spec = specOf(userNamespace, ROOT_USER, LIMITS);
+		expectGolden(`runc-${userNamespace}-limits`, runtimeConfig(spec));
+		expectGolden(`bwrap-${userNamespace}-limits`, bwrapCall(spec, STATUS_FD));
+		expectGolden('prlimit-limits', prlimitOptions(LIMITS.ulimits));
+	});
+});
+
 describe('the bwrap call', () => {
 	const spec = specOf('none', ASSEMBLE_USER);
 
@@ -61,7 +94,9 @@ describe('the bwrap call', () => {
 	});
 
 	test('shows binds in their order, after the system’s directories', () => {
-		const binds = ['/a', '/b'].map((name) => ({ source: `/mnt${name}`, destination: name }));
+		const binds = ['/a', '/b'].map((name): BindMount => {
+			return { source: `/mnt${name}`, destination: name, type: 'file', readOnly: true };
+		});
 		const { options } = bwrapCall({ ...spec, binds }, STATUS_FD);
 		const at = (text: string) => options.indexOf(text);
 		expect(at('/proc')).toBeLessThan(at('/mnt/a'));
@@ -100,6 +135,22 @@ describe('the OCI runtime configuration', () => {
 		const { capabilities } = configOf('none', ROOT_USER).process;
 		expect(capabilities['effective']).not.toContain('CAP_SYS_ADMIN');
 		expect([capabilities['inheritable'], capabilities['ambient']]).toEqual([[], []]);
+	});
+
+	test('has limits that JavaScript has no number for, and nothing else that looks like them is touched', () => {
+		const env = { LIMIT: '"soft":"unlimited"' };
+		const spec = specOf('none', ROOT_USER, LIMITS);
+		const text = runtimeConfigText({ ...spec, process: { ...spec.process, env, argv: ['"hard":"unlimited"'] } });
+		expect(text).toContain('"rlimits":[{"type":"RLIMIT_NOFILE","soft":1024,"hard":4096}');
+		expect(text).toContain('{"type":"RLIMIT_CORE","soft":0,"hard":18446744073709551615}');
+		expect(JSON.parse(text)).toMatchObject({
+			process: { args: ['"hard":"unlimited"'], env: ['LIMIT="soft":"unlimited"'] },
+		});
+	});
+
+	test('has no capability left for a root that drops all', () => {
+		const { process } = runtimeConfig(specOf('none', ROOT_USER, { ...LIMITS, capDrop: ['ALL'] })) as Config;
+		expect(Object.values(process.capabilities).flat()).toEqual([]);
 	});
 
 	test('runs as the namespace’s only id where there is but one', () => {

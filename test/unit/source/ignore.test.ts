@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isGitMetadata, parseIgnore } from '../../../src/source/ignore.js';
+import { parseIgnore } from '../../../src/source/ignore.js';
 
 test.each<[string, readonly string[], readonly string[]]>([
 	['*.log', ['a.log'], ['b/a.log', 'log']],
@@ -42,13 +42,22 @@ test('a rule and its opposite behind it leave nothing out', () => {
 	);
 });
 
-test.each([
-	['.git', true],
-	['.git/config', true],
-	['vendor/lib/.git', true],
-	['.github/workflows', false],
-	['.gitignore', false],
-	['a.git/x', false],
-])('%s is git metadata: %s', (path, expected) => {
-	expect(isGitMetadata(path)).toBe(expected);
+// The cases of S2I's pkg/ignore: the files that are there, the rules, and the files that stay.
+test.each<[string, readonly string[], string, readonly string[]]>([
+	['a blank line', ['a', 'b'], 'a\n\n', ['b']],
+	['one file', ['a.txt', 'b.txt'], 'a.txt', ['b.txt']],
+	['a wildcard', ['a.txt', 'b.txt', 'c.md'], '*.txt', ['c.md']],
+	['an exception', ['a.txt', 'b.txt'], '*.txt\n!a.txt', ['a.txt']],
+	['directories below', ['d/a', 'd/e/b', 'c'], 'd/*', ['c']],
+	['a mix', ['d/a.txt', 'd/b.md', 'e/a.txt', 'f'], '*/*.txt\n!e/a.txt\nf', ['d/b.md', 'e/a.txt']],
+	['order: the last rule wins', ['a.txt', 'b.txt'], '!a.txt\n*.txt', []],
+	['a wildcard exception', ['ab', 'ac', 'b'], '*\n!a*', ['ab', 'ac']],
+	['a hopeless exception below an ignored directory', ['d/a', 'b'], 'd\n!d/a', ['b']],
+])('as in S2I: %s', (_what, files, rules, left) => {
+	const ignore = parseIgnore(rules);
+	const isLeft = (path: string): boolean => {
+		const parts = path.split('/');
+		return !parts.some((_part, index) => ignore(parts.slice(0, index + 1).join('/')));
+	};
+	expect(files.filter(isLeft)).toEqual(left);
 });

@@ -19,6 +19,7 @@ beforeAll(() => {
 	mkdirSync(join(root, 'worktree'));
 	writeFileSync(join(root, 'worktree/.git'), 'gitdir: elsewhere');
 	writeFileSync(join(root, 'bare.git/HEAD'), 'ref: refs/heads/main');
+	for (const name of ['app.war', 'app.zip', 'app.TGZ', 'app.tar.xz', 'zip']) writeFileSync(join(root, name), '');
 });
 
 afterAll(() => {
@@ -58,6 +59,55 @@ test('a directory is copied, a repository of any kind is cloned', () => {
 	expect(parseSource(`file://${root}/with%20space`, options)).toMatchObject({ path: join(root, 'with space') });
 });
 
+test.each([
+	['app.war', 'file'],
+	['zip', 'file'],
+	['app.zip', 'archive'],
+	['app.TGZ', 'archive'],
+	['app.tar.xz', 'archive'],
+])('the local file %s is of type %s, also as a file URL', (name, type) => {
+	const path = join(root, name);
+	const source = type === 'file' ? { type, path } : { type, location: path, remote: false };
+	expect(parseSource(path, options)).toEqual(source);
+	expect(parseSource(`file://${path}`, options)).toEqual(source);
+	expect(parseSource(path, { ref: undefined, copy: true })).toEqual(source);
+});
+
+test.each([
+	['https://example.org/app.zip', 'archive'],
+	['http://example.org/a/app.tar.gz?token=x', 'archive'],
+	['https://github.com/o/r/archive/refs/heads/main.tar.gz', 'archive'],
+	['https://example.org/app.tar.zst', 'archive'],
+	['https://example.org/app.tar.git', 'git'],
+	['https://example.org/zip', 'git'],
+	['https://example.org/app?x=.zip', 'git'],
+	['ssh://git@example.org/app.zip', 'git'],
+	['git@example.org:app.tar.gz', 'git'],
+])('%s is of type %s', (text, type) => {
+	const source = type === 'git' ? { type, url: text, local: false } : { type, location: text, remote: true };
+	expect(parseSource(text, options)).toEqual(source);
+});
+
+test('a dash is standard input, whatever is on disk', () => {
+	expect(parseSource('-', options)).toEqual({ type: 'stdin' });
+});
+
+test('what is neither a directory nor a file, or cannot be looked at, is refused', () => {
+	expect(() => parseSource('/dev/null', options)).toThrow(/is neither a directory nor a file/);
+	expect(() => parseSource(`/${'n'.repeat(300)}`, options)).toThrow(
+		expect.objectContaining({ code: 'SOURCE_NOT_FOUND' }) as Error,
+	);
+});
+
+test.each(['-', 'app.zip', 'app.war', 'https://example.org/app.zip', 'https://example.org/app.zip#v1'])(
+	'a ref of %s, which has none, is refused',
+	(name) => {
+		const text = name.startsWith('app') ? join(root, name) : name;
+		const ref = name.includes('#') ? undefined : 'main';
+		expect(() => parseSource(text, { ref, copy: false })).toThrow(/there is no ref "(?:main|v1)" to build: .* is an? /);
+	},
+);
+
 test('a ref of what is not cloned is refused', () => {
 	const path = join(root, 'git');
 	expect(() => parseSource(path, { ref: 'main', copy: true })).toThrow(/is copied as it is \(--copy\)/);
@@ -66,7 +116,7 @@ test('a ref of what is not cloned is refused', () => {
 
 test.each([
 	'',
-	'-',
+	'-x',
 	'--upload-pack=touch /tmp/x',
 	'ext::sh -c touch% /tmp/x',
 	'fd::17',
@@ -156,7 +206,7 @@ test('no source text makes anything but a source or a BuildError', () => {
 	fc.assert(
 		fc.property(fc.oneof(fc.string(), fc.webUrl()), (text) => {
 			try {
-				expect(['git', 'directory']).toContain(parseSource(text, options).type);
+				expect(['git', 'directory', 'file', 'archive', 'stdin']).toContain(parseSource(text, options).type);
 			} catch (error) {
 				if (!isBuildError(error, 'SOURCE_INVALID', 'SOURCE_NOT_FOUND')) throw error;
 			}

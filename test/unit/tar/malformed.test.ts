@@ -7,6 +7,12 @@ import { readTar } from './entries.js';
 const pax = (body: Buffer | string): TarMember => ({ name: 'pax', flag: 'x', body });
 const base256 = (...bytes: readonly number[]) => Buffer.from(bytes);
 const file = tarFile('file', 'content');
+/** A sparse file of 1 KiB in the format of pax 1.0. */
+const sparse = (map: string, records: Readonly<Record<string, string>> = {}, content = ''): TarMember =>
+	tarFile('file', map.padEnd(512, '\0') + content, {
+		pax: { 'GNU.sparse.major': '1', 'GNU.sparse.minor': '0', 'GNU.sparse.realsize': '1024', ...records },
+	});
+const hole = (size: number): TarMember => tarFile('hole', '', { pax: { 'GNU.sparse.size': String(size) } });
 
 describe('a malformed archive is refused as LAYER_INVALID', () => {
 	test.each<[string, readonly TarMember[] | Buffer, RegExp]>([
@@ -36,8 +42,25 @@ describe('a malformed archive is refused as LAYER_INVALID', () => {
 		['a pax record without an equals sign', [pax('8 pathx\n'), file], /pax record/],
 		['a pax header of more than 1 MiB', [pax(paxRecord('comment', 'x'.repeat(1 << 20))), file], /1 MiB/],
 		['a GNU long name of more than 1 MiB', [{ name: 'l', flag: 'L', body: Buffer.alloc(2 ** 20 + 1) }, file], /1 MiB/],
-		['an old GNU sparse file', [{ ...file, flag: 'S' }], /sparse/],
-		['a pax sparse file', [{ ...file, pax: { 'GNU.sparse.major': '1', 'GNU.sparse.minor': '0' } }], /sparse/],
+		['an old GNU sparse file without a map', [{ ...file, flag: 'S' }], /more content than its map/],
+		['a sparse file of an unknown version', [{ ...file, pax: { 'GNU.sparse.major': '2' } }], /unknown version/],
+		[
+			'a sparse file without a size',
+			[{ ...file, pax: { 'GNU.sparse.major': '1', 'GNU.sparse.minor': '0' } }],
+			/sparse/,
+		],
+		['a sparse file of no size', [sparse('0', { 'GNU.sparse.realsize': '-1' })], /map/],
+		['a map that is no number', [sparse('one\n')], /map/],
+		['a map without an end', [sparse('9'.repeat(600))], /map/],
+		['a map that is cut short', [sparse('2\n0\n512\n')], /map/],
+		['a map that goes backwards', [sparse('2\n512\n1\n0\n1\n', {}, 'ab')], /makes no sense/],
+		['a map that goes beyond the file', [sparse('1\n1020\n9\n', {}, 'abcdefghi')], /makes no sense/],
+		['a map of more than there is', [sparse('1\n0\n9\n', {}, 'abc')], /less content/],
+		['a map of less than there is', [sparse('1\n0\n1\n', {}, 'abc')], /more content/],
+		['a map of too many parts', [sparse('9999999\n')], /too many/],
+		['half a pair in a map', [{ ...file, pax: { 'GNU.sparse.size': '9', 'GNU.sparse.map': '0,1,2' } }], /map/],
+		['holes without end', [sparse('0\n', { 'GNU.sparse.realsize': '9007199254740991' })], /8 GiB/],
+		['holes of many files', [hole(1), hole(8 * 2 ** 30)], /8 GiB/],
 		['a type nobody knows', [{ ...file, flag: 'Z' }], /type "Z"/],
 		['a continued volume', [{ ...file, flag: 'M' }], /type "M"/],
 		['bytes that are no archive', Buffer.alloc(1024, 'no tar'), /checksum|octal/],

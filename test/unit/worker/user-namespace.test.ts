@@ -3,6 +3,7 @@ import { countIds, mappingName, type NamespacePlan, planNamespaces } from '../..
 
 const full = (outside: number): NamespacePlan => ({
 	kind: 'full',
+	mounts: true,
 	uids: [
 		{ inside: 0, outside: 1000, count: 1 },
 		{ inside: 1, outside, count: 65_536 },
@@ -12,8 +13,13 @@ const full = (outside: number): NamespacePlan => ({
 });
 
 describe('the user namespaces to try', () => {
-	test('are none for root, then one id', () => {
-		expect(planNamespaces(0, 0).map(({ kind }) => kind)).toEqual(['none', 'single']);
+	test('are none for root, then one id, then none and no mounts', () => {
+		const plans = planNamespaces(0, 0).map(({ kind, mounts }) => [kind, mounts]);
+		expect(plans).toEqual([
+			['none', true],
+			['single', true],
+			['none', false],
+		]);
 	});
 
 	test('are one id that is root inside for a user without subordinate ids', () => {

@@ -1,0 +1,94 @@
+import { findProgram } from '../../program.js';
+import { startWorker } from '../../worker/start.js';
+import type { HostRequest } from '../request.js';
+import { sandboxesOf } from '../sandboxes.js';
+import type { Diagnosis, RungNumber, RungTrial } from './diagnosis.js';
+import { detectEnvironments } from './environment.js';
+import { readFacts } from './facts.js';
+import { describeFinding, type FindingCode } from './findings.js';
+import { tryRegistry } from './registry.js';
+import { type TrialContext, tryRungs, trySandboxes, withScratch, workerOptions } from './rungs.js';
+import { readStore } from './store-state.js';
+import type { DoctorTarget } from './target.js';
+
+const PROGRAMS: readonly string[] = ['unshare', 'newuidmap', 'newgidmap', 'runc', 'crun', 'bwrap', 'git'];
+const LIMIT_MS = 60_000;
+
+/**
+ * Finds out what builds of `request` would meet here, by doing what they do, and what is to be done about it; and whether `targets` can be
+ * used. Nothing stays but the empty store. All that it returns is redacted. Rejects only when `signal` is aborted.
+ */
+export async function diagnose(
+	request: HostRequest,
+	targets: readonly DoctorTarget[],
+	signal: AbortSignal,
+): Promise<Diagnosis> {
+	const facts = readFacts(request.env);
+	const { reason, ...store } = readStore(request.store);
+	const context: TrialContext = { request, facts, store };
+	const looking = Promise.all(targets.map((target) => tryRegistry(target, request, signal)));
+	looking.catch(() => undefined);
+	const rungs = reason === undefined ? await tryRungs(context, signal) : [noStore(reason)];
+	const best = reason === undefined ? await tryBest(context, signal) : undefined;
+	const programs = PROGRAMS.map((name) => ({ name, path: findProgram(name, request.env['PATH']) }));
+	const registries = await looking;
+	const places = detectEnvironments(request.env, facts);
+	const hasGit = programs.some(({ name, path }) => name === 'git' && path !== undefined);
+	const codes = collect({ rungs, best, store, registries }, hasGit);
+	const findings = codes.map((code) => describeFinding(code, places));
+	return { version: 1, places, rungs, best, store, programs, registries, findings };
+}
+
+/** What a build would take: the same start, and the first sandbox in its order that works. */
+async function tryBest(context: TrialContext, outer: AbortSignal): Promise<Diagnosis['best']> {
+	const signal = AbortSignal.any([outer, AbortSignal.timeout(LIMIT_MS)]);
+	try {
+		return await withScratch(context.request.store, async (scratch) => {
+			const worker = await startWorker(workerOptions(context.request, scratch, 'auto'), signal);
+			try {
+				const trials = await trySandboxes(worker, sandboxesOf('auto', worker), scratch);
+				const sandbox = trials.find(({ works }) => works)?.name;
+				return sandbox && { rung: rungOf(worker), sandbox, reason: worker.reason };
+			} finally {
+				await worker.close();
+			}
+		});
+	} catch {
+		outer.throwIfAborted();
+		return undefined;
+	}
+}
+
+function rungOf({
+	userNamespace,
+	rootfs,
+	mounts,
+}: {
+	readonly userNamespace: 'none' | 'full' | 'single';
+	readonly rootfs: 'overlay' | 'copy' | 'in-place';
+	readonly mounts: boolean;
+}): RungNumber {
+	if (rootfs === 'in-place') return 6;
+	if (!mounts) return 5;
+	if (rootfs === 'copy') return 4;
+	return { none: 1, full: 2, single: 3 }[userNamespace] as RungNumber;
+}
+
+function noStore(reason: string): RungTrial {
+	return {
+		...{ rung: 1, name: 'any', status: 'blocked', reason, sandboxes: [] },
+		findings: ['STORE_UNWRITABLE'],
+	};
+}
+
+/** What is worth mending: on a host where builds work, that which keeps them from a better rung. */
+function collect(
+	{ rungs, best, store, registries }: Pick<Diagnosis, 'rungs' | 'best' | 'store' | 'registries'>,
+	hasGit: boolean,
+): readonly FindingCode[] {
+	const better = best === undefined ? rungs : rungs.filter(({ rung }) => rung < best.rung);
+	const all = [...better, store, ...registries].flatMap(({ findings }) => findings);
+	const codes = new Set<FindingCode>([...all, ...(hasGit ? [] : (['NO_GIT'] as const))]);
+	if (best !== undefined) codes.delete('NOT_ROOT');
+	return [...codes];
+}

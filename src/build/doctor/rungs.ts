@@ -1,0 +1,191 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../../errors.js';
+import { redact } from '../../redact.js';
+import type { SandboxName } from '../../sandbox/sandbox.js';
+import { startWorkerIn, type WorkerOptions, type WorkerProcess } from '../../worker/start.js';
+import { type NamespacePlan, planNamespaces } from '../../worker/user-namespace.js';
+import type { HostRequest } from '../request.js';
+import { causeOfSandbox, causeOfStart, type Evidence } from './causes.js';
+import type { RungNumber, RungTrial, SandboxTrial } from './diagnosis.js';
+import type { HostFacts } from './facts.js';
+import type { FindingCode } from './findings.js';
+import { TINY_STATUS, tinyProgram } from './tiny-program.js';
+
+/** What trying needs to know. */
+export interface TrialContext {
+	readonly request: Pick<HostRequest, 'store' | 'env'>;
+	readonly facts: HostFacts;
+	readonly store: Evidence['store'];
+}
+
+interface Rung {
+	readonly rung: RungNumber;
+	readonly name: string;
+	readonly rootfs: 'overlay' | 'copy';
+	readonly sandboxes: readonly SandboxName[];
+	readonly fits: (plan: NamespacePlan) => boolean;
+	/** Why there is no plan that fits. */
+	readonly missing: (facts: HostFacts) => Pick<RungTrial, 'status' | 'reason' | 'findings'>;
+}
+
+const LIMIT_MS = 30_000;
+/** Whoever most builder images run as. */
+const USER = { uid: 1001, gid: 0, additionalGids: [] };
+const MOUNTING: readonly SandboxName[] = ['runc', 'crun', 'bwrap'];
+const notRoot: Rung['missing'] = ({ uid }) => blocked(`we are not root but user ${uid}`, 'NOT_ROOT');
+
+const RUNGS: readonly Rung[] = [
+	{
+		...{ rung: 1, name: 'root with mounts', rootfs: 'overlay', sandboxes: MOUNTING },
+		fits: ({ kind, mounts }) => kind === 'none' && mounts,
+		missing: (facts) => (facts.uid === 0 ? skipped('we are root with one id only') : notRoot(facts)),
+	},
+	{
+		...{ rung: 2, name: 'full subuid range', rootfs: 'overlay', sandboxes: MOUNTING },
+		fits: ({ kind }) => kind === 'full',
+		missing: ({ uid }) =>
+			uid === 0 ? skipped('root needs no range') : blocked('no range in /etc/subuid and /etc/subgid', 'NO_SUBUID'),
+	},
+	{
+		...{ rung: 3, name: 'single uid', rootfs: 'overlay', sandboxes: MOUNTING },
+		fits: ({ kind }) => kind === 'single',
+		missing: () => skipped('it is not for this user'),
+	},
+	{
+		...{ rung: 4, name: 'no overlay: copy', rootfs: 'copy', sandboxes: MOUNTING },
+		fits: ({ mounts }) => mounts,
+		missing: () => skipped('it is not for this user'),
+	},
+	{
+		...{ rung: 5, name: 'root without namespaces: chroot', rootfs: 'copy', sandboxes: ['chroot'] },
+		fits: ({ kind, mounts }) => kind === 'none' && !mounts,
+		missing: (facts) => (facts.uid === 0 ? skipped('root is the only id here') : notRoot(facts)),
+	},
+];
+
+/**
+ * Tries to build on every rung, in order, as builds would, in the real store: a worker in the namespaces, a root filesystem, and in each
+ * sandbox a program that ends with a status of its own. No attempt takes longer than half a minute. Rejects when `signal` is aborted.
+ */
+export async function tryRungs(context: TrialContext, signal: AbortSignal): Promise<readonly RungTrial[]> {
+	const plans = planNamespaces(process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+	const trials: RungTrial[] = [];
+	for (const rung of RUNGS) trials.push(await tryRung(rung, plans, context, signal));
+	const reason = 'works when the image of the job is the builder image, which a build with --rootfs in-place finds out';
+	return [...trials, { rung: 6, name: 'in place', status: 'unknown', reason, findings: ['IN_PLACE'], sandboxes: [] }];
+}
+
+/** Runs a program in the sandboxes of `worker`; `scratch` is its own. */
+export async function trySandboxes(
+	worker: WorkerProcess,
+	names: readonly SandboxName[],
+	scratch: string,
+): Promise<readonly SandboxTrial[]> {
+	const source = join(scratch, 'probe-program');
+	await mkdir(source, { mode: 0o755 });
+	await writeFile(join(source, 'end'), tinyProgram(process.arch) ?? new Uint8Array());
+	await chmod(join(source, 'end'), 0o755);
+	worker.stdout?.resume();
+	worker.stderr?.resume();
+	await worker.call('mount', { root: 'builder', diffIds: [] });
+	const placement = { source, destination: '/s2oci', owner: { uid: USER.uid, gid: USER.gid }, keep: false };
+	await worker.call('prepare', { root: 'builder', placements: [placement], binds: [], workingDir: '/' });
+	const trials: SandboxTrial[] = [];
+	for (const name of names) trials.push(await trySandbox(worker, name));
+	return trials;
+}
+
+/** Runs `work` with a new scratch directory in `store`, which is removed afterwards. Throws the system's error when it cannot be made. */
+export async function withScratch<T>(store: string, work: (scratch: string) => Promise<T>): Promise<T> {
+	const scratch = join(store, 'work', randomBytes(6).toString('hex'));
+	await mkdir(scratch, { recursive: true, mode: 0o700 });
+	try {
+		return await work(scratch);
+	} finally {
+		await rm(scratch, { recursive: true, force: true }).catch(() => undefined);
+		await rm(`${scratch}.lock`, { force: true }).catch(() => undefined);
+	}
+}
+
+/** What starting a worker for a trial takes. */
+export function workerOptions(
+	{ store, env }: TrialContext['request'],
+	scratch: string,
+	rootfs: WorkerOptions['rootfs'],
+): WorkerOptions {
+	return { store, scratch, env, rootfs, userns: 'auto', streams: 'forward', onEvent: () => undefined };
+}
+
+/** The first plan that works is the rung's; else the first one tells why. */
+async function tryRung(
+	rung: Rung,
+	plans: readonly NamespacePlan[],
+	context: TrialContext,
+	signal: AbortSignal,
+): Promise<RungTrial> {
+	const { rung: number, name } = rung;
+	const fitting = plans.filter(rung.fits);
+	let first: Omit<RungTrial, 'rung' | 'name'> | undefined;
+	for (const plan of fitting) {
+		const trial = await tryPlan(rung, plan, context, signal);
+		if (trial.status === 'works') return { rung: number, name, ...trial };
+		first ??= trial;
+	}
+	return { rung: number, name, ...(first ?? { ...rung.missing(context.facts), sandboxes: [] }) };
+}
+
+async function tryPlan(
+	{ rootfs, sandboxes: names }: Rung,
+	plan: NamespacePlan,
+	{ request, facts, store }: TrialContext,
+	outer: AbortSignal,
+): Promise<Omit<RungTrial, 'rung' | 'name'>> {
+	const signal = AbortSignal.any([outer, AbortSignal.timeout(LIMIT_MS)]);
+	const evidence: Evidence = { facts, store, plan, copied: rootfs === 'copy' };
+	try {
+		const sandboxes = await withScratch(request.store, async (scratch) => {
+			const worker = await startWorkerIn(plan, workerOptions(request, scratch, rootfs), signal);
+			try {
+				return await trySandboxes(worker, names, scratch);
+			} finally {
+				await worker.close();
+			}
+		});
+		const refused = sandboxes.filter(({ works }) => !works);
+		const reason = refused.map((each) => `${each.name}: ${each.reason ?? ''}`).join('; ');
+		if (refused.length < sandboxes.length) return { status: 'works', reason, findings: [], sandboxes };
+		return { ...blocked(reason, causeOfSandbox(sandboxes, evidence)), sandboxes };
+	} catch (error) {
+		outer.throwIfAborted();
+		const cause = signal.aborted ? 'TIMEOUT' : causeOfStart(error, evidence);
+		return { ...blocked(messageOf(error), cause), sandboxes: [] };
+	}
+}
+
+async function trySandbox(worker: WorkerProcess, name: SandboxName): Promise<SandboxTrial> {
+	const process = { argv: ['/s2oci/end'] as const, env: { PATH: '/' }, cwd: '/', user: USER };
+	try {
+		const { exit } = await worker.call('execute', { root: 'builder', process, sandboxes: [name], streams: 'forward' });
+		if (exit.type === 'code' && exit.code === TINY_STATUS) return { name, works: true };
+		const how = exit.type === 'code' ? `status ${exit.code}` : exit.signal;
+		return { name, works: false, reason: `the program could not be run (${how})` };
+	} catch (error) {
+		return { name, works: false, reason: tidy(messageOf(error)) };
+	}
+}
+
+/** Without what execute says around each refusal. */
+function tidy(message: string): string {
+	const inner = /^no sandbox could be started \(\w+: (.*)\)$/s.exec(message)?.[1] ?? message;
+	return redact(inner).replace(/\s+/g, ' ').slice(0, 300);
+}
+
+function blocked(reason: string, finding: FindingCode): Pick<RungTrial, 'status' | 'reason' | 'findings'> {
+	return { status: 'blocked', reason: redact(reason).replace(/\s+/g, ' ').slice(0, 500), findings: [finding] };
+}
+
+function skipped(reason: string): Pick<RungTrial, 'status' | 'reason' | 'findings'> {
+	return { status: 'skipped', reason, findings: [] };
+}

@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, realpathSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf } from '../../errors.js';
+import type { StoreState } from './diagnosis.js';
+import type { FindingCode } from './findings.js';
+import { findMount, isNetworkType, type Mount, readMounts } from './mounts.js';
+
+const LOW_BYTES = 2e9;
+const UNKNOWN: Mount = { point: 'unknown', type: 'unknown', options: [] };
+
+/** What the disk under `store` is like; the store is made when it does not exist. Why it cannot be written is in `reason`. */
+export function readStore(store: string): StoreState & { readonly reason: string | undefined } {
+	const reason = whyUnwritable(store);
+	const path = realOf(store);
+	const mount = findMount(readMounts(), path) ?? UNKNOWN;
+	const state = { freeBytes: freeOf(path), writable: reason === undefined };
+	return {
+		path,
+		fileSystem: mount.type,
+		mountPoint: mount.point,
+		mountOptions: mount.options,
+		...state,
+		findings: judge(mount, state),
+		reason,
+	};
+}
+
+function judge(
+	{ type, options }: Mount,
+	{ freeBytes = Number.POSITIVE_INFINITY, writable }: Pick<StoreState, 'freeBytes' | 'writable'>,
+): readonly FindingCode[] {
+	const signs: readonly (readonly [FindingCode, boolean])[] = [
+		['STORE_UNWRITABLE', !writable],
+		['NOEXEC', options.includes('noexec')],
+		['NOSUID', options.includes('nosuid')],
+		['OVERLAY_ON_OVERLAY', type === 'overlay'],
+		['NETWORK_FILE_SYSTEM', isNetworkType(type)],
+		['NO_SPACE', freeBytes < LOW_BYTES],
+	];
+	return signs.filter(([, isThere]) => isThere).map(([code]) => code);
+}
+
+function whyUnwritable(store: string): string | undefined {
+	const probe = join(store, 'work', randomBytes(6).toString('hex'));
+	try {
+		mkdirSync(probe, { recursive: true, mode: 0o700 });
+		writeFileSync(join(probe, 'file'), '.');
+		rmSync(probe, { recursive: true });
+		return undefined;
+	} catch (error) {
+		return messageOf(error);
+	}
+}
+
+function realOf(store: string): string {
+	for (let path = store; ; path = join(path, '..')) {
+		try {
+			return join(realpathSync(path), store.slice(path.length));
+		} catch {
+			if (path === '/') return store;
+		}
+	}
+}
+
+function freeOf(path: string): number | undefined {
+	for (let at = path; ; at = join(at, '..')) {
+		try {
+			const { bavail, bsize } = statfsSync(at);
+			return bavail * bsize;
+		} catch {
+			if (at === '/') return undefined;
+		}
+	}
+}

@@ -1,0 +1,28 @@
+import { parseImageLocation } from '../../content/location.js';
+import { BuildError } from '../../errors.js';
+import { type ImageReference, parseReference } from '../../oci/reference.js';
+
+/** A registry, or an image on one, to be looked at. */
+export type DoctorTarget =
+	| { readonly type: 'registry'; readonly name: string; readonly registry: string }
+	| { readonly type: 'image'; readonly name: string; readonly reference: ImageReference };
+
+const HOST = /^(?:[a-z0-9.-]+\.[a-z0-9-]+|localhost|\[[0-9a-f:]+\])(?::\d{1,5})?$|^[a-z0-9.-]+:\d{1,5}$/i;
+
+/**
+ * `text` as an image, or as a registry: `localhost`, or a host with a dot or a port. Throws USAGE for images in files, and
+ * REFERENCE_INVALID.
+ */
+export function parseTarget(text: string): DoctorTarget {
+	const bare = text.replace(/^(?:https?|docker):\/\//, '');
+	const host = bare.replace(/\/$/, '');
+	if (HOST.test(host)) {
+		const { repository } = parseReference(`${host}/s2oci`);
+		return { type: 'registry', name: host, registry: repository.registry };
+	}
+	const location = parseImageLocation(text);
+	if (location.type === 'registry') return { type: 'image', name: bare, reference: location.reference };
+	throw new BuildError('USAGE', `${JSON.stringify(text.slice(0, 200))} is neither a registry nor an image on one`, {
+		hint: 'Name a host such as registry.example:5000, or an image such as registry.example/team/app.',
+	});
+}

@@ -1,0 +1,109 @@
+import { constants } from 'node:os';
+import { BuildError } from '../errors.js';
+import type { Limits } from '../sandbox/limits.js';
+import { type ContainerProcess, type Exit, exitStatus } from '../sandbox/sandbox.js';
+import type { RootName, WorkerCalls } from '../worker/protocol.js';
+import type { WorkerProcess } from '../worker/start.js';
+import { collectOutput, type Output } from './output.js';
+import { privilegeHint } from './privilege-hint.js';
+import type { BuildRecord } from './record.js';
+import type { BuildRequest } from './request.js';
+import { sandboxesOf } from './sandboxes.js';
+
+/** What every process of a build needs: who runs it, who hears of it, and in which sandbox. */
+export interface ExecuteContext {
+	readonly worker: WorkerProcess;
+	readonly record: BuildRecord;
+	readonly isolation: BuildRequest['isolation'];
+}
+
+/** One process of a build. */
+export interface ProcessRun {
+	readonly root: RootName;
+	readonly process: ContainerProcess;
+	/** What messages call it, such as `assemble (/usr/libexec/s2i/assemble)`. */
+	readonly what: string;
+	/** Undefined: it may take for ever. */
+	readonly timeoutMs: number | undefined;
+	readonly limits: Limits;
+	/** Told the exit status as a shell gives it, whatever it is. */
+	readonly onExit?: (status: number) => void;
+}
+
+type Ended = WorkerCalls['execute']['response'];
+
+/**
+ * Runs a process in the prepared root filesystem `run.root` and passes on what it prints. Throws ASSEMBLE_FAILED, with its last
+ * lines, when it does not end with status 0, and HOST_NO_SANDBOX.
+ */
+export async function executeProcess(run: ProcessRun, context: ExecuteContext): Promise<void> {
+	const { worker, record } = context;
+	const output = collectOutput(worker, record.emit);
+	const ended = await worker.call('execute', {
+		root: run.root,
+		process: run.process,
+		sandboxes: sandboxesOf(context.isolation, worker),
+		streams: 'forward',
+		timeoutMs: run.timeoutMs,
+		limits: run.limits,
+	});
+	await output.drained(ended.forwarded);
+	reportRung(worker, ended, record);
+	const status = exitStatus(ended.exit, constants.signals);
+	for (const message of ended.unenforced) record.emit({ type: 'warning', code: 'LIMITS', message });
+	run.onExit?.(status);
+	if (ended.timedOut || status !== 0) throw processFailed(run, ended, output, worker);
+}
+
+const reported = new WeakMap<BuildRecord, string>();
+
+/** Told once for each build, and again only when a later process had to take another rung. */
+function reportRung(worker: WorkerProcess, ended: Ended, record: BuildRecord): void {
+	const { sandbox, refused } = ended;
+	const passed = refused.map((each) => `${each.sandbox} was refused (${each.reason})`);
+	const reason = [worker.reason, ...passed].join('; ');
+	const rung = { userNamespace: worker.userNamespace, rootfs: worker.rootfs, sandbox, reason } as const;
+	const text = JSON.stringify(rung);
+	if (reported.get(record) === text) return;
+	reported.set(record, text);
+	record.emit({ type: 'rung', rung });
+}
+
+function processFailed(
+	{ what, timeoutMs, process }: ProcessRun,
+	ended: Ended,
+	output: Output,
+	worker: WorkerProcess,
+): BuildError {
+	const lines = output.lastLines();
+	const said = lines === '' ? 'It printed nothing.' : `Its last lines:\n${lines}`;
+	if (ended.timedOut) {
+		return new BuildError('ASSEMBLE_FAILED', `${what} took longer than ${String(timeoutMs)} ms. ${said}`, {
+			hint: 'It was stopped. Give it more time with --timeout, or find out what it waits for.',
+		});
+	}
+	if (ended.oom) {
+		return new BuildError('ASSEMBLE_FAILED', `${what} ended ${howItEnded(ended.exit)}: --memory ran out. ${said}`, {
+			hint: 'Give it more with --memory.',
+		});
+	}
+	return new BuildError('ASSEMBLE_FAILED', `${what} ended ${howItEnded(ended.exit)}. ${said}`, {
+		hint: isOutOfMemory(ended)
+			? 'SIGKILL usually means that memory ran out: give the job more.'
+			: (privilegeHint({ lines, singleId: hasOneId(worker), uid: process.user.uid }) ??
+				'The reason is in what it printed. -e BUILD_LOGLEVEL=5 makes many builder images say more.'),
+	});
+}
+
+/** In place, a process is who the job is. */
+function hasOneId({ userNamespace, rootfs }: WorkerProcess): boolean {
+	return userNamespace === 'single' || (rootfs === 'in-place' && globalThis.process.getuid?.() !== 0);
+}
+
+function howItEnded(exit: Exit): string {
+	return exit.type === 'code' ? `with status ${String(exit.code)}` : `by signal ${exit.signal}`;
+}
+
+function isOutOfMemory({ exit, oom }: Ended): boolean {
+	return oom || (exit.type === 'signal' && exit.signal === 'SIGKILL');
+}

@@ -1,0 +1,25 @@
+import type { Pruned, PrunePolicy } from '../rootfs/prune.js';
+import type { HostRequest } from './request.js';
+import { exists, openStoreSession } from './store.js';
+
+export type { Pruned, PrunePolicy } from '../rootfs/prune.js';
+
+/** What `s2oci prune` is told. */
+export interface PruneRequest extends HostRequest {
+	readonly policy: PrunePolicy;
+	/** Only tells what would go. */
+	readonly dryRun: boolean;
+}
+
+const NOTHING: Pruned = { removed: [], kept: [], held: [], foreign: [] };
+
+/**
+ * Removes layers that no running build uses and `policy` does not spare, and what builds that were killed left, from the store; builds may
+ * go on meanwhile. It works in a worker, as files of subordinate ids can only be removed there. Throws HOST_NO_NAMESPACES, HOST_STORE.
+ */
+export async function prune(request: PruneRequest, signal: AbortSignal): Promise<Pruned> {
+	if (!(await exists(request.store))) return NOTHING;
+	await using session = await openStoreSession(request, signal);
+	const worker = await session.worker;
+	return await worker.call('pruneLayers', { policy: request.policy, dryRun: request.dryRun });
+}

@@ -1,0 +1,82 @@
+import { type ImageLocation, parseImageLocation } from '../content/location.js';
+import { decodeRebuild, type RebuildInputs } from '../s2i/rebuild.js';
+import { build } from './build.js';
+import type { Emit } from './events.js';
+import { resolveWithPolicy } from './image-record.js';
+import { recordContext } from './images.js';
+import { openImageSource } from './open-image.js';
+import { createRecord } from './record.js';
+import type { BuildRequest, HostRequest, PullPolicy } from './request.js';
+import type { BuildOutcome } from './result.js';
+import { openSession, transferProgress } from './session.js';
+
+/** What `s2oci rebuild` is told; all else comes from the image's labels. */
+export interface RebuildRequest
+	extends HostRequest,
+		Pick<
+			BuildRequest,
+			| 'targets'
+			| 'buildEnvironment'
+			| 'secrets'
+			| 'destination'
+			| 'injections'
+			| 'volumes'
+			| 'limits'
+			| 'assembleTimeout'
+			| 'incremental'
+			| 'callback'
+			| 'saveTempDir'
+			| 'timestamp'
+			| 'checkReproducible'
+		> {
+	/** The image that is built again. */
+	readonly image: ImageLocation;
+	/** For `image` and for its builder. */
+	readonly pullPolicy: PullPolicy;
+	readonly runtimePullPolicy: PullPolicy;
+}
+
+/** Builds `request.image` again from what its labels say: the same commit, builder, variables and options. Never rejects. */
+export async function rebuild(request: RebuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
+	let inputs: RebuildInputs;
+	try {
+		inputs = await readInputs(request, emit, signal);
+	} catch (error) {
+		return createRecord(emit).failed(signal.aborted ? signal.reason : error);
+	}
+	emit({
+		type: 'log',
+		level: 1,
+		message: `rebuilding ${inputs.source}${inputs.commit === undefined ? '' : ` at ${inputs.commit}`}`,
+	});
+	return build(requestOf(request, inputs), emit, signal);
+}
+
+async function readInputs(request: RebuildRequest, emit: Emit, signal: AbortSignal): Promise<RebuildInputs> {
+	const options = { streams: 'forward', onEvent: transferProgress(emit), emit } as const;
+	await using session = await openSession(request, options, signal);
+	const opened = await openImageSource(request.image, session.access, signal);
+	const image = await resolveWithPolicy(opened, request.pullPolicy, recordContext(request, session), emit, signal);
+	const { Labels, Env } = image.config.value.config ?? {};
+	return decodeRebuild(Labels ?? {}, Env);
+}
+
+function requestOf(request: RebuildRequest, inputs: RebuildInputs): BuildRequest {
+	const { runtime } = inputs;
+	return {
+		...request,
+		...inputs,
+		ref: inputs.commit,
+		copy: inputs.copy && inputs.commit === undefined,
+		builder: parseImageLocation(inputs.builder),
+		destination: request.destination ?? inputs.destination,
+		environmentFile: undefined,
+		allowedUids: undefined,
+		runtime: runtime && {
+			image: parseImageLocation(runtime.image),
+			pullPolicy: request.runtimePullPolicy,
+			artifacts: runtime.artifacts,
+			user: runtime.user,
+		},
+	};
+}

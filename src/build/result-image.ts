@@ -1,0 +1,65 @@
+import { formatImageLocation } from '../content/location.js';
+import { appendLayer, type Image } from '../oci/image.js';
+import { familyOf, layerMediaType } from '../oci/media-types.js';
+import type { PackedLayer } from '../rootfs/pack.js';
+import { imageChange } from '../s2i/image-change.js';
+import type { Builder } from '../s2i/labels.js';
+import type { RebuildInputs } from '../s2i/rebuild.js';
+import type { SourceInfo } from '../source/source.js';
+import type { Assembled } from './assemble.js';
+import type { BuildContext } from './context.js';
+import { readOptionEnvironment } from './environment.js';
+import type { BaseImage } from './images.js';
+import type { BuildRequest } from './request.js';
+
+/** The image that a build makes: its base with `layer` and the config that source, scripts and command line ask for. */
+export async function makeResultImage(
+	{ request, images }: BuildContext,
+	source: SourceInfo,
+	assembled: Assembled,
+	layer: PackedLayer,
+): Promise<Image> {
+	const { builder, runtime, targets } = images;
+	const base = runtime ?? builder;
+	const { digest, size, diffId } = layer;
+	const mediaType = layerMediaType(familyOf(base.image.manifest.value.mediaType), 'gzip');
+	const { runPath, environment, labels } = assembled;
+	const change = imageChange({
+		runPath,
+		environment,
+		labels,
+		optionLabels: request.labels,
+		source,
+		builder: describe(builder),
+		base: runtime === undefined ? undefined : describe(runtime),
+		displayName: request.applicationName ?? targets[0]?.name,
+		description: request.description,
+		rebuild: await rebuildInputs(request, source),
+	});
+	const { config } = assembled;
+	const changed = config === undefined ? change : { ...change, config: () => change.config(config) };
+	return appendLayer(base.image, { blob: { mediaType, digest, size }, diffId }, changed);
+}
+
+function describe({ opened, image }: BaseImage): Builder {
+	return { name: opened.name, digest: image.manifest.descriptor.digest };
+}
+
+async function rebuildInputs(request: BuildRequest, source: SourceInfo): Promise<RebuildInputs> {
+	const { builder, copy, keepSymlinks, ignoreSubmodules, exclude, labels, runtime } = request;
+	const { scriptsUrl, destination, assembleUser, applicationName, description } = request;
+	return {
+		...{ copy, keepSymlinks, ignoreSubmodules, exclude, labels },
+		...{ scriptsUrl, destination, assembleUser, applicationName, description },
+		builder: formatImageLocation(builder),
+		source: source.location,
+		commit: source.commit,
+		contextDir: source.contextDir,
+		environment: await readOptionEnvironment(request),
+		runtime: runtime && {
+			image: formatImageLocation(runtime.image),
+			artifacts: runtime.artifacts,
+			user: runtime.user,
+		},
+	};
+}

@@ -1,0 +1,88 @@
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import type { Emit } from '../build/events.js';
+import type { BuildRequest } from '../build/request.js';
+import { BuildError, errnoOf } from '../errors.js';
+import { redact } from '../redact.js';
+import type { BuildArguments } from './build-command.js';
+import { firstSet } from './host-request.js';
+
+/** Throws USAGE for options that exclude each other; tells `emit` of those that have no effect. */
+export function checkCombination(args: BuildArguments, request: BuildRequest, emit: Emit): void {
+	const asDockerfile = firstSet(args.asDockerfile) !== undefined;
+	const { runtime, incremental, targets } = request;
+	const otherArtifacts = incremental.previousImage !== undefined || incremental.cacheFrom.length > 0;
+	if (asDockerfile && args.run)
+		throw excluded('--run', '--as-dockerfile', 'A Dockerfile is not an image that could run.');
+	if (asDockerfile && runtime !== undefined) {
+		throw excluded('--runtime-image', '--as-dockerfile', 'Leave one of them out.');
+	}
+	if (runtime !== undefined && incremental.enabled && !otherArtifacts) {
+		const hint = 'The previous image has no build artifacts: name others with --cache-from or --previous-image.';
+		throw excluded('--incremental', '--runtime-image', hint);
+	}
+	if (args.run && targets.length === 0) {
+		throw new BuildError('USAGE', '--run needs an image to run', { hint: 'Give a tag, such as oci:./image:latest.' });
+	}
+	for (const message of withoutEffect(args, request, asDockerfile)) {
+		emit({ type: 'warning', code: 'WITHOUT_EFFECT', message });
+	}
+}
+
+/** Throws USAGE unless all files and variables that the request names are there. */
+export async function checkInputs(
+	request: Pick<BuildRequest, 'injections' | 'volumes' | 'secrets' | 'env'> & {
+		readonly environmentFile?: string | undefined;
+	},
+): Promise<void> {
+	const { injections, volumes, secrets, env, environmentFile } = request;
+	for (const { source } of injections) await checkReadable('--inject', source);
+	for (const { source } of volumes) await checkReadable('--volume', source);
+	if (environmentFile !== undefined) await checkReadable('--environment-file', environmentFile);
+	for (const { id, from } of secrets) {
+		if ('file' in from) await checkReadable('--secret', from.file);
+		else if (env[from.variable] === undefined) {
+			throw new BuildError(
+				'USAGE',
+				`--secret id=${id}: the variable ${redact(from.variable).slice(0, 100)} is not set`,
+				{
+					hint: 'Set and export it, or name a file with src=FILE.',
+				},
+			);
+		}
+	}
+}
+
+function withoutEffect(args: BuildArguments, request: BuildRequest, asDockerfile: boolean): readonly string[] {
+	const { incremental, targets, runtime } = request;
+	const previous = incremental.previousImage !== undefined || incremental.cacheFrom.length > 0 || targets.length > 0;
+	const of = (option: string, missing: string) => `${option} has no effect without ${missing}`;
+	return [
+		...(incremental.enabled && !previous
+			? [`${of('--incremental', 'a tag, --previous-image or --cache-from')}: the build is clean`]
+			: []),
+		...(runtime === undefined && args.runtimeArtifacts.length > 0 ? [of('--runtime-artifact', '--runtime-image')] : []),
+		...(runtime === undefined && firstSet(args.assembleRuntimeUser) !== undefined
+			? [of('--assemble-runtime-user', '--runtime-image')]
+			: []),
+		...(!asDockerfile && firstSet(args.imageScriptsUrl) !== undefined
+			? [of('--image-scripts-url', '--as-dockerfile')]
+			: []),
+	];
+}
+
+function excluded(one: string, other: string, hint: string): BuildError {
+	return new BuildError('USAGE', `${one} and ${other} exclude each other`, { hint });
+}
+
+async function checkReadable(option: string, path: string): Promise<void> {
+	try {
+		await access(path, constants.R_OK);
+	} catch (cause) {
+		const why = errnoOf(cause) === 'ENOENT' ? 'there is no' : 'cannot read';
+		throw new BuildError('USAGE', `${option}: ${why} ${JSON.stringify(redact(path).slice(0, 200))}`, {
+			hint: `Relative paths are looked for in ${process.cwd()}.`,
+			cause,
+		});
+	}
+}

@@ -1,0 +1,27 @@
+import type { BuildEvent } from '../build/events.js';
+import type { RequestContext } from './host-request.js';
+import type { CommandIo } from './io.js';
+import type { ParsedArguments } from './parse-command.js';
+import type { ProgramName } from './words.js';
+
+/** What every command gets besides its arguments. */
+export interface CommandContext {
+	readonly io: CommandIo;
+	readonly program: ProgramName;
+}
+
+/** A command: gets the arguments behind its name, resolves with the exit status. */
+export type Command = (argv: readonly string[], context: CommandContext) => Promise<number>;
+
+/** The work of a command with arguments; resolves with the exit status. */
+export type Perform<T> = (line: ParsedArguments<T>, context: CommandContext) => Promise<number>;
+
+/** A reader's context, and the events that tell of the line's deprecated words and of what the reader finds. */
+export function beginReading(
+	{ notices }: Pick<ParsedArguments<unknown>, 'notices'>,
+	{ io, program }: CommandContext,
+): { readonly reading: RequestContext; readonly events: BuildEvent[] } {
+	const old = program === 'sti' ? ['the name sti is deprecated: call s2i or s2oci.'] : [];
+	const events = [...old, ...notices].map((message): BuildEvent => ({ type: 'warning', code: 'DEPRECATED', message }));
+	return { events, reading: { env: io.env, program, emit: (event) => events.push(event) } };
+}

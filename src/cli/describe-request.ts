@@ -1,0 +1,101 @@
+import type { BuildRequest, IncrementalRequest } from '../build/request.js';
+import { formatImageLocation } from '../content/location.js';
+import type { Limits } from '../sandbox/limits.js';
+import { formatBytes, formatDuration } from './format.js';
+
+/**
+ * What a build was asked to do, one `Name: value` a line, as S2I's `describe` at loglevel 2; what was not asked for is left out. Values of
+ * variables, labels and secrets are never in it; URLs are not redacted yet.
+ */
+export function describeRequest(request: BuildRequest): readonly string[] {
+	return [
+		...describeInputs(request),
+		...describeIncremental(request.incremental),
+		...describeLimits(request.limits),
+		...describeOutcome(request),
+	].flatMap(([name, value]) => (value === undefined ? [] : `${name}: ${value}`));
+}
+
+type Line = readonly [name: string, value: string | undefined];
+
+function describeInputs(request: BuildRequest): readonly Line[] {
+	const { runtime, platform } = request;
+	return [
+		['Application Name', request.applicationName],
+		['Description', request.description],
+		['Builder Image', formatImageLocation(request.builder)],
+		['Builder Pull Policy', request.pullPolicy],
+		['Platform', [platform.os, platform.architecture, platform.variant].filter(Boolean).join('/')],
+		['Runtime Image', runtime && formatImageLocation(runtime.image)],
+		['Runtime Image Pull Policy', runtime?.pullPolicy],
+		['Runtime Artifacts', runtime && list(runtime.artifacts.map(pair))],
+		['Assemble Runtime User', runtime?.user],
+		['Source', request.source],
+		['Source Ref', request.ref],
+		['Context Directory', request.contextDir],
+		['Exclude', request.exclude],
+		['Source Options', list(chosen(request, ['copy', 'keepSymlinks', 'ignoreSubmodules']))],
+		['Environment', list(request.environment.map(({ name }) => name))],
+		['Environment File', request.environmentFile],
+		['Build Environment', list(request.buildEnvironment.map(({ name }) => name))],
+		['Secrets', list(request.secrets.map(({ id }) => id))],
+		['Labels', list(request.labels.map(({ name }) => name))],
+		['Injections', list(request.injections.map(pair))],
+		['Bind Mounts', list(request.volumes.map((volume) => `${pair(volume)}${volume.readOnly ? ':ro' : ''}`))],
+		['S2I Scripts URL', request.scriptsUrl],
+		['Artifacts Destination', request.destination],
+		['Assemble User', request.assembleUser],
+		['Allowed UIDs', request.allowedUids?.map(({ first, last }) => `${first}-${last ?? ''}`).join(',')],
+	];
+}
+
+function describeIncremental(incremental: IncrementalRequest): readonly Line[] {
+	return [
+		['Incremental Build', incremental.enabled ? 'enabled' : 'disabled'],
+		['Previous Image', incremental.previousImage && formatImageLocation(incremental.previousImage)],
+		['Previous Image Pull Policy', incremental.enabled ? incremental.pullPolicy : undefined],
+		['Remove Old Build', incremental.removePrevious ? 'enabled' : undefined],
+		['Cache From', list(incremental.cacheFrom.map(formatImageLocation))],
+		['Cache To', list(incremental.cacheTo.map(formatImageLocation))],
+	];
+}
+
+function describeOutcome(request: BuildRequest): readonly Line[] {
+	const { assembleTimeout, callback } = request;
+	return [
+		['Assemble Timeout', assembleTimeout === undefined ? undefined : formatDuration(assembleTimeout)],
+		['Timestamp', request.timestamp?.toString()],
+		['Check Reproducible', request.checkReproducible ? 'enabled' : undefined],
+		['Output Image', list(request.targets.map(formatImageLocation))],
+		['Callback URL', callback && `${callback.url} (${callback.format})`],
+		['Registry Credentials', request.dockerConfig],
+		['Isolation', request.isolation],
+		['User Namespace', request.userns],
+		['Root Filesystem', request.rootfs],
+		['Store', request.store],
+	];
+}
+
+function describeLimits(limits: Limits): readonly Line[] {
+	return [
+		['Network', limits.network],
+		['Added Hosts', list(limits.addHosts.map(({ name, address }) => `${name}:${address}`))],
+		['Dropped Capabilities', list(limits.capDrop)],
+		['Memory', limits.memory === undefined ? undefined : formatBytes(limits.memory)],
+		['Processors', limits.cpus?.toString()],
+		['Processes', limits.pids?.toString()],
+		['Ulimits', list(limits.ulimits.map(({ name, soft, hard }) => `${name}=${soft}:${hard}`))],
+	];
+}
+
+function list(values: readonly string[]): string | undefined {
+	return values.length === 0 ? undefined : values.join(', ');
+}
+
+function pair({ source, destination }: { readonly source: string; readonly destination: string }): string {
+	return `${source}:${destination}`;
+}
+
+function chosen<T>(from: T, keys: readonly (keyof T & string)[]): readonly string[] {
+	return keys.filter((key) => from[key] === true);
+}

@@ -1,0 +1,37 @@
+import { writeFile } from 'node:fs/promises';
+import type { BuildOutcome, BuildResult } from '../build/result.js';
+import { BuildError, errnoOf } from '../errors.js';
+import type { OutputArguments } from './output-options.js';
+import type { Ended } from './with-report.js';
+
+/** Writes the files that tell of `outcome`; its own error wins over one of writing them. */
+export async function conclude(outcome: BuildOutcome, args: OutputArguments): Promise<Ended> {
+	const { result } = outcome;
+	const error = await writeFiles(outcome, args);
+	return error === undefined ? { status: 0, result, line: imageName(result) } : { status: undefined, result, error };
+}
+
+async function writeFiles({ result, error }: BuildOutcome, args: OutputArguments): Promise<unknown> {
+	const { resultFile = '', digestFile = '' } = args;
+	try {
+		if (resultFile !== '') await write(resultFile, `${JSON.stringify(result, undefined, '\t')}\n`);
+		if (digestFile !== '' && result.digest !== undefined) await write(digestFile, result.digest);
+		return error;
+	} catch (failed) {
+		return error ?? failed;
+	}
+}
+
+async function write(path: string, text: string): Promise<void> {
+	await writeFile(path, text).catch((cause: unknown) => {
+		const why = errnoOf(cause) ?? 'unknown error';
+		throw new BuildError('OUTPUT_FAILED', `${JSON.stringify(path)} cannot be written: ${why}`, {
+			hint: 'The image itself is complete. Check that the directory exists and may be written.',
+			cause,
+		});
+	});
+}
+
+function imageName({ name, digest }: BuildResult): string {
+	return name === undefined ? String(digest) : `${name}@${String(digest)}`;
+}

@@ -1,0 +1,37 @@
+import { type Arguments, section, switchOption, textList, textOption } from './options.js';
+
+/** Where the result goes and who is told, as typed. */
+export interface OutputArguments {
+	readonly outputs: readonly string[];
+	readonly digestFile: string | undefined;
+	readonly resultFile: string | undefined;
+	readonly callbackUrl: string | undefined;
+	readonly callbackFormat: string | undefined;
+	readonly saveTempDir: boolean;
+	readonly timestamp: string | undefined;
+	readonly checkReproducible: boolean;
+}
+
+/** The options of {@link OutputArguments}. */
+export const outputOptions: Arguments<OutputArguments> = section<OutputArguments>('Output', {
+	outputs: textList(
+		'output',
+		'DEST',
+		'also write the image to NAME:TAG, oci:DIR[:REF], oci-archive:FILE or docker-archive:FILE',
+		{ short: 'o', offer: 'file' },
+	),
+	digestFile: textOption('digest-file', 'FILE', "write the image's digest to FILE", { offer: 'file' }),
+	resultFile: textOption('result-file', 'FILE', 'write what was built, or why not, to FILE as JSON', { offer: 'file' }),
+	callbackUrl: textOption('callback-url', 'URL', 'POST how the build ended to this URL'),
+	callbackFormat: textOption('callback-format', 'FORMAT', 's2i or sti (2014); default s2i', { offer: ['s2i', 'sti'] }),
+	timestamp: textOption(
+		'timestamp',
+		'TIME',
+		"time of the image that no file of it is newer than, in seconds since 1970 or as RFC 3339; default $SOURCE_DATE_EPOCH, else the source's",
+	),
+	checkReproducible: switchOption(
+		'check-reproducible',
+		'build twice, and fail, naming the files that differ, unless both layers are the same',
+	),
+	saveTempDir: switchOption('save-temp-dir', 'keep the scratch directory and say where it is'),
+});

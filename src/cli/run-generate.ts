@@ -1,0 +1,20 @@
+import { beginReading, type Perform } from './command.js';
+import type { GenerateArguments } from './generate-command.js';
+import { firstSet } from './host-request.js';
+import { readGenerateRequest } from './request.js';
+import { withReport } from './with-report.js';
+
+/** Writes a Dockerfile for a builder image. */
+export const runGenerate: Perform<GenerateArguments> = async (line, context) => {
+	const { events, reading } = beginReading(line, context);
+	const request = readGenerateRequest(line.value, reading);
+	if (firstSet(line.value.assembleRuntimeUser) !== undefined) {
+		const message = '--assemble-runtime-user has no effect: the Dockerfile has no runtime image';
+		reading.emit({ type: 'warning', code: 'WITHOUT_EFFECT', message });
+	}
+	return withReport(line.value, context.io, events, async (emit, signal) => {
+		const { writeDockerfile } = await import('../build/dockerfile.js');
+		await writeDockerfile(request, emit, signal);
+		return { status: 0 };
+	});
+};

@@ -1,0 +1,47 @@
+import type { BuildEvent, Emit } from '../build/events.js';
+import type { BuildResult } from '../build/result.js';
+import { exitCodeOf } from './exit-code.js';
+import type { HostArguments } from './host-options.js';
+import { listenForInterrupt } from './interrupt.js';
+import type { CommandIo } from './io.js';
+import { openReport } from './open-report.js';
+
+/** How the work of a command ended. */
+export interface Ended {
+	/** The exit status when there is no error; undefined when a signal stopped a program. */
+	readonly status: number | undefined;
+	readonly result?: BuildResult;
+	readonly error?: unknown;
+	/** For stdout, when there is no error. */
+	readonly line?: string;
+}
+
+const INTERRUPTED = 130;
+
+/**
+ * Runs `work` with a report on stderr, which begins with `notices`, until it ends or a signal comes; resolves with the exit status. Throws
+ * USAGE for options of the report.
+ */
+export async function withReport(
+	args: HostArguments,
+	io: CommandIo,
+	notices: readonly BuildEvent[],
+	work: (emit: Emit, signal: AbortSignal) => Promise<Ended>,
+): Promise<number> {
+	const report = await openReport(args, io);
+	using interrupt = listenForInterrupt(io.signal);
+	for (const notice of notices) report.emit(notice);
+	const { status, result, error, line } = await attempt(() => work(report.emit, interrupt.signal));
+	report.finish(result, error);
+	if (error !== undefined) return interrupt.exitStatus() ?? exitCodeOf(error);
+	if (line !== undefined) io.stdout.write(`${line}\n`);
+	return status ?? interrupt.exitStatus() ?? INTERRUPTED;
+}
+
+async function attempt(work: () => Promise<Ended>): Promise<Ended> {
+	try {
+		return await work();
+	} catch (error) {
+		return { status: undefined, error };
+	}
+}

@@ -1,0 +1,12 @@
+/** Whether `url` names this machine: localhost, 127.0.0.0/8 or ::1. */
+export function isLoopback(url: URL): boolean {
+	const host = url.hostname.toLowerCase();
+	return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127(?:\.[0-9]+){3}$/.test(host);
+}
+
+/** Whether `url` names a link-local address, one of this machine's that {@link isLoopback} does not know, or cloud metadata. */
+export function isLocalAddress(url: URL): boolean {
+	const host = url.hostname.toLowerCase();
+	if (host.startsWith('[')) return /^\[(?:fe[89ab]|::\]|::ffff:|fd00:ec2:)/.test(host);
+	return /^(?:169\.254|0)\.[0-9.]+$/.test(host) || host === 'metadata.google.internal';
+}

@@ -1,0 +1,140 @@
+import type { RawPath } from '../root-path.js';
+
+/** What a process becomes when it enters a root filesystem for good. */
+export interface Entry {
+	readonly root: RawPath;
+	/** Inside the root. */
+	readonly cwd: string;
+	readonly uid: number;
+	readonly gid: number;
+	readonly groups: readonly number[];
+	/** Numbers of the capabilities that stay (capabilities(7)); none for a user other than root. */
+	readonly capabilities: readonly number[];
+	readonly limits: readonly { readonly resource: number; readonly soft: number; readonly hard: number }[];
+	readonly argv: readonly [string, ...string[]];
+	/** `NAME=VALUE`. */
+	readonly env: readonly string[];
+}
+
+const PR_SET_PDEATHSIG = 1;
+const PR_CAPBSET_DROP = 24;
+const PR_SET_NO_NEW_PRIVS = 38;
+const SIGKILL = 9;
+const SIGPIPE = 13;
+const LAST_CAPABILITY = 63;
+const CAPABILITY_VERSION = 0x20080522;
+const SYS_CAPSET: Readonly<Record<string, number>> = { x64: 126, arm64: 91 };
+const UMASK = 0o022;
+const SYS_CLOSE_RANGE = 436;
+const CLOSE_RANGE_CLOEXEC = 4;
+const F_SETFD = 2;
+const FIRST_FD = 3;
+const LAST_FD = 0xffffffff;
+
+/**
+ * Turns this process into `entry.argv` below `entry.root`: chroot, limits, capabilities, ids, no new privileges, exec. Returns only
+ * by throwing an Error that names the call which failed. No descriptor beyond 2 stays open.
+ */
+export async function enterRoot(entry: Entry): Promise<never> {
+	const { default: koffi } = await import('koffi');
+	const library = koffi.load(null);
+	const names = new Map(Object.entries(koffi.os.errno).map(([name, number]) => [number, name]));
+	const native = (signature: string) => {
+		const call = library.func(signature) as (...args: readonly unknown[]) => number | bigint;
+		return (...args: readonly unknown[]): void => {
+			if (Number(call(...args)) >= 0) return;
+			const code = names.get(koffi.errno()) ?? `errno ${koffi.errno()}`;
+			throw Object.assign(new Error(`${/(\w+)\(/.exec(signature)?.[1] ?? ''}: ${code}`), { code });
+		};
+	};
+	const prctl = native('int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)');
+	const setrlimit = native('int setrlimit(int resource, void *limit)');
+	for (const { resource, soft, hard } of entry.limits) setrlimit(resource, words64(soft, hard));
+	native('int chroot(void *path)')(cString(entry.root));
+	native('int chdir(void *path)')(cString(Buffer.from(entry.cwd).toString('latin1')));
+	for (let number = 0; number <= LAST_CAPABILITY; number++) {
+		if (!entry.capabilities.includes(number)) dropBounding(prctl, number);
+	}
+	native('int setgroups(size_t size, void *list)')(entry.groups.length, words32(...entry.groups));
+	native('int setresgid(unsigned int real, unsigned int effective, unsigned int saved)')(
+		entry.gid,
+		entry.gid,
+		entry.gid,
+	);
+	native('int setresuid(unsigned int real, unsigned int effective, unsigned int saved)')(
+		entry.uid,
+		entry.uid,
+		entry.uid,
+	);
+	setCapabilities(native, entry.uid === 0 ? entry.capabilities : []);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	native('long syscall(long number, unsigned int first, unsigned int last, unsigned int flags)')(
+		SYS_CLOSE_RANGE,
+		FIRST_FD,
+		LAST_FD,
+		CLOSE_RANGE_CLOEXEC,
+	);
+	// Node has its own standard streams closed on exec.
+	const fcntl = native('int fcntl(int fd, int command, ...)');
+	for (const fd of [0, 1, 2]) fcntl(fd, F_SETFD, 'int', 0);
+	library.func('void *signal(int signum, void *handler)')(SIGPIPE, null);
+	process.umask(UMASK);
+	return execute(native, entry);
+}
+
+/** The numbers above the kernel's last capability are refused. */
+function dropBounding(prctl: (...args: readonly number[]) => void, number: number): void {
+	try {
+		prctl(PR_CAPBSET_DROP, number, 0, 0, 0);
+	} catch (error) {
+		if ((error as { code?: string }).code !== 'EINVAL') throw error;
+	}
+}
+
+function setCapabilities(
+	native: (signature: string) => (...args: readonly unknown[]) => void,
+	capabilities: readonly number[],
+): void {
+	const number = SYS_CAPSET[process.arch];
+	if (number === undefined) throw new Error(`capset: unknown on ${process.arch}`);
+	const [low, high] = [0, 32].map((first) =>
+		capabilities.reduce(
+			(bits, each) => (each >= first && each < first + 32 ? (bits | (1 << (each - first))) >>> 0 : bits),
+			0,
+		),
+	) as [number, number];
+	const capset = native('long syscall(long number, void *header, void *data)');
+	capset(number, words32(CAPABILITY_VERSION, 0), words32(low, low, 0, high, high, 0));
+}
+
+function execute(native: (signature: string) => (...args: readonly unknown[]) => void, { argv, env }: Entry): never {
+	const execve = native('int execve(void *path, const char **argv, const char **env)');
+	const path = env.find((variable) => variable.startsWith('PATH='))?.slice('PATH='.length) ?? '';
+	const [program] = argv;
+	const candidates = program.includes('/')
+		? [program]
+		: path.split(':').map((directory) => `${directory || '.'}/${program}`);
+	let failure: unknown = new Error(`${program} is not in PATH`);
+	for (const candidate of candidates) {
+		try {
+			execve(cString(Buffer.from(candidate).toString('latin1')), [...argv, null], [...env, null]);
+		} catch (error) {
+			failure = error;
+			if (!['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as { code?: string }).code ?? '')) break;
+		}
+	}
+	throw failure;
+}
+
+function words32(...numbers: readonly number[]): Buffer {
+	return Buffer.from(Uint32Array.from(numbers).buffer);
+}
+
+function words64(...numbers: readonly number[]): Buffer {
+	return Buffer.from(BigUint64Array.from(numbers, (number) => BigInt.asUintN(64, BigInt(number))).buffer);
+}
+
+function cString(text: string): Buffer {
+	return Buffer.from(`${text}\0`, 'latin1');
+}

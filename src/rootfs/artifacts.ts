@@ -1,0 +1,197 @@
+import { chownSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { BuildError, errnoOf, isBuildError } from '../errors.js';
+import type { Libc } from '../linux/libc.js';
+import { fsPath, printablePath, type RawPath } from '../root-path.js';
+import { decompress } from '../tar/decompress.js';
+import { createTarReader } from '../tar/reader.js';
+import { createArtifactWriter, quoted } from './artifact-tree.js';
+import { openLayerDisk } from './layer-disk.js';
+import { createLayerTree } from './layer-tree.js';
+import { type StreamEnds, watchEnds } from './noise.js';
+import { type IdLimits, ownable } from './owner.js';
+
+export interface ArtifactOptions {
+	/** Empty private directory that the artifacts go into. */
+	readonly root: RawPath;
+	/** Whose they become, where the host can say so. */
+	readonly owner: { readonly uid: number; readonly gid: number };
+	readonly ids: IdLimits;
+	readonly libc: Libc | undefined;
+	/** How long the stream may say nothing, in ms; five minutes when undefined. */
+	readonly idleMs?: number;
+	/** The most entries an archive may have; as many as a layer's when undefined. */
+	readonly maxEntries?: number;
+}
+
+export interface ExtractedArtifacts {
+	/** How many are on disk. 0 when there was nothing to save. */
+	readonly entries: number;
+	/** Content of files, in bytes. */
+	readonly bytes: number;
+	/** One sentence for each entry that was left out, and for text after the archive; the last says how many more there are. */
+	readonly notices: readonly string[];
+}
+
+const IDLE_MS = 300_000;
+const MAX_ENTRIES = 2_000_000;
+const MAX_PADDING = 64 * 2 ** 20;
+const MAX_NOTICES = 5;
+
+/**
+ * Extracts the tar or tar.gz that a save-artifacts script writes to its standard output (S2I artifacts; see source-to-image pkg/tar).
+ * An empty stream is no artifacts; what follows the end of the archive is read and ignored. Content is not limited: it is the disk
+ * that ends. Throws LAYER_INVALID when it is no archive, is cut short, has too many entries or says nothing for too long;
+ * HOST_NO_SPACE. After an error `root` holds some of it.
+ */
+export async function extractArtifacts(
+	stream: Readable,
+	options: ArtifactOptions,
+	signal: AbortSignal,
+): Promise<ExtractedArtifacts> {
+	const ends = watchEnds();
+	const notices = createNotices();
+	const extraction = openExtraction(options, notices.add);
+	try {
+		const idleMs = options.idleMs ?? IDLE_MS;
+		for await (const chunk of inflated(watched(stream, ends, idleMs), signal)) {
+			signal.throwIfAborted();
+			extraction.write(chunk);
+		}
+		extraction.finish();
+	} catch (error) {
+		throw explained(error, options.root, ends, extraction.count());
+	} finally {
+		stream.destroy();
+		extraction.abandon();
+	}
+	const trailing = ends.textAfter();
+	if (trailing !== undefined) notices.add(`it also printed text after the archive: ${trailing}`);
+	return { ...extraction.count(), notices: notices.all() };
+}
+
+interface Extraction {
+	readonly write: (chunk: Buffer) => void;
+	readonly finish: () => void;
+	readonly abandon: () => void;
+	readonly count: () => { readonly entries: number; readonly bytes: number };
+}
+
+function openExtraction(options: ArtifactOptions, notice: (text: string) => void): Extraction {
+	const { root, ids, libc, owner } = options;
+	const [tree, disk] = [createLayerTree(), openLayerDisk({ root, ids, libc })];
+	const place = createArtifactWriter(tree, disk, owner);
+	let [entries, bytes, seen, quiet, isOpen] = [0, 0, 0, 0, false];
+	const reader = createTarReader({
+		entry: (entry) => {
+			quiet = 0;
+			if (++seen > (options.maxEntries ?? MAX_ENTRIES)) throw bad(`there are more than ${seen - 1} entries`);
+			const problem = place(entry);
+			isOpen = problem === undefined && entry.type === 'file';
+			if (problem === undefined) entries++;
+			else notice(`${quoted(entry.path)} is left out: ${problem}`);
+		},
+		data: (chunk) => {
+			quiet = 0;
+			if (!isOpen) return;
+			bytes += chunk.length;
+			disk.writeFile(chunk);
+		},
+		close: () => {
+			if (isOpen) disk.closeFile();
+			isOpen = false;
+		},
+	});
+	return {
+		write: (chunk) => {
+			quiet += chunk.length;
+			if (quiet > MAX_PADDING) throw bad('they never end');
+			withoutUmask(() => reader.write(chunk));
+		},
+		finish: () => {
+			reader.end();
+			disk.finish(tree.entries());
+			if (ownable(owner, ids)) chownSync(fsPath(root), owner.uid, owner.gid);
+		},
+		abandon: disk.abandon,
+		count: () => ({ entries, bytes }),
+	};
+}
+
+/** Modes are to be the archive's, while programs that are started meanwhile get the usual umask. */
+function withoutUmask(write: () => void): void {
+	const umask = process.umask(0);
+	try {
+		write();
+	} finally {
+		process.umask(umask);
+	}
+}
+
+/** The chunks of `stream`, noting its two ends. Rejects when it is silent for `idleMs`. */
+async function* watched(stream: Readable, ends: StreamEnds, idleMs: number): AsyncGenerator<Buffer, void, undefined> {
+	const timer = setTimeout(() => stream.destroy(bad(`nothing came for ${idleMs / 1000} s`)), idleMs);
+	try {
+		for await (const chunk of stream as AsyncIterable<Buffer>) {
+			timer.refresh();
+			ends.note(chunk);
+			yield chunk;
+		}
+	} finally {
+		clearTimeout(timer);
+	}
+}
+
+async function* inflated(
+	chunks: AsyncGenerator<Buffer, void, undefined>,
+	signal: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
+	const first = await chunks.next();
+	if (first.done === true) return;
+	const whole = prepended(first.value, chunks);
+	const isGzip = first.value[0] === 0x1f && first.value[1] === 0x8b;
+	yield* isGzip ? decompress('gzip', whole, '', signal) : whole;
+}
+
+async function* prepended(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+	yield first;
+	yield* rest;
+}
+
+function createNotices(): { readonly add: (text: string) => void; readonly all: () => readonly string[] } {
+	const kept: string[] = [];
+	let more = 0;
+	return {
+		add: (text) => {
+			if (kept.length < MAX_NOTICES) kept.push(text);
+			else more++;
+		},
+		all: () => (more === 0 ? kept : [...kept, `and ${more} more of this kind`]),
+	};
+}
+
+function bad(problem: string): BuildError {
+	return new BuildError('LAYER_INVALID', `the artifacts cannot be used: ${problem}`, {
+		hint: 'save-artifacts must write one tar archive to standard output and nothing else; all it has to say belongs on standard error.',
+	});
+}
+
+function explained(
+	error: unknown,
+	root: RawPath,
+	ends: StreamEnds,
+	{ entries }: { readonly entries: number },
+): unknown {
+	const errno = errnoOf(error) ?? '';
+	if (errno === 'ENOSPC' || errno === 'EDQUOT') {
+		return new BuildError('HOST_NO_SPACE', `no space left for artifacts below ${printablePath(root)}`, {
+			hint: 'Free space there, or name another place with --store DIR.',
+			cause: error,
+		});
+	}
+	if (!isBuildError(error, 'LAYER_INVALID') || error.message.startsWith('the artifacts')) return error;
+	const text = entries === 0 ? ends.textBefore() : undefined;
+	if (text !== undefined) return bad(`they begin with text: ${text}`);
+	const detail = error.message.replace(/^[^:]*: /, '');
+	return bad(`after ${entries} entries, ${detail}`);
+}

@@ -1,0 +1,98 @@
+import {
+	chmodSync,
+	constants,
+	copyFileSync,
+	lchownSync,
+	lstatSync,
+	lutimesSync,
+	mkdirSync,
+	readlinkSync,
+	type Stats,
+	symlinkSync,
+	utimesSync,
+} from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { BuildError, errnoOf } from '../errors.js';
+import type { Libc } from '../linux/libc.js';
+import { fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import { isKept } from './image-xattrs.js';
+import type { BaseTree } from './merge.js';
+
+/** How often others are let run: a copy must notice that it was stopped, and so must the process that it runs in. */
+const TURN_MS = 50;
+const SPECIAL_BITS = 0o7000;
+
+interface Copied {
+	readonly path: RootPath;
+	readonly from: RawPath;
+	readonly to: RawPath;
+	readonly stats: Stats;
+}
+
+/**
+ * Copies the merged tree `base` of the unpacked layers `lowers` into the directory `target`: types, bytes (shared with the store where
+ * the file system can), modes, owners, times and extended attributes as they are in the store. Names of one inode become files of their
+ * own, as a write to one of them in an overlay makes them. Throws HOST_NO_SPACE.
+ */
+export async function copyLayers(
+	base: BaseTree,
+	lowers: readonly string[],
+	target: string,
+	libc: Libc,
+	signal: AbortSignal,
+): Promise<void> {
+	const roots = lowers.map(rawPath);
+	const directories: Copied[] = [];
+	let turn = performance.now();
+	for (const path of [...base.keys()].sort()) {
+		if (performance.now() - turn > TURN_MS) {
+			await nextTurn();
+			signal.throwIfAborted();
+			turn = performance.now();
+		}
+		const from = joinRaw(roots[base.get(path)?.layer ?? 0] ?? '', path);
+		const to = joinRaw(rawPath(target), path);
+		const stats = lstatSync(fsPath(from));
+		const copied = { path, from, to, stats };
+		if (stats.isDirectory()) {
+			if (path !== ROOT) mkdirSync(fsPath(to), { mode: 0o700 });
+			directories.push(copied);
+		} else {
+			copyOther(copied, libc);
+		}
+	}
+	for (const copied of directories.reverse()) finish(copied, libc);
+}
+
+function copyOther(copied: Copied, libc: Libc): void {
+	const { from, to, stats } = copied;
+	if (stats.isSymbolicLink()) symlinkSync(readlinkSync(fsPath(from), { encoding: 'buffer' }), fsPath(to));
+	else if (stats.isFile()) copyFile(copied);
+	else libc.mknod(to, stats.mode);
+	finish(copied, libc);
+}
+
+function copyFile({ path, from, to }: Copied): void {
+	try {
+		copyFileSync(fsPath(from), fsPath(to), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+	} catch (cause) {
+		if (!['ENOSPC', 'EDQUOT'].includes(errnoOf(cause) ?? '')) throw cause;
+		throw new BuildError('HOST_NO_SPACE', `no space is left to copy the builder image, at /${printablePath(path)}`, {
+			hint: 'Free some space, or name a larger disk with --store DIR.',
+			cause,
+		});
+	}
+}
+
+/** A change of owner takes the set-id bits, so the mode comes after it. */
+function finish({ from, to, stats }: Copied, libc: Libc): void {
+	const { uid, gid, mode } = stats;
+	if (uid !== 0 || gid !== 0) lchownSync(fsPath(to), uid, gid);
+	for (const [name, value] of libc.listXattrs(from)) if (isKept(name)) libc.setXattr(to, name, value);
+	if (stats.isSymbolicLink()) {
+		lutimesSync(fsPath(to), stats.atime, stats.mtime);
+		return;
+	}
+	if (!stats.isFile() || (mode & SPECIAL_BITS) !== 0) chmodSync(fsPath(to), mode & 0o7777);
+	utimesSync(fsPath(to), stats.atime, stats.mtime);
+}

@@ -1,0 +1,140 @@
+import { accessSync, chmodSync, constants, lstatSync, readdirSync } from 'node:fs';
+import { BuildError, errnoOf } from '../errors.js';
+import type { Libc } from '../linux/libc.js';
+import { fsPath, joinRaw, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import type { RootDirectory } from './root-directory.js';
+import { awaitNextTick, type Stamps, scanChanges, stampTree } from './stamps.js';
+import type { UpperEntry } from './upper.js';
+
+/** A file or directory that was put into the root filesystem for the build. */
+export interface Placed {
+	readonly path: RootPath;
+	/** Whether it is to be part of the layer. */
+	readonly keep: boolean;
+}
+
+/** The root filesystem that this process itself lives in. */
+export interface InPlaceRoot extends RootDirectory {
+	/** Remembers what is there; `scan` finds what is changed from now on, and all of what was placed to be kept. */
+	readonly stamp: (placed: readonly Placed[]) => void;
+	/** Gives back the modes of what could not be read without changing them. */
+	readonly restore: () => void;
+}
+
+export interface InPlaceContext {
+	/** Paths that are no part of the image, such as mounts; asked at each walk. */
+	readonly foreign: () => ReadonlySet<RootPath>;
+	/** A private directory, for files that pass time. */
+	readonly scratch: string;
+	readonly libc: Libc;
+	/** Another root directory than `/`, for tests. */
+	readonly root?: RawPath;
+}
+
+const READ_FILE = 0o400;
+const READ_DIRECTORY = 0o500;
+const NO_STAMPS: Stamps = new Map();
+
+/**
+ * The live root filesystem as a place to build in: nothing is mounted or copied, and changes are found by comparing each entry with how it
+ * was at {@link InPlaceRoot.stamp}. Directories that this user may not read are left out, since it cannot change what is in them. Scanning
+ * throws ASSEMBLE_FAILED for a new file that cannot be read.
+ */
+export function openInPlace({ foreign, scratch, libc, root = '/' }: InPlaceContext): InPlaceRoot {
+	const me = process.getuid?.() ?? 0;
+	const widened = new Map<RawPath, number>();
+	let stamps: Stamps = NO_STAMPS;
+	let kept: readonly RootPath[] = [];
+	const widen = (disk: RawPath, bits: number): boolean => {
+		const { uid, mode } = lstatSync(fsPath(disk));
+		if (uid !== me) return false;
+		widened.set(disk, mode & 0o7777);
+		chmodSync(fsPath(disk), (mode & 0o7777) | bits);
+		return true;
+	};
+	const list = (disk: RawPath): readonly string[] => {
+		if (!isReadable(disk, constants.R_OK | constants.X_OK) && !widen(disk, READ_DIRECTORY)) return [];
+		return readdirSync(fsPath(disk), { encoding: 'latin1' });
+	};
+	const isReadableFile = ({ path, type }: UpperEntry): boolean => {
+		if (type !== 'file') return true;
+		const disk = joinRaw(root, path);
+		if (isReadable(disk, constants.R_OK) || widen(disk, READ_FILE)) return true;
+		if (stamps.has(path)) return false;
+		throw unreadable(path);
+	};
+	// Only root can give files away, so another's file was there before.
+	const judged = (entry: UpperEntry): UpperEntry =>
+		me !== 0 && entry.uid !== me ? { ...entry, copiedUp: entry.type !== 'whiteout' } : entry;
+	const restore = () => {
+		for (const [disk, mode] of [...widened].reverse()) restoreMode(disk, mode);
+		widened.clear();
+	};
+	return {
+		path: root,
+		changed: root,
+		mount: () => undefined,
+		unmount: () => undefined,
+		hideBelow: () => undefined,
+		stamp: (placed) => {
+			kept = placed.filter(({ keep }) => keep).map(({ path }) => path);
+			stamps = stampTree(root, new Set([...foreign(), ...placed.map(({ path }) => path)]), listReadable);
+			awaitNextTick(stamps, scratch);
+		},
+		scan: (skip) => {
+			restore();
+			const hidden = new Set([...foreign(), ...skip]);
+			const changes = scanChanges(root, stamps, hidden, libc, list);
+			const apart = kept.filter((path) => !skip.has(path) && isBelow(path, hidden));
+			const found = [...changes, ...apart.flatMap((path) => scanNew(root, path, libc, list))];
+			return found.filter(isReadableFile).map(judged);
+		},
+		restore,
+	};
+}
+
+/** Everything at and below `path`, as new. */
+function scanNew(root: RawPath, path: RootPath, libc: Libc, list: (disk: RawPath) => readonly string[]) {
+	return scanChanges(joinRaw(root, path), NO_STAMPS, new Set(), libc, list).map((entry) => ({
+		...entry,
+		path: (entry.path === ROOT ? path : `${path}/${entry.path}`) as RootPath,
+	}));
+}
+
+function isBelow(path: RootPath, ancestors: ReadonlySet<RootPath>): boolean {
+	for (let up = path; up !== ROOT; up = parentOf(up)) if (ancestors.has(up)) return true;
+	return false;
+}
+
+function listReadable(disk: RawPath): readonly string[] {
+	return isReadable(disk, constants.R_OK | constants.X_OK) ? readdirSync(fsPath(disk), { encoding: 'latin1' }) : [];
+}
+
+function isReadable(disk: RawPath, mode: number): boolean {
+	try {
+		accessSync(fsPath(disk), mode);
+		return true;
+	} catch (error) {
+		if (errnoOf(error) === 'EACCES') return false;
+		throw error;
+	}
+}
+
+/** What is gone by now needs no mode. */
+function restoreMode(disk: RawPath, mode: number): void {
+	try {
+		chmodSync(fsPath(disk), mode);
+	} catch (error) {
+		if (errnoOf(error) !== 'ENOENT') throw error;
+	}
+}
+
+function unreadable(path: RootPath): BuildError {
+	return new BuildError(
+		'ASSEMBLE_FAILED',
+		`"/${printablePath(path)}" is new, belongs to another user and cannot be read`,
+		{
+			hint: 'Something else than assemble made it in this container. Give it to the user that runs the job, or remove it.',
+		},
+	);
+}

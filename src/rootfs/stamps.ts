@@ -1,0 +1,116 @@
+import { lstatSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf } from '../errors.js';
+import type { Libc } from '../linux/libc.js';
+import { childOf, fsPath, joinRaw, parentOf, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { readUpper, type UpperEntry } from './upper.js';
+
+/** What no change leaves as it is: a write, a chmod or a rename sets the inode's change time, which no program can set back. */
+interface Stamp {
+	readonly inode: bigint;
+	/** Nanoseconds. */
+	readonly changed: bigint;
+	readonly size: bigint;
+	readonly mode: bigint;
+	readonly uid: bigint;
+}
+
+/** The stamps of every entry below one directory. */
+export type Stamps = ReadonlyMap<RootPath, Stamp>;
+
+/** The names in a directory, as raw bytes. */
+export type ListDirectory = (directory: RawPath) => readonly string[];
+
+/** Stamps every entry below `root`, without `skip` and all below. Costs one lstat an entry. What vanishes meanwhile is left out. */
+export function stampTree(root: RawPath, skip: ReadonlySet<RootPath>, list: ListDirectory = listNames): Stamps {
+	const stamps = new Map<RootPath, Stamp>();
+	walk(root, skip, list, (path, stamp) => void stamps.set(path, stamp));
+	return stamps;
+}
+
+/**
+ * Waits until the clock that the kernel takes change times from has gone past every stamp: it moves in ticks of some milliseconds, and
+ * a change within the tick of its stamp would go unseen. `scratch` is a directory on the same file system.
+ */
+export function awaitNextTick(stamps: Stamps, scratch: string): void {
+	const newest = [...stamps.values()].reduce((max, { changed }) => (changed > max ? changed : max), 0n);
+	const probe = join(scratch, 'tick');
+	const limit = performance.now() + 1000;
+	do writeFileSync(probe, '');
+	while (lstatSync(probe, { bigint: true }).ctimeNs <= newest && performance.now() < limit);
+	rmSync(probe);
+}
+
+/**
+ * What is different below `root` from what `stamps` say, as overlay would show it in an upper directory: changed entries as they are
+ * now, and a whiteout for each stamped path that is gone from a directory that is still there.
+ */
+export function scanChanges(
+	root: RawPath,
+	stamps: Stamps,
+	skip: ReadonlySet<RootPath>,
+	libc: Libc | undefined,
+	list: ListDirectory = listNames,
+): readonly UpperEntry[] {
+	const owners = new Map([...stamps.values()].map(({ inode, uid }) => [inode, uid]));
+	const directories = new Set<RootPath>();
+	const seen = new Set<RootPath>();
+	const found: UpperEntry[] = [];
+	walk(root, skip, list, (path, stamp, isDirectory) => {
+		seen.add(path);
+		if (isDirectory) directories.add(path);
+		if (isEqual(stamps.get(path), stamp)) return;
+		const entry = unlessGone(() => readUpper(root, path, libc));
+		// The inode number of a file that was deleted is given to the next one, which may be another user's.
+		if (entry !== undefined) found.push({ ...entry, copiedUp: owners.get(stamp.inode) === stamp.uid });
+	});
+	for (const path of stamps.keys()) {
+		if (!seen.has(path) && directories.has(parentOf(path)) && !skip.has(path)) found.push(whiteout(path));
+	}
+	return found;
+}
+
+function walk(
+	root: RawPath,
+	skip: ReadonlySet<RootPath>,
+	list: ListDirectory,
+	visit: (path: RootPath, stamp: Stamp, isDirectory: boolean) => void,
+): void {
+	const look = (path: RootPath) => {
+		const disk = joinRaw(root, path);
+		const stats = lstatSync(fsPath(disk), { bigint: true, throwIfNoEntry: false });
+		if (stats === undefined) return;
+		const isDirectory = stats.isDirectory();
+		const { ino: inode, ctimeNs: changed, size, mode, uid } = stats;
+		visit(path, { inode, changed, size, mode, uid }, isDirectory);
+		if (!isDirectory) return;
+		for (const name of unlessGone(() => list(disk)) ?? []) {
+			const child = childOf(path, name);
+			if (!skip.has(child)) look(child);
+		}
+	};
+	look(ROOT);
+}
+
+function listNames(directory: RawPath): readonly string[] {
+	return readdirSync(fsPath(directory), { encoding: 'latin1' });
+}
+
+function unlessGone<T>(look: () => T): T | undefined {
+	try {
+		return look();
+	} catch (error) {
+		if (errnoOf(error) === 'ENOENT') return undefined;
+		throw error;
+	}
+}
+
+function isEqual(old: Stamp | undefined, now: Stamp): boolean {
+	if (old === undefined) return false;
+	return old.inode === now.inode && old.changed === now.changed && old.size === now.size && old.mode === now.mode;
+}
+
+function whiteout(path: RootPath): UpperEntry {
+	const nothing = { mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, xattrs: new Map<string, Buffer>() };
+	return { path, type: 'whiteout', ...nothing, opaque: false, copiedUp: false };
+}

@@ -1,0 +1,158 @@
+import * as v from 'valibot';
+import { BuildError } from '../errors.js';
+import { type EnvironmentVariable, readImageEnvironment } from './environment.js';
+import { withoutCredentials } from './labels.js';
+
+/** The label with all that `rebuild` needs, in JSON. */
+export const REBUILD_LABEL = 'io.s2oci.build';
+
+/**
+ * What a build was told, as far as it makes the image: never secrets, `--build-env`, nor what belongs to one host (injections,
+ * volumes, limits). Undefined is what the command line did not say.
+ */
+export interface RebuildInputs {
+	/** Location of the builder image, as the command line takes it. */
+	readonly builder: string;
+	/** Location of the source, without credentials. */
+	readonly source: string;
+	/** Full commit id: the same source is built again, not the tip of its branch. */
+	readonly commit: string | undefined;
+	readonly contextDir: string | undefined;
+	readonly copy: boolean;
+	readonly keepSymlinks: boolean;
+	readonly ignoreSubmodules: boolean;
+	readonly exclude: string | undefined;
+	/** `-e` and `-E`. Their names are stored; their values are what the image's ENV says. */
+	readonly environment: readonly EnvironmentVariable[];
+	/** `--label`. Their names are stored; their values are what the image's labels say. */
+	readonly labels: readonly EnvironmentVariable[];
+	readonly scriptsUrl: string | undefined;
+	readonly destination: string | undefined;
+	readonly assembleUser: string | undefined;
+	readonly applicationName: string | undefined;
+	readonly description: string | undefined;
+	readonly runtime:
+		| {
+				readonly image: string;
+				readonly artifacts: readonly { readonly source: string; readonly destination: string }[];
+				readonly user: string | undefined;
+		  }
+		| undefined;
+}
+
+const BUILD = 'io.openshift.s2i.build';
+const text = v.pipe(v.string(), v.nonEmpty());
+const flag = v.optional(v.boolean(), false);
+const names = v.optional(v.array(text), []);
+const schema = v.object({
+	builder: text,
+	source: text,
+	commit: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/))),
+	contextDir: v.optional(text),
+	copy: flag,
+	keepSymlinks: flag,
+	ignoreSubmodules: flag,
+	exclude: v.optional(v.string()),
+	environment: names,
+	labels: names,
+	scriptsUrl: v.optional(text),
+	destination: v.optional(text),
+	assembleUser: v.optional(text),
+	applicationName: v.optional(text),
+	description: v.optional(text),
+	runtime: v.optional(
+		v.object({
+			image: text,
+			artifacts: v.optional(v.array(v.object({ source: text, destination: v.string() })), []),
+			user: v.optional(text),
+		}),
+	),
+});
+
+/** `inputs` as the value of {@link REBUILD_LABEL}: compact, equal for equal inputs, without values of variables, and URLs without credentials. */
+export function encodeRebuild(inputs: RebuildInputs): string {
+	const { scriptsUrl, environment, labels } = inputs;
+	const written = {
+		...inputs,
+		source: withoutCredentials(inputs.source),
+		scriptsUrl: scriptsUrl === undefined ? undefined : withoutCredentials(scriptsUrl),
+		environment: namesOf(environment),
+		labels: namesOf(labels),
+	};
+	return JSON.stringify(written, (_key, value: unknown) => (isUnset(value) ? undefined : value));
+}
+
+/**
+ * What made the image with these `labels` and this `env` (`NAME=VALUE`). Without our label S2I's own are read: build image, source
+ * location, context directory, commit, name and description. Their scripts URL is not: it is the builder's as a rule, and taken for
+ * `--scripts-url` it would hide scripts of the source. Throws IMAGE_INVALID when neither tells how the image was made.
+ */
+export function decodeRebuild(
+	labels: Readonly<Record<string, string>>,
+	env: readonly string[] | undefined,
+): RebuildInputs {
+	const written = labels[REBUILD_LABEL];
+	const inputs = written === undefined ? fromS2i(labels) : parseJson(written);
+	const result = v.safeParse(schema, inputs);
+	if (!result.success) throw rebuildInvalid(written === undefined, v.getDotPath(result.issues[0]));
+	const { output } = result;
+	const values = readImageEnvironment(env);
+	return {
+		...unset,
+		...output,
+		environment: values.filter(({ name }) => output.environment.includes(name)),
+		labels: Object.entries(labels).flatMap(([name, value]) => (output.labels.includes(name) ? [{ name, value }] : [])),
+		runtime: output.runtime === undefined ? undefined : { user: undefined, ...output.runtime },
+	};
+}
+
+const unset = {
+	commit: undefined,
+	contextDir: undefined,
+	exclude: undefined,
+	scriptsUrl: undefined,
+	destination: undefined,
+	assembleUser: undefined,
+	applicationName: undefined,
+	description: undefined,
+};
+
+function fromS2i(labels: Readonly<Record<string, string>>): unknown {
+	const commit = labels[`${BUILD}.commit.id`];
+	const described = {
+		builder: labels[`${BUILD}.image`],
+		source: labels[`${BUILD}.source-location`],
+		commit: commit === '' ? undefined : commit,
+		contextDir: labels[`${BUILD}.source-context-dir`],
+		applicationName: labels['io.k8s.display-name'],
+		description: labels['io.k8s.description'],
+	};
+	return Object.fromEntries(Object.entries(described).filter(([, value]) => value !== undefined && value !== ''));
+}
+
+function namesOf(variables: readonly EnvironmentVariable[]): readonly string[] {
+	return [...new Set(variables.map(({ name }) => name))].sort();
+}
+
+function isUnset(value: unknown): boolean {
+	return value === undefined || value === false || (Array.isArray(value) && value.length === 0);
+}
+
+function parseJson(written: string): unknown {
+	try {
+		return JSON.parse(written);
+	} catch {
+		return undefined;
+	}
+}
+
+function rebuildInvalid(isForeign: boolean, path: string | null): BuildError {
+	const at = path === null ? '' : ` (${path})`;
+	return isForeign
+		? new BuildError('IMAGE_INVALID', `the image does not say how it was built${at}`, {
+				hint: `Only images made by S2I can be built again: they have the labels ${BUILD}.image and ${BUILD}.source-location.`,
+			})
+		: new BuildError('IMAGE_INVALID', `the label ${REBUILD_LABEL} of the image is damaged${at}`, {
+				hint: 'Build the image from its source again, with s2oci build.',
+			});
+}

@@ -1,0 +1,106 @@
+import { posix, resolve } from 'node:path';
+import { BuildError } from '../errors.js';
+import { redact } from '../redact.js';
+
+/** A path of the host and where it appears in the container: absolute, relative to WORKDIR, or `''` for WORKDIR itself. */
+export interface MountPair {
+	/** Absolute. */
+	readonly source: string;
+	readonly destination: string;
+}
+
+const FORBIDDEN = /[;*?"<>|%#$!+{}&[\],'`]/;
+const KERNEL = /^\/(?:proc|sys|dev)(?:\/|$)/;
+
+/**
+ * The `SRC[:DST]` of `-i`, several separated by `;`, as S2I reads it: split at the last colon, surrounding quotes removed, both parts
+ * cleaned. `SRC` is relative to `directory`. Throws USAGE for characters that S2I refuses and for destinations outside the image.
+ */
+export function parseInjections(text: string, directory: string): readonly MountPair[] {
+	return splitPairs('--inject', text).map(({ source, destination }) => {
+		checkDestination('--inject', destination);
+		return { source: resolve(directory, source), destination };
+	});
+}
+
+/**
+ * The `SRC[:DST]` of `-a`, several separated by `;`: `SRC` is absolute in the builder, `DST` a directory below the runtime image's
+ * WORKDIR. Throws USAGE.
+ */
+export function parseArtifacts(text: string): readonly MountPair[] {
+	return splitPairs('--runtime-artifact', text).map((pair) => {
+		if (!pair.source.startsWith('/')) {
+			throw invalid('--runtime-artifact', `${quote(pair.source)} is not an absolute path of the builder image`);
+		}
+		if (pair.destination.startsWith('/') || /^\.\.(?:\/|$)/.test(pair.destination)) {
+			throw invalid(
+				'--runtime-artifact',
+				`${quote(pair.destination)} does not lie below the working directory of the runtime image`,
+			);
+		}
+		return pair;
+	});
+}
+
+/**
+ * The `SRC:DST[:OPTIONS]` of `-v`. `SRC` is relative to `directory`, `DST` absolute, options are `ro`, `rw`, and `z` and `Z`, which are for
+ * SELinux hosts with a daemon and do nothing here. Throws USAGE.
+ */
+export function parseVolume(text: string, directory: string): MountPair & { readonly readOnly: boolean } {
+	const [source = '', destination = '', options = '', ...rest] = text.split(':');
+	if (source === '' || destination === '' || rest.length > 0 || text.includes('\0')) {
+		throw invalid('--volume', `${quote(text)} is not SOURCE:DESTINATION[:OPTIONS]`);
+	}
+	if (!destination.startsWith('/')) throw invalid('--volume', `the destination ${quote(destination)} is not absolute`);
+	const chosen = options === '' ? [] : options.split(',');
+	const unknown = chosen.find((option) => !['ro', 'rw', 'z', 'Z'].includes(option));
+	if (unknown !== undefined) {
+		throw invalid('--volume', `there is no option ${quote(unknown)}`, 'Options are ro, rw, z and Z.');
+	}
+	const cleaned = clean(destination);
+	checkDestination('--volume', cleaned);
+	return { source: resolve(directory, source), destination: cleaned, readOnly: chosen.includes('ro') };
+}
+
+function splitPairs(option: string, text: string): readonly MountPair[] {
+	return text.split(';').map((part) => {
+		const at = part.lastIndexOf(':');
+		const [source = '', destination = ''] = (at === -1 ? [part, ''] : [part.slice(0, at), part.slice(at + 1)]).map(
+			(path) => clean(path.replace(/^["']+|["']+$/g, '')),
+		);
+		const bad = [source, destination].find((path) => FORBIDDEN.test(path) || path.includes('\0'));
+		if (bad === undefined) return { source, destination: destination === '.' ? '' : destination };
+		throw invalid(
+			option,
+			`invalid characters in the path ${quote(bad)}`,
+			'S2I refuses ; * ? " < > | % # $ ! + { } & [ ] , \' and `.',
+		);
+	});
+}
+
+function checkDestination(option: string, destination: string): void {
+	if (/^\.\.(?:\/|$)/.test(destination)) {
+		throw invalid(
+			option,
+			`the destination ${quote(destination)} leaves the working directory`,
+			'Give an absolute path.',
+		);
+	}
+	if (destination === '/' || KERNEL.test(destination)) {
+		throw invalid(option, `nothing can be put at ${quote(destination)}`, 'Give a path outside /proc, /sys and /dev.');
+	}
+}
+
+/** As Go's filepath.Clean: no trailing slash, `.` for nothing. */
+function clean(path: string): string {
+	const normal = posix.normalize(path);
+	return normal.length > 1 && normal.endsWith('/') ? normal.slice(0, -1) : normal;
+}
+
+function invalid(option: string, why: string, hint = 'See s2oci build --help.'): BuildError {
+	return new BuildError('USAGE', `${option}: ${why}`, { hint });
+}
+
+function quote(text: string): string {
+	return JSON.stringify(redact(text).slice(0, 200));
+}

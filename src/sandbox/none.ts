@@ -1,0 +1,27 @@
+import { killDescendants } from './chroot.js';
+import { launch } from './launch.js';
+import type { SandboxOutcome, SandboxRun } from './sandbox.js';
+
+/**
+ * Runs the process in no sandbox at all, as the user that we are: the container of the job is the sandbox. It sees its own environment
+ * only. What it leaves running is killed, where orphans come back to us.
+ */
+export async function runUnconfined(
+	{ spec, streams, inGroup }: SandboxRun,
+	signal: AbortSignal,
+): Promise<SandboxOutcome> {
+	const { stdin, stdout, stderr } = streams;
+	const [program, ...args] = spec.process.argv;
+	const { env, cwd } = spec.process;
+	const child = inGroup(() => launch(program, args, { stdio: [stdin, stdout, stderr], env, cwd }));
+	const kill = () => {
+		child.kill();
+		void killDescendants(process.pid);
+	};
+	signal.addEventListener('abort', kill, { once: true });
+	if (signal.aborted) kill();
+	const exit = await child.ended;
+	signal.removeEventListener('abort', kill);
+	await killDescendants(process.pid);
+	return typeof exit === 'string' ? { type: 'refused', reason: exit } : { type: 'exited', exit };
+}

@@ -1,0 +1,162 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { addAbortSignal, type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
+import { redact } from '../redact.js';
+import { rawPath } from '../root-path.js';
+import { type Compression, decompress } from '../tar/decompress.js';
+import { createTarReader } from '../tar/reader.js';
+import { type Budget, createBudget } from './budget.js';
+import { storeFull } from './directory.js';
+import { createExtraction, type Extraction } from './extract.js';
+import type { FetchOptions } from './options.js';
+import type { Source } from './source.js';
+import { unpackZip } from './unzip.js';
+
+/** Sources that are archives. */
+export type ArchiveSource = Extract<Source, { readonly type: 'archive' | 'stdin' }>;
+
+const MAX_DOWNLOAD = 8 * 1024 ** 3;
+const HEAD = 6;
+const CHUNK = 1024 * 1024;
+const MAGIC: readonly (readonly [string, Compression | 'zip' | 'xz' | 'bzip2'])[] = [
+	['504b0304', 'zip'],
+	['504b0506', 'zip'],
+	['1f8b', 'gzip'],
+	['28b52ffd', 'zstd'],
+	['fd377a585a00', 'xz'],
+	['425a68', 'bzip2'],
+];
+
+/**
+ * Unpacks a zip or a tar (plain, gzip, zstd), told apart by how it begins, into the new directory `root`. `work` is for spool files,
+ * which the caller removes. A single top-level directory stays: `--context-dir` names it. Throws SOURCE_INVALID, SOURCE_NOT_FOUND,
+ * HOST_NO_SPACE, what `http` throws, and the signal's reason.
+ */
+export async function unpackArchive(
+	source: ArchiveSource,
+	root: string,
+	work: string,
+	options: Pick<FetchOptions, 'stdin' | 'http'>,
+	signal: AbortSignal,
+): Promise<void> {
+	const budget = createBudget();
+	const extraction = createExtraction(rawPath(root), budget);
+	try {
+		const stream = await openArchive(source, options, signal);
+		try {
+			addAbortSignal(signal, stream);
+			await unpackStream(stream, { source, work, budget, extraction }, signal);
+		} finally {
+			stream.destroy();
+		}
+		extraction.finish();
+	} catch (error) {
+		extraction.abandon();
+		signal.throwIfAborted();
+		throw archiveFailed(source, error);
+	}
+}
+
+/** What messages and labels call the archive. */
+export function archiveLocation(source: ArchiveSource): string {
+	if (source.type === 'stdin') return '-';
+	if (!source.remote) return redact(source.location);
+	const { protocol, host, pathname } = new URL(source.location);
+	return redact(`${protocol}//${host}${pathname}`);
+}
+
+async function openArchive(
+	source: ArchiveSource,
+	{ stdin, http }: Pick<FetchOptions, 'stdin' | 'http'>,
+	signal: AbortSignal,
+): Promise<Readable> {
+	if (source.type === 'archive') {
+		if (!source.remote) return createReadStream(source.location, { highWaterMark: CHUNK });
+		return (await http.get(source.location, { maxBytes: MAX_DOWNLOAD }, signal)).body;
+	}
+	if (!('isTTY' in stdin) || stdin.isTTY !== true) return stdin;
+	throw new BuildError('SOURCE_INVALID', 'the source is standard input, which is a terminal', {
+		hint: 'Pipe an archive to it: tar -c . | s2oci build - …',
+	});
+}
+
+interface Unpacking {
+	readonly source: ArchiveSource;
+	readonly work: string;
+	readonly budget: Budget;
+	readonly extraction: Extraction;
+}
+
+async function unpackStream(
+	stream: Readable,
+	{ source, work, budget, extraction }: Unpacking,
+	signal: AbortSignal,
+): Promise<void> {
+	const { head, chunks } = await readHead(counted(stream, budget));
+	if (head.length === 0) throw unusable(source, 'it is empty');
+	const found = MAGIC.find(([magic]) => head.toString('hex').startsWith(magic))?.[1] ?? 'none';
+	if (found === 'xz' || found === 'bzip2') {
+		throw unusable(source, `it is compressed with ${found}`, `Pipe it: ${found} -dc FILE | s2oci build - …`);
+	}
+	if (found !== 'zip') {
+		const reader = createTarReader(extraction);
+		for await (const chunk of decompress(found, chunks, join(work, 'spool'), signal)) {
+			signal.throwIfAborted();
+			budget.addUnpacked(chunk.length);
+			reader.write(chunk);
+		}
+		reader.end();
+	} else if (source.type === 'archive' && !source.remote) {
+		budget.addPacked((await stat(source.location)).size);
+		await unpackZip(source.location, extraction, budget, signal);
+	} else {
+		const spool = join(work, 'spool');
+		await pipeline(chunks, createWriteStream(spool, { flags: 'wx', mode: 0o600 }), { signal });
+		await unpackZip(spool, extraction, budget, signal);
+	}
+}
+
+async function* counted(stream: Readable, budget: Budget): AsyncGenerator<Buffer, void, undefined> {
+	for await (const chunk of stream) {
+		budget.addPacked((chunk as Buffer).length);
+		yield chunk as Buffer;
+	}
+}
+
+/** The first bytes, and all of the bytes. */
+async function readHead(
+	input: AsyncGenerator<Buffer, void, undefined>,
+): Promise<{ readonly head: Buffer; readonly chunks: AsyncGenerator<Buffer, void, undefined> }> {
+	let head: Buffer = Buffer.alloc(0);
+	while (head.length < HEAD) {
+		const next = await input.next();
+		if (next.done === true) break;
+		head = Buffer.concat([head, next.value]);
+	}
+	async function* chunks(): AsyncGenerator<Buffer, void, undefined> {
+		yield head;
+		yield* input;
+	}
+	return { head: head.subarray(0, HEAD), chunks: chunks() };
+}
+
+/** Whatever is not ours is damage that a library found. */
+function archiveFailed(source: ArchiveSource, error: unknown): unknown {
+	if (errnoOf(error) === 'ENOSPC') return storeFull(error);
+	// The codec speaks of layers; what follows its first colon is true of any archive.
+	if (isBuildError(error, 'LAYER_INVALID')) {
+		return unusable(source, error.message.replace(/^[^:]*: /, ''), undefined, error);
+	}
+	return isBuildError(error) ? error : unusable(source, redact(messageOf(error)), undefined, error);
+}
+
+function unusable(source: ArchiveSource, problem: string, hint?: string, cause?: unknown): BuildError {
+	const name = source.type === 'stdin' ? 'standard input' : JSON.stringify(archiveLocation(source).slice(0, 200));
+	return new BuildError('SOURCE_INVALID', `the archive ${name} cannot be used: ${problem}`, {
+		hint: hint ?? 'Give a zip file, or a tar that is plain or compressed with gzip or zstd.',
+		cause,
+	});
+}

@@ -1,0 +1,170 @@
+import {
+	chmodSync,
+	closeSync,
+	fchmodSync,
+	futimesSync,
+	linkSync,
+	lutimesSync,
+	mkdirSync,
+	openSync,
+	symlinkSync,
+	unlinkSync,
+	utimesSync,
+	writeFileSync,
+} from 'node:fs';
+import { BuildError, errnoOf } from '../errors.js';
+import { fsPath, joinRaw, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import type { TarEntry } from '../tar/entry.js';
+import type { Budget } from './budget.js';
+import { storeFull } from './directory.js';
+
+/** One member of an archive, with its name as written. */
+export type ArchiveEntry = Pick<TarEntry, 'type' | 'path' | 'linkPath' | 'mode' | 'mtime'>;
+
+/** Takes an archive in order: `entry`, then for files `data` and `close`; `finish` at the end, `abandon` instead after a failure. */
+export interface Extraction {
+	readonly entry: (entry: ArchiveEntry) => void;
+	readonly data: (chunk: Buffer) => void;
+	readonly close: () => void;
+	readonly finish: () => void;
+	readonly abandon: () => void;
+}
+
+type Made = { readonly type: 'directory' | 'file' | 'symlink' } & Pick<ArchiveEntry, 'mode' | 'mtime'>;
+
+const IMPLIED: Made = { type: 'directory', mode: 0o755, mtime: 0 };
+const MAX_DEPTH = 256;
+const MAX_TIME = 0x3_ffff_ffff;
+
+/**
+ * Unpacks into the new, private directory `root`. Everything in it is known, so names are resolved without the disk: nothing is
+ * ever written through a link, and hard links lead to files of this archive only (class of CVE-2018-1103, CVE-2026-28406). The
+ * targets of symbolic links are not looked at. Owner, setuid and setgid are dropped; what the owner could not read, it can. Throws
+ * SOURCE_INVALID for names that leave the directory, devices and FIFOs; HOST_NO_SPACE.
+ */
+export function createExtraction(root: RawPath, budget: Budget): Extraction {
+	const tree = createTree(root);
+	let current: { readonly file: number; readonly entry: ArchiveEntry } | undefined;
+	return {
+		entry: (entry) => {
+			budget.addEntry();
+			const path = confinedPath(entry.path);
+			if (entry.type === 'fifo') throw refused(path, 'is a FIFO');
+			if (entry.type === 'character' || entry.type === 'block') throw refused(path, 'is a device');
+			if (path === ROOT && entry.type !== 'directory') throw refused(path, 'would replace the source directory');
+			const file = path === ROOT ? undefined : guard(path, () => tree.make(path, entry));
+			current = file === undefined ? undefined : { file, entry };
+		},
+		data: (chunk) => {
+			const { file, entry } = current ?? {};
+			if (file !== undefined) guard(entry?.path ?? '', () => writeFileSync(file, chunk));
+		},
+		close: () => {
+			if (current === undefined) return;
+			const { file, entry } = current;
+			fchmodSync(file, (entry.mode & 0o1777) | 0o400);
+			futimesSync(file, timeOf(entry), timeOf(entry));
+			closeSync(file);
+			current = undefined;
+		},
+		finish: tree.finish,
+		abandon: () => {
+			if (current !== undefined) closeSync(current.file);
+			current = undefined;
+		},
+	};
+}
+
+interface Tree {
+	/** Makes `path`; the open file when it is one. */
+	readonly make: (path: RootPath, entry: ArchiveEntry) => number | undefined;
+	/** Gives directories their modes and times, which making what is in them would need or change. */
+	readonly finish: () => void;
+}
+
+function createTree(root: RawPath): Tree {
+	const made = new Map<RootPath, Made>([[ROOT, IMPLIED]]);
+	const makeDirectory = (path: RootPath, entry: Made): void => {
+		const known = made.get(path);
+		if (known !== undefined && known.type !== 'directory') throw refused(path, `is a ${known.type} and a directory`);
+		if (known === undefined) mkdirSync(fsPath(joinRaw(root, path)), { mode: 0o700 });
+		made.set(path, entry);
+	};
+	const makeParents = (path: RootPath): void => {
+		const parent = parentOf(path);
+		if (made.get(parent)?.type === 'directory') return;
+		if (!made.has(parent)) makeParents(parent);
+		makeDirectory(parent, IMPLIED);
+	};
+	const makeOther = (path: RootPath, entry: ArchiveEntry): number | undefined => {
+		const known = made.get(path);
+		if (known?.type === 'directory') throw refused(path, `is a directory and a ${entry.type}`);
+		const source = entry.type === 'link' ? hardLinkSource(entry, made) : undefined;
+		if (source === path) return undefined;
+		const host = fsPath(joinRaw(root, path));
+		if (known !== undefined) unlinkSync(host);
+		made.set(path, { ...entry, type: entry.type === 'symlink' ? 'symlink' : 'file' });
+		if (source !== undefined) linkSync(fsPath(joinRaw(root, source)), host);
+		else if (entry.type === 'symlink') makeLink(host, entry);
+		else return openSync(host, 'wx', 0o600);
+		return undefined;
+	};
+	return {
+		make: (path, entry) => {
+			makeParents(path);
+			if (entry.type !== 'directory') return makeOther(path, entry);
+			makeDirectory(path, { type: 'directory', mode: entry.mode, mtime: entry.mtime });
+			return undefined;
+		},
+		finish: () => {
+			for (const [path, entry] of [...made].reverse()) {
+				if (entry.type !== 'directory' || path === ROOT) continue;
+				const host = fsPath(joinRaw(root, path));
+				chmodSync(host, (entry.mode & 0o1777) | 0o700);
+				if (entry !== IMPLIED) utimesSync(host, timeOf(entry), timeOf(entry));
+			}
+		},
+	};
+}
+
+function makeLink(host: string | Buffer, entry: ArchiveEntry): void {
+	symlinkSync(fsPath(entry.linkPath), host);
+	lutimesSync(host, timeOf(entry), timeOf(entry));
+}
+
+/** The path that a name of the archive means. An honest tool writes neither `..` nor absolute names. */
+function confinedPath(name: RawPath): RootPath {
+	const parts = name.split('/').filter((part) => part !== '' && part !== '.');
+	const path = parts.join('/') as RootPath;
+	if (name.startsWith('/') || parts.includes('..')) throw refused(name, 'leads out of the source');
+	if (name.includes('\0')) throw refused(name, 'has a zero byte in its name');
+	if (parts.length > MAX_DEPTH) throw refused(name, `is more than ${MAX_DEPTH} directories deep`);
+	return path;
+}
+
+function hardLinkSource(entry: ArchiveEntry, made: ReadonlyMap<RootPath, Made>): RootPath {
+	const source = confinedPath(entry.linkPath);
+	if (made.get(source)?.type === 'file') return source;
+	throw refused(entry.path, `is a hard link to ${printablePath(source)}, which is not an earlier file of the archive`);
+}
+
+function guard<T>(path: RawPath, work: () => T): T {
+	try {
+		return work();
+	} catch (cause) {
+		if (errnoOf(cause) === 'ENOSPC') throw storeFull(cause);
+		if (errnoOf(cause) === undefined) throw cause;
+		throw refused(path, `cannot be unpacked: ${errnoOf(cause) ?? ''}`, cause);
+	}
+}
+
+function timeOf({ mtime }: Pick<ArchiveEntry, 'mtime'>): number {
+	return Math.min(Math.max(mtime, 0), MAX_TIME);
+}
+
+function refused(path: RawPath, problem: string, cause?: unknown): BuildError {
+	return new BuildError('SOURCE_INVALID', `${printablePath(path.slice(0, 200)) || '.'} of the archive ${problem}`, {
+		hint: 'Make the archive anew without this entry, or unpack it and build the directory.',
+		cause,
+	});
+}

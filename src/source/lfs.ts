@@ -1,0 +1,48 @@
+import { findProgram } from '../program.js';
+import { type Git, nameSome } from './git.js';
+
+const POINTER = '^version https://git-lfs.github.com/spec/v1';
+
+/**
+ * `git` so that it puts the contents of Git LFS files in place of pointers, when git-lfs is on this host. What the user's own
+ * configuration says of LFS, for example to skip it, counts more.
+ */
+export async function withLfs(
+	git: Git,
+	env: Readonly<Record<string, string | undefined>>,
+): Promise<{ readonly git: Git; readonly isInstalled: boolean }> {
+	const program = findProgram('git-lfs', env['PATH']);
+	if (program === undefined) return { git, isInstalled: false };
+	const configured = await git('/', ['config', '--get-regexp', '^filter\\.lfs\\.']);
+	if (configured.ok) return { git, isInstalled: true };
+	const quoted = `'${program.replaceAll("'", `'\\''`)}'`;
+	const settings = [
+		'-c',
+		`filter.lfs.process=${quoted} filter-process`,
+		'-c',
+		`filter.lfs.smudge=${quoted} smudge -- %f`,
+		'-c',
+		`filter.lfs.clean=${quoted} clean -- %f`,
+		'-c',
+		'filter.lfs.required=true',
+	];
+	return { git: (cwd, args) => git(cwd, [...settings, ...args]), isInstalled: true };
+}
+
+/** The files in `checkout` that are pointers of Git LFS (git-lfs docs/spec.md), named for a message; undefined when there are none. */
+export async function listPointers(git: Git, checkout: string): Promise<string | undefined> {
+	const attributes = ['.gitattributes', '**/.gitattributes'].map((path) => `:(glob)${path}`);
+	const uses = await git(checkout, [
+		'grep',
+		'--quiet',
+		'--recurse-submodules',
+		'-e',
+		'filter=lfs',
+		'--',
+		...attributes,
+	]);
+	if (!uses.ok) return undefined;
+	const found = await git(checkout, ['grep', '-l', '-z', '--recurse-submodules', '-e', POINTER]);
+	const names = found.stdout.split('\0').filter((name) => name !== '');
+	return names.length === 0 ? undefined : nameSome(names);
+}

@@ -1,0 +1,87 @@
+import { createReadStream, mkdirSync, rmSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { isBuildError } from '../errors.js';
+import type { Libc } from '../linux/libc.js';
+import { rawPath } from '../root-path.js';
+import { type ExtractedArtifacts, extractArtifacts } from '../rootfs/artifacts.js';
+import type { IdLimits } from '../rootfs/owner.js';
+import { packArtifacts } from '../rootfs/pack-artifacts.js';
+import { type ExecuteContext, execute } from './execute.js';
+import type { ArtifactOutput, SavedArtifacts, WorkerCalls } from './protocol.js';
+
+type Save = WorkerCalls['saveArtifacts'];
+type Restore = WorkerCalls['restoreArtifacts'];
+
+/** Where artifacts are extracted. */
+interface HostContext {
+	readonly libc: Libc;
+	readonly ids: IdLimits;
+}
+
+/**
+ * Runs a save-artifacts script and extracts what it writes. A process whose output is no archive is stopped at once. Throws
+ * LAYER_INVALID for that, HOST_NO_SPACE, HOST_NO_SANDBOX.
+ */
+export async function saveArtifacts(
+	request: Save['request'],
+	context: ExecuteContext & HostContext,
+	signal: AbortSignal,
+): Promise<Save['response']> {
+	let extracted = NOTHING;
+	let problem: string | undefined;
+	const consume = async (stdout: Readable): Promise<void> => {
+		try {
+			extracted = await extract(stdout, request, context, signal);
+		} catch (error) {
+			// A process whose output was cut short says more by its exit status.
+			if (!stdout.readableEnded || !isBuildError(error, 'LAYER_INVALID')) throw error;
+			problem = error.message;
+		}
+	};
+	const ended = await execute({ ...request, streams: 'forward' }, context, signal, consume);
+	signal.throwIfAborted();
+	return {
+		...ended,
+		...(await finished(extracted, request, context.libc, signal)),
+		...(problem !== undefined && { problem }),
+	};
+}
+
+/** Extracts an archive of artifacts. Throws LAYER_INVALID, HOST_NO_SPACE. */
+export async function restoreArtifacts(
+	request: Restore['request'],
+	context: HostContext,
+	signal: AbortSignal,
+): Promise<Restore['response']> {
+	const extracted = await extract(createReadStream(request.archive), request, context, signal);
+	return finished(extracted, request, context.libc, signal);
+}
+
+const NOTHING: ExtractedArtifacts = { entries: 0, bytes: 0, notices: [] };
+
+async function extract(
+	stream: Readable,
+	{ directory, owner }: ArtifactOutput,
+	{ ids, libc }: HostContext,
+	signal: AbortSignal,
+): Promise<ExtractedArtifacts> {
+	rmSync(directory, { recursive: true, force: true });
+	mkdirSync(directory, { mode: 0o755 });
+	try {
+		return await extractArtifacts(stream, { root: rawPath(directory), owner, ids, libc }, signal);
+	} catch (error) {
+		rmSync(directory, { recursive: true, force: true });
+		throw error;
+	}
+}
+
+async function finished(
+	saved: ExtractedArtifacts,
+	{ directory, pack }: ArtifactOutput,
+	libc: Libc,
+	signal: AbortSignal,
+): Promise<SavedArtifacts> {
+	if (saved.entries === 0) rmSync(directory, { recursive: true, force: true });
+	if (saved.entries === 0 || pack === undefined) return saved;
+	return { ...saved, packed: await packArtifacts(rawPath(directory), pack, libc, signal) };
+}

@@ -1,0 +1,237 @@
+import { rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { BuildError } from '../errors.js';
+import type { Digest } from '../oci/digest.js';
+import { rawPath } from '../root-path.js';
+import { readHolds } from '../rootfs/layer-hold.js';
+import { ownable } from '../rootfs/owner.js';
+import { pruneLayers } from '../rootfs/prune.js';
+import { listLayers } from '../rootfs/stored-layers.js';
+import type { BindMount } from '../sandbox/sandbox.js';
+import { copyArtifacts, copyFiles } from './copy-files.js';
+import type { ExecuteContext, execute } from './execute.js';
+import { placeBinds, showBinds } from './host-binds.js';
+import { openSession, type Session } from './open-session.js';
+import { furnishRoot } from './plain-root.js';
+import { type CallName, type FromWorker, PROTOCOL_VERSION, type RootName, type WorkerCalls } from './protocol.js';
+import { mountRootFilesystem, type RootFilesystem } from './root-filesystem.js';
+import { removeScratch } from './scratch.js';
+import { unpackLayers } from './unpack.js';
+
+type Calls = {
+	readonly [Name in CallName]: (
+		request: WorkerCalls[Name]['request'],
+	) => WorkerCalls[Name]['response'] | Promise<WorkerCalls[Name]['response']>;
+};
+
+interface MountedRoot {
+	readonly filesystem: RootFilesystem;
+	/** What the next process sees of the host. */
+	readonly binds: readonly BindMount[];
+}
+
+/** What the calls of one worker share. */
+interface State {
+	readonly session: () => Session;
+	readonly root: (name: RootName) => RootFilesystem;
+	readonly mounted: Map<RootName, MountedRoot>;
+	readonly unmount: (name: RootName) => void;
+	readonly send: (message: FromWorker) => void;
+	readonly signal: AbortSignal;
+}
+
+/** When a process has begun, what packing will need is read while this end has nothing else to do. */
+const WARM_MS = 100;
+
+/** Every call of the protocol. `settled` resolves when those under way have ended, which `close` waits for. */
+export function createCalls(
+	send: (message: FromWorker) => void,
+	stop: AbortController,
+	settled: () => Promise<unknown>,
+): Calls {
+	let opened: Session | undefined;
+	const mounted = new Map<RootName, MountedRoot>();
+	const unmount = (name: RootName) => {
+		mounted.get(name)?.filesystem.unmount();
+		mounted.delete(name);
+	};
+	const session = (): Session => required(opened, 'open');
+	const root = (name: RootName): RootFilesystem => required(mounted.get(name)?.filesystem, 'mount');
+	const state: State = { session, root, mounted, unmount, send, signal: stop.signal };
+	return {
+		open: async (request) => {
+			opened = await openSession(request);
+			return { version: PROTOCOL_VERSION, rootfs: opened.rootfs, notices: opened.notices };
+		},
+		...createLayerCalls(state),
+		...createRootCalls(state),
+		...createProcessCalls(state),
+		...createCopyCalls(state),
+		close: async ({ keepAs }) => {
+			stop.abort();
+			await settled();
+			try {
+				for (const name of [...mounted.keys()]) unmount(name);
+			} finally {
+				if (opened !== undefined) removeScratch(opened.scratch, keepAs);
+			}
+			return {};
+		},
+	};
+}
+
+function createLayerCalls({
+	session,
+	send,
+	signal,
+}: State): Pick<Calls, 'present' | 'unpack' | 'listLayers' | 'pruneLayers'> {
+	const hold = (diffIds: readonly Digest[]) => {
+		const { layers, hold: holdLayers } = session();
+		return holdLayers(
+			diffIds.map((diffId) => dirname(layers.rootOf(diffId))),
+			signal,
+		);
+	};
+	return {
+		present: async ({ diffIds }) => {
+			await hold(diffIds);
+			return { present: diffIds.filter((diffId) => session().layers.has(diffId)) };
+		},
+		listLayers: async () => {
+			const { store } = session();
+			return { layers: await listLayers(store, signal), held: [...readHolds(store)] };
+		},
+		pruneLayers: ({ policy, dryRun }) => {
+			const { store, scratch, libc, mapping, userNamespace } = session();
+			const removable = (other: string) => isRemovable(other, mapping, userNamespace);
+			return pruneLayers({ store, scratch, libc, removable, dryRun }, policy, signal);
+		},
+		unpack: async ({ layers, blobSocket }) => {
+			await hold(layers.map(({ diffId }) => diffId));
+			const { layers: store, scratch, ids, whiteouts, rootfs } = session();
+			// A process that ran before has left its own, and modes of the layers' files are to be exact.
+			process.umask(0);
+			const context = { store, scratch, blobSocket, ids, whiteouts, indexOnly: rootfs === 'in-place', send };
+			return { lostXattrs: await unpackLayers(layers, context, signal) };
+		},
+	};
+}
+
+/** What was unpacked under other subordinate ids than ours, only root and its owner can remove. */
+function isRemovable(mapping: string, own: string, userNamespace: Session['userNamespace']): boolean {
+	const isRoot = userNamespace === 'none' && process.getuid?.() === 0;
+	const idsOf = (name: string) => name.replace(/-copy$/, '');
+	return isRoot || idsOf(mapping) === idsOf(own) || !mapping.startsWith('full-');
+}
+
+function createRootCalls({
+	session,
+	root,
+	mounted,
+	unmount,
+	send,
+	signal,
+}: State): Pick<Calls, 'adopt' | 'mount' | 'unmount' | 'inspect' | 'prepare' | 'diff' | 'pack'> {
+	return {
+		adopt: async (request) => ({ compared: await required(session().live, 'open').adopt(request, signal) }),
+		mount: async ({ root: name, diffIds }) => {
+			const { layers: store, target, scratch, libc, ids, rootfs, live } = session();
+			if (rootfs === 'in-place') {
+				mounted.set(name, { filesystem: required(live, 'open').mount(diffIds, signal), binds: [] });
+				return {};
+			}
+			const context = { store, libc, ids, rootfs, scratch: join(scratch, name), target: target.rootfs(name) };
+			mounted.set(name, { filesystem: await mountRootFilesystem(diffIds, context, signal), binds: [] });
+			return {};
+		},
+		unmount: ({ root: name }) => {
+			unmount(name);
+			rmSync(join(session().scratch, name), { recursive: true, force: true });
+			return {};
+		},
+		inspect: ({ root: name, stat, read }) => ({ found: root(name).inspect(stat, read) }),
+		prepare: async (request) => {
+			const filesystem = root(request.root);
+			const { libc, ids, mounts, rootfs } = session();
+			const wanted = await filesystem.prepare(request);
+			// The root directory is the job's own: its /dev is not to be touched.
+			if (rootfs === 'in-place') return {};
+			const owner = request.user ?? { uid: 0, gid: 0 };
+			if (!mounts) furnishRoot(filesystem.path, libc);
+			if (!mounts) placeBinds(filesystem.path, wanted, owner, ids);
+			const binds = mounts ? showBinds(wanted, owner, { directory: dirname(filesystem.path), libc, ids }) : [];
+			mounted.set(request.root, { filesystem, binds });
+			return {};
+		},
+		diff: (request) => ({ statistics: root(request.root).diff(request) }),
+		pack: (request) => root(request.root).pack(request, (bytes) => send({ type: 'packed', bytes }), signal),
+	};
+}
+
+function createProcessCalls(state: State): Pick<Calls, 'execute' | 'saveArtifacts' | 'restoreArtifacts'> {
+	const { session, signal } = state;
+	return {
+		execute: async (request) => {
+			const { filesystem, context } = beginProcess(request, state);
+			if (request.streams === 'forward') setTimeout(filesystem.warm, WARM_MS);
+			const { execute } = await loadExecute();
+			return execute(request, context, signal);
+		},
+		saveArtifacts: async (request) => {
+			const { context } = beginProcess(request, state);
+			const { saveArtifacts } = await import('./artifacts.js');
+			return saveArtifacts(request, context, signal).finally(() => process.umask(0));
+		},
+		restoreArtifacts: async (request) => {
+			const { restoreArtifacts } = await import('./artifacts.js');
+			return restoreArtifacts(request, session(), signal);
+		},
+	};
+}
+
+function beginProcess(
+	request: Pick<WorkerCalls['execute']['request'], 'root' | 'process'>,
+	{ session, mounted }: State,
+): { readonly filesystem: RootFilesystem; readonly context: Session & ExecuteContext } {
+	const { userNamespace, ids, rootfs } = session();
+	const isFixed = userNamespace === 'single' || rootfs === 'in-place';
+	if (!isFixed && !ownable(request.process.user, ids)) throw unmapped(request.process.user.uid);
+	process.umask(0o022);
+	const { filesystem, binds } = required(mounted.get(request.root), 'mount');
+	filesystem.turn(request.process.user);
+	return { filesystem, context: { ...session(), spec: { rootfs: filesystem.path, binds, userNamespace } } };
+}
+
+function createCopyCalls({ session, root, signal }: State): Pick<Calls, 'copyFiles' | 'copyArtifacts'> {
+	const target = (name: RootName) => {
+		const { ids, libc, scratch } = session();
+		return { ...root(name).copyTarget(), ids, libc, scratch };
+	};
+	return {
+		copyFiles: (request) => copyFiles(request, target(request.root), signal),
+		copyArtifacts: (request) => {
+			const { path, inodes } = root(request.from);
+			return copyArtifacts(request, { root: rawPath(path), inodeOf: inodes() }, target(request.to), signal);
+		},
+	};
+}
+
+/** Loaded once the worker has answered that it is ready, since execa takes longer to load than all the rest. */
+export function loadExecute(): Promise<{ readonly execute: typeof execute }> {
+	return import('./execute.js');
+}
+
+function unmapped(uid: number): BuildError {
+	return new BuildError(
+		'HOST_NO_NAMESPACES',
+		`the image's user ${String(uid)} is outside of the ids that this user may map`,
+		{
+			hint: 'Give the user that runs s2oci a larger range in /etc/subuid and /etc/subgid, or none, which maps every user to itself.',
+		},
+	);
+}
+
+function required<T>(value: T | undefined, call: string): T {
+	if (value === undefined) throw new Error(`the worker was asked for something before '${call}'`);
+	return value;
+}

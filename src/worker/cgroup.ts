@@ -1,0 +1,165 @@
+import { accessSync, constants, existsSync, mkdirSync, openSync, readFileSync, rmdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { errnoOf, messageOf } from '../errors.js';
+import { type Libc, MS_BIND } from '../linux/libc.js';
+import { rawPath } from '../root-path.js';
+import { type Cgroup, type CgroupParent, type GroupLimits, makeCgroup } from './cgroup-group.js';
+import { type CgroupPlace, type Controller, findCgroups } from './cgroup-place.js';
+
+/** A way to the control groups of this process that stays open when they are hidden from the sandboxes. */
+export interface Cgroups {
+	/** Makes groups for those limits that are set. Never throws. */
+	readonly open: (limits: GroupLimits) => CgroupLimits;
+}
+
+/** Groups with limits, as long as one process runs. */
+export interface CgroupLimits {
+	/** One line for each limit that is not enforced, with the reason. */
+	readonly refused: () => readonly string[];
+	/** Calls `start` at once; the programs that it starts are in the groups. */
+	readonly enter: <T>(start: () => T) => T;
+	/** Whether the kernel killed a process because the memory of the groups ran out. */
+	readonly oomKilled: () => boolean;
+	/** Kills what is left in the groups and removes them. Never rejects. */
+	readonly close: () => Promise<void>;
+}
+
+const OPTIONS: Readonly<Record<Controller, string>> = { memory: '--memory', cpu: '--cpus', pids: '--pids-limit' };
+
+/** None: every limit is refused. */
+export const NO_CGROUPS: Cgroups = { open: (limits) => openGroups(limits, new Map()) };
+
+/** To be called before the groups are hidden. `scratch` is a private directory. Never throws: what cannot be opened is refused later. */
+export function openCgroups(scratch: string, libc: Libc): Cgroups {
+	const opened = new Map<string, CgroupParent | string>();
+	const parents = new Map<Controller, CgroupParent | string>();
+	for (const [controller, place] of readPlaces()) {
+		const parent = opened.get(place.own) ?? openParent(place, scratch, libc);
+		opened.set(place.own, parent);
+		parents.set(controller, parent);
+	}
+	return { open: (limits) => openGroups(limits, parents) };
+}
+
+function readPlaces(): ReadonlyMap<Controller, CgroupPlace> {
+	try {
+		return findCgroups(readFileSync('/proc/self/cgroup', 'utf8'), readFileSync('/proc/self/mountinfo', 'utf8'));
+	} catch {
+		return new Map();
+	}
+}
+
+/**
+ * In version 1 a group can be made below our own. In version 2 a group that holds processes cannot have others with limits below it, so
+ * there it is made beside our own, where a user may only when systemd or the administrator has delegated that to him.
+ */
+function openParent(place: CgroupPlace, scratch: string, libc: Libc): CgroupParent | string {
+	try {
+		if (place.version === 1) {
+			const directory = openDirectory(place.own);
+			return { version: 1, directory, own: directory };
+		}
+		const isTop = !existsSync(join(place.own, 'cgroup.type'));
+		if (!isTop && place.own === place.mountPoint) return 'the control group of this container holds processes already';
+		const clone = join(scratch, 'cgroup');
+		mkdirSync(clone, { recursive: true, mode: 0o700 });
+		// The mount that is there will be made read-only. One of our own stays as it is, and without a name no sandbox finds it.
+		libc.mount(isTop ? place.own : dirname(place.own), rawPath(clone), '', MS_BIND, '');
+		const directory = openDirectory(clone);
+		libc.unmount(rawPath(clone));
+		rmdirSync(clone);
+		return { version: 2, directory, own: isTop ? directory : join(directory, basename(place.own)) };
+	} catch (error) {
+		return plainReason(error);
+	}
+}
+
+function openDirectory(path: string): string {
+	return `/proc/self/fd/${openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)}`;
+}
+
+function openGroups(limits: GroupLimits, parents: ReadonlyMap<Controller, CgroupParent | string>): CgroupLimits {
+	const refused: string[] = [];
+	const wanted = new Map<CgroupParent, Controller[]>();
+	for (const controller of controllersOf(limits)) {
+		const parent = parents.get(controller) ?? 'this host has no control groups for it';
+		const reason = typeof parent === 'string' ? parent : whyNot(parent, controller);
+		if (reason !== undefined) refused.push(`${OPTIONS[controller]}: ${reason}`);
+		else if (typeof parent !== 'string') wanted.set(parent, [...(wanted.get(parent) ?? []), controller]);
+	}
+	const refuse = (controllers: readonly Controller[], error: unknown) => {
+		for (const controller of controllers) refused.push(`${OPTIONS[controller]}: ${plainReason(error)}`);
+	};
+	const groups = [...wanted].flatMap(([parent, controllers]): (readonly [readonly Controller[], Cgroup])[] => {
+		try {
+			return [[controllers, makeCgroup(parent, onlyThese(controllers, limits))]];
+		} catch (error) {
+			refuse(controllers, error);
+			return [];
+		}
+	});
+	return {
+		refused: () => [...new Set(refused)],
+		enter: (start) => enterGroups(groups, start, refuse),
+		oomKilled: () => groups.some(([, group]) => group.oomKilled()),
+		close: async () => {
+			await Promise.all(groups.map(([, group]) => group.remove()));
+		},
+	};
+}
+
+/** A child is in the groups that its parent is in when it forks; the parent is in them for no longer than that. */
+function enterGroups<T>(
+	groups: readonly (readonly [readonly Controller[], Cgroup])[],
+	start: () => T,
+	refuse: (controllers: readonly Controller[], error: unknown) => void,
+): T {
+	const entered = groups.filter(([controllers, group]) => {
+		try {
+			group.enter();
+			return true;
+		} catch (error) {
+			refuse(controllers, error);
+			return false;
+		}
+	});
+	try {
+		return start();
+	} finally {
+		for (const [, group] of entered) group.leave();
+	}
+}
+
+function controllersOf({ memory, cpus, pids }: GroupLimits): readonly Controller[] {
+	const asked = { memory, cpu: cpus, pids };
+	return (['memory', 'cpu', 'pids'] as const).filter((controller) => asked[controller] !== undefined);
+}
+
+function onlyThese(controllers: readonly Controller[], { memory, cpus, pids }: GroupLimits): GroupLimits {
+	const has = (controller: Controller) => controllers.includes(controller);
+	return {
+		memory: has('memory') ? memory : undefined,
+		cpus: has('cpu') ? cpus : undefined,
+		pids: has('pids') ? pids : undefined,
+	};
+}
+
+function whyNot({ version, directory, own }: CgroupParent, controller: Controller): string | undefined {
+	try {
+		const given =
+			version === 1 ? [controller] : readFileSync(`${directory}/cgroup.subtree_control`, 'utf8').trim().split(' ');
+		if (!given.includes(controller)) return `control groups have no ${controller} controller here`;
+		// Coming back, and in version 2 every move below a common group, takes the right to write these.
+		for (const path of [directory, `${directory}/cgroup.procs`, `${own}/cgroup.procs`])
+			accessSync(path, constants.W_OK);
+		return undefined;
+	} catch (error) {
+		return plainReason(error);
+	}
+}
+
+function plainReason(error: unknown): string {
+	const code = errnoOf(error);
+	if (code === 'EACCES' || code === 'EPERM') return 'this user may not make control groups here';
+	return code === 'EROFS' ? 'control groups are read-only here' : messageOf(error);
+}

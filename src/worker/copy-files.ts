@@ -1,0 +1,95 @@
+import type { Stats } from 'node:fs';
+import { posix } from 'node:path';
+import { BuildError } from '../errors.js';
+import { childOf, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import { resolveInRoot } from '../rootfs/confine.js';
+import { addArchive } from './add-archive.js';
+import { type Copier, type CopyTarget, createCopier } from './copy-tree.js';
+import type { InodeOf } from './inodes.js';
+import type { WorkerCalls } from './protocol.js';
+
+type CopyFiles = WorkerCalls['copyFiles'];
+type CopyArtifacts = WorkerCalls['copyArtifacts'];
+
+export interface CopyFilesTarget extends CopyTarget {
+	/** Private directory of the build. */
+	readonly scratch: string;
+}
+
+/**
+ * Copies of a host directory into a root filesystem as COPY and ADD do: of a directory what is in it, of a link what it points to
+ * inside `from`. Throws SOURCE_NOT_FOUND for a source that is not there, and SOURCE_INVALID for a damaged archive.
+ */
+export async function copyFiles(
+	request: CopyFiles['request'],
+	target: CopyFilesTarget,
+	signal: AbortSignal,
+): Promise<CopyFiles['response']> {
+	const { owner, mode, extract } = request;
+	const copier = createCopier(target, { ownerOf: () => owner, mode }, signal);
+	const from = rawPath(request.from);
+	const found = request.sources.map((source) => ({ name: posix.basename(source), ...findSource(from, source) }));
+	const skipped: RawPath[] = [];
+	const destination = rawPath(request.destination);
+	if (found.length === 0) copier.directory(destination);
+	for (const { name, source, isDirectory } of found) {
+		const archive = { source, destination, scratch: target.scratch };
+		if (isDirectory) await copier.contents(source, copier.directory(destination));
+		else if (extract) {
+			const added = await addArchive(archive, target, request.chown ? owner : undefined, signal);
+			if (added === undefined) await copyFile(copier, source, name, request, target);
+			else skipped.push(...added);
+		} else await copyFile(copier, source, name, request, target);
+	}
+	return { copied: copier.count(), skipped: [...copier.skipped(), ...skipped].map(printablePath) };
+}
+
+/** Copies files and directories of one root filesystem into directories of another, each under its own name. */
+export async function copyArtifacts(
+	request: CopyArtifacts['request'],
+	{ root: from, inodeOf }: { readonly root: RawPath; readonly inodeOf: InodeOf },
+	target: CopyTarget,
+	signal: AbortSignal,
+): Promise<CopyArtifacts['response']> {
+	const inode = (source: RawPath, stats: Stats) => inodeOf(source.slice(from.length + 1) as RootPath, stats);
+	const copier = createCopier(target, { ownerOf: () => request.owner, inodeOf: inode, mode: undefined }, signal);
+	const missing: string[] = [];
+	for (const { source, destination } of request.artifacts) {
+		const { path, stats } = resolveInRoot(from, rawPath(source));
+		const name = posix.basename(rawPath(source));
+		if (stats === undefined) missing.push(source);
+		else if (path === ROOT || name === '')
+			await copier.contents(joinRaw(from, path), copier.directory(rawPath(destination)));
+		else await copier.copy(joinRaw(from, path), childOf(copier.directory(rawPath(destination)), name));
+	}
+	return { copied: copier.count(), skipped: copier.skipped().map(printablePath), missing };
+}
+
+async function copyFile(
+	copier: Copier,
+	source: RawPath,
+	name: string,
+	{ destination, intoDirectory }: CopyFiles['request'],
+	{ root }: CopyTarget,
+): Promise<void> {
+	const wanted = rawPath(destination);
+	const there = resolveInRoot(root, wanted);
+	if (intoDirectory || there.stats?.isDirectory() === true) {
+		await copier.copy(source, childOf(copier.directory(wanted), name));
+		return;
+	}
+	const parent = copier.directory(posix.dirname(wanted));
+	await copier.copy(source, childOf(parent, posix.basename(wanted)));
+}
+
+function findSource(from: RawPath, source: RawPath): { readonly source: RawPath; readonly isDirectory: boolean } {
+	const { path, stats } = resolveInRoot(from, source);
+	if (stats !== undefined) return { source: joinRaw(from, path), isDirectory: stats.isDirectory() };
+	throw new BuildError(
+		'SOURCE_NOT_FOUND',
+		`the source has no "${printablePath(source)}", which the image wants to copy`,
+		{
+			hint: 'Add it to the source (.s2iignore may leave it out), or use another builder image.',
+		},
+	);
+}

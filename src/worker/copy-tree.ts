@@ -1,0 +1,189 @@
+import {
+	chmodSync,
+	chownSync,
+	constants,
+	copyFileSync,
+	lchownSync,
+	linkSync,
+	lstatSync,
+	lutimesSync,
+	readdirSync,
+	readlinkSync,
+	rmSync,
+	type Stats,
+	symlinkSync,
+	utimesSync,
+} from 'node:fs';
+import { setImmediate as pause } from 'node:timers/promises';
+import { BuildError, errnoOf } from '../errors.js';
+import type { Libc } from '../linux/libc.js';
+import { childOf, fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
+import type { Owner } from '../rootfs/declare.js';
+import { isKept } from '../rootfs/image-xattrs.js';
+import { type IdLimits, ownable } from '../rootfs/owner.js';
+import { diskInode } from './inodes.js';
+
+/** The root filesystem that is copied into, while no process runs in it. */
+export interface CopyTarget {
+	/** Where it is mounted. */
+	readonly root: RawPath;
+	readonly ids: IdLimits;
+	readonly libc: Libc;
+	/** Remembers an owner, which the disk may be unable to hold. */
+	readonly claim: (path: RootPath, owner: Owner) => void;
+}
+
+/** What copies get instead of what the original has. */
+export interface CopyAttributes {
+	/** Asked with the host path of the original; `''` is a directory that is only needed. */
+	readonly ownerOf: (source: RawPath) => Owner;
+	/** Permission bits of files and directories; their own when undefined. */
+	readonly mode: number | undefined;
+	/** What the names of one file have in common, given its host path; as the disk has it when undefined. */
+	readonly inodeOf?: (source: RawPath, stats: Stats) => string | undefined;
+}
+
+/** Copies below one root filesystem; hard links among all that one copier copies stay hard links. */
+export interface Copier {
+	/** Makes the directory `path`, with its parents, unless it is there; returns where it really is. */
+	readonly directory: (path: RawPath) => RootPath;
+	/** Copies the host's `source` to `path`, whose parent is a real directory. Directories are merged, all else is replaced. */
+	readonly copy: (source: RawPath, path: RootPath) => Promise<void>;
+	/** Copies what is in the directory `source` into the directory `path`, which keeps its own attributes. */
+	readonly contents: (source: RawPath, path: RootPath) => Promise<void>;
+	/** How many entries were copied. */
+	readonly count: () => number;
+	/** Where there would now be sockets, FIFOs and devices, which no copy is made of. */
+	readonly skipped: () => readonly RootPath[];
+}
+
+const PAUSE_EVERY = 64;
+const KERNELS = /^(?:proc|sys|dev)(?:\/|$)/;
+
+/**
+ * A copier. Modes, times, links and the extended attributes of the image survive; no link of either side is followed out of its root.
+ * Its functions throw IMAGE_UNSUPPORTED where something cannot be placed, and HOST_NO_SPACE.
+ */
+export function createCopier(target: CopyTarget, attributes: CopyAttributes, signal: AbortSignal): Copier {
+	const { root } = target;
+	const { inodeOf = (_: RawPath, stats: Stats) => diskInode(ROOT, stats) } = attributes;
+	const linked = new Map<string, RootPath>();
+	const skipped: RootPath[] = [];
+	let count = 0;
+	const give = createGive(target, attributes);
+	const directory = (path: RawPath): RootPath => {
+		const made = makeDirectories(root, path);
+		if (KERNELS.test(made.path)) throw unplaceable(made.path, 'belongs to the kernel');
+		for (const each of made.made) give(each, '', undefined);
+		return made.path;
+	};
+	const contents = async (source: RawPath, path: RootPath) => {
+		for (const name of readdirSync(fsPath(source), { encoding: 'latin1' })) {
+			await copy(`${source}/${name}`, childOf(path, name));
+		}
+	};
+	const copyDirectory = async (source: RawPath, path: RootPath, stats: Stats) => {
+		const real = directory(path);
+		await contents(source, real);
+		give(real, source, stats);
+	};
+	const copy = async (source: RawPath, path: RootPath): Promise<void> => {
+		if (++count % PAUSE_EVERY === 0) await pause();
+		signal.throwIfAborted();
+		const stats = lstatSync(fsPath(source));
+		if (stats.isDirectory()) return copyDirectory(source, path, stats);
+		if (!stats.isFile() && !stats.isSymbolicLink()) return void skipped.push(path);
+		clear(root, path);
+		const inode = stats.isFile() ? inodeOf(source, stats) : undefined;
+		const first = inode === undefined ? undefined : linked.get(inode);
+		if (first !== undefined) {
+			linkSync(fsPath(joinRaw(root, first)), fsPath(joinRaw(root, path)));
+			return;
+		}
+		if (inode !== undefined) linked.set(inode, path);
+		make(source, joinRaw(root, path), stats);
+		give(path, source, stats);
+	};
+	const told = explained(root);
+	return {
+		directory: (path) => told(() => directory(path)),
+		copy: (source, path) => told(() => copy(source, path)),
+		contents: (source, path) => told(() => contents(source, path)),
+		count: () => count,
+		skipped: () => skipped,
+	};
+}
+
+/** Sets owner, mode, attributes and times, in the order in which none undoes another. */
+function createGive(
+	{ root, ids, libc, claim }: CopyTarget,
+	{ ownerOf, mode }: CopyAttributes,
+): (path: RootPath, source: RawPath, stats: Stats | undefined) => void {
+	return (path, source, stats) => {
+		const disk = joinRaw(root, path);
+		const owner = ownerOf(source);
+		const isLink = stats?.isSymbolicLink() === true;
+		const own = ownable(owner, ids) ? owner : { uid: 0, gid: 0 };
+		if (isLink) lchownSync(fsPath(disk), own.uid, own.gid);
+		else {
+			chownSync(fsPath(disk), own.uid, own.gid);
+			chmodSync(fsPath(disk), mode ?? (stats === undefined ? 0o755 : stats.mode & 0o7777));
+			if (stats !== undefined) copyXattrs(source, disk, libc);
+		}
+		if (stats !== undefined) (isLink ? lutimesSync : utimesSync)(fsPath(disk), stats.atime, stats.mtime);
+		claim(path, owner);
+	};
+}
+
+/** A host that refuses an attribute also refused it when the layer was unpacked, and said so then. */
+function copyXattrs(source: RawPath, disk: RawPath, libc: Libc): void {
+	for (const [name, value] of libc.listXattrs(source)) {
+		if (!isKept(name)) continue;
+		try {
+			libc.setXattr(disk, name, value);
+		} catch {
+			return;
+		}
+	}
+}
+
+function make(source: RawPath, disk: RawPath, stats: Stats): void {
+	if (stats.isSymbolicLink()) symlinkSync(fsPath(readlinkSync(fsPath(source), { encoding: 'latin1' })), fsPath(disk));
+	else copyFileSync(fsPath(source), fsPath(disk), constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+}
+
+function clear(root: RawPath, path: RootPath): void {
+	if (path === '' || KERNELS.test(path)) throw unplaceable(path, 'cannot be replaced by a file');
+	const { stats } = resolveInRoot(root, path, false);
+	if (stats?.isDirectory() === true) throw unplaceable(path, 'is a directory, which a file cannot replace');
+	if (stats !== undefined) rmSync(fsPath(joinRaw(root, path)));
+}
+
+function unplaceable(path: RootPath, why: string): BuildError {
+	return new BuildError(
+		'IMAGE_UNSUPPORTED',
+		`files are to be copied to "/${printablePath(path)}" of the image, which ${why}`,
+		{
+			hint: 'Name another destination, or use another image.',
+		},
+	);
+}
+
+function explained(root: RawPath): <T>(work: () => T) => T {
+	const explain = (error: unknown): never => {
+		if (!['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) throw error;
+		throw new BuildError('HOST_NO_SPACE', `no space left while files were copied below ${printablePath(root)}`, {
+			hint: 'Free space in the store, or name another place with --store DIR.',
+			cause: error,
+		});
+	};
+	return (work) => {
+		try {
+			const result = work();
+			return (result instanceof Promise ? result.catch(explain) : result) as typeof result;
+		} catch (error) {
+			return explain(error);
+		}
+	};
+}

@@ -1,0 +1,131 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BuildError } from '../errors.js';
+import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from '../linux/libc.js';
+import { type RawPath, rawPath } from '../root-path.js';
+import { type IdLimits, ownable } from '../rootfs/owner.js';
+import type { BindMount } from '../sandbox/sandbox.js';
+import { COPY_LIMIT, createHostCopier, type HostCopier } from './copy-host.js';
+
+/**
+ * What of the host a process is shown: `copy`: a copy of a file or tree, which belongs to the process's user, with its own permission bits
+ * when `mode` is undefined; `itself`: the host's own; `content`: a file that is nowhere on disk.
+ */
+export type HostSource =
+	| { readonly type: 'copy'; readonly path: string; readonly mode?: number }
+	| { readonly type: 'itself'; readonly path: string }
+	| { readonly type: 'content'; readonly base64: string; readonly mode: number };
+
+/** A {@link BindMount} before the worker has put its source where every id can reach it. */
+export interface HostBind extends Omit<BindMount, 'source'> {
+	readonly source: HostSource;
+}
+
+export interface HostBindContext {
+	/** A directory that every id can reach, and where directories can be made. */
+	readonly directory: string;
+	readonly libc: Libc;
+	readonly ids: IdLimits;
+}
+
+interface Owner {
+	readonly uid: number;
+	readonly gid: number;
+}
+
+const MS_REC = 16384;
+/** What a tmpfs needs beside the content. */
+const OVERHEAD = 16 << 20;
+
+/**
+ * Puts the sources of `binds`, whose destinations are real and have mount points, where every id can reach them: copies on a read-only
+ * tmpfs, as files of `owner` with their modes, links as links, without `.git`; the host's own bind mounted. Throws USAGE when
+ * destinations lie in one another, when there is too much to copy, or when it cannot be read.
+ */
+export function showBinds(
+	binds: readonly HostBind[],
+	owner: Owner,
+	{ directory, libc, ids }: HostBindContext,
+): readonly BindMount[] {
+	if (binds.length === 0) return [];
+	refuseNested(binds.map((bind) => bind.destination));
+	const parent = mkdtempSync(join(directory, 'shown-'));
+	const options = `mode=0755,size=${COPY_LIMIT + OVERHEAD}`;
+	libc.mount('s2oci', rawPath(parent), 'tmpfs', MS_NODEV | MS_NOSUID, options);
+	const copier = createHostCopier(ownable(owner, ids) ? owner : undefined);
+	const shown = binds.map((bind, index): BindMount => {
+		const place = join(parent, String(index));
+		if (bind.source.type === 'itself') bindSource(bind.source.path, place, bind, libc);
+		else copySource(bind.source, place, copier);
+		return { source: place, destination: bind.destination, type: bind.type, readOnly: bind.readOnly };
+	});
+	libc.mount('s2oci', rawPath(parent), '', MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV | MS_NOSUID, '');
+	return shown;
+}
+
+/**
+ * Where nothing can be mounted: puts copies at their mount points in the root filesystem at `root`, which never enter a layer. Throws
+ * USAGE for the host's own directories, which take a mount.
+ */
+export function placeBinds(root: string, binds: readonly HostBind[], owner: Owner, ids: IdLimits): void {
+	refuseNested(binds.map((bind) => bind.destination));
+	const copier = createHostCopier(ownable(owner, ids) ? owner : undefined);
+	for (const { source, destination } of binds) {
+		if (source.type === 'itself') throw unmountable(source.path);
+		const place = join(root, destination);
+		rmSync(place, { recursive: true, force: true });
+		copySource(source, place, copier);
+	}
+}
+
+function copySource(source: Exclude<HostSource, { type: 'itself' }>, place: string, copier: HostCopier): void {
+	if (source.type === 'copy') copier.tree(source.path, place, source.mode);
+	else copier.content(Buffer.from(source.base64, 'base64'), source.mode, place);
+}
+
+function unmountable(source: string): BuildError {
+	return new BuildError('USAGE', `--volume: ${source} cannot be mounted, since this host allows no mounts`, {
+		hint: 'Use --inject for files that are only read, or run the job with CAP_SYS_ADMIN or user namespaces.',
+	});
+}
+
+/** A sandbox makes mount points that are missing, and what is missing in a directory of the host it would make there. */
+function refuseNested(destinations: readonly string[]): void {
+	const sorted = destinations.map((path) => `${path}/`).sort();
+	sorted.forEach((path, index) => {
+		const outer = sorted[index - 1];
+		if (outer === undefined || !path.startsWith(outer)) return;
+		throw new BuildError('USAGE', `${path.slice(0, -1)} is in ${outer.slice(0, -1)}, where something else is mounted`, {
+			hint: 'Give each --inject, --volume and --secret a destination outside of all others.',
+		});
+	});
+}
+
+/** The directories above the source may be closed to the ids of the image, so the sandbox gets it from here. */
+function bindSource(source: string, place: string, { type, readOnly }: HostBind, libc: Libc): void {
+	if (type === 'directory') mkdirSync(place);
+	else writeFileSync(place, '');
+	libc.mount(source, rawPath(place), '', MS_BIND | MS_REC, '');
+	// A bind mount that is read-only leaves what is mounted below it writable.
+	if (readOnly) for (const mount of mountsBelow(place)) libc.mount('none', mount.path, '', mount.flags | READ_ONLY, '');
+}
+
+const READ_ONLY = MS_REMOUNT | MS_BIND | MS_RDONLY;
+/** Flags that a user namespace may not take away from a mount. */
+const LOCKED_FLAGS: Readonly<Record<string, number>> = {
+	nosuid: 2,
+	nodev: 4,
+	noexec: 8,
+	noatime: 1024,
+	nodiratime: 2048,
+};
+
+function mountsBelow(place: string): readonly { readonly path: RawPath; readonly flags: number }[] {
+	const lines = readFileSync('/proc/self/mountinfo', 'latin1').split('\n');
+	return lines.flatMap((line) => {
+		const [, , , , escaped = '', options = ''] = line.split(' ');
+		const path = escaped.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+		if (path !== rawPath(place) && !path.startsWith(`${rawPath(place)}/`)) return [];
+		return [{ path, flags: options.split(',').reduce((sum, name) => sum | (LOCKED_FLAGS[name] ?? 0), 0) }];
+	});
+}

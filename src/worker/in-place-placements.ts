@@ -1,0 +1,152 @@
+import { chmodSync, lstatSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { BuildError, errnoOf } from '../errors.js';
+import type { Libc } from '../linux/libc.js';
+import { childOf, fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
+import type { Placed } from '../rootfs/in-place.js';
+import { createHostCopier } from './copy-host.js';
+import { createCopier } from './copy-tree.js';
+import type { HostBind } from './host-binds.js';
+import { isKernels, misplaced } from './mount-point.js';
+
+/** What a build puts into the live root filesystem, and takes out again. */
+export interface Placements {
+	/** Moves the host's directory `source` to `destination`, where nothing may be. */
+	readonly move: (source: RawPath, destination: RawPath, keep: boolean) => Promise<void>;
+	/** Copies what of the host the process is to see to where nothing may be; it does not become part of the image. */
+	readonly show: (bind: HostBind) => void;
+	/** Makes the directory `path` where it is missing; returns where it really is. */
+	readonly directory: (path: RawPath) => RootPath;
+	readonly placed: () => readonly Placed[];
+	/** Directories that are there for placements only. */
+	readonly scaffolding: ReadonlySet<RootPath>;
+	/** Takes out all of it; directories stay when something else is in them. */
+	readonly remove: () => void;
+}
+
+const ANY_ID = { uids: Number.MAX_SAFE_INTEGER, gids: Number.MAX_SAFE_INTEGER };
+
+/**
+ * Placements below `root`. All belongs to this process's user. Its functions throw IMAGE_UNSUPPORTED for what leads to the kernel's
+ * directories or may not be written, HOST_IN_PLACE for what is there already, HOST_NO_SPACE.
+ */
+export function openPlacements(root: RawPath, libc: Libc, signal: AbortSignal): Placements {
+	const placed: Placed[] = [];
+	const scaffolding = new Set<RootPath>();
+	const me = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+	const target = { root, ids: ANY_ID, libc, claim: () => undefined };
+	const copier = createCopier(target, { ownerOf: () => me, mode: undefined }, signal);
+	const shown = createHostCopier(undefined);
+	const directory = (path: RawPath): RootPath => {
+		const { path: real, made } = writable(path, () => makeDirectories(root, path));
+		for (const each of made) scaffolding.add(each);
+		if (isKernels(real)) throw misplaced(path, real);
+		return real;
+	};
+	const free = (destination: RawPath, keep: boolean): RootPath => {
+		const slash = destination.lastIndexOf('/');
+		const path = childOf(directory(destination.slice(0, slash)), destination.slice(slash + 1));
+		if (resolveInRoot(root, path, false).stats !== undefined) throw occupied(path);
+		if (isKernels(path)) throw misplaced(destination, path);
+		placed.push({ path, keep });
+		return path;
+	};
+	const copyTo = (source: RawPath, path: RootPath) => writable(path, () => copier.copy(source, path));
+	return {
+		move: async (source, destination, keep) => {
+			const path = free(trimmed(destination), keep);
+			if (!writable(path, () => renamed(source, joinRaw(root, path)))) {
+				await copyTo(source, path);
+				rmSync(fsPath(source), { recursive: true, force: true });
+			}
+			chmodSync(fsPath(joinRaw(root, path)), 0o755);
+		},
+		show: ({ source, destination }) => {
+			if (source.type === 'itself') throw unmountable(destination);
+			const path = free(trimmed(rawPath(destination)), false);
+			const place = `/${Buffer.from(joinRaw(root, path), 'latin1').toString()}`;
+			if (source.type === 'copy') writable(path, () => shown.tree(source.path, place, source.mode));
+			else writable(path, () => shown.content(Buffer.from(source.base64, 'base64'), source.mode, place));
+		},
+		directory,
+		placed: () => placed,
+		scaffolding,
+		remove: () => {
+			for (const { path } of placed.splice(0)) removeTree(joinRaw(root, path));
+			for (const path of [...scaffolding].reverse()) removeEmpty(joinRaw(root, path));
+		},
+	};
+}
+
+/** Whether `source` could be renamed; to another file system it cannot. */
+function renamed(source: RawPath, disk: RawPath): boolean {
+	try {
+		renameSync(fsPath(source), fsPath(disk));
+		return true;
+	} catch (error) {
+		if (errnoOf(error) === 'EXDEV') return false;
+		throw error;
+	}
+}
+
+function trimmed(path: RawPath): RawPath {
+	return path.replace(/\/+$/, '');
+}
+
+/** Directories that assemble made read-only let nobody but root remove what is in them. */
+function removeTree(disk: RawPath): void {
+	try {
+		rmSync(fsPath(disk), { recursive: true, force: true });
+	} catch (error) {
+		if (!['EACCES', 'EPERM', 'ENOTEMPTY'].includes(errnoOf(error) ?? '')) throw error;
+		openUp(disk);
+		rmSync(fsPath(disk), { recursive: true, force: true });
+	}
+}
+
+function openUp(disk: RawPath): void {
+	if (!lstatSync(fsPath(disk)).isDirectory()) return;
+	chmodSync(fsPath(disk), 0o700);
+	for (const name of readdirSync(fsPath(disk), { encoding: 'latin1' })) openUp(`${disk}/${name}`);
+}
+
+function removeEmpty(disk: RawPath): void {
+	if (disk === ROOT) return;
+	try {
+		rmdirSync(fsPath(disk));
+	} catch (error) {
+		if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'EBUSY'].includes(errnoOf(error) ?? '')) throw error;
+	}
+}
+
+function writable<T>(path: RawPath, work: () => T): T {
+	const explain = (error: unknown): never => {
+		if (!['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error) ?? '')) throw error;
+		throw new BuildError(
+			'HOST_IN_PLACE',
+			`user ${process.getuid?.() ?? 0} may not make "/${printablePath(path).replace(/^\/+/, '')}" in this container`,
+			{
+				hint: 'Run the job as the user of the builder image, or in group 0, with a root filesystem that can be written.',
+				cause: error,
+			},
+		);
+	};
+	try {
+		const result = work();
+		return (result instanceof Promise ? result.catch(explain) : result) as T;
+	} catch (error) {
+		return explain(error);
+	}
+}
+
+function unmountable(destination: string): BuildError {
+	return new BuildError('HOST_IN_PLACE', `nothing can be mounted at ${destination} of this container`, {
+		hint: 'Use --inject instead of --volume, or mount it into the job.',
+	});
+}
+
+function occupied(path: RootPath): BuildError {
+	return new BuildError('HOST_IN_PLACE', `"/${printablePath(path)}" of this container exists already`, {
+		hint: 'The build puts its own there and takes it out at the end. Remove what another build has left there.',
+	});
+}

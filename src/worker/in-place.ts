@@ -1,0 +1,180 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BuildError } from '../errors.js';
+import type { Libc } from '../linux/libc.js';
+import { readMountPoints } from '../linux/mountinfo.js';
+import type { Digest } from '../oci/digest.js';
+import { joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import { resolveInRoot } from '../rootfs/confine.js';
+import { diffUpper } from '../rootfs/diff.js';
+import { openInPlace } from '../rootfs/in-place.js';
+import { digestFile } from '../rootfs/layer-digests.js';
+import type { LayerStore } from '../rootfs/layer-store.js';
+import type { Change } from '../rootfs/tree.js';
+import { checkImage, type DeclaredImage, readDeclaredImage } from './in-place-check.js';
+import { openPlacements, type Placements } from './in-place-placements.js';
+import { diskInode } from './inodes.js';
+import type { WorkerCalls } from './protocol.js';
+import { inspect, type RootFilesystem, writeLayer } from './root-filesystem.js';
+
+/** What working in place needs of the session. */
+export interface InPlaceSession {
+	/** Holds indexes only. */
+	readonly layers: LayerStore;
+	readonly scratch: string;
+	readonly libc: Libc;
+	/** Another root directory than `/`, for tests. */
+	readonly root?: RawPath;
+}
+
+/** The root filesystem of the job as that of an image. */
+export interface InPlace {
+	/** Checks that it is the image's; only then can it be mounted. Throws HOST_NOT_BUILDER. */
+	readonly adopt: (request: WorkerCalls['adopt']['request'], signal: AbortSignal) => Promise<number>;
+	/** The adopted image, ready to be prepared. Throws HOST_IN_PLACE for any other. */
+	readonly mount: (diffIds: readonly Digest[], signal: AbortSignal) => RootFilesystem;
+}
+
+interface Adopted {
+	readonly image: DeclaredImage;
+	readonly diffIds: readonly Digest[];
+	readonly skip: readonly RootPath[];
+}
+
+const KERNELS = ['proc', 'sys', 'dev'] as readonly string[] as readonly RootPath[];
+/** In WORKDIR of a container where a build was made. */
+const MARK = '.s2oci-built';
+/** The process sees these of the host as they are. */
+const SHOWN: readonly string[] = ['/etc/resolv.conf', '/etc/hosts', '/run/s2oci/ca-bundle.crt'];
+/** Owners on disk say who runs the job, not whose files these are in the image. */
+const ONE_ID = { uids: 1, gids: 1 };
+
+/** Works in the root filesystem that this process lives in. */
+export function openLiveRoot(session: InPlaceSession): InPlace {
+	const { layers, root = '/' } = session;
+	let adopted: Adopted | undefined;
+	return {
+		adopt: async ({ diffIds, files, skip, tools }, signal) => {
+			const image = readDeclaredImage(diffIds, layers);
+			const brought = tools.map(rootPathOf).filter((path) => !image.base.has(path));
+			const own = [...skip.map(rootPathOf), ...brought].filter((path) => path !== ROOT);
+			const foreign = new Set([...mountsBelow(root), ...own]);
+			const compared = await checkImage(image, { always: files.map(rootPathOf), foreign, root }, signal);
+			adopted = { image, diffIds, skip: own };
+			return compared;
+		},
+		mount: (diffIds, signal) => {
+			if (adopted?.diffIds.join() !== diffIds.join()) throw otherImage();
+			return openLiveImage(adopted, session, signal);
+		},
+	};
+}
+
+function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortSignal): RootFilesystem {
+	const { libc, scratch, root = '/' } = session;
+	const { base, digests } = adopted.image;
+	let workingDir: RootPath = ROOT;
+	const foreign = () => new Set([...mountsBelow(root), ...adopted.skip.filter((path) => !isWithin(workingDir, path))]);
+	const directory = openInPlace({ foreign, scratch, libc, root });
+	const placements = openPlacements(root, libc, signal);
+	const excluded = new Set<RootPath>(KERNELS);
+	let changes: readonly Change[] = [];
+	let isBuild = false;
+	return {
+		path: root,
+		inspect: (stat, read) => inspect(root, stat, read),
+		prepare: async (request) => {
+			const marked = markOf(root, request.workingDir);
+			if (existsSync(marked)) throw usedBefore(marked);
+			workingDir = await placeAll(request, placements);
+			isBuild = request.placements.some(({ keep }) => !keep);
+			const lost = [...foreign()].find((path) => isWithin(workingDir, path));
+			if (lost !== undefined) throw onVolume(workingDir, lost);
+			for (const { path, keep } of placements.placed()) if (!keep) excluded.add(path);
+			directory.stamp(placements.placed());
+			return [];
+		},
+		turn: () => undefined,
+		copyTarget: () => {
+			throw otherImage();
+		},
+		inodes: () => diskInode,
+		warm: () => undefined,
+		diff: ({ assembleUser, excluded: paths }) => {
+			for (const path of paths) excluded.add(resolveInRoot(root, rawPath(path), false).path);
+			const sameContent = (path: RootPath, { layer }: { readonly layer: number }) =>
+				digests[layer]?.get(path) === digestFile(joinRaw(root, path));
+			const context = { base, ids: ONE_ID, assembleUser, sameContent, scaffolding: placements.scaffolding };
+			const diff = diffUpper(directory.scan(excluded), context);
+			changes = diff.changes;
+			return diff.statistics;
+		},
+		pack: (request, progress, stop) => writeLayer(changes, root, request, progress, stop),
+		unmount: () => {
+			directory.restore();
+			placements.remove();
+			if (isBuild) mark(markOf(root, `/${workingDir}`));
+		},
+	};
+}
+
+/** What one build leaves, no other could tell from what the job brought along: its layer would lack it. */
+function markOf(root: RawPath, workingDir: string): string {
+	return join(root, workingDir, MARK);
+}
+
+/** Where assemble may not write there is nothing that it could leave. */
+function mark(path: string): void {
+	try {
+		writeFileSync(path, '');
+	} catch {
+		// A next build is not warned.
+	}
+}
+
+/** Puts everything in place; returns where the working directory really is. */
+async function placeAll(
+	{ placements, binds, workingDir }: WorkerCalls['prepare']['request'],
+	target: Placements,
+): Promise<RootPath> {
+	for (const { source, destination, keep } of placements)
+		await target.move(rawPath(source), rawPath(destination), keep);
+	for (const bind of binds) if (!SHOWN.includes(bind.destination)) target.show(bind);
+	return target.directory(rawPath(workingDir));
+}
+
+/** Mount points, without the root's own: the runtime or the platform put something there. */
+function mountsBelow(root: RawPath): readonly RootPath[] {
+	const prefix = root.endsWith('/') ? root : `${root}/`;
+	return readMountPoints().flatMap((point) =>
+		point.startsWith(prefix) && point !== prefix ? [rootPathOf(point.slice(prefix.length))] : [],
+	);
+}
+
+function rootPathOf(path: string): RootPath {
+	const parts = rawPath(path).split('/');
+	return parts.filter((part) => part !== '' && part !== '.').join('/') as RootPath;
+}
+
+function isWithin(path: RootPath, directory: RootPath): boolean {
+	return path === directory || path.startsWith(`${directory}/`);
+}
+
+function otherImage(): BuildError {
+	return new BuildError('HOST_IN_PLACE', 'in place, there is no other root filesystem than that of the builder image', {
+		hint: 'Build on a host that gives user namespaces, or without what needs another image.',
+	});
+}
+
+function usedBefore(marked: string): BuildError {
+	return new BuildError('HOST_IN_PLACE', `a build was made in this container before (${marked} is there)`, {
+		hint: 'Run each build in a container of its own: what the first one left would be missing in the image.',
+	});
+}
+
+function onVolume(workingDir: RootPath, mount: RootPath): BuildError {
+	const message = `WORKDIR /${printablePath(workingDir)} of the builder image is on a volume of this job, mounted at /${printablePath(mount)}`;
+	return new BuildError('HOST_IN_PLACE', `${message}, so what assemble makes there is in no layer`, {
+		hint: 'Mount the volume elsewhere.',
+	});
+}

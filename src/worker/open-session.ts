@@ -1,0 +1,125 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { BuildError, messageOf } from '../errors.js';
+import { type Libc, loadLibc } from '../linux/libc.js';
+import { libcWithoutKoffi } from '../linux/without-koffi.js';
+import { canMakeWhiteouts } from '../rootfs/layer-disk.js';
+import { type LayerHold, openLayerHold } from '../rootfs/layer-hold.js';
+import { type LayerStore, openLayerStore } from '../rootfs/layer-store.js';
+import { probeOverlay } from '../rootfs/overlay.js';
+import { type Cgroups, openCgroups } from './cgroup.js';
+import { hideCgroups } from './hide-cgroups.js';
+import { type InPlace, openLiveRoot } from './in-place.js';
+import { type MountTarget, openMountTarget, openScratchTarget } from './mount-target.js';
+import { PROTOCOL_VERSION, type WorkerCalls } from './protocol.js';
+import { lockScratch } from './scratch.js';
+
+/** What a worker holds from `open` to `close`. */
+export interface Session extends Readonly<Omit<WorkerCalls['open']['request'], 'version'>> {
+	readonly libc: Libc;
+	readonly layers: LayerStore;
+	readonly hold: LayerHold['hold'];
+	readonly target: MountTarget;
+	readonly cgroups: Cgroups;
+	readonly rootfs: 'overlay' | 'copy' | 'in-place';
+	/** Only when the root filesystem is that of the job itself. */
+	readonly live: InPlace | undefined;
+	/** What cannot be had here, for people. */
+	readonly notices: readonly string[];
+	/** Whether the layers of this mapping have their whiteouts on disk. */
+	readonly whiteouts: boolean;
+}
+
+const LAYERS_FORMAT = 'layers-1';
+const INDEXES_FORMAT = 'indexes-1';
+
+/** Makes this process the worker of one build. Throws HOST_NO_OVERLAY, HOST_NO_NAMESPACES. */
+export async function openSession(request: WorkerCalls['open']['request']): Promise<Session> {
+	if (request.version !== PROTOCOL_VERSION) throw new Error('the worker is of another version; reinstall s2oci');
+	const libc = await loadLibc();
+	if (request.rootfs === 'in-place') return openInPlace(request, libc);
+	if (libc === undefined) {
+		throw new BuildError('HOST_NO_OVERLAY', 'koffi has no binary for this platform, so nothing can be mounted', {
+			hint: 'Install s2oci with its optional dependencies (npm install without --omit=optional) on x64 or arm64.',
+		});
+	}
+	mkdirSync(request.scratch, { recursive: true, mode: 0o700 });
+	lockScratch(request.scratch, libc);
+	libc.dieWithParent();
+	libc.closeOnExec(3);
+	const cgroups = openCgroups(request.scratch, libc);
+	const rootfs = request.mounts ? openNamespaces(request, libc) : openPlain(request, libc);
+	const whiteouts = rootfs === 'overlay' || canMakeWhiteouts(request.scratch, libc);
+	// No overlay may ever mount a layer without its whiteouts: it would show what the layer deletes.
+	const mapping = whiteouts ? request.mapping : `${request.mapping}-copy`;
+	const layers = openLayerStore(join(request.store, LAYERS_FORMAT, mapping));
+	const { hold } = openLayerHold(request.store, request.scratch, libc);
+	const own = { mapping, libc, layers, hold, rootfs, whiteouts, cgroups, target: targetOf(request, libc) };
+	return { ...request, ...own, live: undefined, notices: [] };
+}
+
+/** Nothing is mounted or unpacked, so koffi is not needed. */
+function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | undefined): Session {
+	const { store, scratch } = request;
+	mkdirSync(scratch, { recursive: true, mode: 0o700 });
+	const libc = loaded ?? libcWithoutKoffi(scratch);
+	lockScratch(scratch, libc);
+	libc.dieWithParent();
+	libc.closeOnExec(3);
+	libc.adoptOrphans();
+	const layers = openLayerStore(join(store, INDEXES_FORMAT));
+	const { hold } = openLayerHold(store, scratch, libc);
+	const [cgroups, target] = [openCgroups(scratch, libc), openScratchTarget(scratch)];
+	const live = openLiveRoot({ layers, scratch, libc });
+	const notices = loaded === undefined ? [WITHOUT_KOFFI] : [];
+	return { ...request, libc, layers, hold, target, cgroups, rootfs: 'in-place', live, notices, whiteouts: false };
+}
+
+const WITHOUT_KOFFI =
+	'koffi has no binary for this platform: extended attributes are not seen, and what assemble leaves running is not ended';
+
+function targetOf({ mounts, scratch }: WorkerCalls['open']['request'], libc: Libc): MountTarget {
+	return mounts ? openMountTarget(scratch, libc) : openScratchTarget(scratch);
+}
+
+function openNamespaces(request: WorkerCalls['open']['request'], libc: Libc): 'overlay' | 'copy' {
+	mountProc(libc);
+	const rootfs = chooseRootfs(request, libc);
+	hideCgroups(libc);
+	return rootfs;
+}
+
+/** Without a pid namespace, what outlives its parent must come back to us to be ended. */
+function openPlain({ rootfs }: WorkerCalls['open']['request'], libc: Libc): 'copy' {
+	libc.adoptOrphans();
+	if (rootfs !== 'overlay') return 'copy';
+	throw new BuildError('HOST_NO_OVERLAY', 'an overlay needs a mount namespace, which this host does not give us', {
+		hint: 'Leave out --rootfs, or run the job with CAP_SYS_ADMIN or user namespaces.',
+	});
+}
+
+/** Overlay where it works, else a copy, unless the user insists. */
+function chooseRootfs({ rootfs, scratch }: WorkerCalls['open']['request'], libc: Libc): 'overlay' | 'copy' {
+	if (rootfs === 'copy') return 'copy';
+	try {
+		probeOverlay(scratch, libc);
+		return 'overlay';
+	} catch (error) {
+		if (rootfs === 'overlay') throw error;
+		return 'copy';
+	}
+}
+
+/** The pid namespace needs a /proc of its own, which a container whose own /proc is masked may not mount. */
+function mountProc(libc: Libc): void {
+	try {
+		libc.mount('proc', '/proc', 'proc', 0, '');
+	} catch (error) {
+		throw new BuildError('HOST_NO_NAMESPACES', `a new /proc could not be mounted: ${messageOf(error)}`, {
+			hint:
+				'The container that this runs in masks parts of /proc. Run the job with procMount: Unmasked (Kubernetes), ' +
+				'--security-opt systempaths=unconfined (Docker) or unmask=ALL (Podman), or as root with CAP_SYS_ADMIN.',
+			cause: error,
+		});
+	}
+}

@@ -1,0 +1,124 @@
+import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { BuildError } from '../errors.js';
+import { childOf, fsPath, joinRaw, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
+import { type IdLimits, ownable } from '../rootfs/owner.js';
+import type { RootDirectory } from '../rootfs/root-directory.js';
+import type { HostBind } from './host-binds.js';
+import { isKernels, makeMountPoint, misplaced } from './mount-point.js';
+import type { Ownership } from './ownership.js';
+import type { WorkerCalls } from './protocol.js';
+
+export interface Owner {
+	readonly uid: number;
+	readonly gid: number;
+}
+
+/** A mounted root filesystem, and what of it never enters a layer. */
+export interface Preparation {
+	readonly directory: RootDirectory;
+	readonly ownership: Ownership;
+	/** Gets the directories that are made as parents only. */
+	readonly scaffolding: Set<RootPath>;
+	/** Gets the paths that never enter the layer, with all below them. */
+	readonly excluded: Set<RootPath>;
+	readonly ids: IdLimits;
+}
+
+type Request = WorkerCalls['prepare']['request'];
+type Placement = Request['placements'][number];
+
+const KERNEL_DIRECTORIES: readonly string[] = ['proc', 'sys', 'dev'];
+
+/** Puts what a process needs into the root filesystem; returns the bind mounts with their real destinations. Throws IMAGE_UNSUPPORTED. */
+export function prepareRoot({ placements, binds, workingDir }: Request, preparation: Preparation): readonly HostBind[] {
+	const { directory, ownership, scaffolding, excluded } = preparation;
+	const root = rawPath(directory.path);
+	const placed = placements.map((placement) => makePlace(root, placement, preparation));
+	const working = makeDirectories(root, rawPath(workingDir));
+	// A working directory among open files is one outside of the sandbox (CVE-2024-21626).
+	if (isKernels(working.path)) throw misplaced(workingDir, working.path);
+	for (const made of working.made) scaffolding.add(made);
+	for (const name of KERNEL_DIRECTORIES) addKernelDirectory(root, name, excluded);
+	const mounts = binds.map((bind) => {
+		const path = makeMountPoint(root, bind, scaffolding);
+		excluded.add(path);
+		return { ...bind, destination: `/${path}` };
+	});
+	directory.unmount();
+	for (const { source, path, owner, merged } of placed) {
+		ownership.turn(owner);
+		if (merged) placeFiles(source, path, owner, preparation);
+		else place(source, path, owner, preparation);
+	}
+	directory.mount();
+	return mounts;
+}
+
+function makePlace(
+	root: RawPath,
+	placement: Placement,
+	{ scaffolding, excluded }: Preparation,
+): Placement & { readonly path: RootPath; readonly merged: boolean } {
+	const { path, made } = makeDirectories(root, rawPath(placement.destination));
+	if (path === ROOT || isKernels(path)) throw misplaced(placement.destination, path);
+	for (const directory of made) if (directory !== path) scaffolding.add(directory);
+	if (placement.keep && !made.includes(path)) {
+		makeWay(joinRaw(root, path), placement.source);
+		return { ...placement, path, merged: true };
+	}
+	rmSync(fsPath(joinRaw(root, path)), { recursive: true, force: true });
+	mkdirSync(fsPath(joinRaw(root, path)));
+	if (!placement.keep) excluded.add(path);
+	return { ...placement, path, merged: false };
+}
+
+/** Puts an empty file where each of `source` is to be, so that the overlay has the directory among its changes. */
+function makeWay(directory: RawPath, source: string): void {
+	for (const name of readdirSync(source, { encoding: 'latin1' })) {
+		rmSync(fsPath(`${directory}/${name}`), { recursive: true, force: true });
+		writeFileSync(fsPath(`${directory}/${name}`), '', { flag: 'wx' });
+	}
+}
+
+/** A link there would make a sandbox mount a file system where the image wants it (CVE-2019-19921, CVE-2025-52565). */
+function addKernelDirectory(root: RawPath, directory: string, excluded: Set<RootPath>): void {
+	const { path, stats } = resolveInRoot(root, directory, false);
+	if (stats !== undefined && !stats.isDirectory()) {
+		throw new BuildError('IMAGE_UNSUPPORTED', `"/${directory}" of the image is no directory`, {
+			hint: 'No honest image has that. Do not use it before you know who made it.',
+		});
+	}
+	if (stats === undefined) mkdirSync(fsPath(joinRaw(root, path)), { mode: 0o755 });
+	excluded.add(path);
+}
+
+/** Moves `source` to where changes are while nothing is mounted, as a directory that hides the base's. */
+function place(source: string, path: RootPath, owner: Owner, { directory, ids }: Preparation): void {
+	const destination = joinRaw(rawPath(directory.changed), path);
+	rmSync(fsPath(destination), { recursive: true, force: true });
+	renameSync(source, fsPath(destination));
+	chmodSync(fsPath(destination), 0o755);
+	directory.hideBelow(destination);
+	if (ownable(owner, ids)) chownTree(destination, owner);
+}
+
+/** Moves the files in `source` among those that the base has there: its own scripts may be in the same directory. */
+function placeFiles(source: string, path: RootPath, owner: Owner, { directory, ids }: Preparation): void {
+	for (const name of readdirSync(source, { encoding: 'latin1' })) {
+		const destination = joinRaw(rawPath(directory.changed), childOf(path, name));
+		renameSync(fsPath(`${rawPath(source)}/${name}`), fsPath(destination));
+		if (ownable(owner, ids)) chownTree(destination, owner);
+	}
+}
+
+function chownTree(path: RawPath, owner: Owner): void {
+	const chown = (raw: string) => {
+		const stats = lstatSync(fsPath(raw));
+		lchownSync(fsPath(raw), owner.uid, owner.gid);
+		if ((stats.mode & 0o6000) !== 0 && stats.isFile()) chmodSync(fsPath(raw), stats.mode & 0o7777);
+		if (!stats.isDirectory()) return;
+		for (const name of readdirSync(fsPath(raw), { encoding: 'latin1' })) chown(`${raw}/${name}`);
+	};
+	chown(path);
+}

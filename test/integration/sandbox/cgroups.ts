@@ -1,0 +1,21 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { findCgroups } from '../../../src/worker/cgroup-place.js';
+import { listDirectory } from '../../support/host.js';
+
+const groups = findCgroups(readFileSync('/proc/self/cgroup', 'utf8'), readFileSync('/proc/self/mountinfo', 'utf8'));
+
+/** Why groups with `controller` cannot be tested here; undefined when they can. */
+export function lackingControllers(controller: 'memory' | 'cpu' | 'pids'): string | undefined {
+	if (process.getuid?.() !== 0) return 'only root can make control groups here';
+	return groups.get(controller)?.version === 1 ? undefined : `version 1 of control groups has no ${controller} here`;
+}
+
+/** Groups of ours that are still there. */
+export function leftGroups(): readonly string[] {
+	return [...groups.values()].flatMap(({ own }) =>
+		listDirectory(own)
+			.filter((name) => name.startsWith('s2oci-'))
+			.map((name) => join(own, name)),
+	);
+}

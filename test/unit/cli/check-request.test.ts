@@ -1,0 +1,105 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { BuildEvent } from '../../../src/build/events.js';
+import type { BuildRequest } from '../../../src/build/request.js';
+import { type BuildArguments, buildCommand } from '../../../src/cli/build-command.js';
+import { checkCombination, checkInputs } from '../../../src/cli/check-request.js';
+import { describeRequest } from '../../../src/cli/describe-request.js';
+import { parseCommand } from '../../../src/cli/parse-command.js';
+import { readBuildRequest } from '../../../src/cli/request.js';
+import { temporaryDirectory } from '../../support/fs.js';
+import { runMain } from './io.js';
+
+async function read(
+	argv: readonly string[],
+): Promise<{ readonly args: BuildArguments; readonly request: BuildRequest }> {
+	const parsed = await parseCommand(buildCommand, ['.', 'img', ...argv]);
+	if (parsed.type === 'help') throw new Error('help');
+	const context = { env: { HOME: '/home/ada', TOKEN: 't0ken' }, program: 's2oci', emit: () => undefined } as const;
+	return { args: parsed.value, request: readBuildRequest(parsed.value, context) };
+}
+
+async function warnings(line: string): Promise<readonly string[]> {
+	const { args, request } = await read(line === '' ? [] : line.split(' '));
+	const events: BuildEvent[] = [];
+	checkCombination(args, request, (event) => events.push(event));
+	return events.map((event) => (event.type === 'warning' ? event.message : event.type));
+}
+
+test.each([
+	['tag --run --as-dockerfile x', '--run and --as-dockerfile exclude each other'],
+	['tag --runtime-image x --as-dockerfile x', '--runtime-image and --as-dockerfile exclude each other'],
+	['tag --runtime-image x --incremental', '--incremental and --runtime-image exclude each other'],
+	['--run', '--run needs an image to run'],
+])('%j makes no sense, and exits with 2 before anything is done', async (line, message) => {
+	const { status, stdout, stderr } = await runMain(['build', '.', 'img', ...line.split(' ')]);
+	expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+	expect(stderr).toMatch(/^error: .*\nhint: .*\n$/);
+	expect(stderr).toContain(message);
+});
+
+test.each([
+	['tag --incremental --runtime-image x --cache-from oci:c', []],
+	['tag --incremental', []],
+	['--incremental --cache-from oci:c', []],
+	[
+		'--incremental',
+		['--incremental has no effect without a tag, --previous-image or --cache-from: the build is clean'],
+	],
+	['--runtime-artifact /x', ['--runtime-artifact has no effect without --runtime-image']],
+	['--assemble-runtime-user 1', ['--assemble-runtime-user has no effect without --runtime-image']],
+	['--image-scripts-url image:///x', ['--image-scripts-url has no effect without --as-dockerfile']],
+])('%j warns of %j', async (line, expected) => {
+	expect(await warnings(line)).toEqual(expected);
+});
+
+test('inputs that are there are fine', async () => {
+	using directory = temporaryDirectory();
+	writeFileSync(join(directory.path, 'file'), '');
+	const path = join(directory.path, 'file');
+	const secrets = ['--secret', `id=a,src=${path}`, '--secret', 'id=b,env=TOKEN'];
+	const { request } = await read(['-i', path, '-v', `${directory.path}:/x`, '-E', path, ...secrets]);
+	await expect(checkInputs(request)).resolves.toBeUndefined();
+});
+
+test.each([
+	['-i /no/such/file:/x', '--inject: there is no "/no/such/file"'],
+	['-v /no/such/file:/x', '--volume: there is no "/no/such/file"'],
+	['-E /no/such/file', '--environment-file: there is no "/no/such/file"'],
+	['--secret id=a,src=/no/such/file', '--secret: there is no "/no/such/file"'],
+	['--secret id=NOT_SET', '--secret id=NOT_SET: the variable NOT_SET is not set'],
+])('%j is refused when it is not there', async (line, message) => {
+	const { request } = await read(line.split(' '));
+	await expect(checkInputs(request)).rejects.toMatchObject({ code: 'USAGE', message });
+});
+
+test('the description of a build has everything that was asked for, and no value of a variable', async () => {
+	const line =
+		'reg.example/app --copy -e A=v4lue --build-env B=v4lue --secret id=npm,env=TOKEN --label c=v4lue -i /in:/out -v /d:/e:ro ' +
+		'--network none --memory 512m --timeout 90s -u 1-,5 --callback-url https://ci.example/ --incremental -s image:///x';
+	const { request } = await read(line.split(' '));
+	const lines = describeRequest(request);
+	expect(lines).toEqual(
+		expect.arrayContaining([
+			'Builder Image: docker.io/library/img:latest',
+			'Output Image: reg.example/app:latest',
+			'Source: .',
+			'Source Options: copy',
+			'Environment: A',
+			'Build Environment: B',
+			'Secrets: npm',
+			'Labels: c',
+			'Injections: /in:/out',
+			'Bind Mounts: /d:/e:ro',
+			'Network: none',
+			'Memory: 537 MB',
+			'Assemble Timeout: 1 min 30 s',
+			'Allowed UIDs: 1-,5-5',
+			'Incremental Build: enabled',
+			'Callback URL: https://ci.example/ (s2i)',
+			'S2I Scripts URL: image:///x',
+		]),
+	);
+	expect(lines.join('\n')).not.toMatch(/v4lue|t0ken|undefined/);
+});

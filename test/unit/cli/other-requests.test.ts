@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import { buildCommand } from '../../../src/cli/build-command.js';
+import { generateCommand } from '../../../src/cli/generate-command.js';
+import { parseCommand } from '../../../src/cli/parse-command.js';
+import { rebuildCommand } from '../../../src/cli/rebuild-command.js';
+import {
+	readBuildRequest,
+	readDockerfileRequest,
+	readGenerateRequest,
+	readRebuildRequest,
+	readRunRequest,
+	readUsageRequest,
+} from '../../../src/cli/request.js';
+import { runCommand } from '../../../src/cli/run-command.js';
+import { usageCommand } from '../../../src/cli/usage-command.js';
+import { argumentsOf } from './io.js';
+
+const quiet = { env: { HOME: '/home/ada' }, program: 's2oci', emit: () => undefined } as const;
+
+test('--as-dockerfile keeps the slash that means a directory', async () => {
+	const args = await argumentsOf(buildCommand, ['.', 'img', '--as-dockerfile', '/out/']);
+	expect(readDockerfileRequest(args, readBuildRequest(args, quiet))).toMatchObject({ output: '/out/', source: '.' });
+});
+
+test('generate has a builder and an output, and no source', async () => {
+	const args = await argumentsOf(generateCommand, 'img /out -eA=1 --image-scripts-url image:///s'.split(' '));
+	expect(readGenerateRequest(args, quiet)).toMatchObject({
+		source: undefined,
+		output: '/out',
+		imageScriptsUrl: 'image:///s',
+		environment: [{ name: 'A', value: '1' }],
+	});
+});
+
+test('rebuild replaces the image unless it gets another name', async () => {
+	const read = async (line: string) => readRebuildRequest(await argumentsOf(rebuildCommand, line.split(' ')), quiet);
+	expect((await read('oci:a:1')).targets).toEqual([{ type: 'oci', path: 'a', ref: '1' }]);
+	expect((await read('oci:a:1 oci:b -o oci:c')).targets).toEqual([
+		{ type: 'oci', path: 'b' },
+		{ type: 'oci', path: 'c' },
+	]);
+	const pinned = `reg.example/app@sha256:${'0'.repeat(64)}`;
+	await expect(read(pinned)).rejects.toMatchObject({ code: 'USAGE' });
+	expect((await read(`${pinned} oci:b`)).targets).toHaveLength(1);
+});
+
+test('usage has an image, scripts and variables', async () => {
+	const args = await argumentsOf(usageCommand, 'img -s image:///s -d /opt -eA=1 -p never'.split(' '));
+	expect(readUsageRequest(args, quiet)).toMatchObject({
+		scriptsUrl: 'image:///s',
+		destination: '/opt',
+		pullPolicy: 'never',
+		environment: [{ name: 'A', value: '1' }],
+	});
+});
+
+test('what stands behind -- replaces the command of s2oci run', async () => {
+	const parsed = await parseCommand(runCommand, ['-eA=1', 'img', '--', 'node', '--version']);
+	if (parsed.type === 'help') throw new Error('help');
+	expect(readRunRequest(parsed.value, parsed.rest ?? [], quiet)).toMatchObject({
+		args: ['node', '--version'],
+		environment: [{ name: 'A', value: '1' }],
+	});
+});

@@ -1,0 +1,5 @@
+"""What python-web depends on."""
+
+
+def greet(who):
+    return f"Hello from {who}"
