@@ -1,15 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openHttp } from '../http/http.js';
 import type { Digest } from '../oci/digest.js';
 import type { Image } from '../oci/image.js';
 import { chooseTimestamp } from '../s2i/timestamp.js';
 import { fetchSource } from '../source/fetch.js';
 import { parseSource } from '../source/parse.js';
 import type { Source, SourceInfo } from '../source/source.js';
-import { VERSION } from '../version.js';
 import { saveToCache } from './artifact-cache.js';
-import { sendCallback } from './callback.js';
 import type { BuildContext } from './context.js';
 import type { Emit } from './events.js';
 import { resolveImages } from './images.js';
@@ -24,36 +21,21 @@ import type { BuildRequest } from './request.js';
 import type { BuildOutcome } from './result.js';
 import { makeResultImage } from './result-image.js';
 import { openSession, type Session, transferProgress } from './session.js';
+import { listenFor } from './tell.js';
 import { type BaseTransfer, startBaseTransfer } from './transfer.js';
 
 /** Builds `request.source` on top of `request.builder` and publishes the result to `request.targets`. Never rejects. */
 export async function build(request: BuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
-	const record = createRecord(emit);
+	const listener = listenFor(request, emit);
+	const record = createRecord(listener.emit);
 	const failed = new AbortController();
 	try {
 		const stop = AbortSignal.any([signal, failed.signal]);
 		const image = await buildImage(request, record, (error) => failed.abort(error), stop);
-		return await told(request, record.succeeded(), image.config.value.config?.Labels ?? {}, emit);
+		return await listener.tell(record.succeeded(), image.config.value.config?.Labels ?? {});
 	} catch (error) {
-		return told(request, record.failed(signal.aborted ? signal.reason : error), {}, emit);
+		return listener.tell(record.failed(signal.aborted ? signal.reason : error), {});
 	}
-}
-
-/** `outcome`, of which the callback was told. An interrupted build tells it, too. */
-async function told(
-	request: BuildRequest,
-	outcome: BuildOutcome,
-	labels: Readonly<Record<string, string>>,
-	emit: Emit,
-): Promise<BuildOutcome> {
-	const { callback, env, caBundle } = request;
-	if (callback === undefined) return outcome;
-	const { success, error } = outcome.result;
-	const http = openHttp({ env, caBundle, userAgent: `s2oci/${VERSION}` });
-	const messages = error === undefined ? [] : [error.message];
-	await sendCallback(callback, { success, labels, messages }, http, emit, new AbortController().signal);
-	await http.close();
-	return outcome;
 }
 
 /** `fail` stops everything at once when something that nobody is waiting for goes wrong. */

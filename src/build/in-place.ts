@@ -6,7 +6,7 @@ import type { Image } from '../oci/image.js';
 import { checkResolvedUser } from '../s2i/check-user.js';
 import { readContract } from '../s2i/contract.js';
 import type { WorkerProcess } from '../worker/start.js';
-import { noNamespaces } from '../worker/user-namespace.js';
+import { ALLOW_NAMESPACES, noNamespaces } from '../worker/user-namespace.js';
 import type { Emit } from './events.js';
 import type { BaseImage, BuildImages } from './images.js';
 import { CA_BUNDLE_PATH } from './process.js';
@@ -124,8 +124,10 @@ async function directoryOf(source: string): Promise<readonly string[]> {
 
 function explained({ message }: BuildError, builder: string, { request, worker }: LiveContext): BuildError {
 	const advice = `Use image: ${builder} for this job`;
-	if (request.rootfs !== 'in-place')
-		return noNamespaces(`${worker.reason}; nor can it be made in place, since ${message}`, advice);
+	if (request.rootfs !== 'in-place') {
+		const both = `${worker.reason}; nor can it be made in place, since ${message}`;
+		return noNamespaces(both, `${advice}. Or: ${worker.remedy ?? ALLOW_NAMESPACES}`);
+	}
 	return new BuildError('HOST_NOT_BUILDER', message, { hint: `${advice}.` });
 }
 

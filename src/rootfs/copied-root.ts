@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Libc, MS_BIND, MS_NODEV, MS_REMOUNT } from '../linux/libc.js';
+import { readMounts } from '../linux/mountinfo.js';
 import { type RootPath, rawPath } from '../root-path.js';
 import { copyLayers } from './copy.js';
 import type { BaseTree } from './merge.js';
@@ -39,7 +40,7 @@ export async function openCopy(
 			if (target === undefined || mounted) return;
 			libc.mount(copy, rawPath(target), '', MS_BIND, '');
 			mounted = true;
-			libc.mount('', rawPath(target), '', MS_BIND | MS_REMOUNT | MS_NODEV, '');
+			libc.mount('', rawPath(target), '', MS_BIND | MS_REMOUNT | MS_NODEV | lockedFlags(target), '');
 		},
 		unmount: () => {
 			if (mounted && target !== undefined) libc.unmount(rawPath(target));
@@ -48,4 +49,8 @@ export async function openCopy(
 		hideBelow: () => undefined,
 		scan: (skip) => scanChanges(rawPath(copy), stamps, skip, libc),
 	};
+}
+
+function lockedFlags(target: string): number {
+	return readMounts().findLast(({ path }) => path === rawPath(target))?.flags ?? 0;
 }

@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../errors.js';
 import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from '../linux/libc.js';
-import { type RawPath, rawPath } from '../root-path.js';
+import { type Mount, readMounts } from '../linux/mountinfo.js';
+import { rawPath } from '../root-path.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 import { COPY_LIMIT, createHostCopier, type HostCopier } from './copy-host.js';
@@ -111,21 +112,8 @@ function bindSource(source: string, place: string, { type, readOnly }: HostBind,
 }
 
 const READ_ONLY = MS_REMOUNT | MS_BIND | MS_RDONLY;
-/** Flags that a user namespace may not take away from a mount. */
-const LOCKED_FLAGS: Readonly<Record<string, number>> = {
-	nosuid: 2,
-	nodev: 4,
-	noexec: 8,
-	noatime: 1024,
-	nodiratime: 2048,
-};
 
-function mountsBelow(place: string): readonly { readonly path: RawPath; readonly flags: number }[] {
-	const lines = readFileSync('/proc/self/mountinfo', 'latin1').split('\n');
-	return lines.flatMap((line) => {
-		const [, , , , escaped = '', options = ''] = line.split(' ');
-		const path = escaped.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
-		if (path !== rawPath(place) && !path.startsWith(`${rawPath(place)}/`)) return [];
-		return [{ path, flags: options.split(',').reduce((sum, name) => sum | (LOCKED_FLAGS[name] ?? 0), 0) }];
-	});
+function mountsBelow(place: string): readonly Mount[] {
+	const raw = rawPath(place);
+	return readMounts().filter(({ path }) => path === raw || path.startsWith(`${raw}/`));
 }

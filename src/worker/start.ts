@@ -26,6 +26,8 @@ export interface WorkerProcess {
 	readonly mounts: boolean;
 	/** Why this kind of user namespace. */
 	readonly reason: string;
+	/** What would help to a better kind, where an attempt has told that. */
+	readonly remedy: string | undefined;
 	/** What cannot be had here, for people. */
 	readonly notices: readonly string[];
 	readonly call: <Name extends CallName>(
@@ -61,6 +63,7 @@ const WAIT = 'read -r _ <&4 || exit 1; exec "$0" "$@" 4<&-';
 /** Starts the worker in the best namespaces that this user can get. Throws HOST_NO_NAMESPACES with what each attempt met. */
 export async function startWorker(options: WorkerOptions, signal: AbortSignal): Promise<WorkerProcess> {
 	const failures: string[] = [];
+	let remedy: string | undefined;
 	const plans = plansFor(options);
 	for (const [index, plan] of plans.entries()) {
 		let attempt: Attempt;
@@ -74,10 +77,11 @@ export async function startWorker(options: WorkerOptions, signal: AbortSignal): 
 		const reason = failures.length === 0 ? plan.reason : failures.join('; ');
 		const isLast = plans[index + 1]?.inPlace !== true;
 		try {
-			return await openWorker(plan, reason, attempt, { ...options, keepScratch: !isLast }, signal);
+			return await openWorker(plan, reason, attempt, { ...options, keepScratch: !isLast, remedy }, signal);
 		} catch (error) {
 			if (isLast || !isBuildError(error, 'HOST_NO_NAMESPACES', 'HOST_NO_OVERLAY')) throw error;
 			failures.push(error.message);
+			remedy = error.hint;
 		}
 	}
 	throw noNamespaces(failures.join('; '));
@@ -120,8 +124,9 @@ interface Attempt {
 function workerCommand(plan: NamespacePlan, path: string | undefined): readonly [string, ...string[]] {
 	const node = [process.execPath, '--no-warnings', ENTRY] as const;
 	if (!plan.mounts) return node;
-	const user = plan.kind === 'none' ? [] : ['--user'];
-	const wait = plan.kind === 'none' ? [] : ['/bin/sh', '-c', WAIT];
+	// One id is mapped by unshare itself: where no_new_privs is set, an exec before the mapping would lose all capabilities for good.
+	const user = { none: [], single: ['--user', '--map-root-user'], full: ['--user'] }[plan.kind];
+	const wait = plan.kind === 'full' ? ['/bin/sh', '-c', WAIT] : [];
 	const unshare = findProgram('unshare', path) ?? 'unshare';
 	return [unshare, ...user, '--mount', '--pid', '--fork', '--kill-child', '--', ...wait, ...node];
 }
@@ -158,7 +163,7 @@ function spawnWorker(plan: NamespacePlan, options: WorkerOptions): Attempt {
 				child.stderr?.pause();
 				resolve();
 			});
-			if (plan.kind === 'none' || child.pid === undefined) return;
+			if (plan.kind !== 'full' || child.pid === undefined) return;
 			mapIds(child.pid, plan, path, signal).then(() => {
 				(child.stdio[4] as NodeJS.WritableStream).end('\n');
 			}, reject);
@@ -170,7 +175,7 @@ async function openWorker(
 	plan: NamespacePlan,
 	reason: string,
 	attempt: Attempt,
-	options: WorkerOptions & { readonly keepScratch?: boolean },
+	options: WorkerOptions & { readonly keepScratch?: boolean; readonly remedy?: string | undefined },
 	signal: AbortSignal,
 ): Promise<WorkerProcess> {
 	const { child } = attempt;
@@ -207,6 +212,7 @@ async function openWorker(
 			mounts: plan.mounts,
 			rootfs: opened.rootfs,
 			notices: opened.notices,
+			remedy: options.remedy,
 			reason,
 			call,
 			stdout: child.stdout,

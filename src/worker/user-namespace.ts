@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -29,6 +29,11 @@ export interface NamespacePlan {
 
 /** Which user namespace the user wants. */
 export type WantedNamespace = 'auto' | 'full' | 'single' | 'none';
+
+/** What helps where no user namespace is given. */
+export const ALLOW_NAMESPACES: string =
+	'Allow user namespaces (sysctl user.max_user_namespaces=28633; Ubuntu 24.04: kernel.apparmor_restrict_unprivileged_userns=0), ' +
+	'or run the job with hostUsers: false or as root with CAP_SYS_ADMIN.';
 
 const run = promisify(execFile);
 const POLL_MS = 1;
@@ -107,7 +112,7 @@ export function mappingName({ kind, uids, gids }: NamespacePlan): string {
 		.slice(0, 8)}`;
 }
 
-/** Waits until the process `pid` is in a user namespace of its own, then maps its ids. Throws when that is refused. */
+/** Waits until the process `pid` is in a user namespace of its own, then maps its ids by newuidmap. Throws when that is refused. */
 export async function mapIds(
 	pid: number,
 	plan: NamespacePlan,
@@ -115,24 +120,13 @@ export async function mapIds(
 	signal: AbortSignal,
 ): Promise<void> {
 	await entered(pid, signal);
-	if (plan.kind === 'single') {
-		writeFileSync(`/proc/${pid}/setgroups`, 'deny');
-		writeFileSync(`/proc/${pid}/uid_map`, formatMap(plan.uids).join(' '));
-		writeFileSync(`/proc/${pid}/gid_map`, formatMap(plan.gids).join(' '));
-		return;
-	}
 	await runMapper('newuidmap', pid, plan.uids, path, signal);
 	await runMapper('newgidmap', pid, plan.gids, path, signal);
 }
 
-/** HOST_NO_NAMESPACES with what each attempt met, and with what there is to do besides allowing namespaces. */
-export function noNamespaces(reason: string, advice = ''): BuildError {
-	return new BuildError('HOST_NO_NAMESPACES', `this host gives us no namespaces to build in: ${reason}`, {
-		hint:
-			`${advice === '' ? 'Allow' : `${advice}, or allow`} user namespaces (sysctl user.max_user_namespaces=28633; ` +
-			'Ubuntu 24.04: kernel.apparmor_restrict_unprivileged_userns=0), or run the job with hostUsers: false or as root with ' +
-			'CAP_SYS_ADMIN.',
-	});
+/** HOST_NO_NAMESPACES with what each attempt met, and with what helps. */
+export function noNamespaces(reason: string, hint: string = ALLOW_NAMESPACES): BuildError {
+	return new BuildError('HOST_NO_NAMESPACES', `this host gives us no namespaces to build in: ${reason}`, { hint });
 }
 
 async function entered(pid: number, signal: AbortSignal): Promise<void> {

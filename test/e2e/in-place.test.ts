@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
 	appendFileSync,
 	chmodSync,
@@ -13,11 +14,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import type { Finished } from '../support/build.js';
-import { leftovers, removeTree, requirePrograms, requireRoot, until } from '../support/host.js';
+import { type Finished, s2oci } from '../support/build.js';
+import {
+	leftovers,
+	makeWorkspace,
+	removeTree,
+	requirePrograms,
+	requireRoot,
+	requireUser,
+	until,
+} from '../support/host.js';
 import { JOB_USER, type Job } from '../support/job.js';
 import { elsewhere, openScene, type Scene, sceneOf } from '../support/live-scene.js';
-import { assembleSource, TINY_APP, withTinyBuilder } from '../support/tiny.js';
+import { assembleSource, TINY_APP, tinyLayout, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();
 
@@ -125,6 +134,19 @@ for each in volume tmp; do mount -t tmpfs -o mode=1777 none $ROOT/$each; done; b
 		expect(`${String(result?.layer?.diffId)} ${String(result?.digest)}`).toBe(await elsewhere(scene, TINY_APP));
 	});
 
+	test('caches artifacts as other builds do, and finds them again', async () => {
+		const [first, second] = [await openScene(), await openScene()];
+		const cache = join(second.job.workspace.home, 'cache');
+		const setup = `bind ${second.job.workspace.home}`;
+		execFileSync('chmod', ['777', second.job.workspace.home]);
+		const saved = await first.build(TINY_APP, [...IN_PLACE, '--cache-to', `oci:${cache}`], { setup });
+		expect([saved.status, saved.stderr]).toEqual([0, expect.stringContaining('cached ') as string]);
+		const { stderr } = await second.build(TINY_APP, [...IN_PLACE, '--cache-from', `oci:${cache}`]);
+		expect(stderr).toMatch(/restored \d+ artifacts/);
+		expect(existsSync(join(second.job.root, 'opt/app-root/src/save-artifacts-invoked'))).toBe(true);
+		expect(leftIn(second.job)).toEqual([]);
+	});
+
 	test('shows assemble the CA bundle where it is, and what is injected until it is over', async () => {
 		const scene = await openScene();
 		const { home } = scene.job.workspace;
@@ -188,6 +210,27 @@ describe('a container that is not the builder', () => {
 			message: expect.stringMatching(/(?:unshare|setgroups).*\/etc\/os-release/s) as string,
 			hint: expect.stringMatching(/image: .*@sha256:.*max_user_namespaces/s) as string,
 		});
+	});
+});
+
+describe('a host whose /proc is masked', () => {
+	test('names both reasons and both ways out, and has lost nothing of the source on the way', async (context) => {
+		const user = requireUser(context, 's2oci-plain');
+		const workspace = makeWorkspace(user);
+		const mask = 'mount -t tmpfs none /proc/sys/kernel && exec "$@"';
+		const wrapper = ['unshare', '--mount', 'sh', '-c', mask, 'sh'];
+		const { status, result } = await s2oci(workspace, ['build', TINY_APP, `oci:${tinyLayout()}:latest`], { wrapper });
+		expect([status, result?.error]).toMatchObject([
+			4,
+			{
+				code: 'HOST_NO_NAMESPACES',
+				message: expect.stringMatching(
+					/a new \/proc could not be mounted.*it has no \/usr\/libexec\/s2i\/assemble/s,
+				) as string,
+				hint: expect.stringMatching(/image: .* for this job.*procMount: Unmasked/s) as string,
+			},
+		]);
+		expect(await leftovers(workspace)).toEqual([]);
 	});
 });
 

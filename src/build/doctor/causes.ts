@@ -2,7 +2,7 @@ import { type BuildError, isBuildError, messageOf } from '../../errors.js';
 import type { NamespacePlan } from '../../worker/user-namespace.js';
 import type { SandboxTrial, StoreState } from './diagnosis.js';
 import type { HostFacts } from './facts.js';
-import type { FindingCode } from './findings.js';
+import type { FindingCode } from './finding-code.js';
 import { isNetworkType } from './mounts.js';
 
 /** What explains a failure. */

@@ -1,6 +1,7 @@
 import type { SandboxName } from '../../sandbox/sandbox.js';
 import type { EnvironmentName } from './environment.js';
-import type { Finding, FindingCode } from './findings.js';
+import type { FindingCode } from './finding-code.js';
+import type { Finding } from './findings.js';
 
 /** The steps of the privilege ladder, best first (docs/design.md). */
 export type RungNumber = 1 | 2 | 3 | 4 | 5 | 6;

@@ -10,7 +10,7 @@ import { discard, openTransport, type Transport } from '../../registry/transport
 import { VERSION } from '../../version.js';
 import type { HostRequest } from '../request.js';
 import type { Answer, RegistryTrial } from './diagnosis.js';
-import type { FindingCode } from './findings.js';
+import type { FindingCode } from './finding-code.js';
 import { tryMount, tryPull, tryPush } from './rights.js';
 import type { DoctorTarget } from './target.js';
 

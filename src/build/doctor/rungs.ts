@@ -10,7 +10,7 @@ import type { HostRequest } from '../request.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from './causes.js';
 import type { RungNumber, RungTrial, SandboxTrial } from './diagnosis.js';
 import type { HostFacts } from './facts.js';
-import type { FindingCode } from './findings.js';
+import type { FindingCode } from './finding-code.js';
 import { TINY_STATUS, tinyProgram } from './tiny-program.js';
 
 /** What trying needs to know. */

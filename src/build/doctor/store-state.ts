@@ -3,7 +3,7 @@ import { mkdirSync, realpathSync, rmSync, statfsSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { messageOf } from '../../errors.js';
 import type { StoreState } from './diagnosis.js';
-import type { FindingCode } from './findings.js';
+import type { FindingCode } from './finding-code.js';
 import { findMount, isNetworkType, type Mount, readMounts } from './mounts.js';
 
 const LOW_BYTES = 2e9;

@@ -1,0 +1,38 @@
+import { describe, expect, test } from 'vitest';
+import { readHostRequest } from '../../../src/cli/host-request.js';
+import { isBuildError } from '../../../src/errors.js';
+
+type Words = Partial<Record<'isolation' | 'userns' | 'rootfs', string>>;
+
+function read(words: Words): readonly string[] {
+	const nothing = { platform: undefined, dockerConfig: undefined, caBundle: undefined, store: '/s', quiet: false };
+	const reports = { loglevel: undefined, logFormat: undefined, insecureRegistries: [] };
+	const args = { ...nothing, ...reports, isolation: undefined, userns: undefined, rootfs: undefined, ...words };
+	const { isolation, userns, rootfs } = readHostRequest(args, {});
+	return [isolation, userns, rootfs];
+}
+
+describe('a build in place', () => {
+	test.each<[Words, readonly string[]]>([
+		[{ rootfs: 'in-place', isolation: 'none' }, ['none', 'auto', 'in-place']],
+		[{ rootfs: 'in-place' }, ['none', 'auto', 'in-place']],
+		[{ isolation: 'none', userns: 'none' }, ['none', 'none', 'in-place']],
+		[{ userns: 'none' }, ['auto', 'none', 'auto']],
+	])('is asked for by %j', (words, expected) => {
+		expect(read(words)).toEqual(expected);
+	});
+
+	test.each<[Words, string]>([
+		[{ rootfs: 'in-place', isolation: 'runc' }, 'runc'],
+		[{ isolation: 'none', rootfs: 'copy' }, 'copy'],
+		[{ rootfs: 'in-place', userns: 'full' }, 'full'],
+	])('has neither a sandbox nor a namespace: %j', (words, named) => {
+		let error: unknown;
+		try {
+			read(words);
+		} catch (thrown) {
+			error = thrown;
+		}
+		expect(isBuildError(error, 'USAGE') && error.message).toContain(`do not go with ${named}`);
+	});
+});
