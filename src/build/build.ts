@@ -6,6 +6,7 @@ import { chooseTimestamp } from '../s2i/timestamp.js';
 import { fetchSource } from '../source/fetch.js';
 import { parseSource } from '../source/parse.js';
 import type { Source, SourceInfo } from '../source/source.js';
+import type { RootName } from '../worker/protocol.js';
 import { saveToCache } from './artifact-cache.js';
 import type { BuildContext } from './context.js';
 import type { Emit } from './events.js';
@@ -86,11 +87,19 @@ async function buildOn(context: BuildContext, source: FetchedSource, base: BaseT
 	record.note({ layer: { digest: layer.digest, diffId: layer.diffId, size: layer.size, ...statistics } });
 	if (again !== undefined) await record.stage('check', () => checkReproducible(context, again, made, began));
 	const built = await makeResultImage(context, info, assembled, layer);
+	const clearing = clear(context, assembled.root);
 	await record.stage('push', () => publishImage(built, path, images.targets, base.done, record, signal));
+	await clearing;
 	const { digest } = built.manifest.descriptor;
 	record.note({ digest, configDigest: built.config.descriptor.digest });
 	await keepArtifacts(context, source, prepared, digest);
 	return built;
+}
+
+/** Removes what assemble made, while the image is pushed, unless somebody still wants it. */
+function clear({ request, worker }: BuildContext, root: RootName): Promise<unknown> {
+	const isWanted = request.saveTempDir || request.incremental.cacheTo.length > 0;
+	return isWanted ? Promise.resolve() : worker.call('unmount', { root }).catch(() => undefined);
 }
 
 /** What the next build is to find, and what it is not to find any more. */

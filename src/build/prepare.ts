@@ -145,30 +145,11 @@ async function place(
 	const at = (from: string | undefined, name: string, keep: boolean) =>
 		from === undefined ? [] : [{ source: from, destination: join(contract.destination, name), owner, keep }];
 	const external = placed ? scriptsOf(context) : undefined;
-	const merged = external !== undefined && (await hasScripts(contract, context)) ? external : undefined;
 	const placements = [
 		...at(source, 'src', false),
-		...at(merged === undefined ? external : undefined, 'scripts', true),
-		...at(artifacts?.directory, 'artifacts', false),
+		...at(external, 'scripts', true),
+		...at(artifacts?.directory, 'artifacts', false).map((placement) => ({ ...placement, owned: true })),
 	];
 	const { workingDir } = contract;
 	await context.worker.call('prepare', { root: 'builder', placements, binds, user: owner, workingDir });
-	if (merged !== undefined) await addScripts(merged, contract, owner, context);
-}
-
-/** Whether the image has scripts of its own where those from outside go. */
-async function hasScripts({ destination }: Contract, { worker }: BuildContext): Promise<boolean> {
-	const stat = [join(destination, 'scripts')];
-	const { found } = await worker.call('inspect', { root: 'builder', stat, read: [] });
-	return found.some(({ type }) => type === 'directory');
-}
-
-async function addScripts(
-	from: string,
-	{ destination }: Contract,
-	owner: { readonly uid: number; readonly gid: number },
-	{ worker }: BuildContext,
-): Promise<void> {
-	const copied = { from, sources: [''], destination: join(destination, 'scripts'), intoDirectory: true } as const;
-	await worker.call('copyFiles', { root: 'builder', ...copied, extract: false, owner, chown: true, mode: undefined });
 }

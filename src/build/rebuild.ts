@@ -1,5 +1,9 @@
+import { resolve } from 'node:path';
 import { type ImageLocation, parseImageLocation } from '../content/location.js';
+import { BuildError } from '../errors.js';
+import { redact } from '../redact.js';
 import { decodeRebuild, type RebuildInputs } from '../s2i/rebuild.js';
+import { parseRemote } from '../source/remote.js';
 import { build } from './build.js';
 import type { Emit } from './events.js';
 import { resolveWithPolicy } from './image-record.js';
@@ -58,7 +62,29 @@ async function readInputs(request: RebuildRequest, emit: Emit, signal: AbortSign
 	const opened = await openImageSource(request.image, session.access, signal);
 	const image = await resolveWithPolicy(opened, request.pullPolicy, recordContext(request, session), emit, signal);
 	const { Labels, Env } = image.config.value.config ?? {};
-	return decodeRebuild(Labels ?? {}, Env);
+	const inputs = decodeRebuild(Labels ?? {}, Env);
+	refuseElsewhere(inputs.source);
+	if (inputs.scriptsUrl?.startsWith('file://') === true) refuseElsewhere(inputs.scriptsUrl);
+	return inputs;
+}
+
+/**
+ * Labels are whoever's who made the image: without this, a foreign image could have any directory of this host handed to a builder of its
+ * own choice, and pushed.
+ */
+function refuseElsewhere(place: string): void {
+	const path = place.startsWith('file://') ? place.slice('file://'.length) : place;
+	if (parseRemote(path) !== undefined) return;
+	const real = resolve(path);
+	const here = process.cwd();
+	if (real === here || real.startsWith(here === '/' ? here : `${here}/`)) return;
+	throw new BuildError(
+		'SOURCE_INVALID',
+		`the image says that it was made from ${JSON.stringify(redact(path))}, outside of the working directory`,
+		{
+			hint: 'If that is right, go there (cd) and rebuild again, or build it with s2oci build. Do not, if you do not know who made the image.',
+		},
+	);
 }
 
 function requestOf(request: RebuildRequest, inputs: RebuildInputs): BuildRequest {

@@ -36,7 +36,10 @@ export async function runSaveArtifacts(
 		const ended = await worker.call('saveArtifacts', {
 			root,
 			process: { argv: [path], env: { HOME: user.home, ...contract.env }, cwd: contract.workingDir, user },
-			sandboxes: sandboxesOf(request.isolation, worker),
+			// An OCI runtime copies what the process writes through pipes of its own.
+			sandboxes: [...sandboxesOf(request.isolation, worker)].sort(
+				(a, b) => Number(b === 'bwrap') - Number(a === 'bwrap'),
+			),
 			limits: request.limits,
 			...{ directory, owner, pack },
 		});

@@ -22,7 +22,7 @@ export interface Libc {
 	readonly connect: (path: RawPath, timeout: number) => number;
 	/** Has orphans among this process's descendants come back to it rather than to the init of its container. */
 	readonly adoptOrphans: () => void;
-	/** A pipe that children inherit only when it is passed to them. */
+	/** A pipe that children inherit only when it is passed to them, and that holds 1 MiB where the host allows that. */
 	readonly pipe: () => { readonly read: number; readonly write: number };
 }
 
@@ -48,6 +48,8 @@ const SOCK_STREAM = 1;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 const XATTR_LIST_MAX = 65536;
+const F_SETPIPE_SZ = 1031;
+const PIPE_BYTES = 1 << 20;
 
 type Native = (...args: readonly unknown[]) => number;
 
@@ -83,6 +85,14 @@ function libcOf(native: (signature: string) => Native): Libc {
 	const closeRange = native('long syscall(long number, unsigned int first, unsigned int last, unsigned int flags)');
 	const prctl = native('int prctl(int option, unsigned long argument)');
 	const pipe2 = native('int pipe2(_Out_ int *fds, int flags)');
+	const fcntl = native('int fcntl(int fd, int command, ...)');
+	const widen = (fd: number) => {
+		try {
+			fcntl(fd, F_SETPIPE_SZ, 'int', PIPE_BYTES);
+		} catch {
+			// A user's pipes may be many, or the limit low; the default size does.
+		}
+	};
 	return {
 		mount: (source, target, type, flags, data) =>
 			void mount(cString(source), cString(target), cString(type), flags, cString(data)),
@@ -104,6 +114,7 @@ function libcOf(native: (signature: string) => Native): Libc {
 		pipe: () => {
 			const fds: [number, number] = [-1, -1];
 			pipe2(fds, O_CLOEXEC);
+			widen(fds[1]);
 			return { read: fds[0], write: fds[1] };
 		},
 	};

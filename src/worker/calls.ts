@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BuildError } from '../errors.js';
 import type { Digest } from '../oci/digest.js';
@@ -15,7 +14,7 @@ import { openSession, type Session } from './open-session.js';
 import { furnishRoot } from './plain-root.js';
 import { type CallName, type FromWorker, PROTOCOL_VERSION, type RootName, type WorkerCalls } from './protocol.js';
 import { mountRootFilesystem, type RootFilesystem } from './root-filesystem.js';
-import { removeScratch } from './scratch.js';
+import { removeScratch, removeTree } from './scratch.js';
 import { unpackLayers } from './unpack.js';
 
 type Calls = {
@@ -146,7 +145,7 @@ function createRootCalls({
 		},
 		unmount: ({ root: name }) => {
 			unmount(name);
-			rmSync(join(session().scratch, name), { recursive: true, force: true });
+			removeTree(join(session().scratch, name));
 			return {};
 		},
 		inspect: ({ root: name, stat, read }) => ({ found: root(name).inspect(stat, read) }),

@@ -27,6 +27,7 @@ export interface Preparation {
 
 type Request = WorkerCalls['prepare']['request'];
 type Placement = Request['placements'][number];
+type Placed = Placement & { readonly path: RootPath; readonly merged: boolean };
 
 const KERNEL_DIRECTORIES: readonly string[] = ['proc', 'sys', 'dev'];
 
@@ -46,20 +47,16 @@ export function prepareRoot({ placements, binds, workingDir }: Request, preparat
 		return { ...bind, destination: `/${path}` };
 	});
 	directory.unmount();
-	for (const { source, path, owner, merged } of placed) {
-		ownership.turn(owner);
-		if (merged) placeFiles(source, path, owner, preparation);
-		else place(source, path, owner, preparation);
+	for (const each of placed) {
+		ownership.turn(each.owner);
+		if (each.merged) placeFiles(each, preparation);
+		else place(each, preparation);
 	}
 	directory.mount();
 	return mounts;
 }
 
-function makePlace(
-	root: RawPath,
-	placement: Placement,
-	{ scaffolding, excluded }: Preparation,
-): Placement & { readonly path: RootPath; readonly merged: boolean } {
+function makePlace(root: RawPath, placement: Placement, { scaffolding, excluded }: Preparation): Placed {
 	const { path, made } = makeDirectories(root, rawPath(placement.destination));
 	if (path === ROOT || isKernels(path)) throw misplaced(placement.destination, path);
 	for (const directory of made) if (directory !== path) scaffolding.add(directory);
@@ -94,17 +91,17 @@ function addKernelDirectory(root: RawPath, directory: string, excluded: Set<Root
 }
 
 /** Moves `source` to where changes are while nothing is mounted, as a directory that hides the base's. */
-function place(source: string, path: RootPath, owner: Owner, { directory, ids }: Preparation): void {
+function place({ source, path, owner, owned = false }: Placed, { directory, ids }: Preparation): void {
 	const destination = joinRaw(rawPath(directory.changed), path);
 	rmSync(fsPath(destination), { recursive: true, force: true });
 	renameSync(source, fsPath(destination));
 	chmodSync(fsPath(destination), 0o755);
 	directory.hideBelow(destination);
-	if (ownable(owner, ids)) chownTree(destination, owner);
+	if (!owned && ownable(owner, ids)) chownTree(destination, owner);
 }
 
 /** Moves the files in `source` among those that the base has there: its own scripts may be in the same directory. */
-function placeFiles(source: string, path: RootPath, owner: Owner, { directory, ids }: Preparation): void {
+function placeFiles({ source, path, owner }: Placed, { directory, ids }: Preparation): void {
 	for (const name of readdirSync(source, { encoding: 'latin1' })) {
 		const destination = joinRaw(rawPath(directory.changed), childOf(path, name));
 		renameSync(fsPath(`${rawPath(source)}/${name}`), fsPath(destination));

@@ -140,6 +140,8 @@ export interface WorkerCalls {
 				readonly owner: { readonly uid: number; readonly gid: number };
 				/** Whether it becomes part of the image. */
 				readonly keep: boolean;
+				/** Whether its files belong to `owner` already. */
+				readonly owned?: boolean;
 			}[];
 			/** What of the host the process sees at these paths. */
 			readonly binds: readonly HostBind[];

@@ -1,8 +1,19 @@
-import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+	closeSync,
+	mkdirSync,
+	openSync,
+	readdirSync,
+	renameSync,
+	rmdirSync,
+	rmSync,
+	statSync,
+	unlinkSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Libc } from '../linux/libc.js';
 
 /** How long a scratch directory may exist before its worker has locked it. */
+const SLASH = Buffer.from('/');
 const GRACE_MS = 600_000;
 
 /**
@@ -17,9 +28,26 @@ export function lockScratch(scratch: string, libc: Libc): void {
 	}
 }
 
+/** Removes the tree at `path`; several times as fast as rmSync for many small files, which asks for the type of each. */
+export function removeTree(path: string): void {
+	const remove = (directory: Buffer) => {
+		for (const entry of readdirSync(directory, { withFileTypes: true, encoding: 'buffer' })) {
+			const below = Buffer.concat([directory, SLASH, entry.name]);
+			if (entry.isDirectory()) remove(below);
+			else unlinkSync(below);
+		}
+		rmdirSync(directory);
+	};
+	try {
+		remove(Buffer.from(path));
+	} catch {
+		rmSync(path, { recursive: true, force: true });
+	}
+}
+
 /** Removes the scratch directory, or moves it to `keepAs`, and removes its lock. */
 export function removeScratch(scratch: string, keepAs?: string): void {
-	if (keepAs === undefined) rmSync(scratch, { recursive: true, force: true });
+	if (keepAs === undefined) removeTree(scratch);
 	else keep(scratch, keepAs);
 	rmSync(`${scratch}.lock`, { force: true });
 }

@@ -79,12 +79,12 @@ describe('a host without', () => {
 		expect(await leftovers(workspace)).toEqual([]);
 	});
 
-	test('overlay where the store is says where the store can be', async (context) => {
+	test('overlay where the store is, when one is asked for, says where the store can be', async (context) => {
 		requireRoot(context);
 		const workspace = makeWorkspace();
 		const stacked = `mkdir $STORE/../lower $STORE/../upper $STORE/../work
 mount -t overlay overlay -o lowerdir=$STORE/../lower,upperdir=$STORE/../upper,workdir=$STORE/../work $STORE`;
-		const failed = await onHost(workspace, stacked, [TINY_APP, builder(), '--copy']);
+		const failed = await onHost(workspace, stacked, [TINY_APP, builder(), '--copy', '--rootfs', 'overlay']);
 		expectRefusal(failed, 4);
 		expect(failed.result?.error).toMatchObject({
 			code: 'HOST_NO_OVERLAY',
