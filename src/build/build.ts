@@ -47,11 +47,9 @@ async function buildImage(
 	signal: AbortSignal,
 ): Promise<Image> {
 	const source = parseSource(request.source, request);
-	await using session = await openSession(
-		request,
-		{ streams: 'forward', onEvent: transferProgress(record.emit), emit: record.emit, keep: request.saveTempDir },
-		signal,
-	);
+	const onEvent = transferProgress(record.emit);
+	const options = { streams: 'forward', onEvent, emit: record.emit, keep: request.saveTempDir } as const;
+	await using session = await openSession(request, { ...options, inUse: pathsOf(request) }, signal);
 	const fetching = record.stage('source', () => fetchInto(source, request, session, record, signal));
 	const resolving = record.stage('resolve', () => resolveImages(request, session, record, signal));
 	const running: Promise<unknown>[] = [fetching, resolving];
@@ -113,6 +111,13 @@ async function keepArtifacts(
 	await saveToCache(context, { source: info, user, contract, script: scripts.get('save-artifacts')?.path });
 	const previous = artifacts?.previous;
 	if (incremental.removePrevious && previous !== undefined) await removePrevious(previous, built, context);
+}
+
+/** What of the host the worker will show to assemble. */
+function pathsOf({ volumes, injections, secrets, caBundle }: BuildRequest): readonly string[] {
+	const files = secrets.flatMap(({ from }) => ('file' in from ? [from.file] : []));
+	const mounts = [...volumes, ...injections].map(({ source }) => source);
+	return [...mounts, ...files, ...(caBundle === undefined ? [] : [caBundle])];
 }
 
 async function fetchInto(

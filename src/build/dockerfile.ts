@@ -215,6 +215,8 @@ function warnOfOptions(request: DockerfileRequest, emit: Emit): void {
 		...(isDeepStrictEqual(limits, NO_LIMITS) ? [] : ['limits and network settings']),
 		...(assembleTimeout === undefined ? [] : ['--timeout']),
 		...(callback === undefined ? [] : ['--callback-url']),
+		...(request.checkReproducible ? ['--check-reproducible'] : []),
+		...(request.saveTempDir ? ['--save-temp-dir'] : []),
 		...(incremental.cacheFrom.length + incremental.cacheTo.length > 0 ? ['artifact caches'] : []),
 	];
 	if (lost.length === 0) return;

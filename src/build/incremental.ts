@@ -21,8 +21,8 @@ import { unpackImage } from './unpack-image.js';
 export interface RestoreInput {
 	/** The builder's assemble user: it runs save-artifacts, and the artifacts become its. */
 	readonly user: User;
-	/** The save-artifacts of this build when it is not the builder image's own: its path in the container, and on the host. */
-	readonly script: { readonly path: string; readonly hostPath: string } | undefined;
+	/** The save-artifacts of this build: its path in the container, and on the host when it is not the builder image's own. */
+	readonly script: { readonly path: string; readonly hostPath: string | undefined } | undefined;
 	/** What the script sees of the host, as assemble does. */
 	readonly binds: readonly HostBind[];
 }
@@ -92,7 +92,7 @@ async function restoreFrom(
 	try {
 		const { destination } = request;
 		const contract = readContract(image.config.value.config ?? {}, { destination });
-		const path = input.script?.path ?? (await findScript(contract, context));
+		const path = await findScript(contract, input, context);
 		if (path === undefined) {
 			explain(`${name} has no save-artifacts script`);
 			return undefined;
@@ -138,11 +138,16 @@ async function unpackPrevious(
 	await unpackImage(image, layers, worker, session, record.emit);
 }
 
-/** The script that an earlier build placed in the image, else the one of its builder image. */
-async function findScript(contract: Contract, { worker }: BuildContext): Promise<string | undefined> {
-	const { destination, scriptsDir } = contract;
-	const own = posix.join(destination, 'scripts/save-artifacts');
-	const stat = [own, ...(scriptsDir === undefined ? [] : [posix.join(scriptsDir, 'save-artifacts')])];
+/** This build's own script, else the one that an earlier build placed in the image, else the one of its builder image. */
+async function findScript(
+	{ destination, scriptsDir }: Contract,
+	{ script }: RestoreInput,
+	{ worker }: BuildContext,
+): Promise<string | undefined> {
+	if (script?.hostPath !== undefined) return script.path;
+	const placed = posix.join(destination, 'scripts/save-artifacts');
+	const inImage = scriptsDir === undefined ? [] : [posix.join(scriptsDir, 'save-artifacts')];
+	const stat = [placed, ...(script === undefined ? [] : [script.path]), ...inImage];
 	const { found } = await worker.call('inspect', { root: 'previous', stat, read: [] });
 	return found.find(({ type, mode }) => type === 'file' && (mode & 0o111) !== 0)?.path;
 }
@@ -154,13 +159,13 @@ async function prepare(
 ): Promise<void> {
 	const owner = { uid: user.uid, gid: user.gid };
 	const source = join(session.scratch, 'previous-scripts');
-	if (script !== undefined) {
+	const isOurs = script?.hostPath !== undefined;
+	if (isOurs) {
 		await mkdir(source, { mode: 0o755 });
 		await copyFile(script.hostPath, join(source, 'save-artifacts'));
 		await chmod(join(source, 'save-artifacts'), 0o755);
 	}
-	const placements =
-		script === undefined ? [] : [{ source, destination: posix.dirname(script.path), owner, keep: false }];
+	const placements = isOurs ? [{ source, destination: posix.dirname(script.path), owner, keep: false }] : [];
 	await worker.call('prepare', { root: 'previous', placements, binds, user: owner, workingDir });
 }
 

@@ -1,6 +1,6 @@
 import { chmod, mkdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
-import { BuildError } from '../errors.js';
+import { BuildError, isBuildError } from '../errors.js';
 import type { Http } from '../http/http.js';
 import { redact } from '../redact.js';
 import type { Contract } from '../s2i/contract.js';
@@ -118,6 +118,15 @@ async function finder(
 	const places = SCRIPT_NAMES.flatMap((name) => scriptPlaces(name, origins));
 	const paths = new Set(places.flatMap((place) => (place.kind === 'image' ? [place.path] : [])));
 	const inspected = paths.size === 0 ? [] : await inspect([...paths]);
+	const downloaded = async (name: ScriptName, place: ScriptPlace & { readonly kind: 'http' }) => {
+		try {
+			return await readWebScript(name, place, http, signal);
+		} catch (error) {
+			if (required.includes(name) || !isBuildError(error, 'HTTP_FAILED')) throw error;
+			emit({ type: 'warning', code: 'SCRIPT', message: `${error.message}, so it is not used` });
+			return undefined;
+		}
+	};
 	return async (place, name) => {
 		switch (place.kind) {
 			case 'refused':
@@ -132,7 +141,7 @@ async function finder(
 			case 'file':
 				return foundIn(place, await readHostScript(place.path));
 			case 'http':
-				return foundIn(place, await readWebScript(name, place, http, signal));
+				return foundIn(place, await downloaded(name, place));
 		}
 	};
 }

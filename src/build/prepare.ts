@@ -126,7 +126,8 @@ async function findArtifacts(
 	if (!enabled && cacheFrom.length === 0) return undefined;
 	const { info, user, scripts, binds } = input;
 	const own = scripts.get('save-artifacts');
-	const script = own?.external === true ? { path: own.path, hostPath: join(scriptsOf(context), own.name) } : undefined;
+	const hostPath = own?.external === true ? join(scriptsOf(context), own.name) : undefined;
+	const script = own && { path: own.path, hostPath };
 	return context.record.stage('artifacts', async () => {
 		const restored = enabled ? await restoreArtifacts(context, { user, script, binds }) : undefined;
 		return restored ?? (cacheFrom.length === 0 ? undefined : restoreFromCache(context, { source: info, user }));

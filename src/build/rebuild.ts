@@ -13,6 +13,7 @@ import { createRecord } from './record.js';
 import type { BuildRequest, HostRequest, PullPolicy } from './request.js';
 import type { BuildOutcome } from './result.js';
 import { openSession, transferProgress } from './session.js';
+import { listenFor } from './tell.js';
 
 /** What `s2oci rebuild` is told; all else comes from the image's labels. */
 export interface RebuildRequest
@@ -46,7 +47,7 @@ export async function rebuild(request: RebuildRequest, emit: Emit, signal: Abort
 	try {
 		inputs = await readInputs(request, emit, signal);
 	} catch (error) {
-		return createRecord(emit).failed(signal.aborted ? signal.reason : error);
+		return listenFor(request, emit).tell(createRecord(emit).failed(signal.aborted ? signal.reason : error), {});
 	}
 	emit({
 		type: 'log',
@@ -63,9 +64,16 @@ async function readInputs(request: RebuildRequest, emit: Emit, signal: AbortSign
 	const image = await resolveWithPolicy(opened, request.pullPolicy, recordContext(request, session), emit, signal);
 	const { Labels, Env } = image.config.value.config ?? {};
 	const inputs = decodeRebuild(Labels ?? {}, Env);
+	if (inputs.source === '-') throw fromPipe();
 	refuseElsewhere(inputs.source);
 	if (inputs.scriptsUrl?.startsWith('file://') === true) refuseElsewhere(inputs.scriptsUrl);
 	return inputs;
+}
+
+function fromPipe(): BuildError {
+	return new BuildError('SOURCE_NOT_FOUND', 'the image was made from what stood on standard input, which is gone', {
+		hint: 'Build it again with s2oci build.',
+	});
 }
 
 /**

@@ -142,4 +142,6 @@ export interface RunRequest extends HostRequest {
 	/** Replaces the image's CMD when not empty. */
 	readonly args: readonly string[];
 	readonly environment: readonly EnvironmentVariable[];
+	/** None when undefined. */
+	readonly limits?: Limits;
 }

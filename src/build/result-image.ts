@@ -1,4 +1,5 @@
-import { formatImageLocation } from '../content/location.js';
+import { resolve } from 'node:path';
+import { formatImageLocation, type ImageLocation } from '../content/location.js';
 import { appendLayer, type Image } from '../oci/image.js';
 import { familyOf, layerMediaType } from '../oci/media-types.js';
 import type { PackedLayer } from '../rootfs/pack.js';
@@ -45,19 +46,24 @@ function describe({ opened, image }: BaseImage): Builder {
 	return { name: opened.name, digest: image.manifest.descriptor.digest };
 }
 
+/** Where we are now is not where somebody rebuilds. */
+function absolute(location: ImageLocation): ImageLocation {
+	return location.type === 'registry' ? location : { ...location, path: resolve(location.path) };
+}
+
 async function rebuildInputs(request: BuildRequest, source: SourceInfo): Promise<RebuildInputs> {
 	const { builder, copy, keepSymlinks, ignoreSubmodules, exclude, labels, runtime } = request;
 	const { scriptsUrl, destination, assembleUser, applicationName, description } = request;
 	return {
 		...{ copy, keepSymlinks, ignoreSubmodules, exclude, labels },
 		...{ scriptsUrl, destination, assembleUser, applicationName, description },
-		builder: formatImageLocation(builder),
+		builder: formatImageLocation(absolute(builder)),
 		source: source.location,
 		commit: source.commit,
 		contextDir: source.contextDir,
 		environment: await readOptionEnvironment(request),
 		runtime: runtime && {
-			image: formatImageLocation(runtime.image),
+			image: formatImageLocation(absolute(runtime.image)),
 			artifacts: runtime.artifacts,
 			user: runtime.user,
 		},

@@ -3,10 +3,12 @@ import { BuildError } from '../errors.js';
 import type { Image } from '../oci/image.js';
 import { readContract } from '../s2i/contract.js';
 import { resolveUser } from '../s2i/users.js';
+import { NO_LIMITS } from '../sandbox/limits.js';
 import { type ContainerProcess, exitStatus } from '../sandbox/sandbox.js';
 import type { WorkerProcess } from '../worker/start.js';
 import type { Emit } from './events.js';
 import { mountImage } from './mount-image.js';
+import { hostsFile } from './mounts.js';
 import { hostFiles } from './process.js';
 import { createRecord } from './record.js';
 import type { RunRequest } from './request.js';
@@ -28,12 +30,14 @@ export async function run(request: RunRequest, emit: Emit, signal: AbortSignal):
 	await worker.call('prepare', {
 		root: 'builder',
 		placements: [],
-		binds: await hostFiles(undefined),
+		binds: await hostFiles(undefined, await hostsFile(request.limits ?? NO_LIMITS, session.scratch)),
 		workingDir: process.cwd,
 	});
 	const sandboxes = sandboxesOf(request.isolation, worker);
 	try {
-		const { exit } = await worker.call('execute', { root: 'builder', process, sandboxes, streams: 'inherit' });
+		const limited = { process, sandboxes, limits: request.limits, streams: 'inherit' } as const;
+		const { exit, unenforced } = await worker.call('execute', { root: 'builder', ...limited });
+		for (const message of unenforced) emit({ type: 'warning', code: 'LIMITS', message });
 		return exitStatus(exit, constants.signals);
 	} catch (error) {
 		if (signal.aborted) return undefined;

@@ -41,6 +41,7 @@ export async function runSaveArtifacts(
 				(a, b) => Number(b === 'bwrap') - Number(a === 'bwrap'),
 			),
 			limits: request.limits,
+			timeoutMs: request.assembleTimeout,
 			...{ directory, owner, pack },
 		});
 		stderr = ended.forwarded.stderr;

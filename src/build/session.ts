@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
@@ -29,14 +29,17 @@ export interface Session extends AsyncDisposable {
 /** Opens a session. With `keep`, its scratch directory is moved to `saved` in the store instead of removed. Everything started here ends when `signal` is aborted or the session is disposed. */
 export async function openSession(
 	request: HostRequest,
-	options: Pick<WorkerOptions, 'streams' | 'onEvent'> & { readonly emit: Emit; readonly keep?: boolean },
+	options: Pick<WorkerOptions, 'streams' | 'onEvent' | 'inUse'> & {
+		readonly emit: Emit;
+		readonly keep?: boolean;
+	},
 	signal: AbortSignal,
 ): Promise<Session> {
 	const scratch = await makeScratch(request.store);
 	const { store, env, rootfs, userns } = request;
-	const { streams, onEvent } = options;
+	const { streams, onEvent, inUse = [] } = options;
 	const lastInPlace = request.isolation === 'auto';
-	const worker = startWorker({ store, scratch, env, rootfs, userns, lastInPlace, streams, onEvent }, signal);
+	const worker = startWorker({ store, scratch, env, rootfs, userns, lastInPlace, inUse, streams, onEvent }, signal);
 	worker.catch(() => undefined);
 	const { insecureRegistries, caBundle, dockerConfig } = request;
 	const onRetry = (retry: Parameters<OnRetry>[0]) => options.emit({ type: 'retry', ...retry });
@@ -88,6 +91,8 @@ async function makeScratch(store: string): Promise<string> {
 	try {
 		await mkdir(store, { recursive: true, mode: 0o700 });
 		await mkdir(scratch, { recursive: true, mode: 0o700 });
+		// A store in a setgid directory would hand its group on to all that is made in it.
+		await chmod(scratch, 0o700);
 		return scratch;
 	} catch (error) {
 		const full = errnoOf(error) === 'ENOSPC';

@@ -2,8 +2,12 @@ import { openHttp } from '../http/http.js';
 import { VERSION } from '../version.js';
 import { sendCallback } from './callback.js';
 import type { Emit } from './events.js';
+import { createRecord } from './record.js';
 import type { BuildRequest } from './request.js';
 import type { BuildOutcome } from './result.js';
+
+/** The part of a request that a listener needs. */
+export type Listening = Pick<BuildRequest, 'callback' | 'env' | 'caBundle'>;
 
 /** Whoever waits for the end of a build somewhere else. */
 export interface Listener {
@@ -16,7 +20,7 @@ export interface Listener {
 const TAIL_BYTES = 64 * 1024;
 
 /** A listener for the build that `request` asks for. */
-export function listenFor({ callback, env, caBundle }: BuildRequest, emit: Emit): Listener {
+export function listenFor({ callback, env, caBundle }: Listening, emit: Emit): Listener {
 	if (callback === undefined) return { emit, tell: (outcome) => Promise.resolve(outcome) };
 	let tail = '';
 	return {
@@ -33,4 +37,10 @@ export function listenFor({ callback, env, caBundle }: BuildRequest, emit: Emit)
 			return outcome;
 		},
 	};
+}
+
+/** Tells the callback of `request`, if there is one, that it failed before it began. Never rejects. */
+export async function tellFailure(request: Listening, error: unknown): Promise<void> {
+	const emit: Emit = () => undefined;
+	await listenFor(request, emit).tell(createRecord(emit).failed(error), {});
 }

@@ -67,13 +67,18 @@ function describeOutcome(request: BuildRequest): readonly Line[] {
 		['Timestamp', request.timestamp?.toString()],
 		['Check Reproducible', request.checkReproducible ? 'enabled' : undefined],
 		['Output Image', list(request.targets.map(formatImageLocation))],
-		['Callback URL', callback && `${callback.url} (${callback.format})`],
+		['Callback URL', callback && `${hostOf(callback.url)} (${callback.format})`],
 		['Registry Credentials', request.dockerConfig],
 		['Isolation', request.isolation],
 		['User Namespace', request.userns],
 		['Root Filesystem', request.rootfs],
 		['Store', request.store],
 	];
+}
+
+/** The path of a web hook is a secret, too. */
+function hostOf(url: string): string {
+	return URL.canParse(url) ? `${new URL(url).protocol}//${new URL(url).host}` : url;
 }
 
 function describeLimits(limits: Limits): readonly Line[] {

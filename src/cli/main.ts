@@ -75,8 +75,12 @@ function commandFirst(argv: readonly string[]): readonly string[] {
 	});
 }
 
+/** Commands that have nothing to report. */
+const WITHOUT_LEVEL: readonly string[] = ['create', 'completion', 'version', 'help'];
+
 function moveBehind(option: string, [name, ...rest]: readonly string[]): readonly string[] {
-	return name === undefined ? [] : [name, option, ...rest];
+	if (name === undefined) return [];
+	return WITHOUT_LEVEL.includes(name) ? [name, ...rest] : [name, option, ...rest];
 }
 
 function findCommand(name: string): Command {

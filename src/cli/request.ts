@@ -1,14 +1,7 @@
 import { resolve } from 'node:path';
 import type { DockerfileRequest } from '../build/dockerfile.js';
 import type { RebuildRequest } from '../build/rebuild.js';
-import type {
-	BuildRequest,
-	Callback,
-	HostRequest,
-	IncrementalRequest,
-	RunRequest,
-	RuntimeRequest,
-} from '../build/request.js';
+import type { BuildRequest, Callback, IncrementalRequest, RunRequest, RuntimeRequest } from '../build/request.js';
 import type { UsageRequest } from '../build/usage.js';
 import { type ImageLocation, parseImageLocation } from '../content/location.js';
 import { BuildError } from '../errors.js';
@@ -163,8 +156,8 @@ export function readRunRequest(args: RunArguments, rest: readonly string[], cont
 }
 
 /** The run of an image that was just built, for `--run`. */
-export function runOf(host: HostRequest, image: ImageLocation): RunRequest {
-	return { ...host, image, args: [], environment: [] };
+export function runOf(request: BuildRequest, image: ImageLocation): RunRequest {
+	return { ...request, image, args: [], environment: [], limits: request.limits };
 }
 
 type Process = Pick<

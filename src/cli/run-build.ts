@@ -1,6 +1,7 @@
 import type { BuildRequest } from '../build/request.js';
 import type { BuildOutcome } from '../build/result.js';
 import type { ImageLocation } from '../content/location.js';
+import { BuildError } from '../errors.js';
 import { type BuildArguments, buildCommand } from './build-command.js';
 import { checkCombination, checkInputs } from './check-request.js';
 import { beginReading, type CommandContext, type Perform } from './command.js';
@@ -22,8 +23,13 @@ export const runBuild: Perform<BuildArguments> = async (line, context) => {
 	const { events, reading } = beginReading(line, context);
 	const request = readBuildRequest(args, reading);
 	checkCombination(args, request, reading.emit);
-	await checkInputs(request);
+	await checkInputs(request).catch(async (error: unknown) => {
+		const { tellFailure } = await import('../build/tell.js');
+		await tellFailure(request, error);
+		throw error;
+	});
 	const dockerfile = firstSet(args.asDockerfile) === undefined ? undefined : readDockerfileRequest(args, request);
+	if (dockerfile !== undefined) refuseOutputs(args);
 	for (const message of describeRequest(request)) events.push({ type: 'log', level: 2, message });
 	let built: ImageLocation | undefined;
 	const status = await withReport(args, context.io, events, async (emit, signal): Promise<Ended> => {
@@ -48,9 +54,21 @@ export const runBuild: Perform<BuildArguments> = async (line, context) => {
 export async function completeBuild(words: readonly Word[], program: ProgramName): Promise<Completed> {
 	const restored = await restore(words);
 	const saysSo = restored.words.some((word) => word.type === 'flag' && word.long === 'incremental');
+	const options = restored.words.flatMap((word) => (word.type === 'option' ? [word.long] : []));
+	if (options.includes('runtime-image') || options.includes('as-dockerfile')) return restored;
 	const hasTag = restored.words.filter(({ type }) => type === 'positional').length > 2;
 	if (program !== 'sti' || saysSo || !hasTag) return restored;
 	return { ...restored, words: [...restored.words, { type: 'flag', long: 'incremental', on: true }] };
+}
+
+/** A pipeline that reads one of these next would only break later. */
+function refuseOutputs({ digestFile, resultFile, outputs }: BuildArguments): void {
+	const given = [digestFile && '--digest-file', resultFile && '--result-file', outputs.length > 0 && '--output'];
+	const [first] = given.filter((name) => typeof name === 'string' && name !== '');
+	if (first === undefined) return;
+	throw new BuildError('USAGE', `${String(first)} and --as-dockerfile exclude each other: no image is built`, {
+		hint: 'Leave one of them out.',
+	});
 }
 
 async function restore(words: readonly Word[]): Promise<Completed> {

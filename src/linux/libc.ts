@@ -3,7 +3,7 @@ import type { RawPath } from '../root-path.js';
 
 /** The system calls that Node lacks. Each throws an Error whose `code` is the errno's name. Paths are raw bytes. */
 export interface Libc {
-	readonly mount: (source: string, target: RawPath, type: string, flags: number, data: string) => void;
+	readonly mount: (source: RawPath, target: RawPath, type: string, flags: number, data: string) => void;
 	/** MNT_DETACH, and never through a symlink. */
 	readonly unmount: (target: RawPath) => void;
 	/** `mode` holds the type bits too; `device`, major and minor number together, is 0 for whiteouts and FIFOs. */

@@ -38,7 +38,7 @@ export async function openCopy(
 		changed: copy,
 		mount: () => {
 			if (target === undefined || mounted) return;
-			libc.mount(copy, rawPath(target), '', MS_BIND, '');
+			libc.mount(rawPath(copy), rawPath(target), '', MS_BIND, '');
 			mounted = true;
 			libc.mount('', rawPath(target), '', MS_BIND | MS_REMOUNT | MS_NODEV | lockedFlags(target), '');
 		},

@@ -90,9 +90,14 @@ function finish({ from, to, stats }: Copied, libc: Libc): void {
 	if (uid !== 0 || gid !== 0) lchownSync(fsPath(to), uid, gid);
 	for (const [name, value] of libc.listXattrs(from)) if (isKept(name)) libc.setXattr(to, name, value);
 	if (stats.isSymbolicLink()) {
-		lutimesSync(fsPath(to), stats.atime, stats.mtime);
+		lutimesSync(fsPath(to), ...timesOf(stats));
 		return;
 	}
 	if (!stats.isFile() || (mode & SPECIAL_BITS) !== 0) chmodSync(fsPath(to), mode & 0o7777);
-	utimesSync(fsPath(to), stats.atime, stats.mtime);
+	utimesSync(fsPath(to), ...timesOf(stats));
+}
+
+/** A date is rounded to milliseconds, which may be the next second; a negative number would mean now. */
+function timesOf({ atimeMs, mtimeMs, mtime, atime }: Stats): readonly [number | Date, number | Date] {
+	return [atimeMs < 0 ? atime : atimeMs / 1000, mtimeMs < 0 ? mtime : mtimeMs / 1000];
 }

@@ -13,6 +13,8 @@ interface Stamp {
 	readonly size: bigint;
 	readonly mode: bigint;
 	readonly uid: bigint;
+	/** Birth, in nanoseconds; 0 where the file system does not know. */
+	readonly born: bigint;
 }
 
 /** The stamps of every entry below one directory. */
@@ -52,7 +54,7 @@ export function scanChanges(
 	libc: Libc | undefined,
 	list: ListDirectory = listNames,
 ): readonly UpperEntry[] {
-	const owners = new Map([...stamps.values()].map(({ inode, uid }) => [inode, uid]));
+	const owners = new Map([...stamps.values()].map((stamp) => [identityOf(stamp), stamp.uid]));
 	const directories = new Set<RootPath>();
 	const seen = new Set<RootPath>();
 	const found: UpperEntry[] = [];
@@ -62,7 +64,7 @@ export function scanChanges(
 		if (isEqual(stamps.get(path), stamp)) return;
 		const entry = unlessGone(() => readUpper(root, path, libc));
 		// The inode number of a file that was deleted is given to the next one, which may be another user's.
-		if (entry !== undefined) found.push({ ...entry, copiedUp: owners.get(stamp.inode) === stamp.uid });
+		if (entry !== undefined) found.push({ ...entry, copiedUp: owners.get(identityOf(stamp)) === stamp.uid });
 	});
 	for (const path of stamps.keys()) {
 		if (!seen.has(path) && directories.has(parentOf(path)) && !skip.has(path)) found.push(whiteout(path));
@@ -81,8 +83,8 @@ function walk(
 		const stats = lstatSync(fsPath(disk), { bigint: true, throwIfNoEntry: false });
 		if (stats === undefined) return;
 		const isDirectory = stats.isDirectory();
-		const { ino: inode, ctimeNs: changed, size, mode, uid } = stats;
-		visit(path, { inode, changed, size, mode, uid }, isDirectory);
+		const { ino: inode, ctimeNs: changed, size, mode, uid, birthtimeNs: born } = stats;
+		visit(path, { inode, changed, size, mode, uid, born }, isDirectory);
 		if (!isDirectory) return;
 		for (const name of unlessGone(() => list(disk)) ?? []) {
 			const child = childOf(path, name);
@@ -103,6 +105,10 @@ function unlessGone<T>(look: () => T): T | undefined {
 		if (errnoOf(error) === 'ENOENT') return undefined;
 		throw error;
 	}
+}
+
+function identityOf({ inode, born }: Stamp): string {
+	return `${inode} ${born}`;
 }
 
 function isEqual(old: Stamp | undefined, now: Stamp): boolean {

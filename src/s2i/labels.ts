@@ -64,9 +64,12 @@ export function sourceAnnotations(
 	});
 }
 
-/** A URL without user info, query and fragment, each of which may hold a secret; any other text as it is. */
+/** A URL without user info (but the user name of ssh), query and fragment, each of which may hold a secret; any other text as it is. */
 export function withoutCredentials(text: string): string {
-	return /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text.replace(/^([^:]+:\/\/)(?:[^/?#]*@)?([^?#]*).*$/s, '$1$2') : text;
+	if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return text;
+	const [, user = ''] = /^(?:git\+)?ssh:\/\/([^/?#:@]*@|[^/?#:@]*(?=:[^/?#]*@))/i.exec(text) ?? [];
+	const kept = user === '' ? '' : `${user.replace(/@$/, '')}@`;
+	return text.replace(/^([^:]+:\/\/)(?:[^/?#]*@)?([^?#]*).*$/s, `$1${kept.replaceAll('$', '$$$$')}$2`);
 }
 
 function withoutEmpty(values: Readonly<Record<string, string | undefined>>): Record<string, string> {

@@ -87,7 +87,8 @@ export async function killDescendants(ancestor: number): Promise<void> {
 			try {
 				process.kill(pid, 'SIGKILL');
 			} catch (error) {
-				if (errnoOf(error) !== 'ESRCH') throw error;
+				// EPERM: a set-uid child in a container of ours is not ours to end.
+				if (!['ESRCH', 'EPERM'].includes(errnoOf(error) ?? '')) throw error;
 			}
 		}
 		await delay(KILL_PAUSE_MS);

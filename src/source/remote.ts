@@ -8,7 +8,7 @@ const SCP = /^(?:([^\s/:@]+)@)?(\[[0-9a-f:.]+\]|[^\s/:@[\]]+):(.+)$/i;
 export interface Remote {
 	/** Has a user name at most for ssh, and never a password. */
 	readonly url: string;
-	/** For labels and messages: no user info, no query, no fragment. */
+	/** For labels and messages: no user info but the user name of ssh, no query, no fragment. */
 	readonly location: string;
 	readonly origin: string;
 	readonly username: string | undefined;
@@ -47,11 +47,16 @@ export function splitRemote(text: string): Remote {
 	if (isWeb) bare.username = '';
 	return {
 		url: isScp ? text : bare.href,
-		location: isScp ? text.replace(/^[^/@]*@/, '') : `${url.protocol}//${url.host}${url.pathname}`,
+		location: isScp ? text : `${url.protocol}//${sshUser(url)}${url.host}${url.pathname}`,
 		origin: `${url.protocol}//${url.host}`,
 		username: isWeb ? decode(url.username, text) || undefined : undefined,
 		password: isWeb ? decode(url.password, text) || undefined : undefined,
 	};
+}
+
+/** Who one is to a host of git repositories is part of the address there, and no secret. */
+function sshUser({ protocol, username }: URL): string {
+	return protocol.endsWith('ssh:') && username !== '' ? `${username}@` : '';
 }
 
 function parseUrl(text: string): URL {

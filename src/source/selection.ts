@@ -14,6 +14,8 @@ export interface Selection {
 	readonly ignoredScripts: () => readonly string[];
 }
 
+/** What `--use-config` stores in the working directory: the user's own, with values that may be secrets. */
+const CONFIGS: readonly string[] = ['.s2ifile', '.stifile'];
 const MAX_IGNORE = 1024 * 1024;
 const SCRIPTS = /^\.(?:s2i|sti)(?:\/bin(?:\/[^/]+)?)?$/;
 
@@ -28,10 +30,10 @@ export async function readSelection(root: string, isExcluded: Ignore): Promise<S
 	const kept: string[] = [];
 	return {
 		isExcluded,
-		isLeftOut: (path) => isExcluded(path) || ignore(path),
+		isLeftOut: (path) => isExcluded(path) || CONFIGS.includes(path) || ignore(path),
 		omit: (raw) => {
 			const path = Buffer.from(raw, 'latin1').toString('utf8');
-			if (isExcluded(path)) return true;
+			if (isExcluded(path) || CONFIGS.includes(path)) return true;
 			if (!/^\.s[2t]i\b/.test(path)) return ignore(path);
 			if (!isIgnored(path)) return false;
 			if (!SCRIPTS.test(path)) return true;

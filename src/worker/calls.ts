@@ -13,8 +13,9 @@ import { placeBinds, showBinds } from './host-binds.js';
 import { openSession, type Session } from './open-session.js';
 import { furnishRoot } from './plain-root.js';
 import { type CallName, type FromWorker, PROTOCOL_VERSION, type RootName, type WorkerCalls } from './protocol.js';
+import { removeTree } from './remove-tree.js';
 import { mountRootFilesystem, type RootFilesystem } from './root-filesystem.js';
-import { removeScratch, removeTree } from './scratch.js';
+import { removeScratch } from './scratch.js';
 import { unpackLayers } from './unpack.js';
 
 type Calls = {
@@ -27,6 +28,8 @@ interface MountedRoot {
 	readonly filesystem: RootFilesystem;
 	/** What the next process sees of the host. */
 	readonly binds: readonly BindMount[];
+	/** Undoes the mounts that the binds took. */
+	readonly release: () => void;
 }
 
 /** What the calls of one worker share. */
@@ -51,6 +54,7 @@ export function createCalls(
 	let opened: Session | undefined;
 	const mounted = new Map<RootName, MountedRoot>();
 	const unmount = (name: RootName) => {
+		mounted.get(name)?.release();
 		mounted.get(name)?.filesystem.unmount();
 		mounted.delete(name);
 	};
@@ -136,16 +140,16 @@ function createRootCalls({
 		mount: async ({ root: name, diffIds }) => {
 			const { layers: store, target, scratch, libc, ids, rootfs, live } = session();
 			if (rootfs === 'in-place') {
-				mounted.set(name, { filesystem: required(live, 'open').mount(diffIds, signal), binds: [] });
+				mounted.set(name, unbound(required(live, 'open').mount(diffIds, signal)));
 				return {};
 			}
 			const context = { store, libc, ids, rootfs, scratch: join(scratch, name), target: target.rootfs(name) };
-			mounted.set(name, { filesystem: await mountRootFilesystem(diffIds, context, signal), binds: [] });
+			mounted.set(name, unbound(await mountRootFilesystem(diffIds, context, signal)));
 			return {};
 		},
 		unmount: ({ root: name }) => {
 			unmount(name);
-			removeTree(join(session().scratch, name));
+			removeTree(rawPath(join(session().scratch, name)));
 			return {};
 		},
 		inspect: ({ root: name, stat, read }) => ({ found: root(name).inspect(stat, read) }),
@@ -156,15 +160,23 @@ function createRootCalls({
 			// The root directory is the job's own: its /dev is not to be touched.
 			if (rootfs === 'in-place') return {};
 			const owner = request.user ?? { uid: 0, gid: 0 };
-			if (!mounts) furnishRoot(filesystem.path, libc);
-			if (!mounts) placeBinds(filesystem.path, wanted, owner, ids);
-			const binds = mounts ? showBinds(wanted, owner, { directory: dirname(filesystem.path), libc, ids }) : [];
-			mounted.set(request.root, { filesystem, binds });
+			mounted.get(request.root)?.release();
+			if (mounts) {
+				const shown = showBinds(wanted, owner, { directory: dirname(filesystem.path), libc, ids });
+				mounted.set(request.root, { filesystem, ...shown });
+			} else {
+				furnishRoot(filesystem.path, libc);
+				mounted.set(request.root, { ...unbound(filesystem), release: placeBinds(filesystem.path, wanted, owner, ids) });
+			}
 			return {};
 		},
 		diff: (request) => ({ statistics: root(request.root).diff(request) }),
 		pack: (request) => root(request.root).pack(request, (bytes) => send({ type: 'packed', bytes }), signal),
 	};
+}
+
+function unbound(filesystem: RootFilesystem): MountedRoot {
+	return { filesystem, binds: [], release: () => undefined };
 }
 
 function createProcessCalls(state: State): Pick<Calls, 'execute' | 'saveArtifacts' | 'restoreArtifacts'> {
@@ -209,8 +221,13 @@ function createCopyCalls({ session, root, signal }: State): Pick<Calls, 'copyFil
 	return {
 		copyFiles: (request) => copyFiles(request, target(request.root), signal),
 		copyArtifacts: (request) => {
-			const { path, inodes } = root(request.from);
-			return copyArtifacts(request, { root: rawPath(path), inodeOf: inodes() }, target(request.to), signal);
+			const { path, inodes, shown } = root(request.from);
+			return copyArtifacts(
+				request,
+				{ root: rawPath(path), inodeOf: inodes(), shown: shown() },
+				target(request.to),
+				signal,
+			);
 		},
 	};
 }

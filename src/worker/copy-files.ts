@@ -44,15 +44,25 @@ export async function copyFiles(
 	return { copied: copier.count(), skipped: [...copier.skipped(), ...skipped].map(printablePath) };
 }
 
+/** The root filesystem that artifacts are copied from. */
+export interface ArtifactRoot {
+	readonly root: RawPath;
+	readonly inodeOf: InodeOf;
+	/** Where something of the host is shown, which is never copied. */
+	readonly shown: ReadonlySet<RootPath>;
+}
+
 /** Copies files and directories of one root filesystem into directories of another, each under its own name. */
 export async function copyArtifacts(
 	request: CopyArtifacts['request'],
-	{ root: from, inodeOf }: { readonly root: RawPath; readonly inodeOf: InodeOf },
+	{ root: from, inodeOf, shown }: ArtifactRoot,
 	target: CopyTarget,
 	signal: AbortSignal,
 ): Promise<CopyArtifacts['response']> {
 	const inode = (source: RawPath, stats: Stats) => inodeOf(source.slice(from.length + 1) as RootPath, stats);
-	const copier = createCopier(target, { ownerOf: () => request.owner, inodeOf: inode, mode: undefined }, signal);
+	const skips = (source: RawPath) => shown.has(source.slice(from.length + 1) as RootPath);
+	const attributes = { ownerOf: () => request.owner, inodeOf: inode, mode: undefined, skips };
+	const copier = createCopier(target, attributes, signal);
 	const missing: string[] = [];
 	for (const { source, destination } of request.artifacts) {
 		const { path, stats } = resolveInRoot(from, rawPath(source));

@@ -42,6 +42,8 @@ export interface CopyAttributes {
 	readonly mode: number | undefined;
 	/** What the names of one file have in common, given its host path; as the disk has it when undefined. */
 	readonly inodeOf?: (source: RawPath, stats: Stats) => string | undefined;
+	/** Whether something is left out, with all below it. */
+	readonly skips?: (source: RawPath) => boolean;
 }
 
 /** Copies below one root filesystem; hard links among all that one copier copies stay hard links. */
@@ -91,6 +93,7 @@ export function createCopier(target: CopyTarget, attributes: CopyAttributes, sig
 	const copy = async (source: RawPath, path: RootPath): Promise<void> => {
 		if (++count % PAUSE_EVERY === 0) await pause();
 		signal.throwIfAborted();
+		if (attributes.skips?.(source) === true) return;
 		const stats = lstatSync(fsPath(source));
 		if (stats.isDirectory()) return copyDirectory(source, path, stats);
 		if (!stats.isFile() && !stats.isSymbolicLink()) return void skipped.push(path);

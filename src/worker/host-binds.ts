@@ -7,6 +7,7 @@ import { rawPath } from '../root-path.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 import { COPY_LIMIT, createHostCopier, type HostCopier } from './copy-host.js';
+import { removeTree } from './remove-tree.js';
 
 /**
  * What of the host a process is shown: `copy`: a copy of a file or tree, which belongs to the process's user, with its own permission bits
@@ -29,6 +30,13 @@ export interface HostBindContext {
 	readonly ids: IdLimits;
 }
 
+/** Binds that a sandbox can mount. */
+export interface ShownBinds {
+	readonly binds: readonly BindMount[];
+	/** Undoes the mounts behind them, among which may be the host's own directories. */
+	readonly release: () => void;
+}
+
 interface Owner {
 	readonly uid: number;
 	readonly gid: number;
@@ -47,28 +55,35 @@ export function showBinds(
 	binds: readonly HostBind[],
 	owner: Owner,
 	{ directory, libc, ids }: HostBindContext,
-): readonly BindMount[] {
-	if (binds.length === 0) return [];
+): ShownBinds {
+	if (binds.length === 0) return { binds: [], release: () => undefined };
 	refuseNested(binds.map((bind) => bind.destination));
 	const parent = mkdtempSync(join(directory, 'shown-'));
 	const options = `mode=0755,size=${COPY_LIMIT + OVERHEAD}`;
 	libc.mount('s2oci', rawPath(parent), 'tmpfs', MS_NODEV | MS_NOSUID, options);
 	const copier = createHostCopier(ownable(owner, ids) ? owner : undefined);
+	const places: string[] = [];
+	const release = () => {
+		for (const place of places.splice(0)) libc.unmount(rawPath(place));
+		libc.unmount(rawPath(parent));
+	};
 	const shown = binds.map((bind, index): BindMount => {
 		const place = join(parent, String(index));
-		if (bind.source.type === 'itself') bindSource(bind.source.path, place, bind, libc);
-		else copySource(bind.source, place, copier);
+		if (bind.source.type === 'itself') {
+			bindSource(bind.source.path, place, bind, libc);
+			places.push(place);
+		} else copySource(bind.source, place, copier);
 		return { source: place, destination: bind.destination, type: bind.type, readOnly: bind.readOnly };
 	});
 	libc.mount('s2oci', rawPath(parent), '', MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV | MS_NOSUID, '');
-	return shown;
+	return { binds: shown, release };
 }
 
 /**
- * Where nothing can be mounted: puts copies at their mount points in the root filesystem at `root`, which never enter a layer. Throws
- * USAGE for the host's own directories, which take a mount.
+ * Where nothing can be mounted: puts copies at their mount points in the root filesystem at `root`, which never enter a layer, and
+ * returns what removes them. Throws USAGE for the host's own directories, which take a mount.
  */
-export function placeBinds(root: string, binds: readonly HostBind[], owner: Owner, ids: IdLimits): void {
+export function placeBinds(root: string, binds: readonly HostBind[], owner: Owner, ids: IdLimits): () => void {
 	refuseNested(binds.map((bind) => bind.destination));
 	const copier = createHostCopier(ownable(owner, ids) ? owner : undefined);
 	for (const { source, destination } of binds) {
@@ -77,6 +92,9 @@ export function placeBinds(root: string, binds: readonly HostBind[], owner: Owne
 		rmSync(place, { recursive: true, force: true });
 		copySource(source, place, copier);
 	}
+	return () => {
+		for (const { destination } of binds) removeTree(rawPath(join(root, destination)));
+	};
 }
 
 function copySource(source: Exclude<HostSource, { type: 'itself' }>, place: string, copier: HostCopier): void {
@@ -106,7 +124,7 @@ function refuseNested(destinations: readonly string[]): void {
 function bindSource(source: string, place: string, { type, readOnly }: HostBind, libc: Libc): void {
 	if (type === 'directory') mkdirSync(place);
 	else writeFileSync(place, '');
-	libc.mount(source, rawPath(place), '', MS_BIND | MS_REC, '');
+	libc.mount(rawPath(source), rawPath(place), '', MS_BIND | MS_REC, '');
 	// A bind mount that is read-only leaves what is mounted below it writable.
 	if (readOnly) for (const mount of mountsBelow(place)) libc.mount('none', mount.path, '', mount.flags | READ_ONLY, '');
 }

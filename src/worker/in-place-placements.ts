@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { chmodSync, renameSync, rmdirSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { childOf, fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
@@ -8,6 +8,7 @@ import { createHostCopier } from './copy-host.js';
 import { createCopier } from './copy-tree.js';
 import type { HostBind } from './host-binds.js';
 import { isKernels, misplaced } from './mount-point.js';
+import { removeTree } from './remove-tree.js';
 
 /** What a build puts into the live root filesystem, and takes out again. */
 export interface Placements {
@@ -57,7 +58,7 @@ export function openPlacements(root: RawPath, libc: Libc, signal: AbortSignal): 
 			const path = free(trimmed(destination), keep);
 			if (!writable(path, () => renamed(source, joinRaw(root, path)))) {
 				await copyTo(source, path);
-				rmSync(fsPath(source), { recursive: true, force: true });
+				removeTree(source);
 			}
 			chmodSync(fsPath(joinRaw(root, path)), 0o755);
 		},
@@ -94,22 +95,6 @@ function trimmed(path: RawPath): RawPath {
 }
 
 /** Directories that assemble made read-only let nobody but root remove what is in them. */
-function removeTree(disk: RawPath): void {
-	try {
-		rmSync(fsPath(disk), { recursive: true, force: true });
-	} catch (error) {
-		if (!['EACCES', 'EPERM', 'ENOTEMPTY'].includes(errnoOf(error) ?? '')) throw error;
-		openUp(disk);
-		rmSync(fsPath(disk), { recursive: true, force: true });
-	}
-}
-
-function openUp(disk: RawPath): void {
-	if (!lstatSync(fsPath(disk)).isDirectory()) return;
-	chmodSync(fsPath(disk), 0o700);
-	for (const name of readdirSync(fsPath(disk), { encoding: 'latin1' })) openUp(`${disk}/${name}`);
-}
-
 function removeEmpty(disk: RawPath): void {
 	if (disk === ROOT) return;
 	try {

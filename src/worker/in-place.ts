@@ -4,7 +4,7 @@ import { BuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { readMountPoints } from '../linux/mountinfo.js';
 import type { Digest } from '../oci/digest.js';
-import { joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import { fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
 import { resolveInRoot } from '../rootfs/confine.js';
 import { diffUpper } from '../rootfs/diff.js';
 import { openInPlace } from '../rootfs/in-place.js';
@@ -84,8 +84,8 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 		path: root,
 		inspect: (stat, read) => inspect(root, stat, read),
 		prepare: async (request) => {
-			const marked = markOf(root, request.workingDir);
-			if (existsSync(marked)) throw usedBefore(marked);
+			const marked = markOf(root, rawPath(request.workingDir));
+			if (existsSync(fsPath(marked))) throw usedBefore(marked);
 			workingDir = await placeAll(request, placements);
 			isBuild = request.placements.some(({ keep }) => !keep);
 			const lost = [...foreign()].find((path) => isWithin(workingDir, path));
@@ -99,6 +99,7 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 			throw otherImage();
 		},
 		inodes: () => diskInode,
+		shown: () => new Set(),
 		warm: () => undefined,
 		diff: ({ assembleUser, excluded: paths }) => {
 			for (const path of paths) excluded.add(resolveInRoot(root, rawPath(path), false).path);
@@ -119,14 +120,14 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 }
 
 /** What one build leaves, no other could tell from what the job brought along: its layer would lack it. */
-function markOf(root: RawPath, workingDir: string): string {
+function markOf(root: RawPath, workingDir: RawPath): RawPath {
 	return join(root, workingDir, MARK);
 }
 
 /** Where assemble may not write there is nothing that it could leave. */
-function mark(path: string): void {
+function mark(path: RawPath): void {
 	try {
-		writeFileSync(path, '');
+		writeFileSync(fsPath(path), '');
 	} catch {
 		// A next build is not warned.
 	}

@@ -1,9 +1,21 @@
-import { mkdirSync, statSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { mkdirSync, realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Libc, MS_NODEV, MS_NOSUID } from '../linux/libc.js';
 import { rawPath } from '../root-path.js';
 
-const CANDIDATES: readonly string[] = ['/mnt', '/media', '/srv', '/opt'];
+/** Directories that are there and are rarely used for anything. */
+const CANDIDATES: readonly string[] = [
+	'/mnt',
+	'/media',
+	'/srv',
+	'/opt',
+	'/var/opt',
+	'/var/local',
+	'/usr/local/games',
+	'/usr/games',
+	'/boot',
+	'/var/mail',
+];
 
 /** Where root filesystems are mounted, and a place beside them for files to show in them. */
 export interface MountTarget {
@@ -13,12 +25,16 @@ export interface MountTarget {
 
 /**
  * A directory that every id of the image can reach, for mounting root filesystems: on a small tmpfs over a directory of the host
- * that nothing here uses, which only our mount namespace sees. Falls back to `scratch`, which only its owner can reach.
+ * that holds nothing `inUse`, which only our mount namespace sees. Falls back to `scratch`, which only its owner can reach.
  */
-export function openMountTarget(scratch: string, libc: Libc): MountTarget {
+export function openMountTarget(
+	{ scratch, inUse }: { readonly scratch: string; readonly inUse: readonly string[] },
+	libc: Libc,
+): MountTarget {
+	const real = [scratch, ...inUse].flatMap((path) => [path, realPath(path)]);
 	for (const candidate of CANDIDATES) {
 		try {
-			if (!relative(candidate, scratch).startsWith('..') || !statSync(candidate).isDirectory()) continue;
+			if (real.some((path) => isWithin(path, candidate)) || !statSync(candidate).isDirectory()) continue;
 			libc.mount('s2oci', rawPath(candidate), 'tmpfs', MS_NODEV | MS_NOSUID, 'mode=0755,size=16m');
 			return makeTarget(candidate);
 		} catch {
@@ -26,6 +42,18 @@ export function openMountTarget(scratch: string, libc: Libc): MountTarget {
 		}
 	}
 	return makeTarget(scratch);
+}
+
+function isWithin(path: string, directory: string): boolean {
+	return path === directory || path.startsWith(`${directory}/`);
+}
+
+function realPath(path: string): string {
+	try {
+		return realpathSync(path);
+	} catch {
+		return path;
+	}
 }
 
 /** For a worker that cannot mount: files to show are copied beside the root filesystems. */

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { BuildError, messageOf } from '../errors.js';
 import { type Libc, loadLibc } from '../linux/libc.js';
 import { libcWithoutKoffi } from '../linux/without-koffi.js';
@@ -45,7 +46,8 @@ export async function openSession(request: WorkerCalls['open']['request']): Prom
 	}
 	mkdirSync(request.scratch, { recursive: true, mode: 0o700 });
 	lockScratch(request.scratch, libc);
-	libc.dieWithParent();
+	// Without a pid namespace we outlive our parent for as long as it takes to end what assemble started.
+	if (request.mounts) libc.dieWithParent();
 	libc.closeOnExec(3);
 	const cgroups = openCgroups(request.scratch, libc);
 	const rootfs = request.mounts ? openNamespaces(request, libc) : openPlain(request, libc);
@@ -64,7 +66,6 @@ function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | und
 	mkdirSync(scratch, { recursive: true, mode: 0o700 });
 	const libc = loaded ?? libcWithoutKoffi(scratch);
 	lockScratch(scratch, libc);
-	libc.dieWithParent();
 	libc.closeOnExec(3);
 	libc.adoptOrphans();
 	const layers = openLayerStore(join(store, INDEXES_FORMAT));
@@ -78,8 +79,18 @@ function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | und
 const WITHOUT_KOFFI =
 	'koffi has no binary for this platform: extended attributes are not seen, and what assemble leaves running is not ended';
 
-function targetOf({ mounts, scratch }: WorkerCalls['open']['request'], libc: Libc): MountTarget {
-	return mounts ? openMountTarget(scratch, libc) : openScratchTarget(scratch);
+function targetOf(
+	{ mounts, scratch, store, inUse, hostPath }: WorkerCalls['open']['request'],
+	libc: Libc,
+): MountTarget {
+	return mounts
+		? openMountTarget({ scratch, inUse: [store, ...inUse, ...ownPaths(hostPath)] }, libc)
+		: openScratchTarget(scratch);
+}
+
+/** What this program itself needs of the host while it runs. */
+function ownPaths(hostPath: string): readonly string[] {
+	return [process.execPath, fileURLToPath(import.meta.url), ...hostPath.split(':').filter((path) => isAbsolute(path))];
 }
 
 function openNamespaces(request: WorkerCalls['open']['request'], libc: Libc): 'overlay' | 'copy' {

@@ -1,6 +1,6 @@
 import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { BuildError } from '../errors.js';
-import { childOf, fsPath, joinRaw, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import { childOf, fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';
@@ -22,6 +22,8 @@ export interface Preparation {
 	readonly scaffolding: Set<RootPath>;
 	/** Gets the paths that never enter the layer, with all below them. */
 	readonly excluded: Set<RootPath>;
+	/** Gets the paths where something of the host is shown. */
+	readonly shown: Set<RootPath>;
 	readonly ids: IdLimits;
 }
 
@@ -33,7 +35,7 @@ const KERNEL_DIRECTORIES: readonly string[] = ['proc', 'sys', 'dev'];
 
 /** Puts what a process needs into the root filesystem; returns the bind mounts with their real destinations. Throws IMAGE_UNSUPPORTED. */
 export function prepareRoot({ placements, binds, workingDir }: Request, preparation: Preparation): readonly HostBind[] {
-	const { directory, ownership, scaffolding, excluded } = preparation;
+	const { directory, ownership, scaffolding, excluded, shown } = preparation;
 	const root = rawPath(directory.path);
 	const placed = placements.map((placement) => makePlace(root, placement, preparation));
 	const working = makeDirectories(root, rawPath(workingDir));
@@ -44,7 +46,8 @@ export function prepareRoot({ placements, binds, workingDir }: Request, preparat
 	const mounts = binds.map((bind) => {
 		const path = makeMountPoint(root, bind, scaffolding);
 		excluded.add(path);
-		return { ...bind, destination: `/${path}` };
+		shown.add(path);
+		return { ...bind, destination: `/${textOf(path)}` };
 	});
 	directory.unmount();
 	for (const each of placed) {
@@ -54,6 +57,19 @@ export function prepareRoot({ placements, binds, workingDir }: Request, preparat
 	}
 	directory.mount();
 	return mounts;
+}
+
+/** Mounts are named by text, in every sandbox. */
+function textOf(path: RootPath): string {
+	const text = Buffer.from(path, 'latin1').toString('utf8');
+	if (rawPath(text) === path) return text;
+	throw new BuildError(
+		'IMAGE_UNSUPPORTED',
+		`"/${printablePath(path)}" of the image is no UTF-8, so nothing can be mounted there`,
+		{
+			hint: 'Choose another destination.',
+		},
+	);
 }
 
 function makePlace(root: RawPath, placement: Placement, { scaffolding, excluded }: Preparation): Placed {

@@ -67,6 +67,8 @@ export interface WorkerCalls {
 			readonly store: string;
 			/** Private directory of this build. */
 			readonly scratch: string;
+			/** Absolute paths of the host that must stay visible. */
+			readonly inUse: readonly string[];
 			/** PATH for sandbox programs. */
 			readonly hostPath: string;
 			readonly rootfs: 'auto' | 'overlay' | 'copy' | 'in-place';

@@ -42,6 +42,8 @@ export interface RootFilesystem {
 	readonly turn: (user: Owner) => void;
 	/** Where copies go, which own themselves. */
 	readonly copyTarget: () => Pick<CopyTarget, 'root' | 'claim'>;
+	/** Where something of the host is shown. */
+	readonly shown: () => ReadonlySet<RootPath>;
 	/** Which of its files, as they are now, are one file. */
 	readonly inodes: () => InodeOf;
 	/** Reads the declared base, which packing needs, ahead of time. */
@@ -74,6 +76,7 @@ export async function mountRootFilesystem(
 	const root = rawPath(target);
 	const scaffolding = new Set<RootPath>();
 	const excluded = new Set<RootPath>();
+	const shown = new Set<RootPath>();
 	const ownership = openOwnership(directory, { ids: context.ids, base });
 	let changes: readonly Change[] = [];
 	setRootAttributes(directory.changed, summaries, context.ids);
@@ -84,7 +87,9 @@ export async function mountRootFilesystem(
 	return {
 		path: target,
 		inspect: (stat, read) => inspect(target, stat, read),
-		prepare: (request) => prepareRoot(request, { directory, ownership, scaffolding, excluded, ids: context.ids }),
+		prepare: (request) =>
+			prepareRoot(request, { directory, ownership, scaffolding, excluded, shown, ids: context.ids }),
+		shown: () => shown,
 		turn: ownership.turn,
 		copyTarget: () => {
 			ownership.turn(undefined);

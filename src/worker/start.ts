@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { findProgram } from '../program.js';
+import { killSession } from './kill-session.js';
 import type { CallName, FromWorker, WorkerCalls } from './protocol.js';
 import { PROTOCOL_VERSION } from './protocol.js';
 import {
@@ -51,7 +52,19 @@ export interface WorkerOptions {
 	readonly lastInPlace?: boolean;
 	readonly userns: WantedNamespace;
 	readonly streams: 'forward' | 'inherit';
-	readonly onEvent: (event: Extract<FromWorker, { type: 'unpacked' | 'packed' }>) => void;
+	/** Absolute paths of the host that must stay visible to the worker, such as volumes. */
+	readonly inUse?: readonly string[];
+	readonly onEvent: (
+		event: Extract<
+			FromWorker,
+			{
+				type:
+					| 'unpacked'
+					| 'packed' /** Absolute paths of the host that must stay visible to the worker, such as volumes. */;
+				readonly inUse?: readonly string[];
+			}
+		>,
+	) => void;
 }
 
 const START_LIMIT_MS = 30_000;
@@ -84,7 +97,15 @@ export async function startWorker(options: WorkerOptions, signal: AbortSignal): 
 			remedy = error.hint;
 		}
 	}
+	if (plans.length === 0) throw notForUs(options.userns);
 	throw noNamespaces(failures.join('; '));
+}
+
+function notForUs(userns: WorkerOptions['userns']): BuildError {
+	const who = process.getuid?.() === 0 ? 'root' : 'a user other than root';
+	return new BuildError('HOST_NO_NAMESPACES', `--userns ${userns} is not for ${who}`, {
+		hint: 'Leave out --userns: what fits is then found.',
+	});
 }
 
 function plansFor({ rootfs, userns, lastInPlace }: WorkerOptions): readonly NamespacePlan[] {
@@ -168,7 +189,7 @@ function spawnWorker(plan: NamespacePlan, options: WorkerOptions): Attempt {
 				(child.stdio[4] as NodeJS.WritableStream).end('\n');
 			}, reject);
 		});
-	return { child, ready, kill: () => void child.kill('SIGKILL') };
+	return { child, ready, kill: () => killGroup(child) };
 }
 
 async function openWorker(
@@ -180,12 +201,12 @@ async function openWorker(
 ): Promise<WorkerProcess> {
 	const { child } = attempt;
 	const call = createChannel(child, options.onEvent, signal);
-	const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+	const exited = new Promise<void>((resolve) => child.once('exit', () => resolve())).then(() => endLeft(plan, child));
 	const end = async (keepAs?: string) => {
 		const limit = setTimeout(attempt.kill, CLOSE_LIMIT_MS);
 		await call('close', { keepAs }).catch(() => undefined);
 		if (child.connected) child.disconnect();
-		if (child.exitCode === null && child.signalCode === null) await exited;
+		await exited;
 		clearTimeout(limit);
 	};
 	const close = async (keepAs?: string) => {
@@ -196,6 +217,7 @@ async function openWorker(
 	const rootfs = plan.inPlace === true ? 'in-place' : options.rootfs;
 	const base = {
 		mounts: plan.mounts,
+		inUse: options.inUse ?? [],
 		rootfs,
 		version: PROTOCOL_VERSION,
 		userNamespace: plan.kind,
@@ -224,6 +246,22 @@ async function openWorker(
 		await (options.keepScratch === true ? end() : close());
 		throw error;
 	}
+}
+
+/** A worker is the leader of a session of its own. With a pid namespace, all that it started has died with it. */
+async function endLeft({ mounts }: NamespacePlan, { pid }: ChildProcess): Promise<void> {
+	if (!mounts && pid !== undefined) await killSession(pid);
+}
+
+/** Killing unshare alone may leave a worker that is just being started, and with it our channel to it open for ever. */
+function killGroup(child: ChildProcess): void {
+	try {
+		if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+	} catch (error) {
+		if (errnoOf(error) !== 'ESRCH') throw error;
+	}
+	if (child.connected) child.disconnect();
+	for (const stream of child.stdio) stream?.destroy();
 }
 
 /** What belongs to other ids of a worker that was killed, only the next worker can remove. */
@@ -277,8 +315,9 @@ function createChannel(
 			}
 			const id = ++last;
 			waiting.set(id, { resolve, reject } as Waiting);
+			// A worker whose channel is broken ends, if it has not done so already, and that rejects what waits.
 			child.send({ id, call: name, request }, (error) => {
-				if (error !== null) reject(ended ?? error);
+				if (error !== null && ended !== undefined) reject(ended);
 			});
 		});
 }

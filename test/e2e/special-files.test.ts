@@ -158,7 +158,7 @@ describe('attributes that a root builder sets', () => {
 			expect(pax('opt/app-root/src/ping')).toMatchObject({ [CAPABILITY_RECORD]: CAPABILITY.toString() });
 			expect(pax('special/first')).toMatchObject({ [CAPABILITY_RECORD]: CAPABILITY.toString() });
 			expect(entries.get('special/capable')?.header.size).toBe(1);
-			expect(pax('special/capable')?.[CAPABILITY_RECORD]).toBeUndefined();
+			expect(Object.keys(pax('special/capable') ?? {})).not.toContain(CAPABILITY_RECORD);
 			expect(pax('opt/app-root/src/copied')).toMatchObject({ 'SCHILY.xattr.user.origin': 'the builder' });
 			expect(entries.get('opt/app-root/src/copied')?.header).toMatchObject({ uid: 7, gid: 8 });
 			expect([...layers]).toHaveLength(1);

@@ -97,7 +97,7 @@ test('the description of a build has everything that was asked for, and no value
 			'Assemble Timeout: 1 min 30 s',
 			'Allowed UIDs: 1-,5-5',
 			'Incremental Build: enabled',
-			'Callback URL: https://ci.example/ (s2i)',
+			'Callback URL: https://ci.example (s2i)',
 			'S2I Scripts URL: image:///x',
 		]),
 	);

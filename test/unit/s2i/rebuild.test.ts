@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../../src/oci/digest.js';
 import { imageChange } from '../../../src/s2i/image-change.js';
+import { withoutCredentials } from '../../../src/s2i/labels.js';
 import { decodeRebuild, encodeRebuild, REBUILD_LABEL, type RebuildInputs } from '../../../src/s2i/rebuild.js';
 
 const commit = 'c0ffee'.repeat(6) + 'beef';
@@ -173,4 +174,13 @@ describe('the label of a build', () => {
 		});
 		expect(Labels).not.toHaveProperty(REBUILD_LABEL);
 	});
+});
+
+test.each([
+	['ssh://git@example.org/a', 'ssh://git@example.org/a'],
+	['ssh://git:s3cret@example.org/a?x#y', 'ssh://git@example.org/a'],
+	['https://ada:s3cret@example.org/a?token=x', 'https://example.org/a'],
+	['git@example.org:a', 'git@example.org:a'],
+])('a location without credentials keeps who one is to ssh: %s', (text, location) => {
+	expect(withoutCredentials(text)).toBe(location);
 });

@@ -182,9 +182,12 @@ test.each([
 	['https://token@example.org/a', { url: 'https://example.org/a', username: 'token', password: undefined }],
 	[
 		'ssh://git:s3cret@example.org/a',
-		{ url: 'ssh://git@example.org/a', location: 'ssh://example.org/a', password: undefined },
+		{ url: 'ssh://git@example.org/a', location: 'ssh://git@example.org/a', password: undefined },
 	],
-	['git@example.org:a/b.git', { url: 'git@example.org:a/b.git', location: 'example.org:a/b.git', username: undefined }],
+	[
+		'git@example.org:a/b.git',
+		{ url: 'git@example.org:a/b.git', location: 'git@example.org:a/b.git', username: undefined },
+	],
 ])('%s is split into what git may see and what is secret', (text, remote) => {
 	expect(splitRemote(text)).toMatchObject(remote);
 });
