@@ -81,7 +81,7 @@ export interface IncrementalRequest {
 	readonly pullPolicy: PullPolicy;
 	/** Delete the previous manifest after a successful incremental build. */
 	readonly removePrevious: boolean;
-	/** Artifact stores, the first that has something wins. */
+	/** Artifact stores: what fits the builder's digest wins, then what is newer. */
 	readonly cacheFrom: readonly ImageLocation[];
 	readonly cacheTo: readonly ImageLocation[];
 }

@@ -90,6 +90,10 @@ export const incrementalOptions: Arguments<IncrementalArguments> = section<Incre
 		'the same as --pull-policy, for the previous image',
 		{ offer: POLICIES },
 	),
-	cacheFrom: textList('cache-from', 'IMAGE', 'artifacts stored by --cache-to; the first that has some wins'),
+	cacheFrom: textList(
+		'cache-from',
+		'IMAGE',
+		'artifacts stored by --cache-to; those of this very builder win, then the newest',
+	),
 	cacheTo: textList('cache-to', 'IMAGE', 'where to store the artifacts of this build'),
 });

@@ -15,7 +15,7 @@ const RUNGS = [rungOf('root', 'runc'), rungOf('s2oci-subuid', 'crun'), rungOf('s
 const KILLS = 52;
 const AT_ONCE = 4;
 const LIFE_MS = 2500;
-const VICTIMS = { parent: /bin\/s2oci\.js build/, worker: /node .*worker\/main\.js/ } as const;
+const VICTIMS = { parent: /^\S*node \S*bin\/s2oci\.js build/, worker: /^\S*node .*worker\/main\.js/ } as const;
 /** Has children, a daemon among them, and much to pack. */
 const SCRIPT = `
 sleep 300 & (sleep 301 &)
@@ -35,7 +35,7 @@ async function killOne(
 	const victim = number % 2 === 0 ? 'parent' : 'worker';
 	await delay(Math.random() * LIFE_MS);
 	const pids = processesOf(own.mark).filter((pid) => VICTIMS[victim].test(commandOf(pid)));
-	for (const pid of pids.slice(0, victim === 'parent' ? undefined : 1)) {
+	for (const pid of pids) {
 		try {
 			process.kill(pid, 'SIGKILL');
 		} catch {
