@@ -4,14 +4,15 @@ import { BuildError, errnoOf } from '../errors.js';
 import type { OutputArguments } from './output-options.js';
 import type { Ended } from './with-report.js';
 
-/** Writes the files that tell of `outcome`; its own error wins over one of writing them. */
+/** How a build ended, once the files that tell of it are written. */
 export async function conclude(outcome: BuildOutcome, args: OutputArguments): Promise<Ended> {
 	const { result } = outcome;
 	const error = await writeFiles(outcome, args);
 	return error === undefined ? { status: 0, result, line: imageName(result) } : { status: undefined, result, error };
 }
 
-async function writeFiles({ result, error }: BuildOutcome, args: OutputArguments): Promise<unknown> {
+/** Writes the files that tell of `outcome`; resolves with its own error, else with that of writing them. */
+export async function writeFiles({ result, error }: BuildOutcome, args: OutputArguments): Promise<unknown> {
 	const { resultFile = '', digestFile = '' } = args;
 	try {
 		if (resultFile !== '') await write(resultFile, `${JSON.stringify(result, undefined, '\t')}\n`);

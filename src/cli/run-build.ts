@@ -1,3 +1,5 @@
+import type { DockerfileRequest } from '../build/dockerfile.js';
+import type { Emit } from '../build/events.js';
 import type { BuildRequest } from '../build/request.js';
 import type { BuildOutcome } from '../build/result.js';
 import type { ImageLocation } from '../content/location.js';
@@ -8,7 +10,7 @@ import { beginReading, type CommandContext, type Perform } from './command.js';
 import { describeRequest } from './describe-request.js';
 import { firstSet } from './host-request.js';
 import { optionsOf } from './options.js';
-import { conclude } from './outcome.js';
+import { conclude, writeFiles } from './outcome.js';
 import type { Completed } from './parse-command.js';
 import { readBuildRequest, readDockerfileRequest, runOf } from './request.js';
 import { type Ended, withReport } from './with-report.js';
@@ -35,8 +37,7 @@ export const runBuild: Perform<BuildArguments> = async (line, context) => {
 	const status = await withReport(args, context.io, events, async (emit, signal): Promise<Ended> => {
 		if (args.useConfig) await storeConfig(words);
 		if (dockerfile !== undefined) {
-			const { writeDockerfile } = await import('../build/dockerfile.js');
-			await writeDockerfile(dockerfile, emit, signal);
+			await writeRecorded(dockerfile, args, emit, signal);
 			return { status: 0 };
 		}
 		const { build } = await import('../build/build.js');
@@ -61,9 +62,30 @@ export async function completeBuild(words: readonly Word[], program: ProgramName
 	return { ...restored, words: [...restored.words, { type: 'flag', long: 'incremental', on: true }] };
 }
 
+/** Writes the Dockerfile, and the result file as after a build. */
+async function writeRecorded(
+	request: DockerfileRequest,
+	args: BuildArguments,
+	emit: Emit,
+	signal: AbortSignal,
+): Promise<void> {
+	const [{ writeDockerfile }, { createRecord }] = await Promise.all([
+		import('../build/dockerfile.js'),
+		import('../build/record.js'),
+	]);
+	const record = createRecord(emit);
+	try {
+		await writeDockerfile(request, record.emit, signal);
+	} catch (error) {
+		await writeFiles(record.failed(error), args);
+		throw error;
+	}
+	await writeFiles(record.succeeded(), args);
+}
+
 /** A pipeline that reads one of these next would only break later. */
-function refuseOutputs({ digestFile, resultFile, outputs }: BuildArguments): void {
-	const given = [digestFile && '--digest-file', resultFile && '--result-file', outputs.length > 0 && '--output'];
+function refuseOutputs({ digestFile, outputs }: BuildArguments): void {
+	const given = [digestFile && '--digest-file', outputs.length > 0 && '--output'];
 	const [first] = given.filter((name) => typeof name === 'string' && name !== '');
 	if (first === undefined) return;
 	throw new BuildError('USAGE', `${String(first)} and --as-dockerfile exclude each other: no image is built`, {

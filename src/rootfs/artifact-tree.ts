@@ -40,7 +40,7 @@ export function createArtifactWriter(
 		const name = normalised(entry.linkPath);
 		const target = name === undefined || isBelowLink(name) ? undefined : tree.get(name);
 		const isLinkable = target?.type === 'file' || target?.type === 'symlink';
-		if (name === undefined || !isLinkable || name.startsWith(`${path}/`)) {
+		if (name === undefined || !isLinkable || isNested(name, path)) {
 			return `it is a hard link to ${quoted(entry.linkPath)}, which is no file before it in the archive`;
 		}
 		if (name === path) return undefined;
@@ -74,6 +74,11 @@ export function createArtifactWriter(
 		const entry = { ...raw, ...owner, mode: modeOf(raw), xattrs: NO_XATTRS };
 		return entry.type === 'link' ? link(path, entry) : explained(() => put(path, entry));
 	};
+}
+
+/** Whether making one of them a directory would take the place of the other. */
+function isNested(a: RootPath, b: RootPath): boolean {
+	return a.startsWith(`${b}/`) || b.startsWith(`${a}/`);
 }
 
 /** `path` for a message. */

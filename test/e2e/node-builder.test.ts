@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { build, startS2oci } from '../support/build.js';
 import { decoded } from '../support/built.js';
 import { leftovers, makeWorkspace, requirePrograms, requireUser, until } from '../support/host.js';
+import { networkSettings, npmRegistry } from '../support/npm.js';
 import { readLayout } from '../support/tiny.js';
 
 const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -44,20 +45,3 @@ test('the Node.js builder builds the sample application, which runs and shows it
 	expect(await leftovers(workspace)).toEqual([]);
 	expect(existsSync(join(workspace.root, 'image'))).toBe(true);
 });
-
-/** What this host needs to reach the npm registry: proxies and certificate authorities. */
-function networkSettings(): Readonly<Record<string, string>> {
-	const names = /^(SSL_CERT_FILE|NODE_EXTRA_CA_CERTS|(https?|no|all)_proxy)$/i;
-	return Object.fromEntries(
-		Object.entries(process.env).flatMap(([name, value]) => (names.test(name) && value ? [[name, value]] : [])),
-	);
-}
-
-/** The npm registry that this host is set up for; a sandboxed npm does not see its configuration. */
-function npmRegistry(): string | undefined {
-	const registry = execFileSync('npm', ['config', 'get', 'registry'], {
-		encoding: 'utf8',
-		stdio: ['ignore', 'pipe', 'ignore'],
-	}).trim();
-	return registry.startsWith('http') ? registry : undefined;
-}
