@@ -11,7 +11,8 @@ export default defineConfig({
 					include: ['test/e2e/**/*.test.ts'],
 					testTimeout: 180_000,
 					hookTimeout: 600_000,
-					fileParallelism: false,
+					// Builds wait more than they compute, and each test has a workspace of its own.
+					maxWorkers: 2,
 				},
 			},
 		],
