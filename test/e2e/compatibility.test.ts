@@ -99,7 +99,7 @@ describe('--loglevel 2', () => {
 		const { stderr } = await build(makeWorkspace(), [TINY_APP, builder(), '--copy', ...options]);
 		expect(stderr).toContain(`Builder Image: ${builder()}\n`);
 		expect(stderr).toContain('Environment: TINY_A\n');
-		expect(stderr).toContain('Callback URL: http://[redacted]@127.0.0.1:9/ (s2i)\n');
+		expect(stderr).toContain('Callback URL: http://127.0.0.1:9 (s2i)\n');
 		expect(stderr).not.toMatch(/v4lue|s3cret/);
 	});
 });

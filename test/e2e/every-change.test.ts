@@ -86,10 +86,6 @@ done`;
 
 /** So many files take minutes on a disk that others use. */
 const OVERLAY_IN_MEMORY = foundBy('root', 'the store on tmpfs', { sandbox: 'runc' });
-const COPY_IN_MEMORY = {
-	...foundBy('s2oci-plain', 'the store on tmpfs', { rootfs: 'copy' }),
-	args: ['--rootfs', 'copy'],
-};
 const MEMORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 let registry: TestRegistry;
@@ -153,7 +149,7 @@ describe('the image is what assemble left', () => {
 		});
 	}
 
-	for (const rung of [OVERLAY_IN_MEMORY, COPY_IN_MEMORY]) {
+	for (const rung of [OVERLAY_IN_MEMORY]) {
 		test(
 			`after 100,000 small files were made, on ${describeRung(rung)}`,
 			async (context) => {

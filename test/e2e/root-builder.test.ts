@@ -160,7 +160,7 @@ describe('apt-get in the Debian builder', () => {
 		execFileSync(program, ['--node', join(directory, 'node')], { stdio: ['ignore', 'ignore', 'inherit'] });
 	}, NODE_LIMIT_MS);
 
-	for (const rung of [rungOf('root', 'runc'), rungOf('s2oci-subuid', 'runc'), CHROOT]) {
+	for (const rung of [rungOf('s2oci-subuid', 'runc'), CHROOT]) {
 		test(
 			`installs a local package, on ${describeRung(rung)}`,
 			async (context) => {
