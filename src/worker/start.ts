@@ -4,8 +4,8 @@ import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { findProgram } from '../program.js';
+import { createChannel, type WorkerCall, type WorkerEvent } from './channel.js';
 import { killSession } from './kill-session.js';
-import type { CallName, FromWorker, WorkerCalls } from './protocol.js';
 import { PROTOCOL_VERSION } from './protocol.js';
 import {
 	idsOf,
@@ -17,7 +17,6 @@ import {
 	planNamespaces,
 	type WantedNamespace,
 } from './user-namespace.js';
-import { fromWire } from './wire-error.js';
 
 /** The process in the namespaces. It holds no credentials; when it or we die, the other ends within a second. */
 export interface WorkerProcess {
@@ -31,10 +30,7 @@ export interface WorkerProcess {
 	readonly remedy: string | undefined;
 	/** What cannot be had here, for people. */
 	readonly notices: readonly string[];
-	readonly call: <Name extends CallName>(
-		name: Name,
-		request: WorkerCalls[Name]['request'],
-	) => Promise<WorkerCalls[Name]['response']>;
+	readonly call: WorkerCall;
 	/** What the sandboxed process prints when it is forwarded, to be resumed by who reads it; null with inherited streams. */
 	readonly stdout: Readable | null;
 	readonly stderr: Readable | null;
@@ -54,17 +50,7 @@ export interface WorkerOptions {
 	readonly streams: 'forward' | 'inherit';
 	/** Absolute paths of the host that must stay visible to the worker, such as volumes. */
 	readonly inUse?: readonly string[];
-	readonly onEvent: (
-		event: Extract<
-			FromWorker,
-			{
-				type:
-					| 'unpacked'
-					| 'packed' /** Absolute paths of the host that must stay visible to the worker, such as volumes. */;
-				readonly inUse?: readonly string[];
-			}
-		>,
-	) => void;
+	readonly onEvent: (event: WorkerEvent) => void;
 }
 
 const START_LIMIT_MS = 30_000;
@@ -271,63 +257,4 @@ function removeOwn(scratch: string): void {
 	} catch (error) {
 		if (errnoOf(error) === undefined) throw error;
 	}
-}
-
-interface Waiting {
-	readonly resolve: (value: unknown) => void;
-	readonly reject: (error: Error) => void;
-}
-
-/** Calls that are under way when `signal` is aborted reject with its reason; `close` is always answered. */
-function createChannel(
-	child: ChildProcess,
-	onEvent: WorkerOptions['onEvent'],
-	signal: AbortSignal,
-): WorkerProcess['call'] {
-	const waiting = new Map<number, Waiting>();
-	let last = 0;
-	let ended: BuildError | undefined;
-	const settle = (id: number, end: (call: Waiting) => void) => {
-		const call = waiting.get(id);
-		waiting.delete(id);
-		if (call !== undefined) end(call);
-	};
-	child.on('message', (message: FromWorker) => {
-		if (message.type === 'answer') settle(message.id, ({ resolve }) => resolve(message.response));
-		else if (message.type === 'failure') settle(message.id, ({ reject }) => reject(fromWire(message.error)));
-		else if (message.type !== 'ready') onEvent(message);
-	});
-	signal.addEventListener('abort', () => {
-		for (const { reject } of waiting.values()) reject(signal.reason as Error);
-		waiting.clear();
-	});
-	child.once('exit', (code, killer) => {
-		ended = workerGone(code, killer);
-		for (const { reject } of waiting.values()) reject(ended);
-		waiting.clear();
-	});
-	return (name, request) =>
-		new Promise((resolve, reject) => {
-			const refused = ended ?? (signal.aborted && name !== 'close' ? (signal.reason as Error) : undefined);
-			if (refused !== undefined) {
-				reject(refused);
-				return;
-			}
-			const id = ++last;
-			waiting.set(id, { resolve, reject } as Waiting);
-			// A worker whose channel is broken ends, if it has not done so already, and that rejects what waits.
-			child.send({ id, call: name, request }, (error) => {
-				if (error !== null && ended !== undefined) reject(ended);
-			});
-		});
-}
-
-function workerGone(code: number | null, signal: NodeJS.Signals | null): BuildError {
-	return new BuildError(
-		'HOST_WORKER',
-		`the build's worker process ended unexpectedly (${signal ?? `status ${String(code)}`})`,
-		{
-			hint: 'If the machine ran out of memory, give the job more. What was half made is removed by the next build.',
-		},
-	);
 }

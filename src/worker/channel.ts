@@ -1,0 +1,72 @@
+import type { ChildProcess } from 'node:child_process';
+import { BuildError } from '../errors.js';
+import type { CallName, FromWorker, WorkerCalls } from './protocol.js';
+import { fromWire } from './wire-error.js';
+
+/** Asks the worker for something. */
+export type WorkerCall = <Name extends CallName>(
+	name: Name,
+	request: WorkerCalls[Name]['request'],
+) => Promise<WorkerCalls[Name]['response']>;
+
+/** What the worker tells without being asked. */
+export type WorkerEvent = Extract<FromWorker, { type: 'unpacked' | 'packed' }>;
+
+interface Waiting {
+	readonly resolve: (value: unknown) => void;
+	readonly reject: (error: Error) => void;
+}
+
+/** Calls that are under way when `signal` is aborted reject with its reason; `close` is always answered. */
+export function createChannel(
+	child: ChildProcess,
+	onEvent: (event: WorkerEvent) => void,
+	signal: AbortSignal,
+): WorkerCall {
+	const waiting = new Map<number, Waiting>();
+	let last = 0;
+	let ended: BuildError | undefined;
+	const settle = (id: number, end: (call: Waiting) => void) => {
+		const call = waiting.get(id);
+		waiting.delete(id);
+		if (call !== undefined) end(call);
+	};
+	child.on('message', (message: FromWorker) => {
+		if (message.type === 'answer') settle(message.id, ({ resolve }) => resolve(message.response));
+		else if (message.type === 'failure') settle(message.id, ({ reject }) => reject(fromWire(message.error)));
+		else if (message.type !== 'ready') onEvent(message);
+	});
+	signal.addEventListener('abort', () => {
+		for (const { reject } of waiting.values()) reject(signal.reason as Error);
+		waiting.clear();
+	});
+	child.once('exit', (code, killer) => {
+		ended = workerGone(code, killer);
+		for (const { reject } of waiting.values()) reject(ended);
+		waiting.clear();
+	});
+	return (name, request) =>
+		new Promise((resolve, reject) => {
+			const refused = ended ?? (signal.aborted && name !== 'close' ? (signal.reason as Error) : undefined);
+			if (refused !== undefined) {
+				reject(refused);
+				return;
+			}
+			const id = ++last;
+			waiting.set(id, { resolve, reject } as Waiting);
+			// A worker whose channel is broken ends, if it has not done so already, and that rejects what waits.
+			child.send({ id, call: name, request }, (error) => {
+				if (error !== null && ended !== undefined) reject(ended);
+			});
+		});
+}
+
+function workerGone(code: number | null, signal: NodeJS.Signals | null): BuildError {
+	return new BuildError(
+		'HOST_WORKER',
+		`the build's worker process ended unexpectedly (${signal ?? `status ${String(code)}`})`,
+		{
+			hint: 'If the machine ran out of memory, give the job more. What was half made is removed by the next build.',
+		},
+	);
+}
