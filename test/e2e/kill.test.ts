@@ -15,6 +15,8 @@ const RUNGS = [rungOf('root', 'runc'), rungOf('s2oci-subuid', 'crun'), rungOf('s
 const KILLS = 52;
 const AT_ONCE = 4;
 const LIFE_MS = 2500;
+/** The kernel ends the processes of a namespace only when their disk has answered, and it may have much to do. */
+const LIMIT_MS = 600_000;
 const VICTIMS = { parent: /^\S*node \S*bin\/s2oci\.js build/, worker: /^\S*node .*worker\/main\.js/ } as const;
 /** Has children, a daemon among them, and much to pack. */
 const SCRIPT = `
@@ -62,6 +64,7 @@ const layers = new Set<string>();
 
 test.for(RUNGS)(
 	'kill -9 at any moment leaves nothing that the next build does not remove, on rung $number',
+	{ timeout: LIMIT_MS },
 	async (rung, context) => {
 		const arranged = arrange(rung, context);
 		const { workspace, args, options } = arranged;
