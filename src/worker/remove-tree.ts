@@ -4,7 +4,7 @@ import { fsPath, type RawPath } from '../root-path.js';
 
 /**
  * Removes the tree at `path`, read-only directories included; nothing there is no error. Several times as fast as rmSync for many small
- * files, since it does not ask for the type of each. It stops at mount points, whose directories the kernel does not let go.
+ * files, since it does not ask for the type of each. Nothing may be mounted below: what is mounted would be emptied.
  */
 export function removeTree(path: RawPath): void {
 	try {

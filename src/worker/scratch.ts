@@ -1,4 +1,14 @@
-import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+	closeSync,
+	existsSync,
+	mkdirSync,
+	openSync,
+	readdirSync,
+	realpathSync,
+	renameSync,
+	rmSync,
+	statSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Libc } from '../linux/libc.js';
 import { readMountPoints } from '../linux/mountinfo.js';
@@ -22,16 +32,17 @@ export function lockScratch(scratch: string, libc: Libc): void {
 
 /** Removes the scratch directory, or moves it to `keepAs`, and removes its lock. */
 export function removeScratch(scratch: string, keepAs?: string): void {
-	releaseMounts(scratch);
+	refuseMounts(scratch);
 	if (keepAs === undefined) removeTree(rawPath(scratch));
 	else keep(scratch, keepAs);
 	rmSync(`${scratch}.lock`, { force: true });
 }
 
-/** What is mounted below may be a directory of the user's, which removing would empty. Throws when a mount stays. */
-function releaseMounts(scratch: string): void {
-	const below = () => readMountPoints().filter((path) => path.startsWith(`${rawPath(scratch)}/`));
-	if (below().length > 0) throw new Error(`something is still mounted in ${scratch}`);
+/** What is mounted below may be a directory of the user's, which removing would empty. Throws when something is. */
+function refuseMounts(scratch: string): void {
+	if (!existsSync(scratch)) return;
+	const below = `${rawPath(realpathSync(scratch))}/`;
+	if (readMountPoints().some((path) => path.startsWith(below))) throw new Error(`something is mounted in ${scratch}`);
 }
 
 function keep(scratch: string, path: string): void {
