@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { type Http, openHttp } from '../http/http.js';
+import { spreadDirectories } from '../linux/ext4.js';
 import { openRegistries } from '../registry/registries.js';
 import type { OnRetry } from '../registry/retry.js';
 import { VERSION } from '../version.js';
@@ -87,9 +88,11 @@ export function transferProgress(emit: Emit): WorkerOptions['onEvent'] {
 }
 
 async function makeScratch(store: string): Promise<string> {
-	const scratch = join(store, 'work', randomBytes(6).toString('hex'));
+	const work = join(store, 'work');
+	const scratch = join(work, randomBytes(6).toString('hex'));
 	try {
-		await mkdir(store, { recursive: true, mode: 0o700 });
+		const made = await mkdir(work, { recursive: true, mode: 0o700 });
+		if (made !== undefined) await spreadDirectories(work);
 		await mkdir(scratch, { recursive: true, mode: 0o700 });
 		// A store in a setgid directory would hand its group on to all that is made in it.
 		await chmod(scratch, 0o700);

@@ -14,6 +14,8 @@ export interface Libc {
 	readonly listXattrs: (path: RawPath) => ReadonlyMap<string, Buffer>;
 	/** Takes an exclusive lock without waiting; false when somebody holds it. */
 	readonly tryLock: (fd: number) => boolean;
+	/** Sets attributes of an open file or directory besides those that it has (FS_IOC_SETFLAGS). */
+	readonly addFileFlags: (fd: number, flags: number) => void;
 	/** Keeps every open descriptor from `first` on from programs that are started later. */
 	readonly closeOnExec: (first: number) => void;
 	/** Has this process killed when its parent dies. An exec that gains capabilities, as the worker's does, undoes it. */
@@ -48,10 +50,23 @@ const SOCK_STREAM = 1;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 const XATTR_LIST_MAX = 65536;
+const PATH_MAX = 4096;
+const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
+/** Their argument is an int, whatever the numbers say. */
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
 const F_SETPIPE_SZ = 1031;
 const PIPE_BYTES = 1 << 20;
 
 type Native = (...args: readonly unknown[]) => number;
+
+/** How functions of the C library are found. */
+interface Binding {
+	/** One that throws when it fails. */
+	readonly native: (signature: string) => Native;
+	/** One that is called for every file, so its negative results stay what they are. */
+	readonly bare: (signature: string) => Native;
+}
 
 let loaded: Promise<Libc | undefined> | undefined;
 
@@ -65,6 +80,7 @@ async function bind(): Promise<Libc> {
 	const { default: koffi } = await import('koffi');
 	const library = koffi.load(null);
 	const names = new Map(Object.entries(koffi.os.errno).map(([name, number]) => [number, name]));
+	const bare = (signature: string): Native => library.func(signature) as Native;
 	const native = (signature: string): Native => {
 		const call = library.func(signature) as (...args: readonly unknown[]) => number | bigint;
 		return (...args) => {
@@ -74,16 +90,17 @@ async function bind(): Promise<Libc> {
 			throw Object.assign(new Error(`${code}: ${/(\w+)\(/.exec(signature)?.[1] ?? ''}`), { code });
 		};
 	};
-	return libcOf(native);
+	return libcOf({ native, bare });
 }
 
-function libcOf(native: (signature: string) => Native): Libc {
+function libcOf({ native, bare }: Binding): Libc {
 	const mount = native('int mount(void *source, void *target, void *type, unsigned long flags, void *data)');
 	const umount = native('int umount2(void *target, int flags)');
 	const mknod = native('int mknod(void *path, unsigned int mode, unsigned long device)');
 	const flock = native('int flock(int fd, int operation)');
 	const closeRange = native('long syscall(long number, unsigned int first, unsigned int last, unsigned int flags)');
 	const prctl = native('int prctl(int option, unsigned long argument)');
+	const ioctl = native('int ioctl(int fd, unsigned long request, void *argument)');
 	const pipe2 = native('int pipe2(_Out_ int *fds, int flags)');
 	const fcntl = native('int fcntl(int fd, int command, ...)');
 	const widen = (fd: number) => {
@@ -98,7 +115,7 @@ function libcOf(native: (signature: string) => Native): Libc {
 			void mount(cString(source), cString(target), cString(type), flags, cString(data)),
 		unmount: (target) => void umount(cString(target), MNT_DETACH | UMOUNT_NOFOLLOW),
 		mknod: (path, mode, device = 0) => void mknod(cString(path), mode, device),
-		...xattrCalls(native),
+		...xattrCalls({ native, bare }),
 		connect: connectCall(native),
 		tryLock: (fd) => {
 			try {
@@ -107,6 +124,11 @@ function libcOf(native: (signature: string) => Native): Libc {
 			} catch {
 				return false;
 			}
+		},
+		addFileFlags: (fd, flags) => {
+			const present = new Int32Array(2);
+			ioctl(fd, FS_IOC_GETFLAGS, present);
+			ioctl(fd, FS_IOC_SETFLAGS, Int32Array.of((present[0] ?? 0) | flags, 0));
 		},
 		closeOnExec: (first) => void closeRange(SYS_CLOSE_RANGE, first, LAST_FD, CLOSE_RANGE_CLOEXEC),
 		adoptOrphans: () => void prctl(PR_SET_CHILD_SUBREAPER, 1),
@@ -120,18 +142,20 @@ function libcOf(native: (signature: string) => Native): Libc {
 	};
 }
 
-function xattrCalls(native: (signature: string) => Native): Pick<Libc, 'setXattr' | 'listXattrs'> {
+function xattrCalls({ native, bare }: Binding): Pick<Libc, 'setXattr' | 'listXattrs'> {
 	const set = native('int lsetxattr(void *path, void *name, void *value, size_t size, int flags)');
 	const get = native('intptr_t lgetxattr(void *path, void *name, void *value, size_t size)');
-	const list = native('intptr_t llistxattr(void *path, void *list, size_t size)');
+	const list = bare('intptr_t llistxattr(void *path, void *list, size_t size)');
 	const buffer = Buffer.alloc(XATTR_LIST_MAX);
+	const pathBuffer = Buffer.alloc(PATH_MAX);
+	const shared = (path: RawPath): Buffer => {
+		if (path.length >= PATH_MAX) return cString(path);
+		pathBuffer[pathBuffer.write(path, 'latin1')] = 0;
+		return pathBuffer;
+	};
 	const names = (path: Buffer): readonly string[] => {
-		try {
-			const size = list(path, buffer, buffer.length);
-			return buffer.toString('latin1', 0, size).split('\0').filter(Boolean);
-		} catch {
-			return [];
-		}
+		const size = list(path, buffer, buffer.length);
+		return size <= 0 ? [] : buffer.toString('latin1', 0, size).split('\0').filter(Boolean);
 	};
 	/** What is listed may yet be refused: file capabilities of another user namespace are (EOVERFLOW), and attributes that went (ENODATA). */
 	const read = (path: Buffer, name: string): Buffer | undefined => {
@@ -144,7 +168,9 @@ function xattrCalls(native: (signature: string) => Native): Pick<Libc, 'setXattr
 	return {
 		setXattr: (path, name, value) => void set(cString(path), cString(name), value, value.length, 0),
 		listXattrs: (path) => {
-			const raw = cString(path);
+			const raw = shared(path);
+			// Most files have none, and asking for the size alone spares the kernel an allocation.
+			if (list(raw, null, 0) <= 0) return NO_XATTRS;
 			const found = new Map<string, Buffer>();
 			for (const name of names(raw)) {
 				const value = read(raw, name);
