@@ -1,6 +1,7 @@
 import { errnoOf } from '../errors.js';
 import { parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
+import type { Owner } from './declare.js';
 import type { LayerDisk } from './layer-disk.js';
 import type { LayerTree } from './layer-tree.js';
 import type { Entry } from './tree.js';
@@ -8,6 +9,8 @@ import type { Entry } from './tree.js';
 const MAX_NAME = 255;
 const MAX_PATH = 4095;
 const MAX_DEPTH = 256;
+/** Parts that are no names, and slashes at either end. */
+const ODD_PARTS = /(?:^|\/)\.{0,2}(?:\/|$)/;
 const SETUID_AND_SETGID = 0o6000;
 const SETUID = 0o4000;
 const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
@@ -20,11 +23,7 @@ export type PlaceArtifact = (entry: TarEntry) => string | undefined;
  * written or linked through one, whatever it points to, and a name with `..` or below a link is left out (CVE-2018-1103,
  * CVE-2020-27833). All belongs to `owner`, without setuid bits and attributes, which a build has no use for.
  */
-export function createArtifactWriter(
-	tree: LayerTree,
-	disk: LayerDisk,
-	owner: { readonly uid: number; readonly gid: number },
-): PlaceArtifact {
+export function createArtifactWriter(tree: LayerTree, disk: LayerDisk, owner: Owner): PlaceArtifact {
 	let lastParent: RootPath = ROOT;
 	const isBelowLink = (path: RootPath): boolean => {
 		const parent = parentOf(path);
@@ -33,6 +32,7 @@ export function createArtifactWriter(
 		return false;
 	};
 	const makeParents = (path: RootPath): void => {
+		if (parentOf(path) === lastParent) return;
 		for (const missing of tree.place(path).missing) disk.makeImplicit(missing);
 		lastParent = parentOf(path);
 	};
@@ -71,7 +71,7 @@ export function createArtifactWriter(
 		if (isBelowLink(path)) return 'it is below a link of the same archive';
 		const problem = unusable(raw);
 		if (problem !== undefined) return problem;
-		const entry = { ...raw, ...owner, mode: modeOf(raw), xattrs: NO_XATTRS };
+		const entry = owned(raw, owner);
 		return entry.type === 'link' ? link(path, entry) : explained(() => put(path, entry));
 	};
 }
@@ -89,6 +89,7 @@ export function quoted(path: RawPath): string {
 /** `name` without slashes at its ends and without `.` parts, undefined when it cannot be below a root directory. */
 function normalised(name: RawPath): RootPath | undefined {
 	if (name.length > MAX_PATH || name.includes('\0')) return undefined;
+	if (name.length <= MAX_NAME && !ODD_PARTS.test(name)) return name as RootPath;
 	const parts = name.split('/').filter((part) => part !== '' && part !== '.');
 	const isFit = parts.length <= MAX_DEPTH && parts.every((part) => part !== '..' && part.length <= MAX_NAME);
 	return isFit ? (parts.join('/') as RootPath) : undefined;
@@ -104,12 +105,16 @@ function modeOf({ type, mode }: TarEntry): number {
 	return type === 'directory' ? mode & ~SETUID : mode & ~SETUID_AND_SETGID;
 }
 
-function declared(entry: TarEntry): Entry {
-	const { mode, uid, gid, mtime } = entry;
-	const attributes = { mode, uid, gid, mtime };
-	if (entry.type === 'directory') return { ...attributes, type: 'directory' };
-	if (entry.type === 'symlink') return { ...attributes, type: 'symlink', target: entry.linkPath };
-	return { ...attributes, type: 'file', size: entry.size };
+function owned(raw: TarEntry, { uid, gid }: Owner): TarEntry {
+	const { type, path, linkPath, size, mtime, deviceMajor, deviceMinor } = raw;
+	const mode = modeOf(raw);
+	return { type, path, linkPath, mode, uid, gid, size, mtime, deviceMajor, deviceMinor, xattrs: NO_XATTRS };
+}
+
+function declared({ type, mode, uid, gid, mtime, size, linkPath }: TarEntry): Entry {
+	if (type === 'directory') return { type, mode, uid, gid, mtime };
+	if (type === 'symlink') return { type, mode, uid, gid, mtime, target: linkPath };
+	return { type: 'file', mode, uid, gid, mtime, size };
 }
 
 function explained(make: () => void): string | undefined {

@@ -110,7 +110,7 @@ function openExtraction(options: ArtifactOptions, notice: (text: string) => void
 		},
 		finish: () => {
 			reader.end();
-			disk.finish(tree.entries());
+			disk.finish(tree.directories());
 			if (ownable(owner, ids)) chownSync(fsPath(root), owner.uid, owner.gid);
 		},
 		abandon: disk.abandon,

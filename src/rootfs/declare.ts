@@ -24,18 +24,23 @@ export interface OwnerContext {
  */
 export function declareUpper(entry: UpperEntry, below: Entry | undefined, context: OwnerContext): Entry | undefined {
 	const { mode, mtime, xattrs } = entry;
-	const owner = ownerOf(entry, below, context);
-	const attributes = { mode, mtime, uid: owner.uid, gid: owner.gid, ...(xattrs.size > 0 && { xattrs }) };
-	if (standsFor(entry, below)) return { ...below, uid: owner.uid, gid: owner.gid };
+	const { uid, gid } = ownerOf(entry, below, context);
+	if (standsFor(entry, below)) return { ...below, uid, gid };
+	const declared = declaredAs(entry, { mode, uid, gid, mtime });
+	return declared === undefined || xattrs.size === 0 ? declared : { ...declared, xattrs };
+}
+
+function declaredAs(entry: UpperEntry, attributes: Pick<Entry, 'mode' | 'uid' | 'gid' | 'mtime'>): Entry | undefined {
+	const { mode, uid, gid, mtime } = attributes;
 	switch (entry.type) {
 		case 'file':
-			return { ...attributes, type: 'file', size: entry.size };
+			return { type: 'file', mode, uid, gid, mtime, size: entry.size };
 		case 'directory':
-			return { ...attributes, type: 'directory' };
+			return { type: 'directory', mode, uid, gid, mtime };
 		case 'symlink':
-			return { ...attributes, type: 'symlink', target: entry.target ?? '' };
+			return { type: 'symlink', mode, uid, gid, mtime, target: entry.target ?? '' };
 		case 'fifo':
-			return { ...attributes, type: 'fifo', major: 0, minor: 0 };
+			return { type: 'fifo', mode, uid, gid, mtime, major: 0, minor: 0 };
 		case 'whiteout':
 		case 'other':
 			return undefined;

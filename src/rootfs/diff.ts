@@ -44,7 +44,7 @@ export function diffUpper(upper: readonly UpperEntry[], context: DiffContext): D
 	const sorted = [...upper].sort((a, b) => (a.path < b.path ? -1 : 1));
 	const hidden = hiddenBy(sorted, context.base);
 	const owners = ownerContext(upper, context);
-	const own = linkToFirst([...hidden, ...sorted.flatMap((entry) => compare(entry, owners, context))]);
+	const own = linkToFirst([...hidden, ...compareAll(sorted, owners, context)]);
 	const statistics = { added: 0, changed: 0, deleted: 0 };
 	for (const change of own) {
 		if (change.type === 'remove') statistics.deleted++;
@@ -80,17 +80,26 @@ interface OwnChange {
 	readonly inode?: string | undefined;
 }
 
-function compare(entry: UpperEntry, owners: OwnerContext, context: DiffContext): readonly OwnChange[] {
+function compareAll(upper: readonly UpperEntry[], owners: OwnerContext, context: DiffContext): readonly OwnChange[] {
+	const changes: OwnChange[] = [];
+	for (const entry of upper) {
+		const change = compare(entry, owners, context);
+		if (change !== undefined) changes.push({ change, inode: entry.inode });
+	}
+	return changes;
+}
+
+function compare(entry: UpperEntry, owners: OwnerContext, context: DiffContext): Change | undefined {
 	const { path } = entry;
 	const below = context.base.get(path);
-	if (entry.type === 'whiteout') return below === undefined ? [] : [{ change: { type: 'remove', path } }];
+	if (entry.type === 'whiteout') return below === undefined ? undefined : { type: 'remove', path };
 	const found = declareUpper(entry, below?.entry, owners);
-	if (found === undefined) return [];
+	if (found === undefined) return undefined;
 	const declared = entry.copiedUp && below !== undefined ? withLost(found, below, path, context) : found;
 	if (parseWhiteout(path) !== undefined) throw notStorable(path);
-	if (below === undefined && context.scaffolding.has(path)) return [];
-	if (below !== undefined && equals(declared, below, path, context)) return [];
-	return [{ change: { type: 'put', path, entry: declared, replaces: below !== undefined }, inode: entry.inode }];
+	if (below === undefined && context.scaffolding.has(path)) return undefined;
+	if (below !== undefined && equals(declared, below, path, context)) return undefined;
+	return { type: 'put', path, entry: declared, replaces: below !== undefined };
 }
 
 /** Names of one inode that are all changes become hard links to the first of them. */

@@ -1,5 +1,5 @@
 import { BuildError } from '../errors.js';
-import { childOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { childOf, nameOf, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import type { DirectoryEntry, LayerEntry } from './tree.js';
 
 /** Where an entry of a layer really goes. */
@@ -26,13 +26,16 @@ export interface LayerTree {
 	/** Records `entry` at a placed path, dropping what was below it unless both are directories. */
 	readonly set: (path: RootPath, entry: LayerEntry) => void;
 	readonly get: (path: RootPath) => LayerEntry | undefined;
+	/** The directories, parents before children. */
+	readonly directories: () => readonly (readonly [RootPath, LayerEntry])[];
 	/** All entries, parents before children, in byte order of the whole path. */
 	readonly entries: () => readonly (readonly [RootPath, LayerEntry])[];
 }
 
 interface Node {
 	entry: LayerEntry;
-	readonly children: Map<string, Node>;
+	/** Undefined where there is none, as in all that is no directory. */
+	children: Map<string, Node> | undefined;
 }
 
 const MAX_LINKS = 40;
@@ -40,37 +43,61 @@ const MAX_NAME = 255;
 const MAX_PATH = 4095;
 /** Deeper trees overflow the stack of whoever walks them, Node's own rmSync first. */
 const MAX_DEPTH = 256;
+/** A last part that is no name, or cannot be one. */
+const ODD_PART = /^\.{0,2}$|\0/;
+const NONE: readonly RootPath[] = [];
 const IMPLICIT: DirectoryEntry = { type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0, implicit: true };
 
 /** An empty layer: just an implicit root directory. */
 export function createLayerTree(): LayerTree {
-	const root: Node = { entry: IMPLICIT, children: new Map() };
-	const get = (path: RootPath) => nodeAt(root, path)?.entry;
+	const root: Node = { entry: IMPLICIT, children: undefined };
+	/** Where the last name was placed, by its directory as the archive spells it: the next is mostly beside it. */
+	let last: { readonly directory: RawPath; readonly position: Position } | undefined;
+	const parentAt = (path: RootPath): Node | undefined => {
+		const parent = parentOf(path);
+		return last?.position.path === parent ? last.position.node : nodeAt(root, parent);
+	};
+	const placeBeside = (name: RawPath): Placement | undefined => {
+		if (last === undefined || name.length > MAX_PATH || directoryPart(name) !== last.directory) return undefined;
+		const leaf = name.slice(name.lastIndexOf('/') + 1);
+		if (leaf.length > MAX_NAME || ODD_PART.test(leaf)) return undefined;
+		const { node, path } = last.position;
+		return { path: childOf(path, leaf), missing: NONE, existing: childAt(node, leaf)?.entry };
+	};
 	return {
 		place: (name) => {
+			const beside = placeBeside(name);
+			if (beside !== undefined) return beside;
 			const parts = partsOf(name);
 			const leaf = parts.pop();
-			if (leaf === undefined) return { path: ROOT, missing: [], existing: root.entry };
+			if (leaf === undefined) return { path: ROOT, missing: NONE, existing: root.entry };
 			const missing: RootPath[] = [];
-			const parent = walk(root, parts, name, missing);
-			return { path: childOf(parent.path, leaf), missing, existing: parent.node.children.get(leaf)?.entry };
+			const position = walk(root, parts, name, missing);
+			if (name.endsWith(`/${leaf}`) || name === leaf) last = { directory: directoryPart(name), position };
+			return { path: childOf(position.path, leaf), missing, existing: childAt(position.node, leaf)?.entry };
 		},
 		find: (name) => {
 			const parts = partsOf(name);
 			const leaf = parts.pop();
 			if (leaf === undefined) return undefined;
 			const parent = walk(root, parts, name, undefined);
-			const node = parent?.node.children.get(leaf);
+			const node = childAt(parent?.node, leaf);
 			return parent && node && { path: childOf(parent.path, leaf), entry: node.entry };
 		},
-		set: (path, entry) => set(root, path, entry),
-		get,
-		entries: () => {
-			const all: (readonly [RootPath, LayerEntry])[] = [];
-			collect(root, ROOT, all);
-			return all.sort(([a], [b]) => (a < b ? -1 : 1));
+		set: (path, entry) => {
+			const parent = path === ROOT ? undefined : parentAt(path);
+			if (path === ROOT) root.entry = entry;
+			else if (parent === undefined) throw new Error(`set before place: ${path}`);
+			else if (setChild(parent, nameOf(path), entry)) last = undefined;
 		},
+		get: (path) => (path === ROOT ? root.entry : childAt(parentAt(path), nameOf(path))?.entry),
+		directories: () => collect(root, (entry) => entry.type === 'directory'),
+		entries: () => [...collect(root, () => true)].sort(([a], [b]) => (a < b ? -1 : 1)),
 	};
+}
+
+function directoryPart(name: RawPath): RawPath {
+	return name.slice(0, Math.max(0, name.lastIndexOf('/')));
 }
 
 interface Position {
@@ -96,7 +123,7 @@ function walk(
 			continue;
 		}
 		const here = trail.at(-1) ?? origin;
-		const child = here.node.children.get(part);
+		const child = childAt(here.node, part);
 		const target = targetOf(child);
 		if (target !== undefined) {
 			if (++links > MAX_LINKS) throw unsafe(name, 'its parents are links that never end');
@@ -110,6 +137,10 @@ function walk(
 		if (trail.length > MAX_DEPTH) throw unsafe(name, `it is more than ${MAX_DEPTH} directories deep`);
 	}
 	return trail.at(-1) ?? origin;
+}
+
+function childAt(node: Node | undefined, name: string): Node | undefined {
+	return node?.children?.get(name);
 }
 
 function targetOf(node: Node | undefined): string | undefined {
@@ -128,9 +159,9 @@ function directoryAt(here: Position, part: string, child: Node | undefined): Pos
 function makeDirectory(here: Position, part: string, name: RawPath, missing: RootPath[]): Position {
 	checkPart(part, name);
 	const path = childOf(here.path, part);
-	const hidden = here.node.children.get(part)?.entry.type === 'whiteout';
-	const node: Node = { entry: hidden ? { ...IMPLICIT, opaque: true } : IMPLICIT, children: new Map() };
-	here.node.children.set(part, node);
+	const hidden = childAt(here.node, part)?.entry.type === 'whiteout';
+	const node: Node = { entry: hidden ? { ...IMPLICIT, opaque: true } : IMPLICIT, children: undefined };
+	addChild(here.node, part, node);
 	missing.push(path);
 	return { node, path };
 }
@@ -151,27 +182,36 @@ function checkPart(part: string, name: RawPath): void {
 function nodeAt(root: Node, path: RootPath): Node | undefined {
 	if (path === ROOT) return root;
 	let node: Node | undefined = root;
-	for (const part of path.split('/')) node = node?.children.get(part);
+	for (const part of path.split('/')) node = childAt(node, part);
 	return node;
 }
 
-function set(root: Node, path: RootPath, entry: LayerEntry): void {
-	if (path === ROOT) {
-		root.entry = entry;
-		return;
+/** Returns whether something else than a directory that stays one was there. */
+function setChild(parent: Node, name: string, entry: LayerEntry): boolean {
+	const node = childAt(parent, name);
+	if (node?.entry.type === 'directory' && entry.type === 'directory') {
+		node.entry = entry;
+		return false;
 	}
-	const slash = path.lastIndexOf('/');
-	const parent = nodeAt(root, path.slice(0, Math.max(0, slash)) as RootPath);
-	if (parent === undefined) throw new Error(`set before place: ${path}`);
-	const name = path.slice(slash + 1);
-	const node = parent.children.get(name);
-	if (node?.entry.type === 'directory' && entry.type === 'directory') node.entry = entry;
-	else parent.children.set(name, { entry, children: new Map() });
+	addChild(parent, name, { entry, children: undefined });
+	return node !== undefined;
 }
 
-function collect(node: Node, path: RootPath, into: (readonly [RootPath, LayerEntry])[]): void {
-	into.push([path, node.entry]);
-	for (const [name, child] of node.children) collect(child, childOf(path, name), into);
+function addChild(parent: Node, name: string, child: Node): void {
+	parent.children ??= new Map();
+	parent.children.set(name, child);
+}
+
+/** Parents before children. */
+function collect(root: Node, wanted: (entry: LayerEntry) => boolean): readonly (readonly [RootPath, LayerEntry])[] {
+	const found: (readonly [RootPath, LayerEntry])[] = [];
+	const visit = (node: Node, path: RootPath) => {
+		if (wanted(node.entry)) found.push([path, node.entry]);
+		if (node.children === undefined) return;
+		for (const [name, child] of node.children) visit(child, childOf(path, name));
+	};
+	visit(root, ROOT);
+	return found;
 }
 
 function unsafe(name: RawPath, reason: string): BuildError {

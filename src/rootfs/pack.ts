@@ -3,10 +3,10 @@ import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import { type Digest, finishDigest } from '../oci/digest.js';
 import { fsPath, joinRaw, printablePath, type RawPath, ROOT } from '../root-path.js';
-import type { TarEntry } from '../tar/entry.js';
+import { BLOCK_SIZE, type TarEntry } from '../tar/entry.js';
 import { createGzipWriter } from '../tar/gzip.js';
 import { paddingOf, TAR_END, writeHeader } from '../tar/writer.js';
-import type { Change } from './tree.js';
+import type { Change, Entry } from './tree.js';
 import { whiteoutOf } from './whiteout.js';
 
 /** A layer blob that was written; sizes in bytes. */
@@ -17,25 +17,15 @@ export interface PackedLayer {
 }
 
 const BUFFER = 256 * 1024;
+const REPORT_EVERY = 2 * 2 ** 20;
 const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
-const WHITEOUT: TarEntry = {
-	type: 'file',
-	path: '',
-	linkPath: '',
-	mode: 0o644,
-	uid: 0,
-	gid: 0,
-	size: 0,
-	mtime: 0,
-	deviceMajor: 0,
-	deviceMinor: 0,
-	xattrs: NO_XATTRS,
-};
+const WHITEOUT = { mode: 0o644, uid: 0, gid: 0 };
+const PADDING = Buffer.alloc(BLOCK_SIZE);
 const O_READ = constants.O_RDONLY | constants.O_NOFOLLOW;
 
 /**
  * Writes `changes`, with the file contents below `root`, as a gzip layer to the open file `output`: tar, sha256, gzip, sha256 and write
- * in one pass. Times later than `epoch` (seconds) become `epoch`. Throws HOST_NO_SPACE.
+ * in one pass. Times later than `epoch` (seconds) become `epoch`; `progress` gets bytes of tar since it was last called. Throws HOST_NO_SPACE.
  */
 export async function packLayer(
 	changes: readonly Change[],
@@ -52,93 +42,137 @@ export async function packLayer(
 		size += chunk.length;
 		writeFully(output, chunk);
 	});
+	let unreported = 0;
+	const report = (least: number) => {
+		if (unreported < least) return;
+		options.progress(unreported);
+		unreported = 0;
+	};
 	const sink = bufferedSink(async (chunk) => {
 		signal.throwIfAborted();
 		tar.update(chunk);
-		options.progress(chunk.length);
+		unreported += chunk.length;
+		report(REPORT_EVERY);
 		await gzip.write(chunk);
 	});
 	for (const change of changes) {
 		if (change.path === ROOT && change.type === 'remove') continue;
-		await sink.write(writeHeader(tarEntry(change, options.epoch)));
-		if (change.type === 'put' && change.entry.type === 'file' && change.entry.linkOf === undefined) {
-			await copyFile(joinRaw(root, change.path), change.entry.size, sink);
-			await sink.write(Buffer.alloc(paddingOf(change.entry.size)));
-		}
+		const entry = tarEntry(change, options.epoch);
+		const header = writeHeader(entry);
+		const length = header.length + entry.size + paddingOf(entry.size);
+		// A promise for each of many small files would take longer than their content.
+		if (length > sink.free() && length <= BUFFER) await sink.flush();
+		if (length <= sink.free()) addSmall(header, entry.size, joinRaw(root, change.path), sink);
+		else await addLarge(header, entry.size, joinRaw(root, change.path), sink);
 	}
-	await sink.write(TAR_END);
+	await putAll(TAR_END, sink);
 	await sink.flush();
 	await gzip.end();
+	report(1);
 	return { digest: finishDigest(blob), diffId: finishDigest(tar), size };
 }
 
 function tarEntry(change: Change, epoch: number): TarEntry {
-	if (change.type === 'remove') return { ...WHITEOUT, path: whiteoutOf(change.path) };
+	if (change.type === 'remove') return tarOf('file', whiteoutOf(change.path), WHITEOUT, { mtime: 0 });
 	const { entry, path } = change;
-	const { mode, uid, gid, xattrs = NO_XATTRS } = entry;
-	const common = { ...WHITEOUT, path, mode, uid, gid, xattrs, mtime: Math.min(Math.floor(entry.mtime), epoch) };
+	const mtime = Math.min(Math.floor(entry.mtime), epoch);
 	switch (entry.type) {
 		case 'file':
-			if (entry.linkOf === undefined) return { ...common, size: entry.size };
-			return { ...common, type: 'link', linkPath: entry.linkOf, xattrs: NO_XATTRS };
+			if (entry.linkOf === undefined) return tarOf('file', path, entry, { mtime, size: entry.size });
+			return tarOf('link', path, { ...entry, xattrs: NO_XATTRS }, { mtime, linkPath: entry.linkOf });
 		case 'directory':
-			return { ...common, type: 'directory', path: path === ROOT ? './' : `${path}/` };
+			return tarOf('directory', path === ROOT ? './' : `${path}/`, entry, { mtime });
 		case 'symlink':
-			return { ...common, type: 'symlink', linkPath: entry.target, mode: 0o777 };
+			return tarOf('symlink', path, { ...entry, mode: 0o777 }, { mtime, linkPath: entry.target });
 		case 'character':
 		case 'block':
 		case 'fifo':
-			return { ...common, type: entry.type, deviceMajor: entry.major, deviceMinor: entry.minor };
+			return tarOf(entry.type, path, entry, { mtime, major: entry.major, minor: entry.minor });
 	}
 }
 
+function tarOf(
+	type: TarEntry['type'],
+	path: RawPath,
+	{ mode, uid, gid, xattrs = NO_XATTRS }: Pick<Entry, 'mode' | 'uid' | 'gid' | 'xattrs'>,
+	own: {
+		readonly mtime: number;
+		readonly size?: number;
+		readonly linkPath?: RawPath;
+		readonly major?: number;
+		readonly minor?: number;
+	},
+): TarEntry {
+	const { mtime, size = 0, linkPath = '', major = 0, minor = 0 } = own;
+	return { type, path, linkPath, mode, uid, gid, size, mtime, deviceMajor: major, deviceMinor: minor, xattrs };
+}
+
+/** A buffer on the way to the output. */
 interface Sink {
-	readonly write: (bytes: Buffer) => Promise<void>;
-	/** The free part of the buffer, to be filled and then committed. */
-	readonly free: () => Buffer;
-	readonly commit: (bytes: number) => Promise<void>;
+	/** Takes as much as there is room for; returns how much. */
+	readonly put: (bytes: Buffer) => number;
+	/** Reads at most `length` bytes of an open file; returns how many. */
+	readonly read: (file: number, length: number) => number;
+	readonly free: () => number;
 	readonly flush: () => Promise<void>;
 }
 
 function bufferedSink(output: (chunk: Buffer) => Promise<void>): Sink {
 	const buffer = Buffer.allocUnsafeSlow(BUFFER);
 	let filled = 0;
-	const flush = async () => {
-		const ready = filled;
-		filled = 0;
-		if (ready > 0) await output(buffer.subarray(0, ready));
+	const took = (bytes: number) => {
+		filled += bytes;
+		return bytes;
 	};
 	return {
-		write: async (bytes) => {
-			for (let at = 0; at < bytes.length; ) {
-				const taken = bytes.copy(buffer, filled, at);
-				at += taken;
-				filled += taken;
-				if (filled === BUFFER) await flush();
-			}
+		put: (bytes) => took(bytes.copy(buffer, filled)),
+		read: (file, length) => took(readSync(file, buffer, filled, Math.min(length, BUFFER - filled), null)),
+		free: () => BUFFER - filled,
+		flush: async () => {
+			const ready = filled;
+			filled = 0;
+			if (ready > 0) await output(buffer.subarray(0, ready));
 		},
-		free: () => buffer.subarray(filled),
-		commit: async (bytes) => {
-			filled += bytes;
-			if (filled === BUFFER) await flush();
-		},
-		flush,
 	};
 }
 
-async function copyFile(path: RawPath, size: number, sink: Sink): Promise<void> {
+/** Adds an entry that there is room for. */
+function addSmall(header: Buffer, size: number, path: RawPath, sink: Sink): void {
+	sink.put(header);
 	if (size === 0) return;
 	const file = openSync(fsPath(path), O_READ);
 	try {
+		for (let left = size; left > 0; ) left -= readSome(file, left, path, sink);
+	} finally {
+		closeSync(file);
+	}
+	sink.put(PADDING.subarray(0, paddingOf(size)));
+}
+
+async function addLarge(header: Buffer, size: number, path: RawPath, sink: Sink): Promise<void> {
+	await putAll(header, sink);
+	const file = openSync(fsPath(path), O_READ);
+	try {
 		for (let left = size; left > 0; ) {
-			const free = sink.free();
-			const count = readSync(file, free, 0, Math.min(left, free.length), null);
-			if (count === 0) throw new Error(`${printablePath(path)} became shorter while it was packed`);
-			left -= count;
-			await sink.commit(count);
+			if (sink.free() === 0) await sink.flush();
+			left -= readSome(file, left, path, sink);
 		}
 	} finally {
 		closeSync(file);
+	}
+	await putAll(PADDING.subarray(0, paddingOf(size)), sink);
+}
+
+function readSome(file: number, left: number, path: RawPath, sink: Sink): number {
+	const count = sink.read(file, left);
+	if (count === 0) throw new Error(`${printablePath(path)} became shorter while it was packed`);
+	return count;
+}
+
+async function putAll(bytes: Buffer, sink: Sink): Promise<void> {
+	for (let at = 0; at < bytes.length; ) {
+		if (sink.free() === 0) await sink.flush();
+		at += sink.put(bytes.subarray(at));
 	}
 }
 

@@ -52,7 +52,7 @@ export function readUpper(root: RawPath, path: RootPath, libc: Libc | undefined)
 	const stats = lstatSync(fsPath(disk));
 	const type = typeOf(stats);
 	const listed = libc?.listXattrs(disk) ?? NO_XATTRS;
-	return {
+	const entry: UpperEntry = {
 		path,
 		type,
 		mode: stats.mode & 0o7777,
@@ -60,12 +60,12 @@ export function readUpper(root: RawPath, path: RootPath, libc: Libc | undefined)
 		gid: stats.gid,
 		size: stats.size,
 		mtime: Math.floor(stats.mtimeMs / 1000),
-		...(type === 'symlink' && { target: readlinkSync(fsPath(disk), { encoding: 'latin1' }) }),
-		...(type === 'file' && stats.nlink > 1 && { inode: `${stats.dev}:${stats.ino}` }),
 		xattrs: imageXattrs(listed),
 		opaque: listed.get(`${OVERLAY}opaque`)?.toString('latin1') === 'y',
 		copiedUp: listed.has(`${OVERLAY}origin`),
 	};
+	if (type === 'symlink') return { ...entry, target: readlinkSync(fsPath(disk), { encoding: 'latin1' }) };
+	return type === 'file' && stats.nlink > 1 ? { ...entry, inode: `${stats.dev}:${stats.ino}` } : entry;
 }
 
 function typeOf(stats: Stats): UpperEntry['type'] {

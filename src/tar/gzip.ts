@@ -11,7 +11,9 @@ export interface GzipWriter {
 
 const BLOCK = 1 << 20;
 const WINDOW = 32768;
-const LEVEL = 6;
+/** Of what is compressed; most blocks take no more than this. */
+const CHUNK = 512 * 1024;
+const LEVEL = 5;
 /** Magic, deflate, no flags, no time, no extra flags, unknown system: the same on every machine (RFC 1952 2.3). */
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 const LAST_BLOCK = Buffer.from([3, 0]);
@@ -23,8 +25,9 @@ const deflate = promisify(deflateRaw) as (block: Buffer, options: object) => Pro
  * The bytes depend on the input alone (and on Node's zlib), not on chunk sizes or the number of threads.
  */
 export function createGzipWriter(output: (chunk: Buffer) => void): GzipWriter {
-	const most = availableParallelism() + 1;
+	const most = availableParallelism() + 3;
 	const queue: Promise<Buffer>[] = [];
+	const spare: Buffer<ArrayBuffer>[] = [];
 	let block = Buffer.allocUnsafeSlow(BLOCK);
 	let filled = 0;
 	let dictionary: Buffer | undefined;
@@ -36,13 +39,15 @@ export function createGzipWriter(output: (chunk: Buffer) => void): GzipWriter {
 		if (compressed !== undefined) output(compressed);
 	};
 	const compress = async () => {
-		const content = block.subarray(0, filled);
-		const options = { level: LEVEL, finishFlush: constants.Z_SYNC_FLUSH, ...(dictionary && { dictionary }) };
-		const compressed = deflate(content, options);
-		compressed.catch(() => undefined);
+		const [current, content] = [block, block.subarray(0, filled)];
+		const flags = { level: LEVEL, chunkSize: CHUNK, finishFlush: constants.Z_SYNC_FLUSH };
+		const compressed = deflate(content, dictionary === undefined ? flags : { ...flags, dictionary });
 		queue.push(compressed);
-		dictionary = content.subarray(Math.max(0, content.length - WINDOW));
-		block = Buffer.allocUnsafeSlow(BLOCK);
+		// The block is filled again before zlib gets its end as dictionary.
+		dictionary = Buffer.from(content.subarray(Math.max(0, content.length - WINDOW)));
+		const done = () => void spare.push(current);
+		compressed.then(done, done);
+		block = spare.pop() ?? Buffer.allocUnsafeSlow(BLOCK);
 		filled = 0;
 		while (queue.length >= most) await emitFirst();
 	};

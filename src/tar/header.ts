@@ -7,6 +7,8 @@ export type PaxRecords = ReadonlyMap<string, Buffer>;
 export const NO_RECORDS: PaxRecords = new Map();
 
 const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
+const ZERO = 0x30;
+const SEVEN = 0x37;
 const TYPES: Readonly<Record<string, TarEntryType>> = {
 	'\0': 'file',
 	'0': 'file',
@@ -141,19 +143,36 @@ function headerPath(block: Buffer): string {
 }
 
 function stringField(block: Buffer, start: number, length: number): string {
-	const end = block.indexOf(0, start);
-	return block.toString('latin1', start, end < 0 || end > start + length ? start + length : end);
+	const limit = start + length;
+	let end = start;
+	while (end < limit && block[end] !== 0) end++;
+	return end === start ? '' : block.toString('latin1', start, end);
 }
 
 /** A numeric field: octal text, or base 256 when the top bit is set (GNU). Throws LAYER_INVALID. */
 export function numberField(block: Buffer, start: number, length: number): number {
-	const first = block[start] ?? 0;
-	if ((first & 0x80) === 0) {
-		const digits = stringField(block, start, length).trim();
-		if (digits === '') return 0;
-		if (!/^[0-7]+$/.test(digits)) throw invalid(`the number ${JSON.stringify(digits)} in a header is not octal`);
-		return Number.parseInt(digits, 8);
+	if (((block[start] ?? 0) & 0x80) !== 0) return binaryField(block, start, length);
+	const limit = start + length;
+	let value = 0;
+	for (let at = start; at < limit; at++) {
+		const byte = block[at] ?? 0;
+		if (byte === 0) return value;
+		if (byte < ZERO || byte > SEVEN) return spacedField(block, start, length);
+		value = value * 8 + byte - ZERO;
 	}
+	return value;
+}
+
+/** An octal field with something else than digits in it, of which spaces are nothing unusual. */
+function spacedField(block: Buffer, start: number, length: number): number {
+	const digits = stringField(block, start, length).trim();
+	if (digits === '') return 0;
+	if (!/^[0-7]+$/.test(digits)) throw invalid(`the number ${JSON.stringify(digits)} in a header is not octal`);
+	return Number.parseInt(digits, 8);
+}
+
+function binaryField(block: Buffer, start: number, length: number): number {
+	const first = block[start] ?? 0;
 	const negative = (first & 0x40) !== 0;
 	let value = BigInt(negative ? first : first & 0x7f);
 	for (let index = start + 1; index < start + length; index++) value = (value << 8n) | BigInt(block[index] ?? 0);

@@ -14,6 +14,9 @@ const NAME_LENGTH = 100;
 const MAX_OCTAL_ID = 0o7777777;
 const MAX_OCTAL_SIZE = 0o77777777777;
 
+const NO_RECORDS: readonly Buffer[] = [];
+const ZERO = 0x30;
+
 /** Two zero blocks: the end of an archive. */
 export const TAR_END: Buffer = Buffer.alloc(2 * BLOCK_SIZE);
 
@@ -48,7 +51,7 @@ export function paddingOf(size: number): number {
 }
 
 function ustarHeader(entry: TarEntry): Buffer {
-	const block = Buffer.alloc(BLOCK_SIZE);
+	const block = Buffer.allocUnsafe(BLOCK_SIZE).fill(0);
 	const size = entry.type === 'file' ? entry.size : 0;
 	block.write(entry.path.slice(0, NAME_LENGTH), 0, 'latin1');
 	writeOctal(block, 100, 8, entry.mode);
@@ -66,6 +69,7 @@ function ustarHeader(entry: TarEntry): Buffer {
 }
 
 function paxRecords(entry: TarEntry): readonly Buffer[] {
+	if (isPlain(entry)) return NO_RECORDS;
 	const records = new Map<string, Buffer>();
 	const add = (keyword: string, value: string | number) => records.set(keyword, Buffer.from(String(value), 'latin1'));
 	if (entry.path.length > NAME_LENGTH) add('path', entry.path);
@@ -79,6 +83,12 @@ function paxRecords(entry: TarEntry): readonly Buffer[] {
 	}
 	for (const [name, value] of entry.xattrs) records.set(XATTR_PREFIX + name, value);
 	return [...records].sort(([a], [b]) => (a < b ? -1 : 1)).map(([keyword, value]) => paxRecord(keyword, value));
+}
+
+/** Whether ustar can say all of it. */
+function isPlain({ path, linkPath, uid, gid, size, mtime, xattrs }: TarEntry): boolean {
+	const isShort = path.length <= NAME_LENGTH && linkPath.length <= NAME_LENGTH && xattrs.size === 0;
+	return isShort && uid <= MAX_OCTAL_ID && gid <= MAX_OCTAL_ID && size <= MAX_OCTAL_SIZE && isOctalTime(mtime);
 }
 
 /** `length keyword=value\n`, where the length counts its own digits. */
@@ -97,13 +107,19 @@ function isOctalTime(mtime: number): boolean {
 	return mtime >= 0 && mtime <= MAX_OCTAL_SIZE;
 }
 
+/** Digits and a NUL, which is there already. */
 function writeOctal(block: Buffer, start: number, length: number, value: number): void {
-	block.write(`${value.toString(8).padStart(length - 1, '0')}\0`, start, 'latin1');
+	let rest = value;
+	for (let at = start + length - 2; at >= start; at--) {
+		block[at] = ZERO + (rest % 8);
+		rest = Math.floor(rest / 8);
+	}
 }
 
 function writeChecksum(block: Buffer): void {
 	block.write('        ', 148, 'latin1');
 	let sum = 0;
-	for (const byte of block) sum += byte;
-	block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+	for (let at = 0; at < BLOCK_SIZE; at++) sum += block[at] ?? 0;
+	writeOctal(block, 148, 7, sum);
+	block[154] = 0;
 }

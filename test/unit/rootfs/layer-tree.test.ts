@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isBuildError } from '../../../src/errors.js';
+import type { RootPath } from '../../../src/root-path.js';
 import { createLayerTree, type LayerTree } from '../../../src/rootfs/layer-tree.js';
 import { directory, file, symlink, WHITEOUT } from '../../support/tree.js';
 
@@ -12,6 +13,15 @@ function treeWith(links: Readonly<Record<string, string>>): LayerTree {
 	for (const [name, target] of Object.entries(links)) tree.set(tree.place(name).path, symlink(target));
 	return tree;
 }
+
+const part = fc.constantFrom('a', 'b', 'c', '..', '.', '', 'd');
+const names = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('/'));
+const entries = fc.oneof(
+	names.map((target) => symlink(target)),
+	names.map((target) => symlink(`/${target}`)),
+	fc.constantFrom(file(), directory(), WHITEOUT),
+);
+const steps = fc.array(fc.tuple(names, entries), { maxLength: 14 });
 
 describe('the place of a layer’s entry', () => {
 	test.each([
@@ -94,17 +104,10 @@ describe('the place of a layer’s entry', () => {
 	});
 
 	test('is always a normal path whose parents are directories, whatever names and links came before', () => {
-		const part = fc.constantFrom('a', 'b', 'c', '..', '.', '', 'd');
-		const path = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('/'));
-		const entry = fc.oneof(
-			path.map((target) => symlink(target)),
-			path.map((target) => symlink(`/${target}`)),
-			fc.constantFrom(file(), directory(), WHITEOUT),
-		);
 		fc.assert(
-			fc.property(fc.array(fc.tuple(path, entry), { maxLength: 14 }), (steps) => {
+			fc.property(steps, (taken) => {
 				const tree = createLayerTree();
-				for (const [name, value] of steps) {
+				for (const [name, value] of taken) {
 					try {
 						const placed = tree.place(name);
 						const parts = placed.path === '' ? [] : placed.path.split('/');
@@ -121,6 +124,35 @@ describe('the place of a layer’s entry', () => {
 				}
 			}),
 			{ numRuns: 1000 },
+		);
+	});
+
+	test('is the same whatever was placed just before', () => {
+		const outcome = (tree: LayerTree, name: string): unknown => {
+			try {
+				return tree.place(name);
+			} catch (error) {
+				return isBuildError(error) ? error.message : error;
+			}
+		};
+		fc.assert(
+			fc.property(steps, (taken) => {
+				const [one, other] = [treeWith({ elsewhere: 'x' }), treeWith({ elsewhere: 'x' })];
+				for (const tree of [one, other]) tree.place('far/away');
+				for (const [name, value] of taken) {
+					other.place('far/away');
+					const placed = outcome(one, name);
+					expect(outcome(other, name)).toEqual(placed);
+					const { path } = placed as { readonly path?: RootPath };
+					if (path === undefined || path === '') continue;
+					other.place('far/away');
+					for (const tree of [one, other]) tree.set(path, value);
+					other.place('far/away');
+					expect(one.get(path)).toEqual(other.get(path));
+				}
+				expect(one.entries()).toEqual(other.entries());
+			}),
+			{ numRuns: 2000 },
 		);
 	});
 });
