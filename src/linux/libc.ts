@@ -12,6 +12,8 @@ export interface Libc {
 	readonly setXattr: (path: RawPath, name: string, value: Uint8Array) => void;
 	/** The extended attributes of `path` itself; empty where the file system has none. */
 	readonly listXattrs: (path: RawPath) => ReadonlyMap<string, Buffer>;
+	/** Whether an open file has extended attributes. */
+	readonly hasXattrs: (fd: number) => boolean;
 	/** Takes an exclusive lock without waiting; false when somebody holds it. */
 	readonly tryLock: (fd: number) => boolean;
 	/** Sets attributes of an open file or directory besides those that it has (FS_IOC_SETFLAGS). */
@@ -142,10 +144,11 @@ function libcOf({ native, bare }: Binding): Libc {
 	};
 }
 
-function xattrCalls({ native, bare }: Binding): Pick<Libc, 'setXattr' | 'listXattrs'> {
+function xattrCalls({ native, bare }: Binding): Pick<Libc, 'setXattr' | 'listXattrs' | 'hasXattrs'> {
 	const set = native('int lsetxattr(void *path, void *name, void *value, size_t size, int flags)');
 	const get = native('intptr_t lgetxattr(void *path, void *name, void *value, size_t size)');
 	const list = bare('intptr_t llistxattr(void *path, void *list, size_t size)');
+	const listOpen = bare('intptr_t flistxattr(int fd, void *list, size_t size)');
 	const buffer = Buffer.alloc(XATTR_LIST_MAX);
 	const pathBuffer = Buffer.alloc(PATH_MAX);
 	const shared = (path: RawPath): Buffer => {
@@ -167,6 +170,7 @@ function xattrCalls({ native, bare }: Binding): Pick<Libc, 'setXattr' | 'listXat
 	};
 	return {
 		setXattr: (path, name, value) => void set(cString(path), cString(name), value, value.length, 0),
+		hasXattrs: (fd) => listOpen(fd, null, 0) > 0,
 		listXattrs: (path) => {
 			const raw = shared(path);
 			// Most files have none, and asking for the size alone spares the kernel an allocation.

@@ -15,6 +15,7 @@ export function libcWithoutKoffi(parent: string): Libc {
 		connect: missing('connect'),
 		setXattr: missing('lsetxattr'),
 		listXattrs: () => new Map(),
+		hasXattrs: () => false,
 		addFileFlags: missing('ioctl'),
 		tryLock: () => false,
 		closeOnExec: () => undefined,

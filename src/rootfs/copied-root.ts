@@ -33,6 +33,10 @@ export async function openCopy(
 	const stamps = stampTree(rawPath(copy), new Set<RootPath>());
 	awaitNextTick(stamps, scratch);
 	let mounted = false;
+	const unmount = () => {
+		if (mounted && target !== undefined) libc.unmount(rawPath(target));
+		mounted = false;
+	};
 	return {
 		path: target ?? copy,
 		changed: copy,
@@ -42,10 +46,8 @@ export async function openCopy(
 			mounted = true;
 			libc.mount('', rawPath(target), '', MS_BIND | MS_REMOUNT | MS_NODEV | lockedFlags(target), '');
 		},
-		unmount: () => {
-			if (mounted && target !== undefined) libc.unmount(rawPath(target));
-			mounted = false;
-		},
+		unmount,
+		close: unmount,
 		hideBelow: () => undefined,
 		scan: (skip) => scanChanges(rawPath(copy), stamps, skip, libc),
 	};

@@ -4,7 +4,7 @@ import { declareUpper, identityOf, type Owner, type OwnerContext, ownerOf } from
 import { imageXattrs } from './image-xattrs.js';
 import type { BaseEntry, BaseTree } from './merge.js';
 import type { IdLimits } from './owner.js';
-import type { Change, DirectoryEntry, Entry } from './tree.js';
+import type { Change, DirectoryEntry, Entry, Put, UnreadFile } from './tree.js';
 import type { UpperEntry } from './upper.js';
 import { parseWhiteout, whiteoutOf } from './whiteout.js';
 
@@ -31,28 +31,42 @@ export interface LayerStatistics {
 
 export interface Diff {
 	/** Sorted by the bytes of the name they have in a layer. Parents of changed entries are among them, as the base declares them. */
-	readonly changes: readonly Change[];
+	readonly changes: readonly (Change | UnreadFile)[];
+	/** What an {@link UnreadFile} is, once it is read. */
+	readonly declare: (file: UpperEntry) => Put;
 	readonly statistics: LayerStatistics;
 }
+
+export const NO_CHANGES: Diff = {
+	changes: [],
+	declare: ({ path }) => {
+		throw new Error(`${printablePath(path)} is no change`);
+	},
+	statistics: { added: 0, changed: 0, deleted: 0 },
+};
 
 /**
  * What an overlay's upper directory changes in the base image. An entry that equals the base in type, bytes, mode, owner, link target
  * and xattrs is no change, whatever its times. Every parent of a change is repeated with the attributes of the base, because Docker's
  * overlay2 would otherwise make it anew as root's.
  */
-export function diffUpper(upper: readonly UpperEntry[], context: DiffContext): Diff {
+export function diffUpper(upper: readonly (UpperEntry | UnreadFile)[], context: DiffContext): Diff {
 	const sorted = [...upper].sort((a, b) => (a.path < b.path ? -1 : 1));
-	const hidden = hiddenBy(sorted, context.base);
-	const owners = ownerContext(upper, context);
-	const own = linkToFirst([...hidden, ...compareAll(sorted, owners, context)]);
+	const read = sorted.filter((entry) => entry.type !== 'unread');
+	const owners = ownerContext(read, context);
+	const own = [...hiddenBy(read, context.base), ...compareAll(sorted, owners, context)];
 	const statistics = { added: 0, changed: 0, deleted: 0 };
 	for (const change of own) {
 		if (change.type === 'remove') statistics.deleted++;
-		else if (change.replaces) statistics.changed++;
+		else if (change.type === 'put' && change.replaces) statistics.changed++;
 		else statistics.added++;
 	}
 	const changes = [...own, ...parentsOf(own, context.base)];
-	return { changes: changes.sort((a, b) => (layerName(a) < layerName(b) ? -1 : 1)), statistics };
+	return {
+		changes: changes.sort((a, b) => (layerName(a) < layerName(b) ? -1 : 1)),
+		declare: (file) => declareNew(file, owners),
+		statistics,
+	};
 }
 
 type OwnerInput = Pick<DiffContext, 'base' | 'ids' | 'assembleUser' | 'claimedOwner'>;
@@ -75,16 +89,15 @@ function ownerContext(upper: readonly UpperEntry[], context: OwnerInput): OwnerC
 	};
 }
 
-interface OwnChange {
-	readonly change: Change;
-	readonly inode?: string | undefined;
-}
-
-function compareAll(upper: readonly UpperEntry[], owners: OwnerContext, context: DiffContext): readonly OwnChange[] {
-	const changes: OwnChange[] = [];
+function compareAll(
+	upper: readonly (UpperEntry | UnreadFile)[],
+	owners: OwnerContext,
+	context: DiffContext,
+): readonly (Change | UnreadFile)[] {
+	const changes: (Change | UnreadFile)[] = [];
 	for (const entry of upper) {
-		const change = compare(entry, owners, context);
-		if (change !== undefined) changes.push({ change, inode: entry.inode });
+		const change = entry.type === 'unread' ? unlessScaffolding(entry, context) : compare(entry, owners, context);
+		if (change !== undefined) changes.push(change);
 	}
 	return changes;
 }
@@ -96,26 +109,26 @@ function compare(entry: UpperEntry, owners: OwnerContext, context: DiffContext):
 	const found = declareUpper(entry, below?.entry, owners);
 	if (found === undefined) return undefined;
 	const declared = entry.copiedUp && below !== undefined ? withLost(found, below, path, context) : found;
-	if (parseWhiteout(path) !== undefined) throw notStorable(path);
-	if (below === undefined && context.scaffolding.has(path)) return undefined;
 	if (below !== undefined && equals(declared, below, path, context)) return undefined;
-	return { type: 'put', path, entry: declared, replaces: below !== undefined };
+	const put: Put = { type: 'put', path, entry: declared, replaces: below !== undefined, inode: entry.inode };
+	return below === undefined ? unlessScaffolding(put, context) : put;
 }
 
-/** Names of one inode that are all changes become hard links to the first of them. */
-function linkToFirst(changes: readonly OwnChange[]): readonly Change[] {
-	const first = new Map<string, RootPath>();
-	return changes.map(({ change, inode }) => {
-		if (change.type === 'remove' || change.entry.type !== 'file' || inode === undefined) return change;
-		const linkOf = first.get(inode);
-		if (linkOf !== undefined) return { ...change, entry: { ...change.entry, linkOf } };
-		first.set(inode, change.path);
-		return change;
-	});
+function declareNew(file: UpperEntry, owners: OwnerContext): Put {
+	const { path, inode } = file;
+	const entry = declareUpper(file, undefined, owners);
+	if (entry === undefined) throw new Error(`${printablePath(path)} is no file any more`);
+	return { type: 'put', path, entry, replaces: false, inode };
+}
+
+function unlessScaffolding<T extends Put | UnreadFile>(change: T, { scaffolding }: DiffContext): T | undefined {
+	const { path } = change;
+	if (path.includes('.wh.') && parseWhiteout(path) !== undefined) throw notStorable(path);
+	return scaffolding.has(path) ? undefined : change;
 }
 
 /** What directories that were made anew hide of the base, where nothing stands in its place. Only the topmost has overlay's mark. */
-function hiddenBy(upper: readonly UpperEntry[], base: BaseTree): readonly OwnChange[] {
+function hiddenBy(upper: readonly UpperEntry[], base: BaseTree): readonly Change[] {
 	const opaque = new Set<RootPath>();
 	for (const { path, type, opaque: marked } of upper) {
 		if (marked || (type === 'directory' && path !== ROOT && opaque.has(parentOf(path)))) opaque.add(path);
@@ -124,7 +137,7 @@ function hiddenBy(upper: readonly UpperEntry[], base: BaseTree): readonly OwnCha
 	const present = new Set(upper.map((entry) => entry.path));
 	return [...base.keys()]
 		.filter((path) => path !== ROOT && opaque.has(parentOf(path)) && !present.has(path))
-		.map((path) => ({ change: { type: 'remove', path } }));
+		.map((path) => ({ type: 'remove', path }));
 }
 
 /** A hard link to a file of the base has that file's owner, though its own path is new. */
@@ -172,7 +185,7 @@ function withLost(found: Entry, below: BaseEntry, path: RootPath, { lostXattrs }
 	return lost.size === 0 ? found : { ...found, xattrs: new Map([...lost, ...(found.xattrs ?? [])]) };
 }
 
-function parentsOf(changes: readonly Change[], base: BaseTree): readonly Change[] {
+function parentsOf(changes: readonly { readonly path: RootPath }[], base: BaseTree): readonly Change[] {
 	const seen = new Set(changes.map((change) => change.path));
 	const parents: Change[] = [];
 	for (const change of changes) {
@@ -189,8 +202,8 @@ function asDeclared(entry: Entry | undefined): DirectoryEntry {
 	return { type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: 0 };
 }
 
-function layerName(change: Change): string {
-	return change.type === 'put' ? change.path : whiteoutOf(change.path);
+function layerName(change: Change | UnreadFile): string {
+	return change.type === 'remove' ? whiteoutOf(change.path) : change.path;
 }
 
 function notStorable(path: RootPath): BuildError {

@@ -75,6 +75,7 @@ export function openInPlace({ foreign, scratch, libc, root = '/' }: InPlaceConte
 		changed: root,
 		mount: () => undefined,
 		unmount: () => undefined,
+		close: () => undefined,
 		hideBelow: () => undefined,
 		stamp: (placed) => {
 			kept = placed.filter(({ keep }) => keep).map(({ path }) => path);

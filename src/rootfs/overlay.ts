@@ -1,10 +1,10 @@
-import { lstatSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { close, constants, lstatSync, mkdirSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { type Libc, MS_NODEV } from '../linux/libc.js';
 import { rawPath } from '../root-path.js';
 import type { RootDirectory } from './root-directory.js';
-import { scanUpper } from './upper.js';
+import { scanUnread, scanUpper } from './upper.js';
 
 const MAX_LAYERS = 500;
 
@@ -30,11 +30,16 @@ export function openOverlay(lowers: readonly string[], scratch: string, target: 
 	const options = `lowerdir=${lowerdir},upperdir=../upper,workdir=../work,userxattr,volatile`;
 	const upper = join(scratch, 'upper');
 	let mounted = false;
+	const unmount = () => {
+		if (mounted) libc.unmount(rawPath(target));
+		mounted = false;
+	};
 	return {
 		path: target,
 		changed: upper,
 		hideBelow: (directory) => libc.setXattr(directory, 'user.overlay.opaque', Buffer.from('y')),
 		scan: (skip) => scanUpper(rawPath(upper), skip, libc),
+		scanUnread: (skip, isNew) => scanUnread(rawPath(upper), skip, libc, isNew),
 		mount: () => {
 			rmSync(join(scratch, 'work'), { recursive: true, force: true });
 			mkdirSync(join(scratch, 'work'));
@@ -48,9 +53,13 @@ export function openOverlay(lowers: readonly string[], scratch: string, target: 
 				process.chdir('/');
 			}
 		},
-		unmount: () => {
-			if (mounted) libc.unmount(rawPath(target));
-			mounted = false;
+		unmount,
+		close: () => {
+			if (!mounted) return;
+			// Whoever lets go of an overlay last also frees all that the kernel knows of its files, some microseconds for each.
+			const last = openSync(target, constants.O_RDONLY | constants.O_DIRECTORY);
+			unmount();
+			close(last, () => undefined);
 		},
 	};
 }

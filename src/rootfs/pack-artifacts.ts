@@ -3,8 +3,8 @@ import type { Libc } from '../linux/libc.js';
 import type { RawPath, RootPath } from '../root-path.js';
 import { ROOT } from '../root-path.js';
 import { type PackedLayer, packLayer } from './pack.js';
-import type { Change, Entry } from './tree.js';
-import { scanUpper, type UpperEntry } from './upper.js';
+import type { Entry, Put } from './tree.js';
+import { readOpenFile, scanUnread, type UpperEntry } from './upper.js';
 
 /**
  * Writes what is below `root` as the gzip tar `output`: sorted, owned by 0:0, times in whole seconds, without attributes, so that equal
@@ -16,33 +16,28 @@ export async function packArtifacts(
 	libc: Libc,
 	signal: AbortSignal,
 ): Promise<PackedLayer> {
-	const found = scanUpper(root, new Set(), libc).filter(({ path }) => path !== ROOT);
-	const changes = toChanges([...found].sort((a, b) => (a.path < b.path ? -1 : 1)));
+	const found = scanUnread(root, new Set(), libc, () => true).filter(({ path }) => path !== ROOT);
+	const kept = found.filter(({ type }) => type === 'unread' || type === 'symlink' || type === 'directory');
+	const changes = kept
+		.map((each) => (each.type === 'unread' ? each : toPut(each)))
+		.sort((a, b) => (a.path < b.path ? -1 : 1));
 	const file = openSync(output, 'wx', 0o600);
 	try {
-		const options = { epoch: Number.MAX_SAFE_INTEGER, progress: () => undefined };
+		const declare = (path: RootPath, fd: number) => toPut(readOpenFile(root, path, fd, libc));
+		const options = { epoch: Number.MAX_SAFE_INTEGER, progress: () => undefined, declare };
 		return await packLayer(changes, root, file, options, signal);
 	} finally {
 		closeSync(file);
 	}
 }
 
-function toChanges(entries: readonly UpperEntry[]): readonly Change[] {
-	const first = new Map<string, RootPath>();
-	return entries.flatMap((found) => {
-		const entry = toEntry(found, found.inode === undefined ? undefined : first.get(found.inode));
-		if (entry === undefined) return [];
-		if (found.inode !== undefined && !first.has(found.inode)) first.set(found.inode, found.path);
-		return [{ type: 'put', path: found.path, entry, replaces: false }];
-	});
-}
-
-function toEntry(
-	{ type, mode, mtime, size, target = '' }: UpperEntry,
-	linkOf: RootPath | undefined,
-): Entry | undefined {
-	const attributes = { mode, mtime, uid: 0, gid: 0 };
-	if (type === 'file') return { ...attributes, type, size, ...(linkOf !== undefined && { linkOf }) };
-	if (type === 'symlink') return { ...attributes, type, target };
-	return type === 'directory' ? { ...attributes, type } : undefined;
+function toPut({ type, path, mode, mtime, size, target = '', inode }: UpperEntry): Put {
+	const attributes = { mode, uid: 0, gid: 0, mtime };
+	const entry: Entry =
+		type === 'symlink'
+			? { ...attributes, type, target }
+			: type === 'directory'
+				? { ...attributes, type }
+				: { ...attributes, type: 'file', size };
+	return { type: 'put', path, entry, replaces: false, inode };
 }

@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import { type Digest, finishDigest } from '../oci/digest.js';
-import { fsPath, joinRaw, printablePath, type RawPath, ROOT } from '../root-path.js';
+import { fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { BLOCK_SIZE, type TarEntry } from '../tar/entry.js';
 import { createGzipWriter } from '../tar/gzip.js';
 import { paddingOf, TAR_END, writeHeader } from '../tar/writer.js';
-import type { Change, Entry } from './tree.js';
+import { createLinker } from './links.js';
+import type { Change, Entry, Put, UnreadFile } from './tree.js';
 import { whiteoutOf } from './whiteout.js';
 
 /** A layer blob that was written; sizes in bytes. */
@@ -14,6 +15,15 @@ export interface PackedLayer {
 	readonly digest: Digest;
 	readonly diffId: Digest;
 	readonly size: number;
+}
+
+export interface PackOptions {
+	/** Later times become this one; seconds. */
+	readonly epoch: number;
+	/** Gets bytes of tar since it was last called. */
+	readonly progress: (bytes: number) => void;
+	/** What an {@link UnreadFile} is, which is open as `file`. */
+	readonly declare: (path: RootPath, file: number) => Put;
 }
 
 const BUFFER = 256 * 1024;
@@ -25,13 +35,13 @@ const O_READ = constants.O_RDONLY | constants.O_NOFOLLOW;
 
 /**
  * Writes `changes`, with the file contents below `root`, as a gzip layer to the open file `output`: tar, sha256, gzip, sha256 and write
- * in one pass. Times later than `epoch` (seconds) become `epoch`; `progress` gets bytes of tar since it was last called. Throws HOST_NO_SPACE.
+ * in one pass. Throws HOST_NO_SPACE.
  */
 export async function packLayer(
-	changes: readonly Change[],
+	changes: readonly (Change | UnreadFile)[],
 	root: RawPath,
 	output: number,
-	options: { readonly epoch: number; readonly progress: (bytes: number) => void },
+	options: PackOptions,
 	signal: AbortSignal,
 ): Promise<PackedLayer> {
 	const blob = createHash('sha256');
@@ -55,15 +65,18 @@ export async function packLayer(
 		report(REPORT_EVERY);
 		await gzip.write(chunk);
 	});
+	const linked = createLinker();
 	for (const change of changes) {
 		if (change.path === ROOT && change.type === 'remove') continue;
-		const entry = tarEntry(change, options.epoch);
-		const header = writeHeader(entry);
-		const length = header.length + entry.size + paddingOf(entry.size);
-		// A promise for each of many small files would take longer than their content.
-		if (length > sink.free() && length <= BUFFER) await sink.flush();
-		if (length <= sink.free()) addSmall(header, entry.size, joinRaw(root, change.path), sink);
-		else await addLarge(header, entry.size, joinRaw(root, change.path), sink);
+		const opened = openContent(change, root, options.declare);
+		try {
+			const entry = tarEntry(opened.change.type === 'put' ? linked(opened.change) : opened.change, options.epoch);
+			const pending = add(entry, opened, sink);
+			// A promise for each of many small files would take longer than their content.
+			if (pending !== undefined) await pending;
+		} finally {
+			if (opened.file !== undefined) closeSync(opened.file);
+		}
 	}
 	await putAll(TAR_END, sink);
 	await sink.flush();
@@ -136,35 +149,50 @@ function bufferedSink(output: (chunk: Buffer) => Promise<void>): Sink {
 	};
 }
 
-/** Adds an entry that there is room for. */
-function addSmall(header: Buffer, size: number, path: RawPath, sink: Sink): void {
-	sink.put(header);
-	if (size === 0) return;
-	const file = openSync(fsPath(path), O_READ);
-	try {
-		for (let left = size; left > 0; ) left -= readSome(file, left, path, sink);
-	} finally {
-		closeSync(file);
+/** A change, and the file that has its content. */
+interface Opened {
+	readonly change: Change;
+	readonly path: RawPath;
+	readonly file: number | undefined;
+}
+
+function openContent(change: Change | UnreadFile, root: RawPath, declare: PackOptions['declare']): Opened {
+	const path = joinRaw(root, change.path);
+	if (change.type === 'unread') {
+		const file = openSync(fsPath(path), O_READ);
+		return { change: declare(change.path, file), path, file };
 	}
+	const hasContent = change.type === 'put' && change.entry.type === 'file' && change.entry.size > 0;
+	return { change, path, file: hasContent ? openSync(fsPath(path), O_READ) : undefined };
+}
+
+/** Adds an entry, at once where there is room for it. */
+function add(entry: TarEntry, opened: Opened, sink: Sink): Promise<void> | undefined {
+	const header = writeHeader(entry);
+	const length = header.length + entry.size + paddingOf(entry.size);
+	if (length > BUFFER) return addLarge(header, entry.size, opened, sink);
+	if (length > sink.free()) return sink.flush().then(() => addSmall(header, entry.size, opened, sink));
+	addSmall(header, entry.size, opened, sink);
+	return undefined;
+}
+
+function addSmall(header: Buffer, size: number, opened: Opened, sink: Sink): void {
+	sink.put(header);
+	for (let left = size; left > 0; ) left -= readSome(left, opened, sink);
 	sink.put(PADDING.subarray(0, paddingOf(size)));
 }
 
-async function addLarge(header: Buffer, size: number, path: RawPath, sink: Sink): Promise<void> {
+async function addLarge(header: Buffer, size: number, opened: Opened, sink: Sink): Promise<void> {
 	await putAll(header, sink);
-	const file = openSync(fsPath(path), O_READ);
-	try {
-		for (let left = size; left > 0; ) {
-			if (sink.free() === 0) await sink.flush();
-			left -= readSome(file, left, path, sink);
-		}
-	} finally {
-		closeSync(file);
+	for (let left = size; left > 0; ) {
+		if (sink.free() === 0) await sink.flush();
+		left -= readSome(left, opened, sink);
 	}
 	await putAll(PADDING.subarray(0, paddingOf(size)), sink);
 }
 
-function readSome(file: number, left: number, path: RawPath, sink: Sink): number {
-	const count = sink.read(file, left);
+function readSome(left: number, { file, path }: Opened, sink: Sink): number {
+	const count = file === undefined ? 0 : sink.read(file, left);
 	if (count === 0) throw new Error(`${printablePath(path)} became shorter while it was packed`);
 	return count;
 }

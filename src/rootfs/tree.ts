@@ -45,6 +45,19 @@ export type Entry = FileEntry | DirectoryEntry | SymlinkEntry | SpecialEntry;
 export type LayerEntry = Entry | { readonly type: 'whiteout' };
 
 /** One line of a layer: `put` adds or replaces, `remove` becomes a whiteout. */
-export type Change =
-	| { readonly type: 'put'; readonly path: RootPath; readonly entry: Entry; readonly replaces: boolean }
-	| { readonly type: 'remove'; readonly path: RootPath };
+export type Change = Put | { readonly type: 'remove'; readonly path: RootPath };
+
+export interface Put {
+	readonly type: 'put';
+	readonly path: RootPath;
+	readonly entry: Entry;
+	readonly replaces: boolean;
+	/** Equal for the names of one file, of which the first in the layer has the content. */
+	readonly inode?: string | undefined;
+}
+
+/** A file that is new for certain, so that nothing of it need be known before it is packed. */
+export interface UnreadFile {
+	readonly type: 'unread';
+	readonly path: RootPath;
+}

@@ -1,7 +1,8 @@
-import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import { fstatSync, lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
 import type { Libc } from '../linux/libc.js';
 import { childOf, fsPath, joinRaw, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { imageXattrs } from './image-xattrs.js';
+import type { UnreadFile } from './tree.js';
 
 /** One entry of an overlay's upper directory, with the ids and attributes that are on disk. */
 export interface UpperEntry {
@@ -32,14 +33,29 @@ const OVERLAY = 'user.overlay.';
  * Costs one lstat and one listxattr an entry; file contents are not read.
  */
 export function scanUpper(root: RawPath, skip: ReadonlySet<RootPath>, libc: Libc): readonly UpperEntry[] {
-	const found: UpperEntry[] = [];
+	return scanUnread(root, skip, libc, () => false).filter((entry) => entry.type !== 'unread');
+}
+
+/** Like {@link scanUpper}, but nothing is asked about regular files in directories that are new, as `isNew` says. */
+export function scanUnread(
+	root: RawPath,
+	skip: ReadonlySet<RootPath>,
+	libc: Libc,
+	isNew: (directory: RootPath) => boolean,
+): readonly (UpperEntry | UnreadFile)[] {
+	const found: (UpperEntry | UnreadFile)[] = [];
 	const scan = (path: RootPath) => {
 		const entry = readUpper(root, path, libc);
 		found.push(entry);
-		if (entry.type !== 'directory') return;
-		for (const name of readdirSync(fsPath(joinRaw(root, path)), { encoding: 'latin1' })) {
-			const child = childOf(path, name);
-			if (!skip.has(child)) scan(child);
+		if (entry.type === 'directory') scanBelow(path, isNew(path));
+	};
+	const scanBelow = (directory: RootPath, unread: boolean) => {
+		const disk = fsPath(joinRaw(root, directory));
+		for (const entry of readdirSync(disk, { encoding: 'latin1', withFileTypes: true })) {
+			const path = childOf(directory, entry.name);
+			if (skip.has(path)) continue;
+			if (unread && entry.isFile()) found.push({ type: 'unread', path });
+			else scan(path);
 		}
 	};
 	scan(ROOT);
@@ -49,9 +65,19 @@ export function scanUpper(root: RawPath, skip: ReadonlySet<RootPath>, libc: Libc
 /** The entry at `path` below `root` as it is on disk. Without `libc`, extended attributes are not seen. */
 export function readUpper(root: RawPath, path: RootPath, libc: Libc | undefined): UpperEntry {
 	const disk = joinRaw(root, path);
-	const stats = lstatSync(fsPath(disk));
-	const type = typeOf(stats);
 	const listed = libc?.listXattrs(disk) ?? NO_XATTRS;
+	const entry = entryOf(path, lstatSync(fsPath(disk)), listed);
+	return entry.type === 'symlink' ? { ...entry, target: readlinkSync(fsPath(disk), { encoding: 'latin1' }) } : entry;
+}
+
+/** The regular file at `path` below `root`, which is open as `file`. */
+export function readOpenFile(root: RawPath, path: RootPath, file: number, libc: Libc): UpperEntry {
+	const listed = libc.hasXattrs(file) ? libc.listXattrs(joinRaw(root, path)) : NO_XATTRS;
+	return entryOf(path, fstatSync(file), listed);
+}
+
+function entryOf(path: RootPath, stats: Stats, listed: ReadonlyMap<string, Buffer>): UpperEntry {
+	const type = typeOf(stats);
 	const entry: UpperEntry = {
 		path,
 		type,
@@ -64,7 +90,6 @@ export function readUpper(root: RawPath, path: RootPath, libc: Libc | undefined)
 		opaque: listed.get(`${OVERLAY}opaque`)?.toString('latin1') === 'y',
 		copiedUp: listed.has(`${OVERLAY}origin`),
 	};
-	if (type === 'symlink') return { ...entry, target: readlinkSync(fsPath(disk), { encoding: 'latin1' }) };
 	return type === 'file' && stats.nlink > 1 ? { ...entry, inode: `${stats.dev}:${stats.ino}` } : entry;
 }
 

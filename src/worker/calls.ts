@@ -13,7 +13,7 @@ import { placeBinds, showBinds } from './host-binds.js';
 import { openSession, type Session } from './open-session.js';
 import { furnishRoot } from './plain-root.js';
 import { type CallName, type FromWorker, PROTOCOL_VERSION, type RootName, type WorkerCalls } from './protocol.js';
-import { removeTree } from './remove-tree.js';
+import { removeLargeTree } from './remove-large-tree.js';
 import { mountRootFilesystem, type RootFilesystem } from './root-filesystem.js';
 import { removeScratch } from './scratch.js';
 import { unpackLayers } from './unpack.js';
@@ -76,7 +76,7 @@ export function createCalls(
 			try {
 				for (const name of [...mounted.keys()]) unmount(name);
 			} finally {
-				if (opened !== undefined) removeScratch(opened.scratch, keepAs);
+				if (opened !== undefined) await removeScratch(opened.scratch, keepAs);
 			}
 			return {};
 		},
@@ -147,9 +147,9 @@ function createRootCalls({
 			mounted.set(name, unbound(await mountRootFilesystem(diffIds, context, signal)));
 			return {};
 		},
-		unmount: ({ root: name }) => {
+		unmount: async ({ root: name }) => {
 			unmount(name);
-			removeTree(rawPath(join(session().scratch, name)));
+			await removeLargeTree(rawPath(join(session().scratch, name)));
 			return {};
 		},
 		inspect: ({ root: name, stat, read }) => ({ found: root(name).inspect(stat, read) }),

@@ -6,11 +6,10 @@ import { readMountPoints } from '../linux/mountinfo.js';
 import type { Digest } from '../oci/digest.js';
 import { fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
 import { resolveInRoot } from '../rootfs/confine.js';
-import { diffUpper } from '../rootfs/diff.js';
+import { diffUpper, NO_CHANGES } from '../rootfs/diff.js';
 import { openInPlace } from '../rootfs/in-place.js';
 import { digestFile } from '../rootfs/layer-digests.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
-import type { Change } from '../rootfs/tree.js';
 import { checkImage, type DeclaredImage, readDeclaredImage } from './in-place-check.js';
 import { openPlacements, type Placements } from './in-place-placements.js';
 import { diskInode } from './inodes.js';
@@ -78,7 +77,7 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 	const directory = openInPlace({ foreign, scratch, libc, root });
 	const placements = openPlacements(root, libc, signal);
 	const excluded = new Set<RootPath>(KERNELS);
-	let changes: readonly Change[] = [];
+	let diff = NO_CHANGES;
 	let isBuild = false;
 	return {
 		path: root,
@@ -106,11 +105,10 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 			const sameContent = (path: RootPath, { layer }: { readonly layer: number }) =>
 				digests[layer]?.get(path) === digestFile(joinRaw(root, path));
 			const context = { base, ids: ONE_ID, assembleUser, sameContent, scaffolding: placements.scaffolding };
-			const diff = diffUpper(directory.scan(excluded), context);
-			changes = diff.changes;
+			diff = diffUpper(directory.scan(excluded), context);
 			return diff.statistics;
 		},
-		pack: (request, progress, stop) => writeLayer(changes, root, request, progress, stop),
+		pack: (request, progress, stop) => writeLayer(diff, { root, libc }, request, progress, stop),
 		unmount: () => {
 			directory.restore();
 			placements.remove();

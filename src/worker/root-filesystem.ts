@@ -5,7 +5,7 @@ import type { Digest } from '../oci/digest.js';
 import { fsPath, joinRaw, type RootPath, rawPath } from '../root-path.js';
 import { resolveInRoot } from '../rootfs/confine.js';
 import { openCopy } from '../rootfs/copied-root.js';
-import { type Diff, diffUpper, type LayerStatistics } from '../rootfs/diff.js';
+import { type Diff, diffUpper, type LayerStatistics, NO_CHANGES } from '../rootfs/diff.js';
 import type { LayerIndex } from '../rootfs/layer-index.js';
 import type { LayerStore, LayerSummary } from '../rootfs/layer-store.js';
 import { type BaseEntry, type BaseTree, hiddenDirectories, mergeLayers } from '../rootfs/merge.js';
@@ -14,7 +14,7 @@ import { type IdLimits, ownable } from '../rootfs/owner.js';
 import { type PackedLayer, packLayer } from '../rootfs/pack.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';
 import { sameBytes } from '../rootfs/same-bytes.js';
-import type { Change } from '../rootfs/tree.js';
+import { readOpenFile } from '../rootfs/upper.js';
 import type { CopyTarget } from './copy-tree.js';
 import type { HostBind } from './host-binds.js';
 import { copiedInodes, diskInode, type InodeOf } from './inodes.js';
@@ -66,7 +66,7 @@ export async function mountRootFilesystem(
 	context: RootContext,
 	signal: AbortSignal,
 ): Promise<RootFilesystem> {
-	const { store } = context;
+	const { store, libc } = context;
 	const lowers = diffIds.map((diffId) => store.rootOf(diffId));
 	const indexes = lazily(() => diffIds.map((diffId) => required(store.readIndex(diffId), diffId)));
 	const base = lazily(() => mergeLayers(indexes().map((index) => index.entries)));
@@ -78,7 +78,7 @@ export async function mountRootFilesystem(
 	const excluded = new Set<RootPath>();
 	const shown = new Set<RootPath>();
 	const ownership = openOwnership(directory, { ids: context.ids, base });
-	let changes: readonly Change[] = [];
+	let diff = NO_CHANGES;
 	setRootAttributes(directory.changed, summaries, context.ids);
 	directory.mount();
 	const hides = context.rootfs === 'overlay' && summaries.slice(1).some((summary) => summary.implies);
@@ -107,12 +107,11 @@ export async function mountRootFilesystem(
 			for (const path of paths) excluded.add(resolveInRoot(root, rawPath(path), false).path);
 			ownership.turn(assembleUser);
 			const what = { base: base(), assembleUser, claimedOwner: ownership.ownerAt, excluded, scaffolding };
-			const diff = diffRoot(directory, lowers, what, context);
-			changes = diff.changes;
+			diff = diffRoot(directory, lowers, what, context);
 			return diff.statistics;
 		},
-		pack: (request, progress, signal) => writeLayer(changes, directory.changed, request, progress, signal),
-		unmount: directory.unmount,
+		pack: (request, progress, stop) => writeLayer(diff, { root: directory.changed, libc }, request, progress, stop),
+		unmount: directory.close,
 	};
 }
 
@@ -131,17 +130,19 @@ function openDirectory(layers: Layers, context: RootContext, signal: AbortSignal
 	return Promise.resolve(openOverlay(lowers.slice(Math.max(0, lowest)), scratch, target, libc));
 }
 
-/** Writes the layer `changes`, whose contents are below the host's directory `upper`. Throws HOST_NO_SPACE. */
+/** Writes the layer of `diff`, whose contents are below the host's directory `root`. Throws HOST_NO_SPACE. */
 export async function writeLayer(
-	changes: readonly Change[],
-	upper: string,
+	diff: Diff,
+	{ root, libc }: { readonly root: string; readonly libc: Libc },
 	{ epoch, output }: WorkerCalls['pack']['request'],
 	progress: (bytes: number) => void,
 	signal: AbortSignal,
 ): Promise<PackedLayer> {
+	const raw = rawPath(root);
+	const declare = (path: RootPath, file: number) => diff.declare(readOpenFile(raw, path, file, libc));
 	const file = openSync(output, 'wx', 0o600);
 	try {
-		return await packLayer(changes, rawPath(upper), file, { epoch, progress }, signal);
+		return await packLayer(diff.changes, raw, file, { epoch, progress, declare }, signal);
 	} finally {
 		closeSync(file);
 	}
@@ -166,7 +167,9 @@ function diffRoot(
 		const there = libc.listXattrs(joinRaw(rawPath(lowers[layer] ?? ''), path));
 		return new Map([...(entry.xattrs ?? [])].filter(([name]) => !there.has(name)));
 	};
-	return diffUpper(directory.scan(what.excluded), { ...what, ids, sameContent, lostXattrs });
+	const isNew = (path: RootPath) => !what.base.has(path);
+	const found = directory.scanUnread?.(what.excluded, isNew) ?? directory.scan(what.excluded);
+	return diffUpper(found, { ...what, ids, sameContent, lostXattrs });
 }
 
 function required<T>(found: T | undefined, diffId: Digest): T {

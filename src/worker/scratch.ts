@@ -13,6 +13,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Libc } from '../linux/libc.js';
 import { readMountPoints } from '../linux/mountinfo.js';
 import { rawPath } from '../root-path.js';
+import { removeLargeTree } from './remove-large-tree.js';
 import { removeTree } from './remove-tree.js';
 
 /** How long a scratch directory may exist before its worker has locked it. */
@@ -31,10 +32,16 @@ export function lockScratch(scratch: string, libc: Libc): void {
 }
 
 /** Removes the scratch directory, or moves it to `keepAs`, and removes its lock. */
-export function removeScratch(scratch: string, keepAs?: string): void {
+export async function removeScratch(scratch: string, keepAs?: string): Promise<void> {
 	refuseMounts(scratch);
-	if (keepAs === undefined) removeTree(rawPath(scratch));
+	if (keepAs === undefined) await removeLargeTree(rawPath(scratch));
 	else keep(scratch, keepAs);
+	rmSync(`${scratch}.lock`, { force: true });
+}
+
+function removeNow(scratch: string): void {
+	refuseMounts(scratch);
+	removeTree(rawPath(scratch));
 	rmSync(`${scratch}.lock`, { force: true });
 }
 
@@ -54,7 +61,7 @@ function removeAbandoned(scratch: string, libc: Libc): void {
 	try {
 		const lock = openSync(`${scratch}.lock`, 'r+');
 		try {
-			if (libc.tryLock(lock)) removeScratch(scratch);
+			if (libc.tryLock(lock)) removeNow(scratch);
 		} finally {
 			closeSync(lock);
 		}
@@ -65,7 +72,7 @@ function removeAbandoned(scratch: string, libc: Libc): void {
 
 function removeUnlocked(scratch: string): void {
 	try {
-		if (Date.now() - statSync(scratch).mtimeMs > GRACE_MS) removeScratch(scratch);
+		if (Date.now() - statSync(scratch).mtimeMs > GRACE_MS) removeNow(scratch);
 	} catch {
 		// Another build is removing it, or it belongs to another user of a shared store.
 	}

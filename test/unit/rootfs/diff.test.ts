@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parentOf, ROOT, type RootPath } from '../../../src/root-path.js';
-import { type DiffContext, diffUpper } from '../../../src/rootfs/diff.js';
+import { type Diff, type DiffContext, diffUpper } from '../../../src/rootfs/diff.js';
+import { createLinker } from '../../../src/rootfs/links.js';
 import type { BaseTree } from '../../../src/rootfs/merge.js';
 import type { IdLimits } from '../../../src/rootfs/owner.js';
-import type { Change, Entry } from '../../../src/rootfs/tree.js';
+import type { Change, Entry, UnreadFile } from '../../../src/rootfs/tree.js';
 import type { UpperEntry } from '../../../src/rootfs/upper.js';
 import { whiteoutOf } from '../../../src/rootfs/whiteout.js';
 import { anyTree, at, directory, file, special, symlink } from '../../support/tree.js';
@@ -52,7 +53,26 @@ function anyCase(ids: IdLimits): fc.Arbitrary<Case> {
 function caseOf(tree: ReadonlyMap<RootPath, Entry>, operations: readonly Operation[], ids: IdLimits): Case {
 	const base = baseOf(tree);
 	const model = runModel(base, operations, ids);
-	return { base, model, changes: diffUpper(model.upper, contextOf(base, ids, model)).changes };
+	return { base, model, changes: layerOf(diffUpper(model.upper, contextOf(base, ids, model)), model.upper) };
+}
+
+/** The changes as they are packed: read, and linked. */
+function layerOf(diff: Diff, upper: readonly UpperEntry[]): readonly Change[] {
+	const linked = createLinker();
+	return diff.changes.map((change) => {
+		if (change.type === 'remove') return change;
+		if (change.type === 'put') return linked(change);
+		const found = upper.find(({ path }) => path === change.path);
+		if (found === undefined) throw new Error(`${change.path} is in no upper directory`);
+		return linked(diff.declare(found));
+	});
+}
+
+/** `upper` as it is found when files in new directories are left unread. */
+function unread(upper: readonly UpperEntry[], base: BaseTree): readonly (UpperEntry | UnreadFile)[] {
+	return upper.map(({ path, ...rest }) =>
+		rest.type === 'file' && path !== ROOT && !base.has(parentOf(path)) ? { type: 'unread', path } : { path, ...rest },
+	);
 }
 
 /** What an image shows of a path, without times and inode numbers. */
@@ -126,6 +146,17 @@ describe.each(ID_LIMITS)('the diff of an upper directory, with %s', (_what, ids)
 		);
 	});
 
+	test('is the same when files in new directories are read only when they are packed', () => {
+		fc.assert(
+			fc.property(anyCase(ids), ({ base, model, changes }) => {
+				const diff = diffUpper(unread(model.upper, base), contextOf(base, ids, model));
+				expect(layerOf(diff, model.upper)).toEqual(changes);
+				expect(diff.statistics).toEqual(diffUpper(model.upper, contextOf(base, ids, model)).statistics);
+			}),
+			runs,
+		);
+	});
+
 	test('is empty when nothing was done but to touch files', () => {
 		const touches = fc
 			.array(anyOperation(false), { maxLength: 8 })
@@ -161,8 +192,10 @@ describe('the diff of an upper directory', () => {
 			[at('etc/link'), symlink('old', { uid: 9 })],
 		]),
 	);
-	const changesOf = (upper: readonly UpperEntry[], more: Partial<DiffContext> = {}) =>
-		diffUpper(upper, { ...contextOf(tree, ALL_IDS, { content: new Map() }), ...more });
+	const changesOf = (upper: readonly UpperEntry[], more: Partial<DiffContext> = {}) => {
+		const diff = diffUpper(upper, { ...contextOf(tree, ALL_IDS, { content: new Map() }), ...more });
+		return { changes: layerOf(diff, upper), statistics: diff.statistics };
+	};
 	const paths = (changes: readonly Change[]) => changes.map(({ type, path }) => `${type} ${path}`);
 
 	test('forgets what was below a directory that was made anew, at every depth', () => {

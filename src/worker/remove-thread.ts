@@ -1,0 +1,5 @@
+import { workerData } from 'node:worker_threads';
+import { removeTree } from './remove-tree.js';
+
+// What this cannot remove, the thread that started it meets again.
+for (const path of workerData as readonly string[]) removeTree(path);
