@@ -13,7 +13,7 @@ import { hideCgroups } from './hide-cgroups.js';
 import { type InPlace, openLiveRoot } from './in-place.js';
 import { type MountTarget, openMountTarget, openScratchTarget } from './mount-target.js';
 import { PROTOCOL_VERSION, type WorkerCalls } from './protocol.js';
-import { lockScratch } from './scratch.js';
+import { lockScratch, unlockScratch } from './scratch.js';
 
 /** What a worker holds from `open` to `close`. */
 export interface Session extends Readonly<Omit<WorkerCalls['open']['request'], 'version'>> {
@@ -46,6 +46,15 @@ export async function openSession(request: WorkerCalls['open']['request']): Prom
 	}
 	mkdirSync(request.scratch, { recursive: true, mode: 0o700 });
 	lockScratch(request.scratch, libc);
+	try {
+		return openLocked(request, libc);
+	} catch (error) {
+		unlockScratch(request.scratch);
+		throw error;
+	}
+}
+
+function openLocked(request: WorkerCalls['open']['request'], libc: Libc): Session {
 	// Without a pid namespace we outlive our parent for as long as it takes to end what assemble started.
 	if (request.mounts) libc.dieWithParent();
 	libc.closeOnExec(3);

@@ -1,6 +1,7 @@
 import {
 	closeSync,
 	existsSync,
+	fstatSync,
 	mkdirSync,
 	openSync,
 	readdirSync,
@@ -24,11 +25,19 @@ const GRACE_MS = 600_000;
  * file lies next to the directory, so that a directory is never half removed by two builds.
  */
 export function lockScratch(scratch: string, libc: Libc): void {
-	libc.tryLock(openSync(`${scratch}.lock`, 'w', 0o600));
+	// Whoever finds a lock file that is not locked takes its build for dead, so it is locked before it gets its name.
+	const lock = join(scratch, 'lock');
+	libc.tryLock(openSync(lock, 'w', 0o600));
+	renameSync(lock, `${scratch}.lock`);
 	const siblings = dirname(scratch);
 	for (const name of new Set(readdirSync(siblings).map((entry) => basename(entry, '.lock')))) {
 		if (name !== basename(scratch)) removeAbandoned(join(siblings, name), libc);
 	}
+}
+
+/** Leaves the scratch directory to the next worker of the same build, as if none had been there. */
+export function unlockScratch(scratch: string): void {
+	rmSync(`${scratch}.lock`, { force: true });
 }
 
 /** Removes the scratch directory, or moves it to `keepAs`, and removes its lock. */
@@ -61,7 +70,8 @@ function removeAbandoned(scratch: string, libc: Libc): void {
 	try {
 		const lock = openSync(`${scratch}.lock`, 'r+');
 		try {
-			if (libc.tryLock(lock)) removeNow(scratch);
+			const isCurrent = libc.tryLock(lock) && fstatSync(lock).ino === statSync(`${scratch}.lock`).ino;
+			if (isCurrent) removeNow(scratch);
 		} finally {
 			closeSync(lock);
 		}
