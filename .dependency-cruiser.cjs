@@ -12,7 +12,7 @@ const allowed = {
 	source: ['tar', 'http'],
 	s2i: ['oci', 'sandbox', 'source', 'http'],
 	worker: ['rootfs', 'sandbox', 'linux', 'oci', 'tar'],
-	build: ['http', 'oci', 'tar', 'content', 'registry', 'rootfs', 'sandbox', 'source', 's2i', 'worker', 'linux'],
+	build: ['http', 'oci', 'tar', 'content', 'registry', 'rootfs', 'sandbox', 'source', 's2i', 'worker'],
 	cli: ['build', 'oci', 'content', 'registry', 'source', 's2i', 'sandbox', 'create'],
 };
 const layer = (name) => `^src/${name}/`;

@@ -16,8 +16,11 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 	});
 }
 
-/** The current user, or, for root, the test user (made when it is missing). Throws when it has no subuid range. */
-export function openUser(checkout) {
+/**
+ * The current user, or, for root, the test user (made when it is missing), with a new directory in `parent`. Throws when it has no subuid
+ * range.
+ */
+export function openUser(checkout, parent) {
 	const isRoot = process.getuid() === 0;
 	if (isRoot) execFileSync(join(checkout, 'scripts/test-users'), { stdio: 'inherit' });
 	const name = isRoot ? TEST_USER : userInfo().username;
@@ -28,7 +31,7 @@ export function openUser(checkout) {
 	}
 	const [uid, gid, home] = identity(name);
 	const prefix = isRoot ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--init-groups'] : [];
-	const directory = mkdtempSync(join(isRoot ? home : tmpdir(), 's2oci-bench-'));
+	const directory = mkdtempSync(join(parent ?? (isRoot ? home : tmpdir()), 's2oci-bench-'));
 	if (isRoot) execFileSync('chown', [`${uid}:${gid}`, directory]);
 	return { name, directory, home, prefix };
 }

@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { type Http, openHttp } from '../http/http.js';
-import { spreadDirectories } from '../linux/ext4.js';
 import { openRegistries } from '../registry/registries.js';
 import type { OnRetry } from '../registry/retry.js';
 import { VERSION } from '../version.js';
 import { type BlobServer, startBlobServer } from '../worker/blob-server.js';
+import { makeScratch } from '../worker/make-scratch.js';
 import { startWorker, type WorkerOptions, type WorkerProcess } from '../worker/start.js';
 import type { Emit } from './events.js';
 import type { ImageAccess } from './open-image.js';
@@ -85,29 +84,6 @@ export function transferProgress(emit: Emit): WorkerOptions['onEvent'] {
 			emit({ type: 'progress', transfer: 'unpack', digest: event.diffId, done: event.bytes });
 		}
 	};
-}
-
-async function makeScratch(store: string): Promise<string> {
-	const work = join(store, 'work');
-	const scratch = join(work, randomBytes(6).toString('hex'));
-	try {
-		const made = await mkdir(work, { recursive: true, mode: 0o700 });
-		if (made !== undefined) await spreadDirectories(work);
-		await mkdir(scratch, { recursive: true, mode: 0o700 });
-		// A store in a setgid directory would hand its group on to all that is made in it.
-		await chmod(scratch, 0o700);
-		return scratch;
-	} catch (error) {
-		const full = errnoOf(error) === 'ENOSPC';
-		throw new BuildError(
-			full ? 'HOST_NO_SPACE' : 'HOST_STORE',
-			`the store ${store} cannot be written: ${messageOf(error)}`,
-			{
-				hint: 'Name a directory that you may write, on a disk with free space, with --store DIR or S2OCI_STORE.',
-				cause: error,
-			},
-		);
-	}
 }
 
 async function makeDirectory(parent: string): Promise<string> {
