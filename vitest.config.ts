@@ -12,7 +12,7 @@ export default defineConfig({
 					testTimeout: 180_000,
 					hookTimeout: 600_000,
 					// Builds wait more than they compute, and each test has a workspace of its own.
-					maxWorkers: 2,
+					maxWorkers: 3,
 				},
 			},
 		],
