@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { lstat, rename, rm, writeFile } from 'node:fs/promises';
 import type { BuildOutcome, BuildResult } from '../build/result.js';
 import { BuildError, errnoOf } from '../errors.js';
 import type { OutputArguments } from './output-options.js';
@@ -24,13 +25,27 @@ export async function writeFiles({ result, error }: BuildOutcome, args: OutputAr
 }
 
 async function write(path: string, text: string): Promise<void> {
-	await writeFile(path, text).catch((cause: unknown) => {
+	await replace(path, text).catch((cause: unknown) => {
 		const why = errnoOf(cause) ?? 'unknown error';
 		throw new BuildError('OUTPUT_FAILED', `${JSON.stringify(path)} cannot be written: ${why}`, {
 			hint: 'The image itself is complete. Check that the directory exists and may be written.',
 			cause,
 		});
 	});
+}
+
+/** Nobody sees half a file. What is no file of its own, as a pipe or a link, is written to, and so is what a directory does not let go. */
+async function replace(path: string, text: string): Promise<void> {
+	const found = await lstat(path).catch(() => undefined);
+	const partial = `${path}.${randomBytes(6).toString('hex')}.partial`;
+	try {
+		if (found !== undefined && !found.isFile()) throw new Error('it is no file');
+		await writeFile(partial, text, { flag: 'wx', mode: found === undefined ? 0o666 : found.mode & 0o777 });
+		await rename(partial, path);
+	} catch {
+		await rm(partial, { force: true });
+		await writeFile(path, text);
+	}
 }
 
 function imageName({ name, digest }: BuildResult): string {

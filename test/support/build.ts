@@ -56,9 +56,13 @@ export function startS2oci(workspace: Workspace, args: readonly string[], option
 	child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
 	const finished = new Promise<Finished>((resolve, reject) => {
 		child.once('error', reject);
-		child.once('close', (status, signal) =>
-			resolve({ status, signal, stdout, stderr, result: readResult(resultFile) }),
-		);
+		child.once('close', (status, signal) => {
+			try {
+				resolve({ status, signal, stdout, stderr, result: readResult(resultFile) });
+			} catch (error) {
+				reject(error);
+			}
+		});
 	});
 	return { child, stderr: () => stderr, finished };
 }
