@@ -1,7 +1,23 @@
+import { basename } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** What takes longest begins first, so that no processor waits for it at the end. */
+const LONG = ['node-rungs', 'root-builder', 'every-change', 'rungs', 'doctor', 'acceptance', 'incremental', 'limits'];
+
+class LongestFirst extends BaseSequencer {
+	override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+		const rank = ({ moduleId }: TestSpecification): number => {
+			const index = LONG.indexOf(basename(moduleId, '.test.ts'));
+			return index < 0 ? LONG.length : index;
+		};
+		return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+	}
+}
 
 export default defineConfig({
 	test: {
+		sequence: { sequencer: LongestFirst },
 		projects: [
 			{ test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 10_000 } },
 			{ test: { name: 'integration', include: ['test/integration/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 120_000, maxWorkers: 3 } },

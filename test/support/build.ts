@@ -60,7 +60,7 @@ export function startS2oci(workspace: Workspace, args: readonly string[], option
 			try {
 				resolve({ status, signal, stdout, stderr, result: readResult(resultFile) });
 			} catch (error) {
-				reject(error);
+				reject(error instanceof Error ? error : new Error(String(error)));
 			}
 		});
 	});
