@@ -55,13 +55,20 @@ export function openOverlay(lowers: readonly string[], scratch: string, target: 
 		},
 		unmount,
 		close: () => {
-			if (!mounted) return;
-			// Whoever lets go of an overlay last also frees all that the kernel knows of its files, some microseconds for each.
-			const last = openSync(target, constants.O_RDONLY | constants.O_DIRECTORY);
+			const last = mounted ? hold(target) : undefined;
 			unmount();
-			close(last, () => undefined);
+			if (last !== undefined) close(last, () => undefined);
 		},
 	};
+}
+
+/** Whoever lets go of an overlay last also frees all that the kernel knows of its files, some microseconds for each: let it be a thread. */
+function hold(target: string): number | undefined {
+	try {
+		return openSync(target, constants.O_RDONLY | constants.O_DIRECTORY);
+	} catch {
+		return undefined;
+	}
 }
 
 /** The kernel refuses a directory that is there twice (ELOOP); of equal layers only the upper one shows. */
