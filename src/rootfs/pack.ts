@@ -160,7 +160,12 @@ function openContent(change: Change | UnreadFile, root: RawPath, declare: PackOp
 	const path = joinRaw(root, change.path);
 	if (change.type === 'unread') {
 		const file = openSync(fsPath(path), O_READ);
-		return { change: declare(change.path, file), path, file };
+		try {
+			return { change: declare(change.path, file), path, file };
+		} catch (error) {
+			closeSync(file);
+			throw error;
+		}
 	}
 	const hasContent = change.type === 'put' && change.entry.type === 'file' && change.entry.size > 0;
 	return { change, path, file: hasContent ? openSync(fsPath(path), O_READ) : undefined };
