@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, lstat, rename, rm, writeFile } from 'node:fs/promises';
 import type { BuildOutcome, BuildResult } from '../build/result.js';
 import { BuildError, errnoOf } from '../errors.js';
 import type { OutputArguments } from './output-options.js';
@@ -34,17 +34,24 @@ async function write(path: string, text: string): Promise<void> {
 	});
 }
 
-/** Nobody sees half a file. What is no file of its own, as a pipe or a link, is written to, and so is what a directory does not let go. */
+/** Nobody sees half a file. What is no file, or another user's, is written to as it is, and so is what its directory does not let go. */
 async function replace(path: string, text: string): Promise<void> {
 	const found = await lstat(path).catch(() => undefined);
+	const isOurs = found === undefined || (found.isFile() && found.uid === process.getuid?.());
+	if (!isOurs || !(await renameInto(path, text, found?.mode))) await writeFile(path, text);
+}
+
+/** Whether it could be done; nothing is left behind. */
+async function renameInto(path: string, text: string, mode: number | undefined): Promise<boolean> {
 	const partial = `${path}.${randomBytes(6).toString('hex')}.partial`;
 	try {
-		if (found !== undefined && !found.isFile()) throw new Error('it is no file');
-		await writeFile(partial, text, { flag: 'wx', mode: found === undefined ? 0o666 : found.mode & 0o777 });
+		await writeFile(partial, text, { flag: 'wx' });
+		if (mode !== undefined) await chmod(partial, mode & 0o777);
 		await rename(partial, path);
+		return true;
 	} catch {
 		await rm(partial, { force: true });
-		await writeFile(path, text);
+		return false;
 	}
 }
 

@@ -1,4 +1,13 @@
-import { chmodSync, linkSync, lstatSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+	chmodSync,
+	chownSync,
+	linkSync,
+	lstatSync,
+	readdirSync,
+	readFileSync,
+	symlinkSync,
+	writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { BuildOutcome } from '../../../src/build/result.js';
@@ -33,6 +42,16 @@ describe('the result file', () => {
 		expect(await write(path)).toBeUndefined();
 		expect(JSON.parse(readFileSync(target, 'utf8'))).toEqual(outcome.result);
 		expect(lstatSync(path).isSymbolicLink()).toBe(true);
+	});
+
+	test.skipIf(process.getuid?.() !== 0)('of another user stays theirs (skipped without root)', async () => {
+		using directory = temporaryDirectory();
+		const path = join(directory.path, 'result.json');
+		writeFileSync(path, 'longer than what is written, so that the rest of it would show');
+		chownSync(path, 1234, 1234);
+		expect(await write(path)).toBeUndefined();
+		expect(lstatSync(path).uid).toBe(1234);
+		expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual(outcome.result);
 	});
 
 	test('may be a device', async () => {
