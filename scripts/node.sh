@@ -1,24 +1,24 @@
 # A Node.js that is new enough. To be sourced after packages.sh; it defines functions only.
 # shellcheck shell=sh
 
-NODE_VERSION=20.19.5
-NPM_VERSION=10.8.2
+NODE_VERSION=24.21.0
+NPM_VERSION=11.21.2
 
 node_is_new_enough() {
 	have node && have npm && node -e '
 		const [major, minor] = process.versions.node.split(".").map(Number);
-		process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1);
+		process.exit(major > 22 || (major === 22 && minor >= 19) ? 0 : 1);
 	'
 }
 
-# Uses the host's Node.js when it is 20.19 or newer; else puts one from the npm registry on PATH, kept in the cache.
+# Uses the host's Node.js when it is 22.19 or newer; else puts one from the npm registry on PATH, kept in the cache.
 require_node() {
 	node_is_new_enough && return
 	node_dir=$(cache_dir)/node-$NODE_VERSION
 	[ -x "$node_dir/bin/node" ] || fetch_node "$node_dir"
 	PATH=$node_dir/bin:$PATH
 	export PATH
-	node_is_new_enough || die "Node.js 20.19 or newer is needed. Install it from https://nodejs.org and try again"
+	node_is_new_enough || die "Node.js 22.19 or newer is needed. Install it from https://nodejs.org and try again"
 }
 
 fetch_node() {
@@ -26,16 +26,20 @@ fetch_node() {
 	case $(uname -m) in
 	x86_64)
 		arch=x64
-		sum=xuNO04Y9YvjAKVFwOP15sC4AY0dfdmrlxiQOxuiW+wjjHUx9XxO6jEvb57PmeQMm6wMz6nls7t2joeDeb3MHgQ==
+		sum=3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==
 		;;
-	*) die "Node.js 20.19 or newer is needed, and none is packaged for $(uname -m). Install it and try again" ;;
+	aarch64)
+		arch=arm64
+		sum=FpJRPEz2OvvTLfjIOlNGFY9JLPMKgl5m+d4oGYBLg24kJ1mmvN1Zl/HPJgF4HDaJ51ISev1l1cRZ/DM+keXW5g==
+		;;
+	*) die "Node.js 22.19 or newer is needed, and none is packaged for $(uname -m). Install it and try again" ;;
 	esac
 	say "fetching Node.js $NODE_VERSION and npm $NPM_VERSION from the npm registry into $1"
 	rm -rf "$1.partial"
 	mkdir -p "$1.partial/lib/node_modules/npm"
 	fetch_package "node-linux-$arch" "$NODE_VERSION" "$sum" "$1.partial"
 	fetch_package npm "$NPM_VERSION" \
-		x/AIjFIKRllrhcb48dqUNAAZl0ig9+qMuN91RpZo3Cb2+zuibfh+KISl6+kVVyktDz230JKc208UkQwwMqyB+w== \
+		7HPApk+AflMUavSseL1Pm6CnYqMIHk53x+KmuhqmTDqPkjPMgxIpTPcTqsE91EKNw4gFBJV9fnXiSdGm1DXq9A== \
 		"$1.partial/lib/node_modules/npm"
 	ln -sf ../lib/node_modules/npm/bin/npm-cli.js "$1.partial/bin/npm"
 	ln -sf ../lib/node_modules/npm/bin/npx-cli.js "$1.partial/bin/npx"
