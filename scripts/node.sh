@@ -11,6 +11,11 @@ node_is_new_enough() {
 	'
 }
 
+# Notes what fetching Node.js takes.
+need_node() {
+	node_is_new_enough || need curl openssl
+}
+
 # Uses the host's Node.js when it is 22.19 or newer; else puts one from the npm registry on PATH, kept in the cache.
 require_node() {
 	node_is_new_enough && return
@@ -69,6 +74,7 @@ require_modules() {
 # Compiles src when something there is newer than the last build.
 require_build() {
 	if [ ! -d dist ] || [ -n "$(find src package.json tsconfig.build.json -newer dist | head -n 1)" ]; then
-		npm run --silent build >&2
+		# What a failed build leaves must not pass for a build the next time.
+		npm run --silent build >&2 || { rm -rf dist && return 1; }
 	fi
 }

@@ -1,5 +1,10 @@
-# What the scripts need from the host. To be sourced; it defines functions only.
+# What the scripts need from the host. To be sourced.
 # shellcheck shell=sh
+
+# Debian's PATH for users does not have the programs of e2fsprogs and libc-bin.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+# Packages that were found missing, for install_missing.
+missing=
 
 cache_dir() {
 	echo "${S2OCI_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/s2oci-test}"
@@ -24,25 +29,69 @@ package_of() {
 	bwrap) echo bubblewrap ;;
 	newuidmap) echo uidmap ;;
 	mmdebstrap) echo mmdebstrap debian-archive-keyring ;;
-	setpriv | flock) echo util-linux ;;
+	setpriv | flock | unshare) echo util-linux ;;
+	umount) echo mount ;;
+	script) echo bsdutils ;;
+	getent | ldd) echo libc-bin ;;
 	useradd) echo passwd ;;
+	mkfs.ext4 | lsattr | chattr) echo e2fsprogs ;;
+	capsh | setcap) echo libcap2-bin ;;
+	ip) echo iproute2 ;;
+	ps) echo procps ;;
 	*) echo "$1" ;;
 	esac
 }
 
-# Installs the packages of the commands that are missing: with apt as root, else it says what to install.
-require_commands() {
-	missing=
+# need COMMAND...: notes the packages of the commands that are missing.
+need() {
 	for command in "$@"; do
-		have "$command" || missing="$missing $(package_of "$command")"
+		# shellcheck disable=SC2046 # one word per package
+		have "$command" || need_packages $(package_of "$command")
 	done
+}
+
+# need_file PATH PACKAGE
+need_file() {
+	[ -e "$1" ] || need_packages "$2"
+}
+
+# need_library SONAME PACKAGE
+need_library() {
+	ldconfig -p | grep -qF "$1" || need_packages "$2"
+}
+
+# A package that is unpacked into the cache must be known to apt, or installed.
+need_download() {
+	[ -d "$(cache_dir)/packages/$1" ] || [ "$(id -u)" -eq 0 ] || apt-cache show "$1" >/dev/null 2>&1 || need_packages "$1"
+}
+
+need_packages() {
+	for package in "$@"; do
+		case " $missing " in
+		*" $package "*) ;;
+		*) missing="$missing $package" ;;
+		esac
+	done
+}
+
+# Installs what was noted: with apt as root; else it says, once and for all of it, what to install.
+install_missing() {
 	# shellcheck disable=SC2086 # one word per package
 	[ -z "$missing" ] || install_packages $missing
+	missing=
+}
+
+require_commands() {
+	need "$@"
+	install_missing
 }
 
 install_packages() {
 	if ! have apt-get || [ "$(id -u)" -ne 0 ]; then
-		die "missing on this machine: $*. Install them and try again: sudo apt-get install --no-install-recommends $*"
+		say "$(basename "$0"): missing on this machine: $*. Install them as root, and try again:"
+		say
+		say "	apt-get update && apt-get install -y --no-install-recommends $*"
+		exit 1
 	fi
 	say "installing Debian packages: $*"
 	export DEBIAN_FRONTEND=noninteractive
