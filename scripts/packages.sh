@@ -60,11 +60,6 @@ need_library() {
 	ldconfig -p | grep -qF "$1" || need_packages "$2"
 }
 
-# A package that is unpacked into the cache must be known to apt, or installed.
-need_download() {
-	[ -d "$(cache_dir)/packages/$1" ] || [ "$(id -u)" -eq 0 ] || apt-cache show "$1" >/dev/null 2>&1 || need_packages "$1"
-}
-
 need_packages() {
 	for package in "$@"; do
 		case " $missing " in
@@ -114,15 +109,22 @@ unpack_package() {
 
 download_package() (
 	cd "$2" && rm -f ./*.deb
-	# apt's sandbox user may not write here.
-	options='-qq -o APT::Sandbox::User=root'
-	# shellcheck disable=SC2086
-	apt-get $options download "$1" >&2 && exit 0
-	[ "$(id -u)" -eq 0 ] || die "cannot download $1. Install it and try again: sudo apt-get install $1"
-	apt-get update -qq >&2
-	# shellcheck disable=SC2086
-	apt-get $options download "$1" >&2
+	apt_with_lists download "$1" >&2 || die "cannot download $1. Install it as root and try again: apt-get install $1"
 )
+
+# apt-get with the host's lists; where these are missing or too old, with lists in the cache, for which one need not be root.
+apt_with_lists() {
+	if [ -n "$(apt-get indextargets 'Created-By: Packages' 2>/dev/null)" ]; then
+		# apt's sandbox user may not write where we do.
+		apt-get -qq -o APT::Sandbox::User=root "$@" && return
+	fi
+	mkdir -p "$(cache_dir)/apt/lists/partial" "$(cache_dir)/apt/archives/partial"
+	apt_in_cache update >&2 && apt_in_cache "$@"
+}
+
+apt_in_cache() {
+	apt-get -qq -o APT::Sandbox::User=root -o "Dir::State::lists=$(cache_dir)/apt/lists" -o "Dir::Cache=$(cache_dir)/apt" "$@"
+}
 
 # Prints the path of a busybox without shared libraries.
 static_busybox() {
