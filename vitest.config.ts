@@ -20,7 +20,7 @@ export default defineConfig({
 		sequence: { sequencer: LongestFirst },
 		projects: [
 			{ test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 10_000 } },
-			{ test: { name: 'integration', include: ['test/integration/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 120_000, maxWorkers: 3 } },
+			{ test: { name: 'integration', include: ['test/integration/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 120_000, maxWorkers: 3, sequence: { groupOrder: 1 } } },
 			{
 				test: {
 					name: 'e2e',
@@ -29,6 +29,7 @@ export default defineConfig({
 					hookTimeout: 600_000,
 					// Builds wait more than they compute, and each test has a workspace of its own.
 					maxWorkers: 3,
+					sequence: { groupOrder: 2 },
 				},
 			},
 		],

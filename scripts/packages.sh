@@ -126,24 +126,37 @@ apt_in_cache() {
 	apt-get -qq -o APT::Sandbox::User=root -o "Dir::State::lists=$(cache_dir)/apt/lists" -o "Dir::Cache=$(cache_dir)/apt" "$@"
 }
 
-# Prints the path of a busybox without shared libraries.
-static_busybox() {
-	for busybox in /bin/busybox "$(cache_dir)/packages/busybox-static/bin/busybox"; do
-		if [ -x "$busybox" ] && ! ldd "$busybox" >/dev/null 2>&1; then
-			echo "$busybox"
-			return
-		fi
-	done
-	unpack_package busybox-static
-	find "$(cache_dir)/packages/busybox-static" -type f -name busybox | head -n 1
+# kept NAME: the path at which the tests find a program, whoever brought it; test/support/programs.ts knows it too.
+kept() {
+	mkdir -p "$(cache_dir)/bin"
+	echo "$(cache_dir)/bin/$1"
 }
 
-# Prints the path of the registry server.
-registry_server() {
-	if have docker-registry; then
-		command -v docker-registry
-		return
+# Prints the path of a busybox without shared libraries: a copy of the host's, or of Debian's.
+static_busybox() {
+	busybox=$(kept busybox)
+	if [ ! -x "$busybox" ]; then
+		found=$(command -v busybox) && ! ldd "$found" >/dev/null 2>&1 || found=
+		if [ -z "$found" ]; then
+			unpack_package busybox-static
+			found=$(find "$(cache_dir)/packages/busybox-static" -type f -name busybox | head -n 1)
+		fi
+		cp "$found" "$busybox.$$"
+		mv "$busybox.$$" "$busybox"
 	fi
-	unpack_package docker-registry
-	echo "$(cache_dir)/packages/docker-registry/usr/bin/docker-registry"
+	echo "$busybox"
+}
+
+# Prints the path of the registry server: the host's, or Debian's.
+registry_server() {
+	server=$(kept docker-registry)
+	if [ ! -x "$server" ]; then
+		found=$(command -v docker-registry) || found=
+		if [ -z "$found" ]; then
+			unpack_package docker-registry
+			found=$(cache_dir)/packages/docker-registry/usr/bin/docker-registry
+		fi
+		ln -sfn "$found" "$server"
+	fi
+	echo "$server"
 }

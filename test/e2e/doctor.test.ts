@@ -16,6 +16,7 @@ import {
 	requireUser,
 	type Workspace,
 } from '../support/host.js';
+import { needs } from '../support/needs.js';
 import type { TestRegistry } from '../support/registry.js';
 import { emptyRegistry, tinyRegistry, withTinyBuilder } from '../support/tiny.js';
 
@@ -264,7 +265,7 @@ describe('a registry', () => {
 		const address = Object.values(networkInterfaces())
 			.flat()
 			.find((each) => each?.internal === false && each.family === 'IPv4')?.address;
-		if (address === undefined) return context.skip('there is no network interface but loopback');
+		needs(context, address !== undefined, 'there is no network interface but loopback');
 		const workspace = makeWorkspace();
 		const server = selfSigned(workspace, address);
 		await new Promise<void>((resolve) => server.listen(0, address, resolve));

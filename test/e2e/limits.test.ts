@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { lackingControllers, leftGroups } from '../integration/sandbox/cgroups.js';
 import { s2oci } from '../support/build.js';
 import { leftovers, makeWorkspace, requireUser, type UserName, type Workspace } from '../support/host.js';
+import { skipFor } from '../support/needs.js';
 import { assembleSource, tinyLayout, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();
@@ -45,7 +46,7 @@ describe('memory, processors and processes', () => {
 
 	test('of root are limited, and running out of memory is named', async (context) => {
 		const lacking = lackingControllers('memory') ?? lackingControllers('cpu') ?? lackingControllers('pids');
-		context.skip(lacking !== undefined, lacking);
+		skipFor(context, lacking);
 		const workspace = makeWorkspace();
 		const { status, stderr } = await run(workspace, 'x=$(yes 0123456789012345 | head -n 20000000)', limits);
 		expect(status).toBe(1);

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { build, s2oci } from '../support/build.js';
 import { pulled } from '../support/built.js';
 import { makeWorkspace, requirePrograms } from '../support/host.js';
+import { needs } from '../support/needs.js';
 import { assembleSource, tinyRegistry, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();
@@ -51,7 +52,7 @@ mv env-of-assemble the-bundle /dev/shm/; cat /dev/shm/*`;
 
 test('a registry with a private authority works with --ca-bundle, which assemble sees and the image does not', async (context) => {
 	requirePrograms(context, 'openssl');
-	if (address === undefined) return context.skip('there is no network interface but loopback');
+	needs(context, address !== undefined, 'there is no network interface but loopback');
 	const registry = await tinyRegistry({ location: 'relative' });
 	const host = await encrypted(registry.host);
 	const args = [assembleSource(SCRIPT), `${host}/builders/tiny`, `${host}/team/app`];
@@ -67,7 +68,7 @@ test('a registry with a private authority works with --ca-bundle, which assemble
 
 test('SSL_CERT_FILE does the same as --ca-bundle', async (context) => {
 	requirePrograms(context, 'openssl');
-	if (address === undefined) return context.skip('there is no network interface but loopback');
+	needs(context, address !== undefined, 'there is no network interface but loopback');
 	const registry = await tinyRegistry({ location: 'relative' });
 	const host = await encrypted(registry.host);
 	const args = [assembleSource('true'), `${host}/builders/tiny`, `${host}/team/app`];
@@ -77,7 +78,7 @@ test('SSL_CERT_FILE does the same as --ca-bundle', async (context) => {
 
 test('a registry with a private authority is refused without it, and the hint says what to do', async (context) => {
 	requirePrograms(context, 'openssl');
-	if (address === undefined) return context.skip('there is no network interface but loopback');
+	needs(context, address !== undefined, 'there is no network interface but loopback');
 	const host = await encrypted((await tinyRegistry()).host);
 	const { status, stderr } = await s2oci(makeWorkspace(), ['build', assembleSource('true'), `${host}/builders/tiny`]);
 	expect(status).toBe(3);

@@ -35,7 +35,7 @@ function run(program: string, ...args: readonly string[]): string {
 
 describe('a built image in a real registry', () => {
 	test('is what skopeo expects: one layer more, the base unchanged, config as S2I makes it', async (context) => {
-		requirePrograms(context, 'skopeo', 'docker-registry');
+		requirePrograms(context, 'skopeo');
 		const image = await builtInRegistry(makeWorkspace());
 		const inspect = (...args: readonly string[]) =>
 			JSON.parse(run('skopeo', 'inspect', '--tls-verify=false', ...args, `docker://${image}`)) as unknown;
@@ -60,7 +60,7 @@ describe('a built image in a real registry', () => {
 	});
 
 	test('is copied by skopeo and unpacked by umoci, with modes kept and deletions applied', async (context) => {
-		requirePrograms(context, 'skopeo', 'umoci', 'docker-registry');
+		requirePrograms(context, 'skopeo', 'umoci');
 		const workspace = makeWorkspace();
 		const image = await builtInRegistry(workspace);
 		const [layout, bundle] = [join(workspace.root, 'copy'), join(workspace.root, 'bundle')];

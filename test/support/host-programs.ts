@@ -3,6 +3,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { TestContext } from 'vitest';
 import { findProgram } from './host.js';
+import { needs } from './needs.js';
 import { type TarMember, tarFile } from './tar.js';
 
 /**
@@ -13,7 +14,7 @@ export function hostPrograms(context: TestContext, ...programs: readonly string[
 	const files = new Map<string, Buffer>();
 	for (const program of programs) {
 		const path = findProgram(program);
-		if (path === undefined) return context.skip(`${program} is not installed`);
+		needs(context, path !== undefined, `${program} is not installed`);
 		files.set(`usr/local/bin/${basename(path)}`, readFileSync(path));
 		for (const library of librariesOf(path)) files.set(library.slice(1), readFileSync(realpathSync(library)));
 	}

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { onTestFinished, type TestContext } from 'vitest';
+import { needs } from './needs.js';
 
 /** Who runs s2oci. The test users are made by scripts/test-users. */
 export type UserName = 'root' | 's2oci-subuid' | 's2oci-plain';
@@ -47,22 +48,22 @@ export function makeWorkspace(user?: HostUser): Workspace {
 
 /** The test user `name`; skips the test, saying why, where it does not exist or we may not become it. */
 export function requireUser(context: TestContext, name: UserName): HostUser | undefined {
-	if (process.getuid?.() !== 0) context.skip(`only root can run s2oci as ${name}`);
+	needs(context, process.getuid?.() === 0, `only root can run s2oci as ${name}`);
 	if (name === 'root') return undefined;
 	const line = readLines('/etc/passwd').find((each) => each.startsWith(`${name}:`));
-	if (line === undefined) return context.skip(`there is no user ${name}; scripts/test-users makes it`);
+	needs(context, line !== undefined, `there is no user ${name}; scripts/test-users makes it`);
 	const [, , uid, gid] = line.split(':').map(Number);
 	return { name, uid: uid ?? 0, gid: gid ?? 0 };
 }
 
 /** Skips the test, saying why, unless the tests run as root. */
 export function requireRoot(context: TestContext): void {
-	if (process.getuid?.() !== 0) context.skip('only root can arrange such a host');
+	needs(context, process.getuid?.() === 0, 'only root can arrange such a host');
 }
 
 /** Skips the test, saying why, unless all `programs` are installed. */
 export function requirePrograms(context: TestContext, ...programs: readonly string[]): void {
-	for (const program of programs) if (findProgram(program) === undefined) context.skip(`${program} is not installed`);
+	for (const program of programs) needs(context, findProgram(program) !== undefined, `${program} is not installed`);
 }
 
 /** The path of a program of the host, or undefined. */

@@ -1,20 +1,21 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pack } from 'tar-stream';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type ImageAccess, openImageSource, openImageTarget, resolveImage } from '../../../src/build/open-image.js';
 import { type ImageLocation, parseImageLocation } from '../../../src/content/location.js';
 import { readBytes } from '../../../src/content/verify.js';
 import { digestOf } from '../../../src/oci/digest.js';
 import type { Image } from '../../../src/oci/image.js';
 import { openRegistries } from '../../../src/registry/registries.js';
+import { lacking } from '../../support/fs.js';
 import { type TestImage, testImage, writeImage } from '../../support/images.js';
+import { skipFor } from '../../support/needs.js';
 
-const SKOPEO = '/usr/bin/skopeo';
 const signal = AbortSignal.timeout(60_000);
 const platform = { os: 'linux', architecture: 'amd64' };
 const registries = openRegistries({ env: {}, insecureRegistries: [], caBundle: undefined, userAgent: 's2oci/test' });
@@ -56,7 +57,7 @@ async function read(text: string): Promise<Image> {
 }
 
 function skopeo(...args: string[]): string {
-	return execFileSync(SKOPEO, ['--insecure-policy', '--tmpdir', root, ...args], {
+	return execFileSync('skopeo', ['--insecure-policy', '--tmpdir', root, ...args], {
 		encoding: 'utf8',
 		stdio: ['ignore', 'pipe', 'pipe'],
 	});
@@ -68,7 +69,9 @@ async function fileDigest(path: string): Promise<string> {
 	return hash.digest('hex');
 }
 
-describe.skipIf(!existsSync(SKOPEO))('against skopeo (skipped without it)', () => {
+describe('against skopeo', () => {
+	beforeEach((context) => skipFor(context, lacking('skopeo')));
+
 	test.each(['oci:LAYOUT:v1', 'oci-archive:oci.tar:v1', 'docker-archive:docker.tar:example.com/team/app:v1'])(
 		'skopeo and s2oci read what s2oci wrote to %s',
 		async (text) => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, type TestContext, test } from 'vitest';
 import type { ConfigJson } from '../../support/built.js';
 import { removeTree, requirePrograms } from '../../support/host.js';
+import { needs } from '../../support/needs.js';
 import { assembleSource, makeSource, readLayout, tinyLayout, withTinyBuilder } from '../../support/tiny.js';
 import { emptyDirectory, type Wanted, write } from './request.js';
 
@@ -33,7 +34,7 @@ function lowerCaseLayout(): string {
 
 function openBuildah(context: TestContext): Buildah {
 	requirePrograms(context, 'buildah');
-	if (process.getuid?.() !== 0) context.skip('buildah needs root here, or a user namespace of its own');
+	needs(context, process.getuid?.() === 0, 'buildah needs root here, or a user namespace of its own');
 	const root = emptyDirectory();
 	const builder = `oci:${lowerCaseLayout()}:latest`;
 	const storage = join(root, 'storage');

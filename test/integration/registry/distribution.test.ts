@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,8 +13,8 @@ import { digestOf } from '../../../src/oci/digest.js';
 import { appendLayer } from '../../../src/oci/image.js';
 import { openRegistries, type Registries } from '../../../src/registry/registries.js';
 import { contentOf, descriptorOf, testImage, writeImage } from '../../support/images.js';
+import { keptProgram } from '../../support/programs.js';
 
-const BINARY = '/usr/bin/docker-registry';
 const signal = AbortSignal.timeout(60_000);
 let root: string;
 let host: string;
@@ -43,14 +42,14 @@ async function waitUntilUp(): Promise<void> {
 	throw new Error('docker-registry did not start');
 }
 
-describe.skipIf(!existsSync(BINARY))('against the distribution registry (skipped without docker-registry)', () => {
+describe('against the distribution registry', () => {
 	beforeAll(async () => {
 		root = await mkdtemp(join(tmpdir(), 's2oci-registry-'));
 		host = `127.0.0.1:${await freePort()}`;
 		const config = join(root, 'config.yml');
 		const storage = `storage:\n  filesystem:\n    rootdirectory: ${root}/data\n`;
 		await writeFile(config, `version: 0.1\nlog:\n  level: error\n${storage}http:\n  addr: ${host}\n`);
-		server = spawn(BINARY, ['serve', config], { stdio: 'ignore' });
+		server = spawn(keptProgram('docker-registry'), ['serve', config], { stdio: 'ignore' });
 		await waitUntilUp();
 		registries = openRegistries({ env: {}, insecureRegistries: [], caBundle: undefined, userAgent: 's2oci/test' });
 	});

@@ -6,11 +6,12 @@ import { createServer } from 'node:https';
 import { type AddressInfo, connect as connectSocket } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { readBytes } from '../../../src/content/verify.js';
 import { openRegistries, type RegistryOptions } from '../../../src/registry/registries.js';
 import type { Repository } from '../../../src/registry/repository.js';
 import { descriptorOf } from '../../support/images.js';
+import { needs } from '../../support/needs.js';
 
 const signal = AbortSignal.timeout(30_000);
 const bytes = Buffer.from('the blob');
@@ -90,7 +91,9 @@ describe('an insecure registry', () => {
 	});
 });
 
-describe.skipIf(outside === undefined)('over the network interface (skipped without one)', () => {
+describe('over the network interface', () => {
+	beforeEach((context) => needs(context, outside !== undefined, 'there is no network interface but loopback'));
+
 	test('a certificate of an unknown authority is refused, one of the CA bundle is accepted', async () => {
 		const host = await listen(tlsServer(serveBlob), outside);
 		await expect(pull(repositoryOf(host))).rejects.toMatchObject({

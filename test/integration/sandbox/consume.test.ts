@@ -8,6 +8,8 @@ import { loadLibc } from '../../../src/linux/libc.js';
 import { NO_LIMITS } from '../../../src/sandbox/limits.js';
 import { execute } from '../../../src/worker/execute.js';
 import { lacking, temporaryDirectory } from '../../support/fs.js';
+import { skipFor } from '../../support/needs.js';
+import { keptProgram } from '../../support/programs.js';
 
 const reason = process.getuid?.() === 0 ? lacking('bwrap') : 'only root can run a sandbox without a worker';
 
@@ -23,7 +25,7 @@ async function run(
 	using directory = temporaryDirectory();
 	const rootfs = join(directory.path, 'rootfs');
 	for (const name of ['bin', 'dev', 'proc', 'sys', 'tmp']) mkdirSync(join(rootfs, name), { recursive: true });
-	copyFileSync('/bin/busybox', join(rootfs, 'bin/busybox'));
+	copyFileSync(keptProgram('busybox'), join(rootfs, 'bin/busybox'));
 	for (const name of ['sh', 'yes', 'head', 'sleep', 'cat'])
 		linkSync(join(rootfs, 'bin/busybox'), join(rootfs, 'bin', name));
 	const libc = await loadLibc();
@@ -54,8 +56,8 @@ async function run(
 }
 
 describe('the consumer of stdout', () => {
-	test('gets every byte, however slow it is, and stderr goes its usual way', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('gets every byte, however slow it is, and stderr goes its usual way', async (context) => {
+		skipFor(context, reason);
 		let bytes = 0;
 		const { exit, forwarded } = await run('yes 0123456789 | head -n 200000; echo aside >&2', async (stdout) => {
 			await new Promise((resolve) => setTimeout(resolve, 1500));
@@ -65,15 +67,15 @@ describe('the consumer of stdout', () => {
 		expect(forwarded).toEqual({ stdout: 0, stderr: 6 });
 	});
 
-	test('sees the end of what was printed before a failure', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('sees the end of what was printed before a failure', async (context) => {
+		skipFor(context, reason);
 		const seen: Buffer[] = [];
 		const { exit } = await run('echo half; exit 7', async (stdout) => void seen.push(await buffer(stdout)));
 		expect([exit, Buffer.concat(seen).toString()]).toEqual([{ type: 'code', code: 7 }, 'half\n']);
 	});
 
-	test('that fails ends the process, and its error is the one that is told', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('that fails ends the process, and its error is the one that is told', async (context) => {
+		skipFor(context, reason);
 		const failed = run('yes', async (stdout) => {
 			await once(stdout, 'data');
 			throw new Error('no archive');
@@ -81,8 +83,8 @@ describe('the consumer of stdout', () => {
 		await expect(failed).rejects.toThrow('no archive');
 	});
 
-	test('sees the end of the stream when the time of the process is over, or it is stopped', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('sees the end of the stream when the time of the process is over, or it is stopped', async (context) => {
+		skipFor(context, reason);
 		const seen: string[] = [];
 		const read = async (stdout: Readable) => void seen.push((await buffer(stdout)).toString());
 		expect(await run('echo begun; sleep 1000', read, { timeoutMs: 800 })).toMatchObject({ timedOut: true });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { SandboxName } from '../../../src/sandbox/sandbox.js';
 import { lacking } from '../../support/fs.js';
+import { skipFor } from '../../support/needs.js';
 import { busyboxLayer, openSessions, type SessionPlan, type User, withoutUser } from '../worker/session.js';
 
 const LAYER = busyboxLayer();
@@ -20,8 +21,8 @@ describe.each(combinations)('a process of %s in %s', (user, sandbox) => {
 		return result;
 	};
 
-	test('sees what a container sees and nothing of us', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('sees what a container sees and nothing of us', async (context) => {
+		skipFor(context, reason);
 		const { stdout, exit, userNamespace, stderr } = await run({
 			env: { CI_JOB_TOKEN: CANARY, NODE_OPTIONS: '--no-warnings' },
 			process: { env: { PATH: '/bin', HOME: '/opt/app', LINES: 'one\ntwo', EMPTY: '' } },
@@ -53,14 +54,14 @@ describe.each(combinations)('a process of %s in %s', (user, sandbox) => {
 		expect(stdout).toMatch(/^processes( \/proc\/\d{1,2}){1,4}$/m);
 	});
 
-	test('has no files open but its standard streams (CVE-2024-21626)', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('has no files open but its standard streams (CVE-2024-21626)', async (context) => {
+		skipFor(context, reason);
 		const { stdout } = await run({ script: 'ls /proc/$$/fd; exit 0' });
 		expect(stdout).toBe('0\n1\n2\n');
 	});
 
-	test('has exactly the environment it was given', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('has exactly the environment it was given', async (context) => {
+		skipFor(context, reason);
 		const env = { PATH: '/bin', LINES: 'one\ntwo', EMPTY: '', A: '=b=' };
 		const { stdout } = await run({
 			env: { CI_JOB_TOKEN: CANARY },
@@ -75,19 +76,19 @@ describe.each(combinations)('a process of %s in %s', (user, sandbox) => {
 		);
 	});
 
-	test('reports its status', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('reports its status', async (context) => {
+		skipFor(context, reason);
 		expect((await run({ script: 'exit 42' })).exit).toEqual({ type: 'code', code: 42 });
 	});
 
-	test('reports the signal that killed it', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('reports the signal that killed it', async (context) => {
+		skipFor(context, reason);
 		const { exit } = await run({ script: "sh -c 'kill -9 $$'; exit $?" });
 		expect(exit).toEqual({ type: 'signal', signal: 'SIGKILL' });
 	});
 
-	test('gets all its output through, and takes what it left running with it', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('gets all its output through, and takes what it left running with it', async (context) => {
+		skipFor(context, reason);
 		const script = 'setsid sleep 1000 & yes 0123456789 | head -n 100000; yes e | head -n 1000 >&2';
 		const { stdout, stderr, forwarded } = await run({ script });
 		expect(forwarded).toEqual({ stdout: 1_100_000, stderr: 2000 });

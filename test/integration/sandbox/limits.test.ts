@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type Limits, NO_LIMITS } from '../../../src/sandbox/limits.js';
 import type { SandboxName } from '../../../src/sandbox/sandbox.js';
 import { lacking } from '../../support/fs.js';
+import { skipFor } from '../../support/needs.js';
 import { busyboxLayer, openSessions, type User, withoutUser } from '../worker/session.js';
 import { lackingControllers, leftGroups } from './cgroups.js';
 
@@ -35,8 +36,8 @@ async function run(
 describe.each(combinations)('a process of %s in %s', (user, sandbox) => {
 	const reason = withoutUser(user) ?? lacking(sandbox, 'unshare', 'setpriv');
 
-	test('without network has loopback only, and it is up', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('without network has loopback only, and it is up', async (context) => {
+		skipFor(context, reason);
 		const script = 'cat /proc/net/dev; cat /proc/net/fib_trie';
 		const { stdout, unenforced } = await run(user, sandbox, script, { network: 'none' });
 		expect(stdout.match(/^ *\w+: +\d/gm)?.map((line) => line.trim().split(':')[0])).toEqual(['lo']);
@@ -44,8 +45,8 @@ describe.each(combinations)('a process of %s in %s', (user, sandbox) => {
 		expect(unenforced).toEqual([]);
 	});
 
-	test('has the ulimits it was given, and is told of those that it could not be given', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('has the ulimits it was given, and is told of those that it could not be given', async (context) => {
+		skipFor(context, reason);
 		const ulimits = [
 			{ name: 'nofile', soft: 100, hard: 200 },
 			{ name: 'core', soft: 0, hard: 0 },
@@ -56,15 +57,15 @@ describe.each(combinations)('a process of %s in %s', (user, sandbox) => {
 		expect(unenforced).toEqual([]);
 	});
 
-	test('is killed when its time is over', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('is killed when its time is over', async (context) => {
+		skipFor(context, reason);
 		const script = 'echo begun; setsid sleep 1000 & sleep 1000';
 		const { stdout, exit, timedOut } = await run(user, sandbox, script, {}, { timeoutMs: 1500 });
 		expect([stdout, exit, timedOut]).toEqual(['begun\n', { type: 'signal', signal: 'SIGKILL' }, true]);
 	});
 
-	test('that ends in time is not called late', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('that ends in time is not called late', async (context) => {
+		skipFor(context, reason);
 		const { exit, timedOut, oom } = await run(user, sandbox, 'exit 3', {}, { timeoutMs: 60_000 });
 		expect([exit, timedOut, oom]).toEqual([{ type: 'code', code: 3 }, false, false]);
 	});
@@ -86,18 +87,18 @@ describe.each(SANDBOXES)('root in %s', (sandbox) => {
 		expect(none.stdout).toMatch(/^CapEff:\s*0{16}$/m);
 	});
 
-	test('is killed and named when memory runs out', async ({ skip }) => {
+	test('is killed and named when memory runs out', async (context) => {
 		const lackingMemory = lackingControllers('memory');
-		skip(lackingMemory !== undefined, lackingMemory);
+		skipFor(context, lackingMemory);
 		const hog = 'x=$(yes 0123456789012345 | head -n 20000000); echo $?';
 		const { exit, oom, unenforced } = await run('ourselves', sandbox, hog, { memory: 64 * MIB });
 		expect([exit, oom, unenforced]).toEqual([{ type: 'signal', signal: 'SIGKILL' }, true, []]);
 		expect(leftGroups()).toEqual([]);
 	});
 
-	test('cannot start more processes than it may', async ({ skip }) => {
+	test('cannot start more processes than it may', async (context) => {
 		const lackingPids = lackingControllers('pids');
-		skip(lackingPids !== undefined, lackingPids);
+		skipFor(context, lackingPids);
 		const script = 'i=0; while [ $i -lt 100 ]; do sleep 100 & i=$((i + 1)); done; echo all';
 		const few = await run('ourselves', sandbox, script, { pids: 20 });
 		expect([few.stdout, few.unenforced]).toEqual(['', []]);
@@ -106,9 +107,9 @@ describe.each(SANDBOXES)('root in %s', (sandbox) => {
 		expect(leftGroups()).toEqual([]);
 	});
 
-	test('is in a group that has the processors it may use', async ({ skip }) => {
+	test('is in a group that has the processors it may use', async (context) => {
 		const lackingCpu = lackingControllers('cpu');
-		skip(lackingCpu !== undefined, lackingCpu);
+		skipFor(context, lackingCpu);
 		const { stdout, unenforced } = await run('ourselves', sandbox, 'cat /proc/self/cgroup', { cpus: 0.5 });
 		expect(unenforced).toEqual([]);
 		expect(stdout).toMatch(/s2oci-[0-9a-f]{12}$/m);

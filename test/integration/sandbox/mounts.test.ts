@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { SandboxName } from '../../../src/sandbox/sandbox.js';
 import type { HostBind } from '../../../src/worker/host-binds.js';
 import { lacking, listTree } from '../../support/fs.js';
+import { skipFor } from '../../support/needs.js';
 import { tarSymlink } from '../../support/tar.js';
 import { busyboxLayer, openSessions, type SessionStore, type User, withoutUser } from '../worker/session.js';
 
@@ -48,8 +49,8 @@ describe.each(combinations)('what the host shows a process of %s in %s', (user, 
 	const reason = withoutUser(user) ?? lacking(sandbox, 'unshare', 'setpriv');
 	const plan = { layers: [LAYER], sandboxes: [sandbox], pack: {} };
 
-	test('as a copy keeps modes and links, can be read by assemble and written by nobody', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('as a copy keeps modes and links, can be read by assemble and written by nobody', async (context) => {
+		skipFor(context, reason);
 		using sessions = openSessions(user);
 		const host = hostDirectory(sessions);
 		const before = listTree(host);
@@ -69,8 +70,8 @@ describe.each(combinations)('what the host shows a process of %s in %s', (user, 
 		expect(sessions.packed().map(({ entry }) => entry.path)).toEqual(['opt/', 'opt/app/', 'opt/app/own']);
 	});
 
-	test('as itself is written in place unless it is read-only, and leaves no trace in the layer', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('as itself is written in place unless it is read-only, and leaves no trace in the layer', async (context) => {
+		skipFor(context, reason);
 		using sessions = openSessions(user);
 		const host = hostDirectory(sessions);
 		chmodSync(host, 0o777);
@@ -84,8 +85,8 @@ describe.each(combinations)('what the host shows a process of %s in %s', (user, 
 		expect(sessions.packed().map(({ entry }) => entry.path)).toEqual(['opt/', 'opt/app/', 'opt/app/own']);
 	});
 
-	test('as content is a file of assemble’s own that nobody else can read', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('as content is a file of assemble’s own that nobody else can read', async (context) => {
+		skipFor(context, reason);
 		using sessions = openSessions(user);
 		const base64 = Buffer.from('canary').toString('base64');
 		const secret: HostBind = {

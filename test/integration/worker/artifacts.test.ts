@@ -9,6 +9,7 @@ import { digestOf } from '../../../src/oci/digest.js';
 import type { SandboxName } from '../../../src/sandbox/sandbox.js';
 import type { WorkerCalls } from '../../../src/worker/protocol.js';
 import { lacking } from '../../support/fs.js';
+import { skipFor } from '../../support/needs.js';
 import { tarFile } from '../../support/tar.js';
 import { busyboxLayer, type User, withoutUser } from './session.js';
 
@@ -88,8 +89,8 @@ function told({ value, error }: Saved): string {
 describe.each(CASES)('artifacts saved by %s in %s', (user, sandbox) => {
 	const reason = withoutUser(user) ?? lacking(sandbox, 'unshare', 'setpriv');
 
-	test('are what the script archives, and its stderr is passed on', ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('are what the script archives, and its stderr is passed on', (context) => {
+		skipFor(context, reason);
 		const script = `echo saving >&2; mkdir -p m/d && echo x > m/d/f && chmod 664 m/d/f && ln -s /bin/sh m/l && ${TAR} -cf - kept m`;
 		const { saved, stderr, left } = save(user, sandbox, { script });
 		expect(saved[0]?.error).toBeUndefined();
@@ -98,8 +99,8 @@ describe.each(CASES)('artifacts saved by %s in %s', (user, sandbox) => {
 		expect([stderr, left]).toEqual(['saving\n', []]);
 	});
 
-	test('are packed to the same bytes each time, and restored from them', ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('are packed to the same bytes each time, and restored from them', (context) => {
+		skipFor(context, reason);
 		const one = { script: `${TAR} -cf - kept`, pack: true };
 		const zipped = { script: `${TAR} -cf - ./kept | /bin/busybox gzip`, pack: true };
 		const [first, second] = save(user, sandbox, one, zipped).saved;
@@ -109,8 +110,8 @@ describe.each(CASES)('artifacts saved by %s in %s', (user, sandbox) => {
 		expect(second?.again).toEqual(first?.files);
 	});
 
-	test('are none when the script fails, prints nothing or prints text', ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('are none when the script fails, prints nothing or prints text', (context) => {
+		skipFor(context, reason);
 		const { saved, left } = save(
 			user,
 			sandbox,
@@ -135,8 +136,8 @@ describe.each(CASES)('artifacts saved by %s in %s', (user, sandbox) => {
 });
 
 describe('a sandbox that is refused', () => {
-	test('gives way to the next one, which saves the artifacts', ({ skip }) => {
-		skip(lacking('bwrap') !== undefined, lacking('bwrap'));
+	test('gives way to the next one, which saves the artifacts', (context) => {
+		skipFor(context, lacking('bwrap'));
 		const script = { script: `${TAR} -cf - kept`, sandboxes: ['missing' as SandboxName, 'bwrap' as const] };
 		const { saved } = save('ourselves', 'bwrap', script);
 		expect(saved[0]?.value).toMatchObject({ sandbox: 'bwrap', entries: 1 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { lacking } from '../../support/fs.js';
+import { skipFor } from '../../support/needs.js';
 import { tarDirectory, tarFile, tarHardLink, tarSymlink } from '../../support/tar.js';
 import { APP, BASE, copyFiles, mount, prepare, ROOT_USER, RUNGS } from './copy-calls.js';
 import { type Call, fillDirectory, openCopySession, shell } from './copy-session.js';
@@ -8,9 +9,9 @@ import { busyboxLayer, withoutUser } from './session.js';
 describe('files that are copied and made by several users in turn', () => {
 	const diffIds = new Set<string>();
 
-	test.for(RUNGS)('give the same layer, as %s in %s on %s', ([user, sandbox, rootfs], { skip }) => {
+	test.for(RUNGS)('give the same layer, as %s in %s on %s', ([user, sandbox, rootfs], context) => {
 		const reason = withoutUser(user) ?? lacking(sandbox, 'unshare', 'setpriv');
-		skip(reason !== undefined, reason);
+		skipFor(context, reason);
 		using session = openCopySession(user, (source) =>
 			fillDirectory(source, { a: 'a\n', '755 tool': '#!\n', 'dir/b': 'b\n' }),
 		);
@@ -87,9 +88,9 @@ describe('copyArtifacts', () => {
 
 	test.for(RUNGS)(
 		'keep their modes and links and get the new owner, as %s in %s on %s',
-		([user, sandbox, rootfs], { skip }) => {
+		([user, sandbox, rootfs], context) => {
 			const reason = withoutUser(user) ?? lacking(sandbox, 'unshare', 'setpriv');
-			skip(reason !== undefined, reason);
+			skipFor(context, reason);
 			using session = openCopySession(user, () => undefined);
 			const copied = artifacts(
 				['/opt/app/dist', '/srv'],

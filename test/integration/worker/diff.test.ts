@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../../src/oci/digest.js';
 import type { SandboxName } from '../../../src/sandbox/sandbox.js';
 import { lacking } from '../../support/fs.js';
+import { skipFor } from '../../support/needs.js';
 import { tarDirectory, tarFile, tarHardLink, tarSymlink } from '../../support/tar.js';
 import type { Member } from '../../unit/tar/entries.js';
 import { busyboxLayer, EPOCH, openSessions, type User, withoutUser } from './session.js';
@@ -125,9 +126,9 @@ describe('the layer that a build packs', () => {
 
 	test.for(RUNGS)(
 		'holds what assemble changed and nothing else, as %s in %s on %s',
-		async ([user, sandbox, rootfs], { skip }) => {
+		async ([user, sandbox, rootfs], context) => {
 			const reason = withoutUser(user) ?? lacking(sandbox, 'unshare', 'setpriv');
-			skip(reason !== undefined, reason);
+			skipFor(context, reason);
 			using sessions = openSessions(user);
 			const result = await sessions.run({
 				layers: [BASE],

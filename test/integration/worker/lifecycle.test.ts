@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { SandboxName } from '../../../src/sandbox/sandbox.js';
 import { lacking } from '../../support/fs.js';
+import { skipFor } from '../../support/needs.js';
 import { busyboxLayer, openSessions, type SessionStore, type User, withoutUser } from './session.js';
 
 const LIMIT_MS = 1000;
@@ -61,8 +62,8 @@ const mountsOf = (mark: string) =>
 describe.each(CASES)('a build of %s in %s', (user, sandbox) => {
 	const reason = withoutUser(user) ?? lacking(sandbox, 'unshare', 'setpriv');
 
-	test('leaves nothing behind when its parent is killed', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('leaves nothing behind when its parent is killed', async (context) => {
+		skipFor(context, reason);
 		using sessions = openSessions(user);
 		const mark = `parent-${sandbox}-${user}-${process.pid}`;
 		const { driver } = await startLong(sessions, sandbox, mark);
@@ -72,8 +73,8 @@ describe.each(CASES)('a build of %s in %s', (user, sandbox) => {
 		expect(mountsOf(sessions.path)).toEqual([]);
 	});
 
-	test('ends all processes when its worker is killed, and the next one removes what is left', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('ends all processes when its worker is killed, and the next one removes what is left', async (context) => {
+		skipFor(context, reason);
 		using sessions = openSessions(user);
 		const mark = `worker-${sandbox}-${user}-${process.pid}`;
 		const { driver, result } = await startLong(sessions, sandbox, mark);
@@ -89,8 +90,8 @@ describe.each(CASES)('a build of %s in %s', (user, sandbox) => {
 		expect([next.error, next.stdout, next.left]).toEqual([undefined, 'ran\n', []]);
 	});
 
-	test('removes the scratch directory of a build that died with its worker', async ({ skip }) => {
-		skip(reason !== undefined, reason);
+	test('removes the scratch directory of a build that died with its worker', async (context) => {
+		skipFor(context, reason);
 		using sessions = openSessions(user);
 		const mark = `both-${sandbox}-${user}-${process.pid}`;
 		const { driver } = await startLong(sessions, sandbox, mark);

@@ -9,6 +9,7 @@ import { digestOf } from '../../../src/oci/digest.js';
 import type { ContainerProcess, SandboxName } from '../../../src/sandbox/sandbox.js';
 import type { Inspected, WantedLayer, WorkerCalls } from '../../../src/worker/protocol.js';
 import { type TemporaryDirectory, temporaryDirectory } from '../../support/fs.js';
+import { keptProgram } from '../../support/programs.js';
 import { type TarMember, tarDirectory, tarFile, tarHardLink, tarOf } from '../../support/tar.js';
 import { type Member, readTar } from '../../unit/tar/entries.js';
 
@@ -115,7 +116,7 @@ const APPLETS = [
 export function busyboxLayer(...more: readonly TarMember[]): Buffer {
 	return tarOf([
 		tarDirectory('bin'),
-		tarFile('bin/busybox', readFileSync('/bin/busybox'), { mode: 0o755 }),
+		tarFile('bin/busybox', readFileSync(keptProgram('busybox')), { mode: 0o755 }),
 		...APPLETS.map((name) => tarHardLink(`bin/${name}`, 'bin/busybox')),
 		...['dev', 'proc', 'sys', 'etc', 'opt'].map((name) => tarDirectory(name)),
 		tarDirectory('tmp', { mode: 0o1777 }),

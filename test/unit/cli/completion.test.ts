@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { grammars } from '../../../src/cli/grammars.js';
 import { lacking, temporaryDirectory } from '../../support/fs.js';
+import { skipFor } from '../../support/needs.js';
 import { runMain } from './io.js';
 
 async function script(shell: string): Promise<string> {
@@ -19,7 +20,9 @@ async function complete(...words: readonly string[]): Promise<readonly string[]>
 	return output.split('\n').filter((line) => line !== '');
 }
 
-describe.skipIf(lacking('bash') !== undefined)('in bash', () => {
+describe('in bash', () => {
+	beforeEach((context) => skipFor(context, lacking('bash')));
+
 	test('all commands are offered first', async () => {
 		expect(await complete('s2oci', '')).toEqual(grammars.map(({ name }) => name));
 		expect(await complete('s2oci', 're')).toEqual(['rebuild']);
@@ -65,7 +68,7 @@ describe.skipIf(lacking('bash') !== undefined)('in bash', () => {
 describe.each(['zsh', 'fish'])('in %s', (shell) => {
 	test('the script parses', async (context) => {
 		const reason = lacking(shell);
-		if (reason !== undefined) context.skip(reason);
+		skipFor(context, reason);
 		using directory = temporaryDirectory();
 		const path = join(directory.path, 'script');
 		writeFileSync(path, await script(shell));

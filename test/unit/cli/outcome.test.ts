@@ -14,6 +14,7 @@ import type { BuildOutcome } from '../../../src/build/result.js';
 import { writeFiles } from '../../../src/cli/outcome.js';
 import type { OutputArguments } from '../../../src/cli/output-options.js';
 import { temporaryDirectory } from '../../support/fs.js';
+import { needs } from '../../support/needs.js';
 
 const outcome = { result: { success: true, digest: 'sha256:1' } } as unknown as BuildOutcome;
 
@@ -44,7 +45,8 @@ describe('the result file', () => {
 		expect(lstatSync(path).isSymbolicLink()).toBe(true);
 	});
 
-	test.skipIf(process.getuid?.() !== 0)('of another user stays theirs (skipped without root)', async () => {
+	test('of another user stays theirs', async (context) => {
+		needs(context, process.getuid?.() === 0, 'only root can give a file to another user');
 		using directory = temporaryDirectory();
 		const path = join(directory.path, 'result.json');
 		writeFileSync(path, 'longer than what is written, so that the rest of it would show');

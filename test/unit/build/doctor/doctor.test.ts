@@ -12,6 +12,7 @@ import { parseTarget } from '../../../../src/build/doctor/target.js';
 import { TINY_STATUS, tinyProgram } from '../../../../src/build/doctor/tiny-program.js';
 import { BuildError } from '../../../../src/errors.js';
 import { temporaryDirectory } from '../../../support/fs.js';
+import { needs } from '../../../support/needs.js';
 
 const harmless: HostFacts = {
 	uid: 1000,
@@ -130,9 +131,9 @@ test.each([
 });
 
 describe('the program that needs nothing of the host', () => {
-	test('runs, and ends with its own status', ({ skip }) => {
+	test('runs, and ends with its own status', (context) => {
 		const bytes = tinyProgram(process.arch);
-		if (bytes === undefined) return skip(`there is none for ${process.arch}`);
+		needs(context, bytes !== undefined, `there is none for ${process.arch}`);
 		using directory = temporaryDirectory();
 		const path = join(directory.path, 'end');
 		writeFileSync(path, bytes, { mode: 0o755 });
