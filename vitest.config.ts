@@ -15,16 +15,30 @@ class LongestFirst extends BaseSequencer {
 	}
 }
 
+const setupFiles = ['test/support/environment.ts'];
+
 export default defineConfig({
 	test: {
 		sequence: { sequencer: LongestFirst },
 		projects: [
-			{ test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 10_000 } },
-			{ test: { name: 'integration', include: ['test/integration/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 120_000, maxWorkers: 3, sequence: { groupOrder: 1 } } },
+			{ test: { name: 'unit', include: ['test/unit/**/*.test.ts'], setupFiles, testTimeout: 10_000 } },
+			{
+				test: {
+					name: 'integration',
+					include: ['test/integration/**/*.test.ts'],
+					setupFiles,
+					testTimeout: 60_000,
+					hookTimeout: 120_000,
+					maxWorkers: 3,
+					// Projects that differ in maxWorkers run one after the other.
+					sequence: { groupOrder: 1 },
+				},
+			},
 			{
 				test: {
 					name: 'e2e',
 					include: ['test/e2e/**/*.test.ts'],
+					setupFiles,
 					testTimeout: 180_000,
 					hookTimeout: 600_000,
 					// Builds wait more than they compute, and each test has a workspace of its own.

@@ -139,7 +139,7 @@ static_busybox() {
 		found=$(command -v busybox) && ! ldd "$found" >/dev/null 2>&1 || found=
 		if [ -z "$found" ]; then
 			unpack_package busybox-static
-			found=$(find "$(cache_dir)/packages/busybox-static" -type f -name busybox | head -n 1)
+			found=$(find "$(cache_dir)/packages/busybox-static" -type f -path '*/bin/busybox')
 		fi
 		cp "$found" "$busybox.$$"
 		mv "$busybox.$$" "$busybox"

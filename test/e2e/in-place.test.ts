@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type Finished, s2oci } from '../support/build.js';
@@ -152,8 +153,7 @@ for each in volume tmp; do mount -t tmpfs -o mode=1777 none $ROOT/$each; done; b
 		const { home } = scene.job.workspace;
 		writeFileSync(join(home, 'extra'), 'extra\n');
 		const script = 'cat "$SSL_CERT_FILE" /srv/injected/extra > seen; cat /srv/injected/extra';
-		const certificates = '/etc/ssl/certs/ca-certificates.crt';
-		if (existsSync(certificates)) writeFileSync(join(home, 'ca.crt'), readFileSync(certificates));
+		writeFileSync(join(home, 'ca.crt'), rootCertificates.join('\n'));
 		const more = [...IN_PLACE, '--ca-bundle', join(home, 'ca.crt'), '--inject', `${join(home, 'extra')}:/srv/injected`];
 		const setup = 'mkdir $ROOT/srv/injected; chmod 777 $ROOT/srv/injected';
 		const { stderr, result } = await scene.build(assembleSource(script), more, { setup });

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { build, s2oci } from '../support/build.js';
 import { type BuiltImage, decoded } from '../support/built.js';
 import { leftovers, makeWorkspace, requireUser, type UserName, type Workspace } from '../support/host.js';
-import { assembleSource, readLayout, tinyLayout, withTinyBuilder } from '../support/tiny.js';
+import { assembleSource, readLayout, TINY_APP, tinyLayout, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();
 
@@ -92,9 +92,9 @@ describe.each<UserName>(['root', 's2oci-subuid', 's2oci-plain'])(
 
 describe('a destination or source that cannot be', () => {
 	test.each([
-		['--inject', '/etc/hostname:/bad/dir', '/bad is no directory'],
+		['--inject', `${TINY_APP}/greeting.txt:/bad/dir`, '/bad is no directory'],
 		['--inject', '/no/such/file:/bad/dir', '/no/such/file'],
-		['--inject', '/etc/hostname:/proc/x', '/proc'],
+		['--inject', `${TINY_APP}/greeting.txt:/proc/x`, '/proc'],
 		['--volume', '/no/such/file:/data', '/no/such/file'],
 		['--volume', '/etc:/tmp/src', '/tmp/src'],
 		['--secret', 'id=token,env=NO_SUCH_VARIABLE', 'NO_SUCH_VARIABLE is not set'],

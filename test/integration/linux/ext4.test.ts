@@ -1,26 +1,31 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { spreadDirectories } from '../../../src/linux/ext4.js';
+import { lacking } from '../../support/fs.js';
+import { skipFor } from '../../support/needs.js';
 
 const directory = mkdtempSync(join(tmpdir(), 's2oci-ext4-'));
 const mounted: string[] = [];
 
-/** A new ext4 of 16 MiB, mounted; undefined where nothing can be mounted from a file. */
-function mountExt4(name: string, features: string): string | undefined {
+/** A new ext4 of 16 MiB, mounted. */
+function mountExt4(name: string, features: string): string {
 	const [image, target] = [join(directory, `${name}.img`), join(directory, name)];
-	try {
-		execFileSync('truncate', ['--size=16M', image]);
-		execFileSync('mkfs.ext4', ['-q', '-O', features, image], { stdio: 'ignore' });
-		mkdirSync(target);
-		execFileSync('mount', ['-o', 'loop', image, target], { stdio: 'ignore' });
-		mounted.push(target);
-		return target;
-	} catch {
-		return undefined;
-	}
+	execFileSync('truncate', ['--size=16M', image]);
+	execFileSync('mkfs.ext4', ['-q', '-O', features, image], { stdio: 'ignore' });
+	mkdirSync(target);
+	execFileSync('mount', ['-o', 'loop', image, target], { stdio: 'ignore' });
+	mounted.push(target);
+	return target;
+}
+
+/** Why no file system can be mounted from a file here; undefined when one can. */
+function unmountable(): string | undefined {
+	if (process.getuid?.() !== 0) return 'only root can mount a file system';
+	if (!existsSync('/dev/loop-control')) return 'there are no loop devices';
+	return lacking('mkfs.ext4', 'mount', 'umount', 'lsattr', 'chattr');
 }
 
 /** The attributes of `path` as lsattr(1) shows them. */
@@ -33,27 +38,24 @@ afterAll(() => {
 	rmSync(directory, { recursive: true, force: true });
 });
 
-const [journaled, plain] = [mountExt4('journaled', 'has_journal'), mountExt4('plain', '^has_journal')];
+describe('directories on ext4', () => {
+	beforeEach((context) => skipFor(context, unmountable()));
 
-describe.skipIf(journaled === undefined || plain === undefined)(
-	'directories on ext4 (skipped without root and loop devices)',
-	() => {
-		test('are spread where there is no journal, with the attributes that they had', async () => {
-			const parent = join(plain ?? '', 'work');
-			mkdirSync(parent);
-			execFileSync('chattr', ['+d', parent]);
-			await spreadDirectories(parent);
-			expect(attributesOf(parent)).toMatch(/d.*T/);
-		});
+	test('are spread where there is no journal, with the attributes that they had', async () => {
+		const parent = join(mountExt4('plain', '^has_journal'), 'work');
+		mkdirSync(parent);
+		execFileSync('chattr', ['+d', parent]);
+		await spreadDirectories(parent);
+		expect(attributesOf(parent)).toMatch(/d.*T/);
+	});
 
-		test('stay together where there is one', async () => {
-			const parent = join(journaled ?? '', 'work');
-			mkdirSync(parent);
-			await spreadDirectories(parent);
-			expect(attributesOf(parent)).not.toContain('T');
-		});
-	},
-);
+	test('stay together where there is one', async () => {
+		const parent = join(mountExt4('journaled', 'has_journal'), 'work');
+		mkdirSync(parent);
+		await spreadDirectories(parent);
+		expect(attributesOf(parent)).not.toContain('T');
+	});
+});
 
 test('a directory that is not on ext4, or is not there, is left as it is', async () => {
 	await expect(spreadDirectories('/proc')).resolves.toBeUndefined();

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../../src/oci/digest.js';
 import type { SandboxName } from '../../../src/sandbox/sandbox.js';
@@ -7,6 +8,9 @@ import { skipFor } from '../../support/needs.js';
 import { tarDirectory, tarFile, tarHardLink, tarSymlink } from '../../support/tar.js';
 import type { Member } from '../../unit/tar/entries.js';
 import { busyboxLayer, EPOCH, openSessions, type User, withoutUser } from './session.js';
+
+/** A file of the host that is there for sure. */
+const OF_HOST = fileURLToPath(import.meta.url);
 
 const OWNER = { uid: 1001, gid: 0 };
 const OLD = { mtime: 1000, ...OWNER };
@@ -137,9 +141,7 @@ describe('the layer that a build packs', () => {
 				sandboxes: [sandbox],
 				rootfs,
 				source: { 'app.js': 'source' },
-				binds: [
-					{ source: { type: 'copy', path: '/etc/hosts' }, destination: '/etc/hosts', type: 'file', readOnly: true },
-				],
+				binds: [{ source: { type: 'copy', path: OF_HOST }, destination: '/etc/hosts', type: 'file', readOnly: true }],
 				pack: {},
 			});
 			expect([result.error, result.stderr, result.exit]).toEqual([undefined, '', { type: 'code', code: 0 }]);

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../../src/oci/digest.js';
 import type { SandboxName } from '../../../src/sandbox/sandbox.js';
@@ -7,6 +8,9 @@ import type { HostBind } from '../../../src/worker/host-binds.js';
 import { lacking, listTree } from '../../support/fs.js';
 import { type TarMember, tarFile, tarSymlink } from '../../support/tar.js';
 import { busyboxLayer, openSessions, type SessionPlan, type SessionResult } from './session.js';
+
+/** A file of the host that is there for sure. */
+const OF_HOST = fileURLToPath(import.meta.url);
 
 const SANDBOXES: readonly SandboxName[] = ['bwrap', 'runc', 'crun'];
 
@@ -59,7 +63,7 @@ describe.each(SANDBOXES)('an image that wants to mislead %s', (sandbox) => {
 	])('is contained when %s is a link (CVE-2021-30465, CVE-2024-1753)', async (_path, members) => {
 		const binds = ['hosts', 'resolv.conf'].map((name): HostBind => {
 			return {
-				source: { type: 'copy', path: '/etc/hosts' },
+				source: { type: 'copy', path: OF_HOST },
 				destination: `/etc/${name}`,
 				type: 'file',
 				readOnly: true,

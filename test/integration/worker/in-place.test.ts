@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { libcWithoutKoffi } from '../../../src/linux/without-koffi.js';
@@ -15,6 +16,9 @@ import { temporaryDirectory } from '../../support/fs.js';
 import { type TarMember, tarDirectory, tarFile, tarOf, tarSymlink } from '../../support/tar.js';
 import { readTar } from '../../unit/tar/entries.js';
 import { EPOCH } from './session.js';
+
+/** A file of the host that is there for sure. */
+const OF_HOST = fileURLToPath(import.meta.url);
 
 const signal = new AbortController().signal;
 const USER = { uid: 1001, gid: 0 };
@@ -193,7 +197,7 @@ describe('what is placed in a live root filesystem', () => {
 		const binds = [
 			{ ...common, source: { type: 'content', base64: secret, mode: 0o400 }, destination: '/run/secrets/id' },
 			{ ...common, type: 'directory', source: { type: 'copy', path: source }, destination: '/opt/app/given' },
-			{ ...common, source: { type: 'copy', path: '/etc/hosts' }, destination: '/etc/hosts' },
+			{ ...common, source: { type: 'copy', path: OF_HOST }, destination: '/etc/hosts' },
 		] as const;
 		await root.prepare(preparing({ binds }));
 		expect(readFileSync(scene.at('run/secrets/id'), 'utf8')).toBe('secret');
