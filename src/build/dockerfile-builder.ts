@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { formatImageLocation } from '../content/location.js';
 import { isBuildError } from '../errors.js';
 import type { ContainerConfig } from '../oci/image.js';
@@ -5,8 +8,9 @@ import type { Registries } from '../registry/registries.js';
 import { checkUsers } from '../s2i/check-user.js';
 import { type Contract, readContract } from '../s2i/contract.js';
 import type { Emit } from './events.js';
-import { openImageSource, resolveImage } from './open-image.js';
+import { openImageSource } from './open-image.js';
 import type { BuildRequest } from './request.js';
+import { resolveImage } from './resolve-image.js';
 
 type BuilderRequest = Pick<
 	BuildRequest,
@@ -49,12 +53,19 @@ async function readConfig(
 		return UNKNOWN_IMAGE;
 	};
 	if (pullPolicy === 'never' && builder.type === 'registry') return suppose('is not looked up (--pull-policy never)');
-	const scratch = () => Promise.reject(new Error('reading an image needs no scratch directory'));
-	const opened = await openImageSource(builder, { registry: registries.open, scratch }, signal);
+	const directories: string[] = [];
+	const scratch = async () => {
+		const made = await mkdtemp(join(tmpdir(), 's2oci-'));
+		directories.push(made);
+		return made;
+	};
 	try {
+		const opened = await openImageSource(builder, { registry: registries.open, scratch }, signal);
 		return (await resolveImage(opened, platform, signal)).config.value.config ?? {};
 	} catch (error) {
 		if (isBuildError(error, 'REGISTRY_UNREACHABLE')) return suppose(`cannot be looked up (${error.message})`);
 		throw error;
+	} finally {
+		for (const directory of directories) await rm(directory, { recursive: true, force: true });
 	}
 }

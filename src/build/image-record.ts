@@ -10,10 +10,12 @@ import type { Document, Platform } from '../oci/descriptor.js';
 import { type Digest, isDigest } from '../oci/digest.js';
 import type { Image } from '../oci/image.js';
 import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.js';
+import { isIndexType } from '../oci/media-types.js';
 import { formatPlatform } from '../oci/platform.js';
 import type { Emit } from './events.js';
-import { type OpenedSource, resolveImage } from './open-image.js';
+import type { OpenedSource } from './open-image.js';
 import type { PullPolicy } from './request.js';
+import { resolveImage } from './resolve-image.js';
 
 /** What deciding without a registry takes. */
 export interface RecordContext {
@@ -118,8 +120,10 @@ async function resolveAndRecord(opened: OpenedSource, context: RecordContext, si
 	};
 	const image = await resolveImage({ ...opened, source: listening }, context.platform, signal);
 	const platform = formatPlatform(context.platform);
+	const chosen = image.manifest.descriptor.digest;
+	const passed = manifests.filter(({ mediaType, digest }) => isIndexType(mediaType) || digest === chosen);
 	const record: ImageRecord = {
-		...{ format: FORMAT, name: opened.name, platform, manifests },
+		...{ format: FORMAT, name: opened.name, platform, manifests: passed },
 		config: toRecorded(image.config),
 	};
 	await writeRecord(recordPath(opened, context), JSON.stringify(record)).catch(() => undefined);
@@ -153,7 +157,7 @@ function replay(opened: OpenedSource, record: ImageRecord): OpenedSource {
 	const source: ImageSource = {
 		manifest: (reference) => {
 			const found = isDigest(reference) ? record.manifests.find((each) => each.digest === reference) : first;
-			if (found === undefined) return Promise.reject(new Error('not recorded'));
+			if (found === undefined) return Promise.reject(notChosen(opened.name));
 			const expected = { digest: found.digest, mediaType: found.mediaType };
 			return Promise.resolve(parseManifest(Buffer.from(found.content, 'base64'), expected, opened.name));
 		},
@@ -163,6 +167,13 @@ function replay(opened: OpenedSource, record: ImageRecord): OpenedSource {
 		},
 	};
 	return { ...opened, source };
+}
+
+/** What an index has besides the image that was chosen is passed over again. */
+function notChosen(name: string): BuildError {
+	return new BuildError('IMAGE_UNSUPPORTED', `${name} has an entry that is not in its record`, {
+		hint: 'Pull it again.',
+	});
 }
 
 function recordPath({ name }: OpenedSource, { store, platform }: RecordContext): string {

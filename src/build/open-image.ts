@@ -1,13 +1,8 @@
 import type { ImageSource, ImageTarget } from '../content/blob.js';
 import { openLayout } from '../content/layout.js';
 import { formatImageLocation, type ImageLocation } from '../content/location.js';
-import { readBytes } from '../content/verify.js';
 import { BuildError } from '../errors.js';
-import type { Document, Platform } from '../oci/descriptor.js';
 import type { Digest } from '../oci/digest.js';
-import { type Image, type Index, imageFrom, type Manifest } from '../oci/image.js';
-import { isIndex, MAX_CONFIG_BYTES, parseConfig, selectPlatform } from '../oci/manifest.js';
-import { formatPlatform, platformRank } from '../oci/platform.js';
 import type { RepositoryName } from '../oci/reference.js';
 import type { OpenRepository } from '../registry/registries.js';
 
@@ -32,8 +27,6 @@ export interface OpenedTarget {
 	readonly name: string;
 }
 
-const MAX_NESTED_INDEXES = 3;
-
 /** Archives are rare, and tar-stream takes as long to load as the rest of the build. */
 const ociArchive = () => import('../content/oci-archive.js');
 const dockerArchive = () => import('../content/docker-archive.js');
@@ -54,13 +47,13 @@ export async function openImageSource(
 			return { source: openLayout(location.path), reference: location.ref ?? '', name };
 		case 'oci-archive':
 			return {
-				source: await (await ociArchive()).openOciArchive(location.path, signal),
+				source: await (await ociArchive()).openOciArchive(location.path, access.scratch, signal),
 				reference: location.ref ?? '',
 				name,
 			};
 		case 'docker-archive':
 			return {
-				source: await (await dockerArchive()).openDockerArchive(location.path, signal),
+				source: await (await dockerArchive()).openDockerArchive(location.path, access.scratch, signal),
 				reference: location.ref ?? '',
 				name,
 			};
@@ -90,6 +83,7 @@ export async function openImageTarget(
 				name,
 			};
 		case 'docker-archive':
+			if (location.ref?.startsWith('@') === true) throw indexTarget(name);
 			return {
 				target: (await dockerArchive()).createDockerArchive(location.path, await access.scratch()),
 				tag: location.ref,
@@ -98,38 +92,9 @@ export async function openImageTarget(
 	}
 }
 
-/**
- * The image that `opened` names for a host of `platform`, verified: one manifest request (two through an index) and the config.
- * Throws IMAGE_PLATFORM when there is none that the host can run.
- */
-export async function resolveImage(opened: OpenedSource, platform: Platform, signal: AbortSignal): Promise<Image> {
-	const { source, name } = opened;
-	const manifest = await resolveManifest(opened, platform, signal);
-	const stream = await source.open(manifest.value.config, signal);
-	const bytes = await readBytes(stream, MAX_CONFIG_BYTES, `the config of ${name}`);
-	const config = parseConfig(bytes, manifest.value, name);
-	if (platformRank(platform, config.value) !== undefined) return imageFrom(manifest, config);
-	throw new BuildError('IMAGE_PLATFORM', `${name} is an image for ${formatPlatform(config.value)}`, {
-		hint: `It was needed for ${formatPlatform(platform)}; choose another image, or say otherwise with --platform.`,
-	});
-}
-
-async function resolveManifest(
-	{ source, reference, name }: OpenedSource,
-	platform: Platform,
-	signal: AbortSignal,
-): Promise<Document<Manifest>> {
-	let document: Document<Manifest | Index> = await source.manifest(reference, signal);
-	for (let depth = 0; isIndex(document); depth += 1) {
-		if (depth === MAX_NESTED_INDEXES) throw tooDeep(name);
-		document = await source.manifest(selectPlatform(document.value, platform, name).digest, signal);
-	}
-	return document as Document<Manifest>;
-}
-
-function tooDeep(name: string): BuildError {
-	return new BuildError('IMAGE_INVALID', `${name} is an index of an index of an index`, {
-		hint: 'Name the image itself, by its digest.',
+function indexTarget(name: string): BuildError {
+	return new BuildError('REFERENCE_INVALID', `cannot write an image by its number: ${name}`, {
+		hint: 'Name the image in the archive as docker-archive:FILE:NAME:TAG.',
 	});
 }
 

@@ -105,7 +105,10 @@ export const buildCommand: Grammar<BuildArguments> = {
 	],
 	args: {
 		source: required('source', 'a directory, a git URL, an archive, a file, or - for a tar on stdin', 'file'),
-		builder: required('builder', 'the S2I builder image'),
+		builder: required(
+			'builder',
+			'the S2I builder image, also oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:NAME:TAG|:@INDEX]',
+		),
 		tag: possible('tag', 'the name to push the image as'),
 		...sourceOptions,
 		...scriptOptions,

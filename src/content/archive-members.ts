@@ -1,8 +1,10 @@
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
-import { BuildError } from '../errors.js';
+import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { type ArchiveMember, indexArchive } from '../tar/archive.js';
+import { expand, SNIFFED, sniffArchive } from './expand.js';
 import { readBytes, unreadable } from './verify.js';
 
 /** The files of a tar, found by the name inside it; the content is read from the tar itself, nothing is extracted. */
@@ -15,10 +17,49 @@ export interface ArchiveMembers {
 }
 
 const MAX_LINKS = 8;
+const CHUNK = 1024 * 1024;
 
-/** Indexes the image archive at `path`. Names are compared, never used as paths. Throws IMAGE_INVALID when it is not a tar. */
-export async function openMembers(path: string, signal: AbortSignal): Promise<ArchiveMembers> {
-	const members = await indexed(path, signal);
+/**
+ * Indexes the image archive at `path`. Names are compared, never used as paths. A plain tar in a regular file is read where it is;
+ * one that is compressed (gzip, zstd) or comes through a pipe is first written to a directory that `scratch` makes and its caller
+ * removes. Throws IMAGE_INVALID when it is no tar.
+ */
+export async function openMembers(
+	path: string,
+	scratch: () => Promise<string>,
+	signal: AbortSignal,
+): Promise<ArchiveMembers> {
+	const what = `the image archive ${path}`;
+	const isPlain = await explained(what, signal, async () => (await stat(path)).isFile() && (await isTar(path)));
+	if (isPlain) return indexed(path, what, signal);
+	return receiveMembers(createReadStream(path, { highWaterMark: CHUNK }), await scratch(), what, signal);
+}
+
+/**
+ * Indexes the image archive, compressed or not, that `input` brings once, such as a pipe from `docker save`. Its tar is written to
+ * `directory` as it comes, which must last as long as the result. `what` names it in messages. Throws IMAGE_INVALID, HOST_NO_SPACE.
+ */
+export async function receiveMembers(
+	input: AsyncIterable<Buffer>,
+	directory: string,
+	what: string,
+	signal: AbortSignal,
+): Promise<ArchiveMembers> {
+	const path = posix.join(directory, 'archive.tar');
+	await explained(what, signal, () => expand(input, path, signal));
+	return indexed(path, what, signal);
+}
+
+async function isTar(path: string): Promise<boolean> {
+	const start = createReadStream(path, { end: SNIFFED - 1 });
+	return sniffArchive(Buffer.from(await readBytes(start, SNIFFED, path))) === 'none';
+}
+
+async function indexed(path: string, what: string, signal: AbortSignal): Promise<ArchiveMembers> {
+	const found = await explained(what, signal, () =>
+		indexArchive(createReadStream(path, { highWaterMark: CHUNK }), signal),
+	);
+	const members = new Map(found.map((member) => [normalised(member.name), member]));
 	const find = (name: string): ArchiveMember | undefined => {
 		let at = normalised(name);
 		for (let links = 0; links <= MAX_LINKS; links += 1) {
@@ -38,23 +79,33 @@ export async function openMembers(path: string, signal: AbortSignal): Promise<Ar
 		open,
 		read: async (name, limit) => {
 			const member = find(name);
-			const what = `${JSON.stringify(name.slice(0, 100))} in ${path}`;
-			if (member !== undefined) return readBytes(open(member), limit, what);
-			throw new BuildError('IMAGE_INVALID', `${what} is missing`, {
+			const named = `${JSON.stringify(name.slice(0, 100))} in ${what}`;
+			if (member !== undefined) return readBytes(open(member), limit, named);
+			throw new BuildError('IMAGE_INVALID', `${named} is missing`, {
 				hint: 'Check that the archive was written completely.',
 			});
 		},
 	};
 }
 
-async function indexed(path: string, signal: AbortSignal): Promise<ReadonlyMap<string, ArchiveMember>> {
+/** What goes wrong with the tar or its compression is said of the archive, as it is no layer. */
+async function explained<T>(what: string, signal: AbortSignal, read: () => Promise<T>): Promise<T> {
 	try {
-		const members = await indexArchive(path, signal);
-		return new Map(members.map((member) => [normalised(member.name), member]));
+		return await read();
 	} catch (error) {
 		signal.throwIfAborted();
-		throw unreadable(`the image archive ${path}`, error);
+		if (['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) throw noSpace(what, error);
+		if (!isBuildError(error, 'LAYER_INVALID')) throw unreadable(what, error);
+		const [, ...reasons] = messageOf(error).split(': ');
+		throw unreadable(what, new Error(reasons.join(': '), { cause: error }));
 	}
+}
+
+function noSpace(what: string, cause: unknown): BuildError {
+	return new BuildError('HOST_NO_SPACE', `no space is left to unpack ${what}`, {
+		hint: 'Free some space, or name a larger disk with --store DIR.',
+		cause,
+	});
 }
 
 function normalised(name: string): string {

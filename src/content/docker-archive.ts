@@ -14,10 +14,12 @@ import {
 	layerCompression,
 	layerMediaType,
 } from '../oci/media-types.js';
+import { withoutNulls } from '../oci/nulls.js';
 import { formatReference, parseReference } from '../oci/reference.js';
 import type { ArchiveMember } from '../tar/archive.js';
 import { type ArchiveMembers, openMembers } from './archive-members.js';
 import type { ImageSource, ImageTarget } from './blob.js';
+import { SNIFFED, sniffArchive } from './expand.js';
 import { openLayout } from './layout.js';
 import { blobPath } from './layout-source.js';
 import { archiveBytes, archiveFile, writeArchive } from './oci-archive.js';
@@ -27,18 +29,30 @@ const MAX_LIST_BYTES = 4 * 1024 * 1024;
 const listSchema = v.array(
 	v.looseObject({
 		Config: v.string(),
-		RepoTags: v.nullish(v.array(v.string())),
-		Layers: v.pipe(v.array(v.string()), v.maxLength(500)),
+		RepoTags: v.optional(v.array(v.string())),
+		Layers: v.optional(v.pipe(v.array(v.string()), v.maxLength(500)), []),
 	}),
 );
 type ArchiveImage = v.InferOutput<typeof listSchema>[number];
 
 /**
- * The `docker save` archive at `path` as an image source. It has no manifests, so one is made from its config and layers; plain layers
- * are verified against the diffIDs of the config. The reference is `name[:tag]`, or `''` for the only image. Throws IMAGE_INVALID.
+ * The `docker save` archive at `path`, compressed or not, as an image source; see {@link dockerArchiveSource} and {@link openMembers}.
+ * Throws IMAGE_INVALID.
  */
-export async function openDockerArchive(path: string, signal: AbortSignal): Promise<ImageSource> {
-	const members = await openMembers(path, signal);
+export async function openDockerArchive(
+	path: string,
+	scratch: () => Promise<string>,
+	signal: AbortSignal,
+): Promise<ImageSource> {
+	return dockerArchiveSource(await openMembers(path, scratch, signal), path);
+}
+
+/**
+ * The `docker save` archive of `members` as an image source. It has no manifests, so one is made from its config and layers; plain layers
+ * are verified against the diffIDs of the config. The reference is `name[:tag]`, `@index` (from 0, as skopeo counts), or `''` for the
+ * only image. `path` names it in messages. Throws IMAGE_INVALID.
+ */
+export async function dockerArchiveSource(members: ArchiveMembers, path: string): Promise<ImageSource> {
 	const images = await readList(members, path);
 	const blobs = new Map<Digest, ArchiveMember>();
 	return {
@@ -91,10 +105,16 @@ function layerName(layer: Descriptor): string {
 }
 
 async function readList(members: ArchiveMembers, path: string): Promise<readonly ArchiveImage[]> {
+	if (members.find('manifest.json') === undefined && members.find('index.json') !== undefined) {
+		throw new BuildError('IMAGE_INVALID', `${path} is no Docker archive but an OCI archive`, {
+			hint: `Write oci-archive:${path}.`,
+		});
+	}
 	const bytes = await members.read('manifest.json', MAX_LIST_BYTES);
 	try {
 		const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
-		if (v.is(listSchema, value)) return value;
+		const checked = v.safeParse(listSchema, withoutNulls(listSchema, value));
+		if (checked.success) return checked.output;
 	} catch (cause) {
 		throw invalid(path, 'its manifest.json is not valid JSON', cause);
 	}
@@ -103,8 +123,11 @@ async function readList(members: ArchiveMembers, path: string): Promise<readonly
 
 function findImage(images: readonly ArchiveImage[], reference: string, path: string): ArchiveImage {
 	const tags = images.flatMap((image) => image.RepoTags ?? []);
-	const hint = `Append :NAME:TAG to the path. The names in it are ${JSON.stringify(tags.slice(0, 20)).slice(0, 500)}.`;
+	const names = JSON.stringify(tags.slice(0, 20)).slice(0, 500);
+	const hint = `Append :NAME:TAG to the path, or :@0 for the first image. The names in it are ${names}.`;
 	const [only] = images;
+	const numbered = reference.startsWith('@') ? images[Number(reference.slice(1))] : undefined;
+	if (numbered !== undefined) return numbered;
 	if (reference === '' && images.length === 1 && only !== undefined) return only;
 	if (reference === '')
 		throw new BuildError('IMAGE_INVALID', `${path} holds ${images.length} images and none was named`, { hint });
@@ -149,7 +172,7 @@ async function synthesize(
 }
 
 async function describeLayer(members: ArchiveMembers, member: ArchiveMember, diffId: Digest): Promise<Descriptor> {
-	const compression = await sniff(members.open({ ...member, size: Math.min(4, member.size) }));
+	const compression = await sniff(members.open({ ...member, size: Math.min(SNIFFED, member.size) }));
 	const mediaType = layerMediaType('docker', compression);
 	if (compression === 'none') return { mediaType, digest: diffId, size: member.size };
 	const hash = createHash('sha256');
@@ -158,9 +181,7 @@ async function describeLayer(members: ArchiveMembers, member: ArchiveMember, dif
 }
 
 async function sniff(start: Readable): Promise<LayerCompression> {
-	const magic = Buffer.from(await readBytes(start, 4, 'a layer')).toString('hex');
-	if (magic.startsWith('1f8b')) return 'gzip';
-	return magic === '28b52ffd' ? 'zstd' : 'none';
+	return sniffArchive(Buffer.from(await readBytes(start, SNIFFED, 'a layer')));
 }
 
 function invalid(path: string, why: string, cause?: unknown): BuildError {

@@ -5,6 +5,7 @@ import { algorithmOf, type Digest, hexOf, isDigest } from '../oci/digest.js';
 import type { Index } from '../oci/image.js';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.js';
 import { OCI_INDEX } from '../oci/media-types.js';
+import { isImageEntry } from '../oci/select.js';
 import type { ImageSource } from './blob.js';
 import { readBytes, verifyStream } from './verify.js';
 
@@ -20,8 +21,8 @@ export function blobPath(digest: Digest): string {
 }
 
 /**
- * The OCI image layout whose files `open` reads, as an image source. The reference `''` means the only image, or the whole index
- * when it lists one image for several platforms. `what` names the layout in messages.
+ * The OCI image layout whose files `open` reads, as an image source. The reference `''` means the only image, whatever artifacts lie
+ * beside it, or the whole index when it lists images of one name, or of none. `what` names the layout in messages.
  */
 export function layoutSource(open: OpenMember, what: string): ImageSource {
 	const openBlob = async (blob: Descriptor, signal: AbortSignal): Promise<Readable> => {
@@ -64,14 +65,15 @@ function findEntry(index: Document<Index>, ref: string, what: string): Descripto
 	const entries = index.value.manifests;
 	const names = entries.flatMap((entry) => entry.annotations?.[REF_NAME] ?? []);
 	if (ref !== '') {
-		const found = entries.find((entry) => entry.annotations?.[REF_NAME] === ref);
-		if (found !== undefined) return found;
+		const found = entries.filter((entry) => entry.annotations?.[REF_NAME] === ref);
+		if (found.length > 0) return found.find(isImageEntry) ?? found[0];
 		throw notFound(`${what} holds no image named ${ref}`, names);
 	}
+	const images = entries.filter(isImageEntry);
 	if (entries.length === 1) return entries[0];
-	const onePerPlatform =
-		entries.length > 1 && names.length === 0 && entries.every((entry) => entry.platform !== undefined);
-	if (onePerPlatform) return undefined;
+	if (images.length === 1) return images[0];
+	const named = new Set(images.map((entry) => entry.annotations?.[REF_NAME]));
+	if (images.length > 1 && named.size === 1) return undefined;
 	throw notFound(`${what} holds ${entries.length} images and none was named`, names);
 }
 

@@ -11,8 +11,10 @@ export type ImageLocation =
 const FILE_LOCATION = /^(oci|oci-archive|docker-archive):([^:]*)(?::(.*))?$/s;
 const OCI_REF = /^[A-Za-z0-9]+(?:[-._:@+/]+[A-Za-z0-9]+)*$/;
 
+const INDEX = /^@(?:0|[1-9]\d{0,5})$/;
+
 /**
- * `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:NAME[:TAG]]`, or a reference with or without `docker://`.
+ * `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:NAME[:TAG]|:@INDEX]`, or a reference with or without `docker://`.
  * Throws REFERENCE_INVALID.
  */
 export function parseImageLocation(text: string): ImageLocation {
@@ -35,6 +37,7 @@ function parseRef(type: string | undefined, ref: string, text: string): string {
 		if (ref.length > 255 || !OCI_REF.test(ref)) throw invalid(text, 'what follows the path is not a reference name');
 		return ref;
 	}
+	if (INDEX.test(ref)) return ref;
 	const reference = parseReference(ref);
 	if (reference.digest !== undefined) throw invalid(text, 'a Docker archive names images by tag, not by digest');
 	return formatReference(reference);
@@ -42,6 +45,6 @@ function parseRef(type: string | undefined, ref: string, text: string): string {
 
 function invalid(text: string, why: string): BuildError {
 	return new BuildError('REFERENCE_INVALID', `not an image location: ${JSON.stringify(text.slice(0, 200))}: ${why}`, {
-		hint: 'Write it as oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:NAME:TAG] or [registry/]repository[:tag].',
+		hint: 'Write it as oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:NAME:TAG|:@INDEX] or [registry/]repository[:tag].',
 	});
 }

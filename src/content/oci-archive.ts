@@ -10,9 +10,13 @@ import type { ImageSource, ImageTarget } from './blob.js';
 import { openLayout, writeByRename, writing } from './layout.js';
 import { blobPath, layoutSource } from './layout-source.js';
 
-/** The OCI image layout in the tar file `path` as an image source. Throws IMAGE_INVALID when it is none. */
-export async function openOciArchive(path: string, signal: AbortSignal): Promise<ImageSource> {
-	const members = await openMembers(path, signal);
+/** The OCI image layout in the tar file `path`, compressed or not, as an image source; see {@link openMembers}. Throws IMAGE_INVALID. */
+export async function openOciArchive(
+	path: string,
+	scratch: () => Promise<string>,
+	signal: AbortSignal,
+): Promise<ImageSource> {
+	const members = await openMembers(path, scratch, signal);
 	return layoutSource((name) => {
 		const member = members.find(name);
 		return Promise.resolve(member === undefined ? undefined : { stream: members.open(member), size: member.size });

@@ -6,7 +6,12 @@ export interface Descriptor {
 	readonly digest: Digest;
 	readonly size: number;
 	readonly annotations?: Readonly<Record<string, string>>;
-	readonly platform?: Platform;
+	/** As it was written, which may be nothing at all; see `completePlatform`. */
+	readonly platform?: Partial<Platform>;
+	/** What it is when it is no image (image-spec v1.1 descriptor.md). */
+	readonly artifactType?: string;
+	/** Where else its bytes may be; never fetched from there. */
+	readonly urls?: readonly string[];
 }
 
 export interface Platform {

@@ -1,7 +1,7 @@
 import { BuildError } from '../errors.js';
 import type { Descriptor, Document } from './descriptor.js';
 import { type Digest, digestOf } from './digest.js';
-import { configMediaType, familyOf, layerCompression, layerMediaType } from './media-types.js';
+import { configMediaType, distributableType, familyOf, layerCompression, layerMediaType } from './media-types.js';
 
 /** An image manifest, OCI or Docker schema 2 (`mediaType` tells which family). */
 export interface Manifest {
@@ -34,8 +34,10 @@ export interface ContainerConfig {
 
 /** An image config (image-spec v1.1 config.md). Unknown fields are kept. */
 export interface ImageConfig {
-	readonly os: string;
-	readonly architecture: string;
+	/** Some tools leave it out. */
+	readonly os?: string;
+	/** Some tools leave it out. */
+	readonly architecture?: string;
 	readonly variant?: string;
 	readonly created?: string;
 	readonly config?: ContainerConfig;
@@ -72,6 +74,8 @@ export interface ImageChange {
 	readonly annotations?: Readonly<Record<string, string>>;
 }
 
+const UNKNOWN_STEP: HistoryEntry = { comment: 'a layer of the base image without history' };
+
 /** The image that `manifest` and its `config` describe. Throws IMAGE_INVALID when they do not name the same number of layers. */
 export function imageFrom(manifest: Document<Manifest>, config: Document<ImageConfig>): Image {
 	const diffIds = config.value.rootfs.diff_ids;
@@ -89,7 +93,7 @@ export function imageFrom(manifest: Document<Manifest>, config: Document<ImageCo
 
 /**
  * `base` with one more layer and history entry and the config that `change` makes of it. Base descriptors and unknown config fields
- * stay as they are; ONBUILD and the annotations of the base are not inherited. Equal input gives equal bytes.
+ * stay as they are, but for {@link distributable} and {@link fitHistory}; ONBUILD and the annotations of the base are not inherited. Equal input gives equal bytes.
  */
 export function appendLayer(base: Image, layer: Layer, change: ImageChange): Image {
 	const family = familyOf(base.manifest.value.mediaType);
@@ -100,7 +104,7 @@ export function appendLayer(base: Image, layer: Layer, change: ImageChange): Ima
 		schemaVersion: 2,
 		mediaType: base.manifest.value.mediaType,
 		config: { mediaType: config.descriptor.mediaType, digest: config.descriptor.digest, size: config.descriptor.size },
-		layers: [...base.manifest.value.layers, blob],
+		layers: [...base.manifest.value.layers.map(distributable), blob],
 		...(change.annotations === undefined ? {} : { annotations: change.annotations }),
 	};
 	return {
@@ -110,14 +114,39 @@ export function appendLayer(base: Image, layer: Layer, change: ImageChange): Ima
 	};
 }
 
+/**
+ * How a layer is described whose blob lies beside the manifest, as those of a result do: registries refuse foreign layers and URLs
+ * beside them (distribution, "manifest invalid"), and clients would look there instead of here.
+ */
+function distributable(layer: Descriptor): Descriptor {
+	const { urls = [], ...rest } = layer;
+	const mediaType = distributableType(layer.mediaType);
+	return urls.length === 0 && mediaType === layer.mediaType ? layer : { ...rest, mediaType };
+}
+
 function appendToConfig(base: ImageConfig, layer: Layer, change: ImageChange): ImageConfig {
 	return {
 		...base,
 		created: change.created,
 		config: withoutOnBuild(change.config(withoutOnBuild(base.config ?? {}))),
 		rootfs: { ...base.rootfs, diff_ids: [...base.rootfs.diff_ids, layer.diffId] },
-		history: [...(base.history ?? []), change.history],
+		history: [...fitHistory(base.history ?? [], base.rootfs.diff_ids.length), change.history],
 	};
+}
+
+/**
+ * The history of an image of `layers` layers, so that its entries for layers are as many as those: tools that build on an image refuse
+ * any other number (buildah, podman; image-spec v1.1 config.md "history"). What is too much, which squashed images have, made no layer
+ * that is still there; what is missing is said to be unknown.
+ */
+function fitHistory(history: readonly HistoryEntry[], layers: number): readonly HistoryEntry[] {
+	const count = history.filter((entry) => entry.empty_layer !== true).length;
+	let surplus = count - layers;
+	const fitted = history.map((entry) =>
+		entry.empty_layer !== true && surplus-- > 0 ? { ...entry, empty_layer: true } : entry,
+	);
+	const missing = Array.from({ length: Math.max(0, layers - count) }, () => UNKNOWN_STEP);
+	return [...fitted, ...missing];
 }
 
 function withoutOnBuild(config: ContainerConfig): ContainerConfig {

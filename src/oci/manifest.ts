@@ -1,11 +1,11 @@
 import * as v from 'valibot';
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
-import type { Descriptor, Document, Platform } from './descriptor.js';
+import type { Document } from './descriptor.js';
 import { algorithmOf, type Digest, digestOf, finishDigest, hasherFor, isDigest } from './digest.js';
 import type { ImageConfig, Index, Manifest } from './image.js';
 import { isConfigType, isIndexType, isManifestType, layerCompression, OCI_INDEX, OCI_MANIFEST } from './media-types.js';
-import { formatPlatform, platformRank } from './platform.js';
+import { withoutNulls } from './nulls.js';
 
 /** The largest manifest or index that is read, in bytes (distribution-spec v1.1: registries should accept 4 MiB). */
 export const MAX_MANIFEST_BYTES: number = 4 * 1024 * 1024;
@@ -16,69 +16,66 @@ const SCHEMA_1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+(?:json
 const MAX_LAYERS = 500;
 const MAX_INDEX_ENTRIES = 5000;
 const text = v.string();
-const optionalText = v.nullish(text);
-const texts = v.nullish(v.array(text));
+const optionalText = v.optional(text);
+const texts = v.optional(v.array(text));
 const annotations = v.optional(v.record(text, text));
 const digest = v.custom<Digest>(
 	(value) => typeof value === 'string' && isDigest(value),
 	'not a sha256 or sha512 digest',
 );
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const platform = v.looseObject({ os: text, architecture: text, variant: v.optional(text) });
+const platform = v.looseObject({ os: optionalText, architecture: optionalText, variant: optionalText });
 const descriptor = v.looseObject({
 	mediaType: text,
 	digest,
 	size,
 	annotations,
+	artifactType: optionalText,
 	platform: v.optional(platform),
-	urls: v.optional(v.pipe(v.array(text), v.maxLength(0, 'content at foreign URLs is refused'))),
+	urls: texts,
 });
 const manifestSchema = v.looseObject({
-	schemaVersion: v.literal(2),
+	schemaVersion: v.optional(v.literal(2)),
 	config: descriptor,
 	layers: v.pipe(v.array(descriptor), v.maxLength(MAX_LAYERS, `an image may have ${MAX_LAYERS} layers at most`)),
+	artifactType: optionalText,
 	annotations,
 });
 const indexSchema = v.looseObject({
-	schemaVersion: v.literal(2),
+	schemaVersion: v.optional(v.literal(2)),
 	manifests: v.pipe(v.array(descriptor), v.maxLength(MAX_INDEX_ENTRIES)),
 	annotations,
 });
 const configSchema = v.looseObject({
-	os: text,
-	architecture: text,
+	os: optionalText,
+	architecture: optionalText,
 	variant: optionalText,
 	created: optionalText,
-	config: v.nullish(
+	config: v.optional(
 		v.looseObject({
 			User: optionalText,
 			Env: texts,
 			Entrypoint: texts,
 			Cmd: texts,
 			WorkingDir: optionalText,
-			Labels: v.nullish(v.record(text, text)),
+			Labels: v.optional(v.record(text, text)),
 			OnBuild: texts,
-			Volumes: v.nullish(v.record(text, v.looseObject({}))),
+			Volumes: v.optional(v.record(text, v.looseObject({}))),
 			StopSignal: optionalText,
 		}),
 	),
 	rootfs: v.looseObject({ type: v.literal('layers'), diff_ids: v.array(digest) }),
-	history: v.nullish(
+	history: v.optional(
 		v.array(
 			v.looseObject({
 				created: optionalText,
 				created_by: optionalText,
 				comment: optionalText,
-				empty_layer: v.nullish(v.boolean()),
+				empty_layer: v.optional(v.boolean()),
 			}),
 		),
 	),
 });
-
-const OPTIONAL: ReadonlySet<string> = new Set([
-	...Object.keys(configSchema.entries),
-	...Object.keys(configSchema.entries.config.wrapped.entries),
-]);
 
 /** What is already known about a document before it is read: its digest, and the media type of its descriptor or HTTP header. */
 export interface Expected {
@@ -104,53 +101,26 @@ export function parseManifest(bytes: Uint8Array, expected: Expected, what: strin
  * does not fit the manifest, IMAGE_UNSUPPORTED when it configures something that is not a container image.
  */
 export function parseConfig(bytes: Uint8Array, manifest: Manifest, what: string): Document<ImageConfig> {
-	if (!isConfigType(manifest.config.mediaType)) {
-		throw new BuildError(
-			'IMAGE_UNSUPPORTED',
-			`${what} is not a container image but ${quoted(manifest.config.mediaType)}`,
-			{
-				hint: 'Name an image that can be run.',
-			},
-		);
-	}
+	requireImage(manifest, what);
 	verifyDigest(bytes, manifest.config.digest, `the config of ${what}`);
-	const value = withoutNulls(
-		check(configSchema, parseObject(bytes, what), `the config of ${what}`),
-	) as unknown as ImageConfig;
+	const body = withDefaults(parseObject(bytes, what));
+	const value = check(configSchema, body, `the config of ${what}`) as unknown as ImageConfig;
 	const [diffs, layers] = [value.rootfs.diff_ids.length, manifest.layers.length];
 	if (diffs !== layers) throw invalid(what, `its config names ${diffs} layers, its manifest ${layers}`);
 	return { value, bytes, descriptor: manifest.config };
 }
 
-/** Whether `document` is an index of several manifests rather than the manifest of one image. */
-export function isIndex(document: Document<Manifest | Index>): document is Document<Index> {
-	return 'manifests' in document.value;
-}
-
-/**
- * The entry of `index` for a host of `platform`: the best variant it can run. Attestations and unknown platforms are skipped.
- * Throws IMAGE_PLATFORM with what is offered instead.
- */
-export function selectPlatform(index: Index, wanted: Platform, what: string): Descriptor {
-	const entries = index.manifests.filter(isImageEntry);
-	let best: { readonly entry: Descriptor; readonly rank: number } | undefined;
-	for (const entry of entries) {
-		const rank = entry.platform === undefined ? undefined : platformRank(wanted, entry.platform);
-		if (rank !== undefined && (best === undefined || rank > best.rank)) best = { entry, rank };
-	}
-	const unnamed = entries.filter((entry) => entry.platform === undefined);
-	const chosen = best?.entry ?? (unnamed.length === 1 ? unnamed[0] : undefined);
-	if (chosen !== undefined) return chosen;
-	const offered = [...new Set(entries.flatMap(({ platform: p }) => (p === undefined ? [] : [formatPlatform(p)])))];
-	throw new BuildError('IMAGE_PLATFORM', `${what} has no image for ${formatPlatform(wanted)}`, {
-		hint: `It offers ${redact(offered.slice(0, 40).join(', ')) || 'no platform at all'}. Choose one with --platform.`,
+/** Throws IMAGE_UNSUPPORTED when `manifest` is some other artifact than a container image. */
+export function requireImage({ config }: Manifest, what: string): void {
+	if (isConfigType(config.mediaType)) return;
+	throw new BuildError('IMAGE_UNSUPPORTED', `${what} is not a container image but ${quoted(config.mediaType)}`, {
+		hint: 'Name an image that can be run.',
 	});
 }
 
-function isImageEntry(entry: Descriptor): boolean {
-	const attests = entry.annotations?.['vnd.docker.reference.type'] !== undefined;
-	const known = isManifestType(entry.mediaType) || isIndexType(entry.mediaType);
-	return known && !attests && entry.platform?.os !== 'unknown' && entry.platform?.architecture !== 'unknown';
+/** Whether `document` is an index of several manifests rather than the manifest of one image. */
+export function isIndex(document: Document<Manifest | Index>): document is Document<Index> {
+	return 'manifests' in document.value;
 }
 
 function mediaTypeOf(body: Record<string, unknown>, header: string | undefined, what: string): string {
@@ -160,7 +130,7 @@ function mediaTypeOf(body: Record<string, unknown>, header: string | undefined, 
 	if (declared !== undefined && isKnownType(headerType) && declared !== headerType) {
 		throw invalid(what, `it calls itself ${quoted(declared)} but was delivered as ${quoted(headerType)}`);
 	}
-	const guessed = 'manifests' in body ? OCI_INDEX : OCI_MANIFEST;
+	const guessed = has(body, 'manifests') ? OCI_INDEX : OCI_MANIFEST;
 	const mediaType = declared ?? (isKnownType(headerType) ? headerType : guessed);
 	if (isKnownType(mediaType)) return mediaType;
 	throw new BuildError('IMAGE_UNSUPPORTED', `${what} is not an image but ${quoted(mediaType)}`, {
@@ -170,7 +140,8 @@ function mediaTypeOf(body: Record<string, unknown>, header: string | undefined, 
 
 function declaredType(body: Record<string, unknown>, what: string): string | undefined {
 	const declared = body['mediaType'];
-	if (declared === undefined || typeof declared === 'string') return declared;
+	if (declared === undefined || declared === null || declared === '') return undefined;
+	if (typeof declared === 'string') return declared;
 	throw invalid(what, 'its mediaType is not a string');
 }
 
@@ -185,25 +156,31 @@ function schema1(what: string): BuildError {
 }
 
 function checkManifest(body: Record<string, unknown>, what: string): Manifest {
-	if ('manifests' in body) throw invalid(what, 'a manifest must not have "manifests"');
-	const manifest = check(manifestSchema, body, what) as unknown as Manifest;
+	if (has(body, 'manifests')) throw invalid(what, 'a manifest must not have "manifests"');
+	const whole = { ...body, layers: body['layers'] ?? [] };
+	const manifest = check(manifestSchema, whole, what) as unknown as Manifest;
 	if (isConfigType(manifest.config.mediaType)) for (const layer of manifest.layers) layerCompression(layer.mediaType);
 	return manifest;
 }
 
 function checkIndex(body: Record<string, unknown>, what: string): Index {
-	if ('layers' in body || 'config' in body) throw invalid(what, 'an index must not have "layers" or "config"');
-	return check(indexSchema, body, what) as unknown as Index;
+	if (has(body, 'layers') || has(body, 'config')) throw invalid(what, 'an index must not have "layers" or "config"');
+	return check(indexSchema, { ...body, manifests: body['manifests'] ?? [] }, what) as unknown as Index;
 }
 
-// Answers with the input itself, so that unknown fields and the order of all fields stay as they were.
+function has(body: Record<string, unknown>, field: string): boolean {
+	return body[field] !== undefined && body[field] !== null;
+}
+
+// Answers with the input but for its nulls, so that unknown fields and the order of all fields stay as they were.
 function check<T>(
 	schema: v.GenericSchema<unknown, T>,
 	body: Record<string, unknown>,
 	what: string,
 ): Record<string, unknown> {
-	const result = v.safeParse(schema, body, { abortEarly: true });
-	if (result.success) return body;
+	const plain = withoutNulls(schema, body) as Record<string, unknown>;
+	const result = v.safeParse(schema, plain, { abortEarly: true });
+	if (result.success) return plain;
 	const issue = result.issues[0];
 	throw invalid(what, `${v.getDotPath(issue) ?? 'it'}: ${issue.message}`);
 }
@@ -220,14 +197,28 @@ function parseObject(bytes: Uint8Array, what: string): Record<string, unknown> {
 	return value as Record<string, unknown>;
 }
 
-// Go tools write null for what is empty in optional fields; absence says the same.
-function withoutNulls(config: Record<string, unknown>): Record<string, unknown> {
-	const kept = Object.entries(config).filter(([key, value]) => value !== null || !OPTIONAL.has(key));
-	return Object.fromEntries(
-		kept.map(([key, value]) =>
-			key === 'config' ? [key, withoutNulls(value as Record<string, unknown>)] : [key, value],
-		),
+/** What Go tools read other than it is written: a command that is one string (moby, strslice.StrSlice), and no word of layers. */
+function withDefaults(config: Record<string, unknown>): Record<string, unknown> {
+	const { config: container, rootfs } = config;
+	const words = Object.fromEntries(
+		['Cmd', 'Entrypoint'].flatMap((field) => {
+			const value = isRecord(container) ? container[field] : undefined;
+			return typeof value === 'string' ? [[field, [value]]] : [];
+		}),
 	);
+	const layers = isRecord(rootfs) ? rootfs : {};
+	const isEmpty = rootfs === undefined || rootfs === null || isRecord(rootfs);
+	return {
+		...config,
+		...(isRecord(container) && { config: { ...container, ...words } }),
+		...(isEmpty && {
+			rootfs: { ...layers, type: layers['type'] ?? 'layers', diff_ids: layers['diff_ids'] ?? [] },
+		}),
+	};
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+	return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function verifyDigest(bytes: Uint8Array, expected: Digest | undefined, what: string): Digest {

@@ -23,6 +23,12 @@ export type LayerCompression = 'none' | 'gzip' | 'zstd';
 export const MANIFEST_ACCEPT: string = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX].join(', ');
 
 const OCI_LAYER = 'application/vnd.oci.image.layer.v1.tar';
+/** Layers that once were not to be copied to registries (image-spec v1.1 layer.md "Non-Distributable Layers", deprecated). */
+const RESTRICTED: ReadonlyMap<string, string> = new Map([
+	['application/vnd.oci.image.layer.nondistributable.v1.tar', OCI_LAYER],
+	['application/vnd.docker.image.rootfs.foreign.diff.tar', DOCKER_LAYER],
+]);
+const SUFFIX = /[.+](?:gzip|zstd)$/;
 const COMPRESSIONS: ReadonlyMap<string, LayerCompression> = new Map([
 	[OCI_LAYER, 'none'],
 	[`${OCI_LAYER}+gzip`, 'gzip'],
@@ -52,9 +58,16 @@ export function familyOf(mediaType: string): MediaFamily {
 	return mediaType === DOCKER_MANIFEST || mediaType === DOCKER_INDEX ? 'docker' : 'oci';
 }
 
-/** How a layer of `mediaType` is compressed. Throws IMAGE_UNSUPPORTED for foreign layers and for what is no layer at all. */
+/** The type of a layer of `mediaType` that may be copied anywhere: foreign and non-distributable ones become ordinary ones. */
+export function distributableType(mediaType: string): string {
+	const [suffix = ''] = SUFFIX.exec(mediaType) ?? [];
+	const ordinary = RESTRICTED.get(mediaType.slice(0, mediaType.length - suffix.length));
+	return ordinary === undefined ? mediaType : `${ordinary}${suffix}`;
+}
+
+/** How a layer of `mediaType` is compressed, foreign ones like others. Throws IMAGE_UNSUPPORTED for what is no layer at all. */
 export function layerCompression(mediaType: string): LayerCompression {
-	const compression = COMPRESSIONS.get(mediaType);
+	const compression = COMPRESSIONS.get(distributableType(mediaType));
 	if (compression !== undefined) return compression;
 	throw new BuildError(
 		'IMAGE_UNSUPPORTED',

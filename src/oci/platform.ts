@@ -10,6 +10,15 @@ const ARCHITECTURES: Readonly<Record<string, Platform>> = {
 	ppc64: { os: 'linux', architecture: 'ppc64le' },
 	mips64el: { os: 'linux', architecture: 'mips64le' },
 };
+/** Other names of architectures, as containerd knows them (platforms/database.go). */
+const OTHER_NAMES: Readonly<Record<string, readonly [architecture: string, variant?: string]>> = {
+	x86_64: ['amd64'],
+	'x86-64': ['amd64'],
+	aarch64: ['arm64'],
+	i386: ['386'],
+	armhf: ['arm', 'v7'],
+	armel: ['arm', 'v6'],
+};
 const LEVELS: Readonly<Record<string, number>> = { amd64: 1, arm: 7, arm64: 8 };
 
 /** `os/architecture[/variant]` as a platform. Throws USAGE for anything else. */
@@ -37,6 +46,19 @@ export function formatPlatform(platform: Platform): string {
 /** The Linux platform of a host whose `process.arch` is `arch`. */
 export function hostPlatform(arch: string): Platform {
 	return ARCHITECTURES[arch] ?? { os: 'linux', architecture: arch };
+}
+
+/**
+ * What `said` of a platform means for `wanted`: nothing and `''` are no statement, so they are what is wanted; other spellings of an
+ * architecture are the usual one (containerd, platforms.Normalize). Without an architecture there is no variant of it either.
+ */
+export function completePlatform(said: Partial<Platform>, wanted: Platform): Platform {
+	const os = said.os?.toLowerCase() || wanted.os;
+	if (!said.architecture) return { ...wanted, os };
+	const name = said.architecture.toLowerCase();
+	const [architecture, implied] = OTHER_NAMES[name] ?? [name];
+	const variant = said.variant?.toLowerCase() || implied;
+	return { os, architecture, ...(variant === undefined ? {} : { variant }) };
 }
 
 /**

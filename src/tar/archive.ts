@@ -1,7 +1,10 @@
-import { createReadStream } from 'node:fs';
 import { PassThrough, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { extract, type Header, pack } from 'tar-stream';
+import { pack } from 'tar-stream';
+import type { RawPath } from '../root-path.js';
+import type { TarEntry } from './entry.js';
+import { invalid } from './header.js';
+import { createTarReader } from './reader.js';
 
 /** One entry of a tar file that holds an image. `offset` and `size` say where its bytes are in the file; links have none. */
 export interface ArchiveMember {
@@ -19,24 +22,42 @@ export interface ArchiveFile {
 	readonly open: (signal: AbortSignal) => Promise<Readable>;
 }
 
-const BLOCK = 512;
 const MAX_MEMBERS = 100_000;
 
 /**
- * The entries of the plain tar file at `path`, in order, found by reading it once. Throws what tar-stream or the file system throw
- * for a damaged or missing file, and RangeError for more than 100,000 entries.
+ * The entries of the plain tar that `chunks` are, in order; each chunk is needed only until the next is asked for. What follows the end
+ * of the tar is ignored. Throws LAYER_INVALID for a damaged or cut tar and for files stored with holes, RangeError for more than 100,000
+ * entries.
  */
-export async function indexArchive(path: string, signal: AbortSignal): Promise<readonly ArchiveMember[]> {
+export async function indexArchive(
+	chunks: AsyncIterable<Buffer>,
+	signal: AbortSignal,
+): Promise<readonly ArchiveMember[]> {
 	const members: ArchiveMember[] = [];
-	const tar = extract();
-	tar.on('entry', (header: Header, stream, next) => {
-		members.push(memberOf(header, stream.offset));
-		stream.on('end', () =>
-			next(members.length > MAX_MEMBERS ? new RangeError('the archive has too many entries') : null),
-		);
-		stream.resume();
+	let [chunk, position]: [Buffer, number] = [Buffer.alloc(0), 0];
+	let current: { readonly entry: TarEntry; readonly offset: number; readonly end: number } | undefined;
+	const reader = createTarReader({
+		entry: (entry) => {
+			if (members.length >= MAX_MEMBERS) throw new RangeError('the archive has too many entries');
+			current = { entry, offset: 0, end: 0 };
+		},
+		data: (part) => {
+			if (current === undefined) return;
+			const { entry, offset, end } = current;
+			const at = part.buffer === chunk.buffer ? position + part.byteOffset - chunk.byteOffset : -1;
+			if (at < 0 || (end > 0 && at !== end)) throw invalid('a file in it is stored with holes');
+			current = { entry, offset: end === 0 ? at : offset, end: at + part.length };
+		},
+		close: () => {
+			if (current !== undefined) members.push(memberOf(current.entry, current.offset));
+		},
 	});
-	await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), tar, { signal });
+	for await (chunk of chunks) {
+		signal.throwIfAborted();
+		reader.write(chunk);
+		position += chunk.length;
+	}
+	reader.end();
 	return members;
 }
 
@@ -58,15 +79,18 @@ export function packArchive(files: Iterable<ArchiveFile>, signal: AbortSignal): 
 	return output;
 }
 
-// tar-stream tells where the header is; the content begins one block later.
-function memberOf(header: Header, headerOffset: number): ArchiveMember {
-	const { type } = header;
+function memberOf({ type, path, linkPath, size }: TarEntry, offset: number): ArchiveMember {
 	const isLink = type === 'link' || type === 'symlink';
 	return {
-		name: header.name,
+		name: textOf(path),
 		type: isLink || type === 'file' ? type : 'other',
-		offset: headerOffset + BLOCK,
-		size: isLink ? 0 : header.size,
-		...(isLink ? { target: header.linkname } : {}),
+		offset,
+		size,
+		...(isLink ? { target: textOf(linkPath) } : {}),
 	};
+}
+
+/** Documents name the files of an archive in UTF-8. */
+function textOf(raw: RawPath): string {
+	return Buffer.from(raw, 'latin1').toString('utf8');
 }

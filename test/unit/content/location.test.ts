@@ -10,6 +10,7 @@ describe('parseImageLocation', () => {
 		['oci:/abs:example.com/app:v1', 'oci:/abs:example.com/app:v1'],
 		['oci-archive:app.tar:latest', 'oci-archive:app.tar:latest'],
 		['docker-archive:app.tar', 'docker-archive:app.tar'],
+		['docker-archive:app.tar:@1', 'docker-archive:app.tar:@1'],
 		['docker-archive:app.tar:app', 'docker-archive:app.tar:docker.io/library/app:latest'],
 		['docker-archive:app.tar:localhost:5000/app:1', 'docker-archive:app.tar:localhost:5000/app:1'],
 	])('reads %s as %s', (text, formatted) => {
@@ -26,6 +27,8 @@ describe('parseImageLocation', () => {
 		'oci-archive:',
 		'docker-archive:x:Bad',
 		'docker-archive:x:',
+		'docker-archive:x:@',
+		'docker-archive:x:@01',
 		'http://x/y',
 	])('refuses %j', (text) => {
 		expect(() => parseImageLocation(text)).toThrow(expect.objectContaining({ code: 'REFERENCE_INVALID' }) as Error);

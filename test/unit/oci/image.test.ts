@@ -14,15 +14,15 @@ const change: ImageChange = {
 	history: { created: '2026-01-02T03:04:05Z', created_by: 's2oci' },
 	created: '2026-01-02T03:04:05Z',
 };
-const history = [{ created_by: 'base' }, { created_by: 'env', empty_layer: true }];
+const history = [{ created_by: 'base' }, { created_by: 'env', empty_layer: true }, { created_by: 'second' }];
 
-function base(family: 'oci' | 'docker' = 'oci'): Image {
+function base(family: 'oci' | 'docker' = 'oci', own: object = { history }): Image {
 	return testImage({
 		family,
 		layers: [Buffer.from('one'), Buffer.from('two')],
 		config: {
 			config: { User: '1001', OnBuild: ['RUN evil'], Healthcheck: { Test: ['x'] } } as never,
-			history,
+			...own,
 			moby: { x: [1] },
 		},
 		annotations: { 'org.opencontainers.image.title': 'the base' },
@@ -59,6 +59,38 @@ describe('appendLayer', () => {
 		expect(after.manifest.value.layers.at(-1)?.mediaType).toBe('application/vnd.docker.image.rootfs.diff.tar.gzip');
 	});
 
+	test.each<[string, unknown, readonly (boolean | undefined)[]]>([
+		['none', undefined, [undefined, undefined, undefined]],
+		['null', null, [undefined, undefined, undefined]],
+		['an empty one', [], [undefined, undefined, undefined]],
+		['one that is null inside', [null, null], [undefined, undefined, undefined]],
+		['one that is too short', [{ created_by: 'all' }], [undefined, undefined, undefined]],
+		['only empty steps', [{ empty_layer: true }], [true, undefined, undefined, undefined]],
+		[
+			'one that is too long',
+			[{}, {}, { empty_layer: true }, {}, {}],
+			[true, true, true, undefined, undefined, undefined],
+		],
+	])('has one history entry for each layer on a base with %s', (_title, own, expected) => {
+		const after = appendLayer(base('oci', own === undefined ? {} : { history: own }), layer, change).config.value;
+		expect(after.history?.map((entry) => entry.empty_layer)).toEqual(expected);
+		expect(after.history?.at(-1)).toEqual(change.history);
+	});
+
+	test('describes foreign layers as what they are in a registry, and no other layer anew', () => {
+		const before = base();
+		const [first, second] = before.manifest.value.layers;
+		const foreign = 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip';
+		const layers = [
+			{ ...first, mediaType: foreign, urls: ['https://mirror.example/x'], annotations: { a: 'b' } },
+			{ ...second, urls: ['https://mirror.example/y'] },
+		];
+		const manifest = { ...before.manifest, value: { ...before.manifest.value, layers } } as Image['manifest'];
+		const after = appendLayer({ ...before, manifest }, layer, change).manifest.value.layers;
+		const mediaType = 'application/vnd.docker.image.rootfs.diff.tar.gzip';
+		expect(after.slice(0, 2)).toEqual([{ ...first, mediaType, annotations: { a: 'b' } }, second]);
+	});
+
 	test('gives the same bytes for the same input, and bytes that are read back as the same image', () => {
 		const [one, two] = [appendLayer(base(), layer, change), appendLayer(base(), layer, change)];
 		expect(one.manifest.descriptor).toEqual(two.manifest.descriptor);
@@ -73,6 +105,8 @@ test.each([
 	['application/vnd.oci.image.layer.v1.tar+zstd', 'zstd'],
 	['application/vnd.docker.image.rootfs.diff.tar.gzip', 'gzip'],
 	['application/vnd.docker.image.rootfs.diff.tar', 'none'],
+	['application/vnd.oci.image.layer.nondistributable.v1.tar+zstd', 'zstd'],
+	['application/vnd.docker.image.rootfs.foreign.diff.tar', 'none'],
 ])('the compression of %s is %s', (mediaType, compression) => {
 	expect(layerCompression(mediaType)).toBe(compression);
 });
