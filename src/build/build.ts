@@ -20,7 +20,7 @@ import { type BuildRecord, createRecord } from './record.js';
 import { checkReproducible, copySource } from './reproducible.js';
 import type { BuildRequest } from './request.js';
 import type { BuildOutcome } from './result.js';
-import { makeResultImage } from './result-image.js';
+import { checkLabels, makeResultImage } from './result-image.js';
 import { openSession, type Session, transferProgress } from './session.js';
 import { listenFor } from './tell.js';
 import { type BaseTransfer, startBaseTransfer } from './transfer.js';
@@ -79,6 +79,7 @@ async function buildOn(context: BuildContext, source: FetchedSource, base: BaseT
 	const { info } = source;
 	const began = Date.now();
 	record.note({ source: describeSource(info) });
+	checkLabels(context, info);
 	const again = request.checkReproducible ? await copySource(source, context) : undefined;
 	const made = await makeLayer(context, source);
 	const { prepared, assembled, layer, statistics, path } = made;

@@ -3,14 +3,14 @@ import { formatImageLocation, type ImageLocation } from '../content/location.js'
 import { appendLayer, type Image } from '../oci/image.js';
 import { familyOf, layerMediaType } from '../oci/media-types.js';
 import type { PackedLayer } from '../rootfs/pack.js';
-import { imageChange } from '../s2i/image-change.js';
+import { type ImageChangeInput, imageChange } from '../s2i/image-change.js';
 import type { Builder } from '../s2i/labels.js';
 import type { RebuildInputs } from '../s2i/rebuild.js';
 import type { SourceInfo } from '../source/source.js';
 import type { Assembled } from './assemble.js';
 import type { BuildContext } from './context.js';
 import { readOptionEnvironment } from './environment.js';
-import type { BaseImage } from './images.js';
+import type { BaseImage, BuildImages } from './images.js';
 import type { BuildRequest } from './request.js';
 
 /** The image that a build makes: its base with `layer` and the config that source, scripts and command line ask for. */
@@ -20,26 +20,37 @@ export async function makeResultImage(
 	assembled: Assembled,
 	layer: PackedLayer,
 ): Promise<Image> {
-	const { builder, runtime, targets } = images;
-	const base = runtime ?? builder;
+	const base = images.runtime ?? images.builder;
 	const { digest, size, diffId } = layer;
 	const mediaType = layerMediaType(familyOf(base.image.manifest.value.mediaType), 'gzip');
-	const { runPath, environment, labels } = assembled;
-	const change = imageChange({
-		runPath,
-		environment,
-		labels,
+	const rebuild = await rebuildInputs(request, source);
+	const { runPath, environment, labels, config } = assembled;
+	const change = imageChange({ ...described(request, images, source), runPath, environment, labels, rebuild });
+	const changed = config === undefined ? change : { ...change, config: () => change.config(config) };
+	return appendLayer(base.image, { blob: { mediaType, digest, size }, diffId }, changed);
+}
+
+/** Throws IMAGE_INVALID when the labels are too many, whatever assemble will add to them. */
+export function checkLabels({ request, images }: BuildContext, source: SourceInfo): void {
+	const nothing = { runPath: undefined, environment: [], labels: {} };
+	const { image } = images.runtime ?? images.builder;
+	imageChange({ ...described(request, images, source), ...nothing }).config(image.config.value.config ?? {});
+}
+
+/** What the image's config says of where it comes from. */
+function described(
+	request: BuildRequest,
+	{ builder, runtime, targets }: BuildImages,
+	source: SourceInfo,
+): Omit<ImageChangeInput, 'runPath' | 'environment' | 'labels' | 'rebuild'> {
+	return {
 		optionLabels: request.labels,
 		source,
 		builder: describe(builder),
 		base: runtime === undefined ? undefined : describe(runtime),
 		displayName: request.applicationName ?? targets[0]?.name,
 		description: request.description,
-		rebuild: await rebuildInputs(request, source),
-	});
-	const { config } = assembled;
-	const changed = config === undefined ? change : { ...change, config: () => change.config(config) };
-	return appendLayer(base.image, { blob: { mediaType, digest, size }, diffId }, changed);
+	};
 }
 
 function describe({ opened, image }: BaseImage): Builder {

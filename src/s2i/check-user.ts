@@ -9,7 +9,7 @@ interface Claim {
 	readonly from: string;
 }
 
-const NUMBER = /^(?:0|[1-9]\d{0,9})$/;
+const NUMBER = /^\d+$/;
 
 /**
  * Checks every user that `contract` names against `--allowed-uids`, before any work (S2I 9.1): each USER of its ONBUILD instructions,
@@ -30,8 +30,7 @@ export function checkUsers(contract: Contract, role: 'builder' | 'runtime', allo
 }
 
 /**
- * Checks the uid that `text` turned out to mean: an image may have a user whose *name* is a number and whose uid is another.
- * Throws IMAGE_USER_NOT_ALLOWED.
+ * Checks the uid that `text` turned out to mean, when the /etc/passwd of the image is known. Throws IMAGE_USER_NOT_ALLOWED.
  */
 export function checkResolvedUser(text: string, uid: number, allowed: readonly AllowedUids[]): void {
 	if (!isAllowed(uid, allowed)) throw notAllowed(text, `uid ${uid}, which /etc/passwd of the image gives to`, allowed);

@@ -22,6 +22,7 @@ export interface Contract {
 	readonly assembleRuntimeUser: string;
 	readonly assembleRuntimeUserFrom: UserOrigin;
 	readonly user: string;
+	/** A relative one is below `/`, as buildah has it. */
 	readonly workingDir: string;
 	readonly env: Readonly<Record<string, string>>;
 	readonly volumes: readonly string[];
@@ -73,9 +74,9 @@ export function readContract(config: ContainerConfig, overrides: ContractOverrid
 		assembleRuntimeUser: assembleRuntime.user,
 		assembleRuntimeUserFrom: assembleRuntime.from,
 		user: config.User ?? '',
-		workingDir: cleanPath(nonEmpty(config.WorkingDir) ?? '/', fromImage('WORKDIR')),
+		workingDir: cleanPath(posix.resolve('/', config.WorkingDir ?? ''), fromImage('WORKDIR')),
 		env: { PATH: DEFAULT_PATH, ...env },
-		volumes: Object.keys(config.Volumes ?? {}).map((path) => cleanPath(path, fromImage('VOLUME'))),
+		volumes: readVolumes(config.Volumes ?? {}),
 		assembleInputFiles: splitList(labels[ASSEMBLE_INPUT_FILES]),
 		onBuild: config.OnBuild ?? [],
 		deprecations,
@@ -131,6 +132,15 @@ function readDestination(option: string | undefined, look: () => string | undefi
 		name: '--destination',
 		hint: 'Name an ordinary directory such as /tmp.',
 	});
+}
+
+/**
+ * Where the volumes are: relative ones below `/`, as runc has it (libcontainer, createMountpoint in the root). One of the root itself is
+ * none that a container could have.
+ */
+function readVolumes(volumes: Readonly<Record<string, object>>): readonly string[] {
+	const paths = Object.keys(volumes).map((path) => posix.resolve('/', path));
+	return [...new Set(paths)].filter((path) => path !== '/');
 }
 
 /** Who gave a path, and what to say when it is not one. */

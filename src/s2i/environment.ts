@@ -51,14 +51,16 @@ export function mergeEnvironment(
 	return [...merged].map(([name, value]) => ({ name, value }));
 }
 
-/** The `NAME=VALUE` strings of an image's Env as variables; an entry without `=` is a name with an empty value, as Docker reads it. */
+/**
+ * The `NAME=VALUE` strings of an image's Env as variables; an entry without `=` is a name with an empty value, as Docker reads it, and one
+ * without a name is none.
+ */
 export function readImageEnvironment(env: readonly string[] | undefined): readonly EnvironmentVariable[] {
-	return mergeEnvironment(
-		(env ?? []).map((entry) => {
-			const at = entry.indexOf('=');
-			return at === -1 ? { name: entry, value: '' } : { name: entry.slice(0, at), value: entry.slice(at + 1) };
-		}),
-	);
+	const variables = (env ?? []).map((entry) => {
+		const at = entry.indexOf('=');
+		return at === -1 ? { name: entry, value: '' } : { name: entry.slice(0, at), value: entry.slice(at + 1) };
+	});
+	return mergeEnvironment(variables.filter(({ name }) => name !== ''));
 }
 
 interface FileGrammar {

@@ -27,21 +27,23 @@ const MAX_FILE = 1024 * 1024;
 const MAX_LINE = 4096;
 /** As runc has it: ids above are -1 and its neighbours to some system call. */
 const MAX_ID = 2 ** 31 - 1;
-const NUMBER = /^(?:0|[1-9]\d{0,9})$/;
+/** Leading zeros are nothing special (Go, strconv.Atoi). */
+const NUMBER = /^\d+$/;
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,255}\$?$/;
 
 /**
- * The user that `text` (`uid`, `uid:gid`, `name`, `name:group`; empty is root) means in an image with these `/etc/passwd` and
- * `/etc/group` texts. A uid without entry has gid 0 and home `/`; an explicit group means no supplementary ones, as Docker has it.
+ * The user that `text` (`[uid|name][:[gid|group]]`; no user is root, no group is the user's) means in an image with these `/etc/passwd`
+ * and `/etc/group` texts, as engines read it (moby/sys/user, GetExecUser): a number is an id even where a user has it as name, a uid
+ * without entry has gid 0 and home `/`, and an explicit group means no supplementary ones.
  * Throws IMAGE_INVALID for unknown names, ids over 2^31-1, and anything that is neither a number nor a name (CVE-2022-2990 class).
  */
 export function resolveUser(text: string, passwd: string, group: string): User {
-	const [userPart = '', groupPart, ...rest] = text === '' ? ['0'] : text.split(':');
+	const [userPart = '', groupPart = '', ...rest] = text.split(':');
 	if (rest.length > 0) throw userInvalid(text, 'has more than one colon');
-	const { entry, uid } = findUser(userPart, parsePasswd(passwd), text);
+	const { entry, uid } = findUser(userPart === '' ? '0' : userPart, parsePasswd(passwd), text);
 	const groups = parseGroup(group);
 	const home = entry?.home ?? '/';
-	if (groupPart !== undefined) return { uid, gid: findGid(groupPart, groups, text), additionalGids: [], home };
+	if (groupPart !== '') return { uid, gid: findGid(groupPart, groups, text), additionalGids: [], home };
 	const gid = entry?.gid ?? 0;
 	return { uid, gid, additionalGids: entry === undefined ? [] : memberships(entry.name, groups, gid), home };
 }
@@ -51,20 +53,20 @@ function findUser(
 	users: readonly PasswdEntry[],
 	text: string,
 ): { readonly entry: PasswdEntry | undefined; readonly uid: number } {
+	if (NUMBER.test(part)) {
+		const uid = checkId(part, text);
+		return { entry: users.find((user) => user.uid === uid), uid };
+	}
 	const named = users.find(({ name }) => name === part);
 	if (named !== undefined) return { entry: named, uid: named.uid };
-	if (!NUMBER.test(part)) {
-		checkName(part, text, 'user');
-		throw userInvalid(text, 'is not in the /etc/passwd of the image');
-	}
-	const uid = checkId(part, text);
-	return { entry: users.find((user) => user.uid === uid), uid };
+	checkName(part, text, 'user');
+	throw userInvalid(text, 'is not in the /etc/passwd of the image');
 }
 
 function findGid(part: string, groups: readonly GroupEntry[], text: string): number {
+	if (NUMBER.test(part)) return checkId(part, text);
 	const entry = groups.find(({ name }) => name === part);
 	if (entry !== undefined) return entry.gid;
-	if (NUMBER.test(part)) return checkId(part, text);
 	checkName(part, text, 'group');
 	throw userInvalid(text, 'has a group that is not in the /etc/group of the image');
 }

@@ -26,6 +26,8 @@ describe('--allowed-uids', () => {
 	test.each<[Case, string]>([
 		[{ user: '1001' }, '1-'],
 		[{ user: '1001:0' }, '1-'],
+		[{ user: '1001:' }, '1-'],
+		[{ user: '01001' }, '1001'],
 		[{ user: '0' }, '0'],
 		[{ user: '0' }, '-5'],
 		[{ user: '431', label: '431' }, '431'],
@@ -43,7 +45,8 @@ describe('--allowed-uids', () => {
 		[{ user: 'root' }, '0-', 'USER of the builder image "root" is'],
 		[{ user: 'default' }, '1-', 'USER of the builder image "default" is'],
 		[{ user: '0' }, '1-', 'USER of the builder image "0" is'],
-		[{ user: '00001' }, '1-', 'USER of the builder image "00001" is'],
+		[{ user: '0000' }, '1-', 'USER of the builder image "0000" is'],
+		[{ user: ':50' }, '0-', 'USER of the builder image ":50" is'],
 		[{ user: '-1' }, '1-', 'USER of the builder image "-1" is'],
 		[{ user: '1e3' }, '1-', 'USER of the builder image "1e3" is'],
 		[{ user: '1001' }, '1-1000,1002-', 'USER of the builder image "1001" is not one of the allowed uids 1-1000,1002-'],

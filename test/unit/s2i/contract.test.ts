@@ -90,10 +90,48 @@ test.each<ContainerConfig>([
 	{ Labels: { [DESTINATION]: '/' } },
 	{ Labels: { [DESTINATION]: '/proc/self/fd/7' } },
 	{ Labels: { [DESTINATION]: '/tmp/a\nb' } },
-	{ WorkingDir: 'src' },
-	{ Volumes: { '../x': {} } },
+	{ WorkingDir: '/srv\n' },
 ])('%j is refused', (config) => {
 	expect(() => readContract(config)).toThrow(expect.objectContaining({ code: 'IMAGE_INVALID' }) as Error);
+});
+
+test.each([
+	['src', '/src'],
+	['./', '/'],
+	['', '/'],
+	['/srv/', '/srv'],
+	['/srv/../app', '/app'],
+	['../..', '/'],
+	['~/x', '/~/x'],
+])('the WORKDIR %j is %s', (written, workingDir) => {
+	expect(readContract({ WorkingDir: written }).workingDir).toBe(workingDir);
+});
+
+test('volumes are below the root, however they are written, and never the root', () => {
+	const names = [
+		'data',
+		'[/path3,/path4]',
+		'~/.m2/repository',
+		'./x',
+		'',
+		'/',
+		'..',
+		'../../y',
+		'/data/',
+		'a b',
+		'/z/../w',
+	];
+	const { volumes } = readContract({ Volumes: Object.fromEntries(names.map((name) => [name, {}])) });
+	expect(volumes).toEqual(['/data', '/[/path3,/path4]', '/~/.m2/repository', '/x', '/y', '/a b', '/w']);
+});
+
+test('variables without a name are none', () => {
+	expect(readContract({ Env: ['', '=x', 'A', 'B=', 'C=d=e'] }).env).toEqual({
+		PATH: DEFAULT_PATH,
+		A: '',
+		B: '',
+		C: 'd=e',
+	});
 });
 
 test('the command line wins over every label', () => {
