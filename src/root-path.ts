@@ -1,19 +1,37 @@
 /**
  * A path as raw bytes, one character (U+0000-U+00FF) for each byte, because Linux names need not be UTF-8. Conversion from and to
- * host strings happens only in {@link rawPath} and {@link fsPath}.
+ * host strings happens only in {@link rawPath}, {@link latin1Path} and {@link fsPath}.
  */
-export type RawPath = string;
+export type RawPath = string & { readonly __brand: 'RawPath' };
 
 /** A normalised path inside a root filesystem: raw bytes, no leading slash, no empty, `.` or `..` part; the root itself is `''`. */
-export type RootPath = string & { readonly __brand: 'RootPath' };
+export type RootPath = RawPath & { readonly __root: true };
 
 export const ROOT: RootPath = '' as RootPath;
 
+/** The root directory of this process. */
+export const ROOT_DIRECTORY: RawPath = '/' as RawPath;
+
 const ASCII = /^[\x00-\x7f]*$/;
 
-/** `path`, an ordinary string, as raw bytes. */
-export function rawPath(path: string): RawPath {
-	return ASCII.test(path) ? path : Buffer.from(path, 'utf8').toString('latin1');
+/** `path`, an ordinary string, as raw bytes. What is raw already does not compile: its bytes would be encoded again. */
+export function rawPath<T extends string>(path: T extends RawPath ? never : T): RawPath {
+	return (ASCII.test(path) ? path : Buffer.from(path, 'utf8').toString('latin1')) as RawPath;
+}
+
+/** `text`, which was read as `latin1`, so that each of its characters is a byte. */
+export function latin1Path(text: string): RawPath {
+	return text as RawPath;
+}
+
+/** `path`, absolute or not, as a path below the root directory; `..` is taken out by name, whatever links there may be. */
+export function rootPath(path: RawPath): RootPath {
+	const parts: string[] = [];
+	for (const part of path.split('/')) {
+		if (part === '..') parts.pop();
+		else if (part !== '' && part !== '.') parts.push(part);
+	}
+	return parts.join('/') as RootPath;
 }
 
 /** `path` in the form that `node:fs` takes without changing a byte. */
@@ -45,5 +63,10 @@ export function childOf(directory: RootPath, name: string): RootPath {
 
 /** `path` below the host directory `root`, both raw. */
 export function joinRaw(root: RawPath, path: RootPath): RawPath {
-	return path === '' ? root : `${root}/${path}`;
+	return path === '' ? root : nameIn(root, path);
+}
+
+/** `name`, raw as a listing of `directory` has it, in the host directory `directory`. */
+export function nameIn(directory: RawPath, name: string): RawPath {
+	return `${directory}/${name}` as RawPath;
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { printablePath } from '../root-path.js';
+import { latin1Path, printablePath } from '../root-path.js';
 import { createTarReader } from '../tar/reader.js';
 import type { Explanation } from './difference.js';
 
@@ -77,7 +77,10 @@ export function explainMembers(first: readonly ArchiveMember[], second: readonly
 	const names = (members: readonly ArchiveMember[]) => members.map(({ name }) => name).join('\0');
 	if (changed.length > 0 || first.length !== second.length) {
 		const [name] = changed.length > 0 ? changed : [first.length > second.length ? first.at(-1) : second.at(-1)];
-		return { cause: 'members', reason: `is an archive of other members, such as ${printablePath(name?.name ?? '')}` };
+		return {
+			cause: 'members',
+			reason: `is an archive of other members, such as ${printablePath(latin1Path(name?.name ?? ''))}`,
+		};
 	}
 	if (names(first) !== names(second)) {
 		return { cause: 'member-order', reason: 'is an archive of the same members in another order' };
@@ -87,7 +90,7 @@ export function explainMembers(first: readonly ArchiveMember[], second: readonly
 		return { cause: 'unknown', reason: 'is an archive of the same members, written differently' };
 	return {
 		cause: 'member-times',
-		reason: `is an archive with the times of its members, such as ${printablePath(timed.name)}`,
+		reason: `is an archive with the times of its members, such as ${printablePath(latin1Path(timed.name))}`,
 	};
 }
 

@@ -1,4 +1,4 @@
-import { printablePath, type RawPath } from '../root-path.js';
+import { latin1Path, printablePath, type RawPath } from '../root-path.js';
 import type { LayerMember, LayerMembers } from '../rootfs/layer-members.js';
 import type { Difference } from './difference.js';
 import { explainContent } from './explain-content.js';
@@ -46,7 +46,7 @@ function differingAttributes({ entry: first }: LayerMember, { entry: second }: L
 
 function xattrsOf({ xattrs }: LayerMember['entry']): string {
 	return [...xattrs]
-		.map(([name, value]) => `${printablePath(name)}=${value.toString('hex')}`)
+		.map(([name, value]) => `${printablePath(latin1Path(name))}=${value.toString('hex')}`)
 		.sort()
 		.join(' ');
 }

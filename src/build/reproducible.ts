@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { BuildError, messageOf } from '../errors.js';
+import type { RawPath } from '../root-path.js';
 import { type ContentWanted, type LayerMembers, readLayerMembers } from '../rootfs/layer-members.js';
 import { differingPaths, explainDifference } from './compare-layers.js';
 import type { BuildContext } from './context.js';
@@ -106,16 +107,16 @@ async function compareLayers(
 	const read = (path: string, wanted: ContentWanted) => readLayerMembers(path, wanted, signal);
 	const paths = directoriesLast(await read(first, NOTHING), await read(second, NOTHING));
 	const shown = paths.slice(0, SHOWN);
-	const wanted = { has: (path: string) => shown.includes(path), budget: CONTENT_BUDGET };
+	const wanted = { has: (path: RawPath) => shown.includes(path), budget: CONTENT_BUDGET };
 	const [one, other] = [await read(first, wanted), await read(second, wanted)];
 	const differences = shown.map((path) => explainDifference(path, one.get(path), other.get(path)));
 	return { total: paths.length, differences };
 }
 
 /** The paths that differ. Directories come last, since most differ only because of what is in them. */
-function directoriesLast(first: LayerMembers, second: LayerMembers): readonly string[] {
+function directoriesLast(first: LayerMembers, second: LayerMembers): readonly RawPath[] {
 	const paths = differingPaths(first, second);
-	const isDirectory = (path: string) => (first.get(path) ?? second.get(path))?.entry.type === 'directory';
+	const isDirectory = (path: RawPath) => (first.get(path) ?? second.get(path))?.entry.type === 'directory';
 	return [...paths.filter((path) => !isDirectory(path)), ...paths.filter(isDirectory)];
 }
 

@@ -1,5 +1,6 @@
 import { join, posix } from 'node:path';
 import { BuildError } from '../errors.js';
+import { ROOT } from '../root-path.js';
 import { assembleEnvironment } from '../s2i/assemble-environment.js';
 import { checkResolvedUser } from '../s2i/check-user.js';
 import type { Contract } from '../s2i/contract.js';
@@ -113,7 +114,7 @@ async function copyArtifacts(context: BuildContext, runtime: PreparedRuntime): P
 	await worker.call('copyFiles', {
 		root: 'runtime',
 		from: scripts,
-		sources: [''],
+		sources: [ROOT],
 		destination: posix.join(contract.destination, 'scripts'),
 		intoDirectory: true,
 		extract: false,

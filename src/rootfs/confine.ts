@@ -1,6 +1,16 @@
 import { lstatSync, mkdirSync, readlinkSync, type Stats } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
-import { childOf, fsPath, joinRaw, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import {
+	childOf,
+	fsPath,
+	joinRaw,
+	nameIn,
+	parentOf,
+	printablePath,
+	type RawPath,
+	ROOT,
+	type RootPath,
+} from '../root-path.js';
 
 /** Where a path of an image really is: every link followed as if the image's root were the system's. */
 export interface Resolved {
@@ -45,7 +55,7 @@ export function makeDirectories(
 	let here: RootPath = ROOT;
 	for (const part of path.split('/')) {
 		if (part === '' || part === '.') continue;
-		here = resolveInRoot(root, `${here}/${part}`).path;
+		here = resolveInRoot(root, nameIn(here, part)).path;
 		made.push(...makeMissing(root, here, path));
 	}
 	return { path: here, made };

@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Libc, MS_BIND, MS_NODEV, MS_REMOUNT } from '../linux/libc.js';
-import { readMounts } from '../linux/mountinfo.js';
-import { type RootPath, rawPath } from '../root-path.js';
+import { lockedFlags, readMounts } from '../mountinfo.js';
+import { ROOT, type RootPath, rawPath } from '../root-path.js';
 import { copyLayers } from './copy.js';
 import type { BaseTree } from './merge.js';
 import type { RootDirectory } from './root-directory.js';
@@ -44,7 +44,7 @@ export async function openCopy(
 			if (target === undefined || mounted) return;
 			libc.mount(rawPath(copy), rawPath(target), '', MS_BIND, '');
 			mounted = true;
-			libc.mount('', rawPath(target), '', MS_BIND | MS_REMOUNT | MS_NODEV | lockedFlags(target), '');
+			libc.mount(ROOT, rawPath(target), '', MS_BIND | MS_REMOUNT | MS_NODEV | flagsAt(target), '');
 		},
 		unmount,
 		close: unmount,
@@ -53,6 +53,7 @@ export async function openCopy(
 	};
 }
 
-function lockedFlags(target: string): number {
-	return readMounts().findLast(({ path }) => path === rawPath(target))?.flags ?? 0;
+function flagsAt(target: string): number {
+	const mount = readMounts().findLast(({ path }) => path === rawPath(target));
+	return mount === undefined ? 0 : lockedFlags(mount);
 }

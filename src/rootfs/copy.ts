@@ -50,7 +50,7 @@ export async function copyLayers(
 			signal.throwIfAborted();
 			turn = performance.now();
 		}
-		const from = joinRaw(roots[base.get(path)?.layer ?? 0] ?? '', path);
+		const from = joinRaw(roots[base.get(path)?.layer ?? 0] ?? ROOT, path);
 		const to = joinRaw(rawPath(target), path);
 		const stats = lstatSync(fsPath(from));
 		const copied = { path, from, to, stats };

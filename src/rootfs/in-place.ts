@@ -1,7 +1,16 @@
 import { accessSync, chmodSync, constants, lstatSync, readdirSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
-import { fsPath, joinRaw, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import {
+	fsPath,
+	joinRaw,
+	parentOf,
+	printablePath,
+	type RawPath,
+	ROOT,
+	ROOT_DIRECTORY,
+	type RootPath,
+} from '../root-path.js';
 import type { RootDirectory } from './root-directory.js';
 import { awaitNextTick, type Stamps, scanChanges, stampTree } from './stamps.js';
 import type { UpperEntry } from './upper.js';
@@ -40,7 +49,7 @@ const NO_STAMPS: Stamps = new Map();
  * was at {@link InPlaceRoot.stamp}. Directories that this user may not read are left out, since it cannot change what is in them. Scanning
  * throws ASSEMBLE_FAILED for a new file that cannot be read.
  */
-export function openInPlace({ foreign, scratch, libc, root = '/' }: InPlaceContext): InPlaceRoot {
+export function openInPlace({ foreign, scratch, libc, root = ROOT_DIRECTORY }: InPlaceContext): InPlaceRoot {
 	const me = process.getuid?.() ?? 0;
 	const widened = new Map<RawPath, number>();
 	let stamps: Stamps = NO_STAMPS;

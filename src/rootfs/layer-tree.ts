@@ -1,5 +1,14 @@
 import { BuildError } from '../errors.js';
-import { childOf, nameOf, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import {
+	childOf,
+	latin1Path,
+	nameOf,
+	parentOf,
+	printablePath,
+	type RawPath,
+	ROOT,
+	type RootPath,
+} from '../root-path.js';
 import type { DirectoryEntry, LayerEntry } from './tree.js';
 
 /** Where an entry of a layer really goes. */
@@ -97,7 +106,7 @@ export function createLayerTree(): LayerTree {
 }
 
 function directoryPart(name: RawPath): RawPath {
-	return name.slice(0, Math.max(0, name.lastIndexOf('/')));
+	return latin1Path(name.slice(0, Math.max(0, name.lastIndexOf('/'))));
 }
 
 interface Position {

@@ -1,4 +1,4 @@
-import { printablePath } from '../root-path.js';
+import { latin1Path, printablePath } from '../root-path.js';
 
 /** The first and the last bytes of a stream that should be an archive: where scripts print what they should not. */
 export interface StreamEnds {
@@ -39,5 +39,5 @@ function firstLine(bytes: Buffer): string | undefined {
 	if (line.length === 0 || !line.every((byte) => byte === 9 || byte === 13 || (byte >= 32 && byte !== 127))) {
 		return undefined;
 	}
-	return `"${printablePath(line.subarray(0, MAX_LINE).toString('latin1').trim())}"`;
+	return `"${printablePath(latin1Path(line.subarray(0, MAX_LINE).toString('latin1').trim()))}"`;
 }

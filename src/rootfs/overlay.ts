@@ -45,7 +45,7 @@ export function openOverlay(lowers: readonly string[], scratch: string, target: 
 			mkdirSync(join(scratch, 'work'));
 			process.chdir(join(scratch, 'links'));
 			try {
-				libc.mount('overlay', rawPath(target), 'overlay', MS_NODEV, options);
+				libc.mount(rawPath('overlay'), rawPath(target), 'overlay', MS_NODEV, options);
 				mounted = true;
 			} catch (error) {
 				throw refused(scratch, error);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import { type Digest, finishDigest } from '../oci/digest.js';
-import { fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { fsPath, joinRaw, latin1Path, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { BLOCK_SIZE, type TarEntry } from '../tar/entry.js';
 import { createGzipWriter } from '../tar/gzip.js';
 import { paddingOf, TAR_END, writeHeader } from '../tar/writer.js';
@@ -94,9 +94,9 @@ function tarEntry(change: Change, epoch: number): TarEntry {
 			if (entry.linkOf === undefined) return tarOf('file', path, entry, { mtime, size: entry.size });
 			return tarOf('link', path, { ...entry, xattrs: NO_XATTRS }, { mtime, linkPath: entry.linkOf });
 		case 'directory':
-			return tarOf('directory', path === ROOT ? './' : `${path}/`, entry, { mtime });
+			return tarOf('directory', latin1Path(path === ROOT ? './' : `${path}/`), entry, { mtime });
 		case 'symlink':
-			return tarOf('symlink', path, { ...entry, mode: 0o777 }, { mtime, linkPath: entry.target });
+			return tarOf('symlink', path, { ...entry, mode: 0o777 }, { mtime, linkPath: latin1Path(entry.target) });
 		case 'character':
 		case 'block':
 		case 'fifo':
@@ -116,7 +116,7 @@ function tarOf(
 		readonly minor?: number;
 	},
 ): TarEntry {
-	const { mtime, size = 0, linkPath = '', major = 0, minor = 0 } = own;
+	const { mtime, size = 0, linkPath = ROOT, major = 0, minor = 0 } = own;
 	return { type, path, linkPath, mode, uid, gid, size, mtime, deviceMajor: major, deviceMinor: minor, xattrs };
 }
 

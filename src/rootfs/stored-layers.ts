@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
 import { errnoOf } from '../errors.js';
 import { type Digest, isDigest } from '../oci/digest.js';
-import { fsPath, type RawPath, rawPath } from '../root-path.js';
+import { fsPath, nameIn, type RawPath, rawPath } from '../root-path.js';
 
 /** A layer as it lies in the store. */
 export interface StoredLayer {
@@ -69,7 +69,7 @@ export function diskUse(path: RawPath): number {
 			linked.add(inode);
 		}
 		const below = stats.isDirectory() ? listDirectory(raw) : [];
-		return below.reduce((bytes, name) => bytes + sum(`${raw}/${name}`), stats.blocks * BLOCK);
+		return below.reduce((bytes, name) => bytes + sum(nameIn(raw, name)), stats.blocks * BLOCK);
 	};
 	return sum(path);
 }

@@ -1,5 +1,5 @@
 import { BuildError, errnoOf } from '../errors.js';
-import { parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { latin1Path, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
 import { createTarReader } from '../tar/reader.js';
 import { type LayerDisk, type LayerDiskOptions, openLayerDisk } from './layer-disk.js';
@@ -79,7 +79,7 @@ function createEntryWriter(tree: LayerTree, disk: LayerDisk): (entry: TarEntry) 
 			return;
 		}
 		const directory = name.replace(/\/+$/, '').replace(/[^/]*$/, '');
-		const { path, existing } = place(directory + whiteout.name);
+		const { path, existing } = place(latin1Path(directory + whiteout.name));
 		setOpaque(path);
 		if (existing !== undefined) return;
 		disk.makeWhiteout(path);

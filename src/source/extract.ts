@@ -13,7 +13,16 @@ import {
 	writeFileSync,
 } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
-import { fsPath, joinRaw, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import {
+	fsPath,
+	joinRaw,
+	latin1Path,
+	parentOf,
+	printablePath,
+	type RawPath,
+	ROOT,
+	type RootPath,
+} from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
 import type { Budget } from './budget.js';
 import { storeFull } from './directory.js';
@@ -57,7 +66,7 @@ export function createExtraction(root: RawPath, budget: Budget): Extraction {
 		},
 		data: (chunk) => {
 			const { file, entry } = current ?? {};
-			if (file !== undefined) guard(entry?.path ?? '', () => writeFileSync(file, chunk));
+			if (file !== undefined) guard(entry?.path ?? ROOT, () => writeFileSync(file, chunk));
 		},
 		close: () => {
 			if (current === undefined) return;
@@ -163,8 +172,12 @@ function timeOf({ mtime }: Pick<ArchiveEntry, 'mtime'>): number {
 }
 
 function refused(path: RawPath, problem: string, cause?: unknown): BuildError {
-	return new BuildError('SOURCE_INVALID', `${printablePath(path.slice(0, 200)) || '.'} of the archive ${problem}`, {
-		hint: 'Make the archive anew without this entry, or unpack it and build the directory.',
-		cause,
-	});
+	return new BuildError(
+		'SOURCE_INVALID',
+		`${printablePath(latin1Path(path.slice(0, 200))) || '.'} of the archive ${problem}`,
+		{
+			hint: 'Make the archive anew without this entry, or unpack it and build the directory.',
+			cause,
+		},
+	);
 }

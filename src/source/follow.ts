@@ -1,6 +1,6 @@
 import { realpath, stat } from 'node:fs/promises';
 import { errnoOf } from '../errors.js';
-import { fsPath, parentOf, printablePath, type RawPath } from '../root-path.js';
+import { fsPath, latin1Path, parentOf, printablePath, type RawPath } from '../root-path.js';
 import { isInside } from './confine.js';
 import { entryOf, type Place, type SourceEntry, sourceInvalid, staysBelow, unreadable } from './scan.js';
 
@@ -51,7 +51,7 @@ function createCounter(): (entry: SourceEntry) => SourceEntry {
 async function targetOf(entry: SourceEntry, place: Place): Promise<SourceEntry | undefined> {
 	if (entry.target === undefined || staysBelow(place.base, parentOf(entry.path), entry.target)) return undefined;
 	try {
-		const host = await realpath(fsPath(entry.host), { encoding: 'latin1' });
+		const host = latin1Path(await realpath(fsPath(entry.host), { encoding: 'latin1' }));
 		const found = await stat(fsPath(host));
 		return found.isFile() || found.isDirectory() ? entryOf(entry.path, host, found) : undefined;
 	} catch (cause) {

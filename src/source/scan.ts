@@ -1,7 +1,17 @@
 import type { Stats } from 'node:fs';
 import { lstat, readdir, readlink } from 'node:fs/promises';
 import { BuildError, errnoOf } from '../errors.js';
-import { childOf, fsPath, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import {
+	childOf,
+	fsPath,
+	latin1Path,
+	nameIn,
+	parentOf,
+	printablePath,
+	type RawPath,
+	ROOT,
+	type RootPath,
+} from '../root-path.js';
 
 /** What a source directory holds. */
 export interface SourceEntry {
@@ -52,7 +62,7 @@ export async function* scanSource(
 		for (const name of await listDirectory(place)) {
 			const path = childOf(place.path, name);
 			if (omit(path)) continue;
-			const host = `${place.host}/${name}`;
+			const host = nameIn(place.host, name);
 			const found = await readEntry(path, host);
 			const entry = (await follow?.(found, place)) ?? found;
 			if (entry.type === 'directory') {
@@ -124,7 +134,7 @@ async function readEntry(path: RootPath, host: RawPath): Promise<SourceEntry> {
 	try {
 		const entry = entryOf(path, host, await lstat(fsPath(host)));
 		return entry.type === 'symlink'
-			? { ...entry, target: await readlink(fsPath(host), { encoding: 'latin1' }) }
+			? { ...entry, target: latin1Path(await readlink(fsPath(host), { encoding: 'latin1' })) }
 			: entry;
 	} catch (cause) {
 		throw cause instanceof BuildError ? cause : unreadable(path, cause);

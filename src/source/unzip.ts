@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import type { Entry, ZipFile } from 'yauzl';
 import { BuildError } from '../errors.js';
-import { printablePath, rawPath } from '../root-path.js';
+import { latin1Path, printablePath, ROOT, rawPath } from '../root-path.js';
 import type { Budget } from './budget.js';
 import type { ArchiveEntry, Extraction } from './extract.js';
 
@@ -50,7 +50,7 @@ async function unpackEntry(
 		const parts: Buffer[] = [];
 		if (entry.uncompressedSize > MAX_TARGET) throw invalid(entry, 'is a symbolic link with too long a target');
 		await readContent(zip, entry, budget, (chunk) => parts.push(chunk), signal);
-		extraction.entry({ ...found, linkPath: Buffer.concat(parts).toString('latin1') });
+		extraction.entry({ ...found, linkPath: latin1Path(Buffer.concat(parts).toString('latin1')) });
 		return;
 	}
 	extraction.entry(found);
@@ -68,7 +68,7 @@ function archiveEntryOf(entry: Entry): ArchiveEntry {
 	return {
 		type,
 		path: rawPath(entry.fileName),
-		linkPath: '',
+		linkPath: ROOT,
 		mode: permissions !== 0 ? permissions : type === 'directory' ? 0o755 : 0o644,
 		// DOS times have no zone: the one of this machine would give other bytes elsewhere.
 		mtime: Math.floor(entry.getLastModDate({ timezone: 'UTC' }).getTime() / 1000) || 0,

@@ -1,4 +1,5 @@
 import { BuildError } from '../errors.js';
+import { latin1Path } from '../root-path.js';
 import { BLOCK_SIZE, type TarEntry, type TarEntryType, XATTR_PREFIX } from './entry.js';
 
 /** Extended header records by keyword; values are bytes because xattrs are. */
@@ -73,8 +74,8 @@ export function readEntry(
 		paxNumber(records, keyword) ?? numberField(block, start, length);
 	return {
 		type: isDirectory ? 'directory' : type,
-		path,
-		linkPath: text(records, 'linkpath') ?? longLink ?? stringField(block, 157, 100),
+		path: latin1Path(path),
+		linkPath: latin1Path(text(records, 'linkpath') ?? longLink ?? stringField(block, 157, 100)),
 		mode: numberField(block, 100, 8) & 0o7777,
 		uid: requireId(number('uid', 108, 8)),
 		gid: requireId(number('gid', 116, 8)),

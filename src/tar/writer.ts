@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { latin1Path, ROOT } from '../root-path.js';
 import { BLOCK_SIZE, type TarEntry, type TarEntryType, XATTR_PREFIX } from './entry.js';
 
 const FLAGS: Readonly<Record<TarEntryType, string>> = {
@@ -32,8 +33,8 @@ export function writeHeader(entry: TarEntry): Buffer {
 	const pax = ustarHeader({
 		...entry,
 		type: 'file',
-		path: paxName(entry.path),
-		linkPath: '',
+		path: latin1Path(paxName(entry.path)),
+		linkPath: ROOT,
 		mode: 0o644,
 		uid: 0,
 		gid: 0,

@@ -1,7 +1,7 @@
 import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
-import { fsPath, joinRaw, printablePath, type RawPath, type RootPath, rawPath } from '../root-path.js';
+import { fsPath, joinRaw, latin1Path, printablePath, type RawPath, type RootPath, rawPath } from '../root-path.js';
 import type { Owner } from '../rootfs/declare.js';
 import type { LayerEntry } from '../rootfs/tree.js';
 import { unpackLayer } from '../rootfs/unpack.js';
@@ -102,7 +102,7 @@ function read(path: RawPath): AsyncIterable<Buffer> {
 }
 
 function nameOf(path: RawPath): string {
-	return printablePath(path.slice(path.lastIndexOf('/') + 1));
+	return printablePath(latin1Path(path.slice(path.lastIndexOf('/') + 1)));
 }
 
 function damaged(source: RawPath, cause: unknown): BuildError {

@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, mkdirSync, openSync, readFileSync, r
 import { basename, dirname, join } from 'node:path';
 import { errnoOf, messageOf } from '../errors.js';
 import { type Libc, MS_BIND } from '../linux/libc.js';
-import { rawPath } from '../root-path.js';
+import { fsPath, latin1Path, nameIn, type RawPath, rawPath } from '../root-path.js';
 import { type Cgroup, type CgroupParent, type GroupLimits, makeCgroup } from './cgroup-group.js';
 import { type CgroupPlace, type Controller, findCgroups } from './cgroup-place.js';
 
@@ -43,7 +43,7 @@ export function openCgroups(scratch: string, libc: Libc): Cgroups {
 
 function readPlaces(): ReadonlyMap<Controller, CgroupPlace> {
 	try {
-		return findCgroups(readFileSync('/proc/self/cgroup', 'utf8'), readFileSync('/proc/self/mountinfo', 'utf8'));
+		return findCgroups(readFileSync('/proc/self/cgroup', 'latin1'), readFileSync('/proc/self/mountinfo', 'latin1'));
 	} catch {
 		return new Map();
 	}
@@ -59,23 +59,24 @@ function openParent(place: CgroupPlace, scratch: string, libc: Libc): CgroupPare
 			const directory = openDirectory(place.own);
 			return { version: 1, directory, own: directory };
 		}
-		const isTop = !existsSync(join(place.own, 'cgroup.type'));
+		const isTop = !existsSync(fsPath(nameIn(place.own, 'cgroup.type')));
 		if (!isTop && place.own === place.mountPoint) return 'the control group of this container holds processes already';
 		const clone = join(scratch, 'cgroup');
 		mkdirSync(clone, { recursive: true, mode: 0o700 });
 		// The mount that is there will be made read-only. One of our own stays as it is, and without a name no sandbox finds it.
-		libc.mount(isTop ? place.own : dirname(place.own), rawPath(clone), '', MS_BIND, '');
-		const directory = openDirectory(clone);
+		libc.mount(isTop ? place.own : latin1Path(dirname(place.own)), rawPath(clone), '', MS_BIND, '');
+		const directory = openDirectory(rawPath(clone));
+		const own = isTop ? directory : openDirectory(nameIn(rawPath(directory), basename(place.own)));
 		libc.unmount(rawPath(clone));
 		rmdirSync(clone);
-		return { version: 2, directory, own: isTop ? directory : join(directory, basename(place.own)) };
+		return { version: 2, directory, own };
 	} catch (error) {
 		return plainReason(error);
 	}
 }
 
-function openDirectory(path: string): string {
-	return `/proc/self/fd/${openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)}`;
+function openDirectory(path: RawPath): string {
+	return `/proc/self/fd/${openSync(fsPath(path), constants.O_RDONLY | constants.O_DIRECTORY)}`;
 }
 
 function openGroups(limits: GroupLimits, parents: ReadonlyMap<Controller, CgroupParent | string>): CgroupLimits {

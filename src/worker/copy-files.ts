@@ -1,7 +1,16 @@
 import type { Stats } from 'node:fs';
 import { posix } from 'node:path';
 import { BuildError } from '../errors.js';
-import { childOf, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import {
+	childOf,
+	joinRaw,
+	latin1Path,
+	printablePath,
+	type RawPath,
+	ROOT,
+	type RootPath,
+	rawPath,
+} from '../root-path.js';
 import { resolveInRoot } from '../rootfs/confine.js';
 import { addArchive } from './add-archive.js';
 import { type Copier, type CopyTarget, createCopier } from './copy-tree.js';
@@ -88,7 +97,7 @@ async function copyFile(
 		await copier.copy(source, childOf(copier.directory(wanted), name));
 		return;
 	}
-	const parent = copier.directory(posix.dirname(wanted));
+	const parent = copier.directory(latin1Path(posix.dirname(wanted)));
 	await copier.copy(source, childOf(parent, posix.basename(wanted)));
 }
 

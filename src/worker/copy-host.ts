@@ -11,7 +11,7 @@ import {
 	writeFileSync,
 } from 'node:fs';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
-import { fsPath, printablePath, type RawPath, rawPath } from '../root-path.js';
+import { fsPath, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
 
 const MIB = 1 << 20;
 /** What is copied for one process, all together: bytes and entries. */
@@ -21,8 +21,8 @@ const ENTRY_LIMIT = 10_000;
 /** Copies what of the host a process is shown. Places must not exist, their directories must. */
 export interface HostCopier {
 	/** A file or directory with its modes, links as links, without `.git`; `mode` is instead of the mode of `source` itself. */
-	readonly tree: (source: string, place: string, mode: number | undefined) => void;
-	readonly content: (bytes: Uint8Array, mode: number, place: string) => void;
+	readonly tree: (source: string, place: RawPath, mode: number | undefined) => void;
+	readonly content: (bytes: Uint8Array, mode: number, place: RawPath) => void;
 }
 
 /**
@@ -48,7 +48,7 @@ export function createHostCopier(owner: { readonly uid: number; readonly gid: nu
 		else {
 			mkdirSync(fsPath(place));
 			for (const name of readdirSync(fsPath(source), { encoding: 'latin1' })) {
-				if (name !== '.git') copy(`${source}/${name}`, `${place}/${name}`, top);
+				if (name !== '.git') copy(nameIn(source, name), nameIn(place, name), top);
 			}
 		}
 		own(place);
@@ -58,16 +58,16 @@ export function createHostCopier(owner: { readonly uid: number; readonly gid: nu
 		tree: (source, place, mode) => {
 			const raw = rawPath(source);
 			try {
-				copy(raw, rawPath(place), raw);
-				if (mode !== undefined) chmodSync(place, mode);
+				copy(raw, place, raw);
+				if (mode !== undefined) chmodSync(fsPath(place), mode);
 			} catch (error) {
 				throw isBuildError(error) || errnoOf(error) === undefined ? error : unreadable(raw, error);
 			}
 		},
 		content: (content, mode, place) => {
-			writeFileSync(place, content, { flag: 'wx', mode: 0o600 });
-			own(rawPath(place));
-			chmodSync(place, mode);
+			writeFileSync(fsPath(place), content, { flag: 'wx', mode: 0o600 });
+			own(place);
+			chmodSync(fsPath(place), mode);
 		},
 	};
 }

@@ -17,7 +17,7 @@ import {
 import { setImmediate as pause } from 'node:timers/promises';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
-import { childOf, fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { childOf, fsPath, joinRaw, nameIn, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
 import type { Owner } from '../rootfs/declare.js';
 import { isKept } from '../rootfs/image-xattrs.js';
@@ -77,12 +77,12 @@ export function createCopier(target: CopyTarget, attributes: CopyAttributes, sig
 	const directory = (path: RawPath): RootPath => {
 		const made = makeDirectories(root, path);
 		if (KERNELS.test(made.path)) throw unplaceable(made.path, 'belongs to the kernel');
-		for (const each of made.made) give(each, '', undefined);
+		for (const each of made.made) give(each, ROOT, undefined);
 		return made.path;
 	};
 	const contents = async (source: RawPath, path: RootPath) => {
 		for (const name of readdirSync(fsPath(source), { encoding: 'latin1' })) {
-			await copy(`${source}/${name}`, childOf(path, name));
+			await copy(nameIn(source, name), childOf(path, name));
 		}
 	};
 	const copyDirectory = async (source: RawPath, path: RootPath, stats: Stats) => {
@@ -152,7 +152,7 @@ function copyXattrs(source: RawPath, disk: RawPath, libc: Libc): void {
 }
 
 function make(source: RawPath, disk: RawPath, stats: Stats): void {
-	if (stats.isSymbolicLink()) symlinkSync(fsPath(readlinkSync(fsPath(source), { encoding: 'latin1' })), fsPath(disk));
+	if (stats.isSymbolicLink()) symlinkSync(readlinkSync(fsPath(source), { encoding: 'buffer' }), fsPath(disk));
 	else copyFileSync(fsPath(source), fsPath(disk), constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
 }
 

@@ -14,13 +14,13 @@ const CGROUP2_MAGIC = 0x63677270;
 export function hideCgroups(libc: Libc): void {
 	try {
 		if (statfsSync(CGROUPS).type === CGROUP2_MAGIC) {
-			libc.mount('none', rawPath(CGROUPS), '', MS_REMOUNT | MS_BIND | MS_RDONLY, '');
+			libc.mount(rawPath('none'), rawPath(CGROUPS), '', MS_REMOUNT | MS_BIND | MS_RDONLY, '');
 			return;
 		}
 		const controllers = readdirSync(CGROUPS, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-		libc.mount('s2oci', rawPath(CGROUPS), 'tmpfs', 0, 'size=1m,mode=0755');
+		libc.mount(rawPath('s2oci'), rawPath(CGROUPS), 'tmpfs', 0, 'size=1m,mode=0755');
 		for (const { name } of controllers) if (name !== 'unified') mkdirSync(join(CGROUPS, name));
-		libc.mount('s2oci', rawPath(CGROUPS), 'tmpfs', MS_REMOUNT | MS_RDONLY, 'size=1m,mode=0755');
+		libc.mount(rawPath('s2oci'), rawPath(CGROUPS), 'tmpfs', MS_REMOUNT | MS_RDONLY, 'size=1m,mode=0755');
 	} catch {
 		// A host without control groups has nothing to hide.
 	}

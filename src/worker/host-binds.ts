@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../errors.js';
 import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from '../linux/libc.js';
-import { type Mount, readMounts } from '../linux/mountinfo.js';
-import { rawPath } from '../root-path.js';
+import { lockedFlags, type Mount, readMounts } from '../mountinfo.js';
+import { type RawPath, rawPath } from '../root-path.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 import { COPY_LIMIT, createHostCopier, type HostCopier } from './copy-host.js';
@@ -60,7 +60,7 @@ export function showBinds(
 	refuseNested(binds.map((bind) => bind.destination));
 	const parent = mkdtempSync(join(directory, 'shown-'));
 	const options = `mode=0755,size=${COPY_LIMIT + OVERHEAD}`;
-	libc.mount('s2oci', rawPath(parent), 'tmpfs', MS_NODEV | MS_NOSUID, options);
+	libc.mount(rawPath('s2oci'), rawPath(parent), 'tmpfs', MS_NODEV | MS_NOSUID, options);
 	const copier = createHostCopier(ownable(owner, ids) ? owner : undefined);
 	const places: string[] = [];
 	const release = () => {
@@ -72,10 +72,10 @@ export function showBinds(
 		if (bind.source.type === 'itself') {
 			bindSource(bind.source.path, place, bind, libc);
 			places.push(place);
-		} else copySource(bind.source, place, copier);
+		} else copySource(bind.source, rawPath(place), copier);
 		return { source: place, destination: bind.destination, type: bind.type, readOnly: bind.readOnly };
 	});
-	libc.mount('s2oci', rawPath(parent), '', MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV | MS_NOSUID, '');
+	libc.mount(rawPath('s2oci'), rawPath(parent), '', MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV | MS_NOSUID, '');
 	return { binds: shown, release };
 }
 
@@ -90,14 +90,14 @@ export function placeBinds(root: string, binds: readonly HostBind[], owner: Owne
 		if (source.type === 'itself') throw unmountable(source.path);
 		const place = join(root, destination);
 		rmSync(place, { recursive: true, force: true });
-		copySource(source, place, copier);
+		copySource(source, rawPath(place), copier);
 	}
 	return () => {
 		for (const { destination } of binds) removeTree(rawPath(join(root, destination)));
 	};
 }
 
-function copySource(source: Exclude<HostSource, { type: 'itself' }>, place: string, copier: HostCopier): void {
+function copySource(source: Exclude<HostSource, { type: 'itself' }>, place: RawPath, copier: HostCopier): void {
 	if (source.type === 'copy') copier.tree(source.path, place, source.mode);
 	else copier.content(Buffer.from(source.base64, 'base64'), source.mode, place);
 }
@@ -126,7 +126,9 @@ function bindSource(source: string, place: string, { type, readOnly }: HostBind,
 	else writeFileSync(place, '');
 	libc.mount(rawPath(source), rawPath(place), '', MS_BIND | MS_REC, '');
 	// A bind mount that is read-only leaves what is mounted below it writable.
-	if (readOnly) for (const mount of mountsBelow(place)) libc.mount('none', mount.path, '', mount.flags | READ_ONLY, '');
+	if (readOnly)
+		for (const mount of mountsBelow(place))
+			libc.mount(rawPath('none'), mount.path, '', lockedFlags(mount) | READ_ONLY, '');
 }
 
 const READ_ONLY = MS_REMOUNT | MS_BIND | MS_RDONLY;

@@ -1,7 +1,17 @@
 import { chmodSync, renameSync, rmdirSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
-import { childOf, fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import {
+	childOf,
+	fsPath,
+	joinRaw,
+	latin1Path,
+	printablePath,
+	type RawPath,
+	ROOT,
+	type RootPath,
+	rawPath,
+} from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
 import type { Placed } from '../rootfs/in-place.js';
 import { createHostCopier } from './copy-host.js';
@@ -46,7 +56,7 @@ export function openPlacements(root: RawPath, libc: Libc, signal: AbortSignal): 
 	};
 	const free = (destination: RawPath, keep: boolean): RootPath => {
 		const slash = destination.lastIndexOf('/');
-		const path = childOf(directory(destination.slice(0, slash)), destination.slice(slash + 1));
+		const path = childOf(directory(latin1Path(destination.slice(0, slash))), destination.slice(slash + 1));
 		if (resolveInRoot(root, path, false).stats !== undefined) throw occupied(path);
 		if (isKernels(path)) throw misplaced(destination, path);
 		placed.push({ path, keep });
@@ -65,7 +75,7 @@ export function openPlacements(root: RawPath, libc: Libc, signal: AbortSignal): 
 		show: ({ source, destination }) => {
 			if (source.type === 'itself') throw unmountable(destination);
 			const path = free(trimmed(rawPath(destination)), false);
-			const place = `/${Buffer.from(joinRaw(root, path), 'latin1').toString()}`;
+			const place = joinRaw(root, path);
 			if (source.type === 'copy') writable(path, () => shown.tree(source.path, place, source.mode));
 			else writable(path, () => shown.content(Buffer.from(source.base64, 'base64'), source.mode, place));
 		},
@@ -91,7 +101,7 @@ function renamed(source: RawPath, disk: RawPath): boolean {
 }
 
 function trimmed(path: RawPath): RawPath {
-	return path.replace(/\/+$/, '');
+	return latin1Path(path.replace(/\/+$/, ''));
 }
 
 /** Directories that assemble made read-only let nobody but root remove what is in them. */

@@ -1,10 +1,21 @@
 import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { BuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
-import { readMountPoints } from '../linux/mountinfo.js';
+import { readMountPoints } from '../mountinfo.js';
 import type { Digest } from '../oci/digest.js';
-import { fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import {
+	childOf,
+	fsPath,
+	joinRaw,
+	latin1Path,
+	printablePath,
+	type RawPath,
+	ROOT,
+	ROOT_DIRECTORY,
+	type RootPath,
+	rawPath,
+	rootPath,
+} from '../root-path.js';
 import { resolveInRoot } from '../rootfs/confine.js';
 import { diffUpper, NO_CHANGES } from '../rootfs/diff.js';
 import { openInPlace } from '../rootfs/in-place.js';
@@ -50,15 +61,15 @@ const ONE_ID = { uids: 1, gids: 1 };
 
 /** Works in the root filesystem that this process lives in. */
 export function openLiveRoot(session: InPlaceSession): InPlace {
-	const { layers, root = '/' } = session;
+	const { layers, root = ROOT_DIRECTORY } = session;
 	let adopted: Adopted | undefined;
 	return {
 		adopt: async ({ diffIds, files, skip, tools }, signal) => {
 			const image = readDeclaredImage(diffIds, layers);
-			const brought = tools.map(rootPathOf).filter((path) => !image.base.has(path));
-			const own = [...skip.map(rootPathOf), ...brought].filter((path) => path !== ROOT);
+			const brought = tools.map(hostPath).filter((path) => !image.base.has(path));
+			const own = [...skip.map(hostPath), ...brought].filter((path) => path !== ROOT);
 			const foreign = new Set([...mountsBelow(root), ...own]);
-			const compared = await checkImage(image, { always: files.map(rootPathOf), foreign, root }, signal);
+			const compared = await checkImage(image, { always: files.map(hostPath), foreign, root }, signal);
 			adopted = { image, diffIds, skip: own };
 			return compared;
 		},
@@ -70,7 +81,7 @@ export function openLiveRoot(session: InPlaceSession): InPlace {
 }
 
 function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortSignal): RootFilesystem {
-	const { libc, scratch, root = '/' } = session;
+	const { libc, scratch, root = ROOT_DIRECTORY } = session;
 	const { base, digests } = adopted.image;
 	let workingDir: RootPath = ROOT;
 	const foreign = () => new Set([...mountsBelow(root), ...adopted.skip.filter((path) => !isWithin(workingDir, path))]);
@@ -83,7 +94,7 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 		path: root,
 		inspect: (stat, read) => inspect(root, stat, read),
 		prepare: async (request) => {
-			const marked = markOf(root, rawPath(request.workingDir));
+			const marked = markOf(root, hostPath(request.workingDir));
 			if (existsSync(fsPath(marked))) throw usedBefore(marked);
 			workingDir = await placeAll(request, placements);
 			isBuild = request.placements.some(({ keep }) => !keep);
@@ -112,14 +123,14 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 		unmount: () => {
 			directory.restore();
 			placements.remove();
-			if (isBuild) mark(markOf(root, `/${workingDir}`));
+			if (isBuild) mark(markOf(root, workingDir));
 		},
 	};
 }
 
 /** What one build leaves, no other could tell from what the job brought along: its layer would lack it. */
-function markOf(root: RawPath, workingDir: RawPath): RawPath {
-	return join(root, workingDir, MARK);
+function markOf(root: RawPath, workingDir: RootPath): RawPath {
+	return joinRaw(root === ROOT_DIRECTORY ? ROOT : root, childOf(workingDir, MARK));
 }
 
 /** Where assemble may not write there is nothing that it could leave. */
@@ -146,13 +157,12 @@ async function placeAll(
 function mountsBelow(root: RawPath): readonly RootPath[] {
 	const prefix = root.endsWith('/') ? root : `${root}/`;
 	return readMountPoints().flatMap((point) =>
-		point.startsWith(prefix) && point !== prefix ? [rootPathOf(point.slice(prefix.length))] : [],
+		point.startsWith(prefix) && point !== prefix ? [rootPath(latin1Path(point.slice(prefix.length)))] : [],
 	);
 }
 
-function rootPathOf(path: string): RootPath {
-	const parts = rawPath(path).split('/');
-	return parts.filter((part) => part !== '' && part !== '.').join('/') as RootPath;
+function hostPath(path: string): RootPath {
+	return rootPath(rawPath(path));
 }
 
 function isWithin(path: RootPath, directory: RootPath): boolean {
@@ -165,10 +175,14 @@ function otherImage(): BuildError {
 	});
 }
 
-function usedBefore(marked: string): BuildError {
-	return new BuildError('HOST_IN_PLACE', `a build was made in this container before (${marked} is there)`, {
-		hint: 'Run each build in a container of its own: what the first one left would be missing in the image.',
-	});
+function usedBefore(marked: RawPath): BuildError {
+	return new BuildError(
+		'HOST_IN_PLACE',
+		`a build was made in this container before (${printablePath(marked)} is there)`,
+		{
+			hint: 'Run each build in a container of its own: what the first one left would be missing in the image.',
+		},
+	);
 }
 
 function onVolume(workingDir: RootPath, mount: RootPath): BuildError {

@@ -1,6 +1,15 @@
 import { mkdirSync, rmSync, type Stats, writeFileSync } from 'node:fs';
 import { BuildError } from '../errors.js';
-import { fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import {
+	fsPath,
+	joinRaw,
+	latin1Path,
+	printablePath,
+	type RawPath,
+	ROOT,
+	type RootPath,
+	rawPath,
+} from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 
@@ -19,10 +28,10 @@ export function makeMountPoint(
 	const destination = rawPath(bind.destination);
 	// Before anything is made: what is made below a link of the image to /proc or /dev would be seen by nobody.
 	const wanted = resolveInRoot(root, destination, false);
-	if (wanted.path === ROOT || isKernels(wanted.path)) throw misplaced(bind.destination, wanted.path);
-	const { path: parent, made } = makeDirectories(root, destination.slice(0, destination.lastIndexOf('/')));
+	if (wanted.path === ROOT || isKernels(wanted.path)) throw misplaced(destination, wanted.path);
+	const { path: parent, made } = makeDirectories(root, latin1Path(destination.slice(0, destination.lastIndexOf('/'))));
 	for (const path of made) scaffolding.add(path);
-	if (isKernels(parent)) throw misplaced(bind.destination, parent);
+	if (isKernels(parent)) throw misplaced(destination, parent);
 	const { path, stats } = resolveInRoot(root, destination, false);
 	const disk = fsPath(joinRaw(root, path));
 	if (isOther(stats, bind.type)) throw otherType(path, bind.type);
@@ -39,8 +48,8 @@ export function isKernels(path: RootPath): boolean {
 }
 
 /** What is wrong with an image that has `wanted` lead to the real `path`. */
-export function misplaced(wanted: string, path: RootPath): BuildError {
-	const message = `"${printablePath(rawPath(wanted))}" of the image leads to "/${printablePath(path)}"`;
+export function misplaced(wanted: RawPath, path: RootPath): BuildError {
+	const message = `"${printablePath(wanted)}" of the image leads to "/${printablePath(path)}"`;
 	return new BuildError('IMAGE_UNSUPPORTED', message, {
 		hint: 'No honest image has that. Do not use it before you know who made it.',
 	});

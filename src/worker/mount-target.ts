@@ -35,7 +35,7 @@ export function openMountTarget(
 	for (const candidate of CANDIDATES) {
 		try {
 			if (real.some((path) => isWithin(path, candidate)) || !statSync(candidate).isDirectory()) continue;
-			libc.mount('s2oci', rawPath(candidate), 'tmpfs', MS_NODEV | MS_NOSUID, 'mode=0755,size=16m');
+			libc.mount(rawPath('s2oci'), rawPath(candidate), 'tmpfs', MS_NODEV | MS_NOSUID, 'mode=0755,size=16m');
 			return makeTarget(candidate);
 		} catch {
 			// The next one may do.

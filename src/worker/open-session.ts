@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { BuildError, messageOf } from '../errors.js';
 import { type Libc, loadLibc } from '../linux/libc.js';
 import { libcWithoutKoffi } from '../linux/without-koffi.js';
+import { rawPath } from '../root-path.js';
 import { canMakeWhiteouts } from '../rootfs/layer-disk.js';
 import { type LayerHold, openLayerHold } from '../rootfs/layer-hold.js';
 import { type LayerStore, openLayerStore } from '../rootfs/layer-store.js';
@@ -133,7 +134,7 @@ function chooseRootfs({ rootfs, scratch }: WorkerCalls['open']['request'], libc:
 /** The pid namespace needs a /proc of its own, which a container whose own /proc is masked may not mount. */
 function mountProc(libc: Libc): void {
 	try {
-		libc.mount('proc', '/proc', 'proc', 0, '');
+		libc.mount(rawPath('proc'), rawPath('/proc'), 'proc', 0, '');
 	} catch (error) {
 		throw new BuildError('HOST_NO_NAMESPACES', `a new /proc could not be mounted: ${messageOf(error)}`, {
 			hint:

@@ -1,6 +1,16 @@
 import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { BuildError } from '../errors.js';
-import { childOf, fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import {
+	childOf,
+	fsPath,
+	joinRaw,
+	nameIn,
+	printablePath,
+	type RawPath,
+	ROOT,
+	type RootPath,
+	rawPath,
+} from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';
@@ -40,7 +50,7 @@ export function prepareRoot({ placements, binds, workingDir }: Request, preparat
 	const placed = placements.map((placement) => makePlace(root, placement, preparation));
 	const working = makeDirectories(root, rawPath(workingDir));
 	// A working directory among open files is one outside of the sandbox (CVE-2024-21626).
-	if (isKernels(working.path)) throw misplaced(workingDir, working.path);
+	if (isKernels(working.path)) throw misplaced(rawPath(workingDir), working.path);
 	for (const made of working.made) scaffolding.add(made);
 	for (const name of KERNEL_DIRECTORIES) addKernelDirectory(root, name, excluded);
 	const mounts = binds.map((bind) => {
@@ -74,7 +84,7 @@ function textOf(path: RootPath): string {
 
 function makePlace(root: RawPath, placement: Placement, { scaffolding, excluded }: Preparation): Placed {
 	const { path, made } = makeDirectories(root, rawPath(placement.destination));
-	if (path === ROOT || isKernels(path)) throw misplaced(placement.destination, path);
+	if (path === ROOT || isKernels(path)) throw misplaced(rawPath(placement.destination), path);
 	for (const directory of made) if (directory !== path) scaffolding.add(directory);
 	if (placement.keep && !made.includes(path)) {
 		makeWay(joinRaw(root, path), placement.source);
@@ -89,14 +99,14 @@ function makePlace(root: RawPath, placement: Placement, { scaffolding, excluded 
 /** Puts an empty file where each of `source` is to be, so that the overlay has the directory among its changes. */
 function makeWay(directory: RawPath, source: string): void {
 	for (const name of readdirSync(source, { encoding: 'latin1' })) {
-		rmSync(fsPath(`${directory}/${name}`), { recursive: true, force: true });
-		writeFileSync(fsPath(`${directory}/${name}`), '', { flag: 'wx' });
+		rmSync(fsPath(nameIn(directory, name)), { recursive: true, force: true });
+		writeFileSync(fsPath(nameIn(directory, name)), '', { flag: 'wx' });
 	}
 }
 
 /** A link there would make a sandbox mount a file system where the image wants it (CVE-2019-19921, CVE-2025-52565). */
 function addKernelDirectory(root: RawPath, directory: string, excluded: Set<RootPath>): void {
-	const { path, stats } = resolveInRoot(root, directory, false);
+	const { path, stats } = resolveInRoot(root, rawPath(directory), false);
 	if (stats !== undefined && !stats.isDirectory()) {
 		throw new BuildError('IMAGE_UNSUPPORTED', `"/${directory}" of the image is no directory`, {
 			hint: 'No honest image has that. Do not use it before you know who made it.',
@@ -120,18 +130,18 @@ function place({ source, path, owner, owned = false }: Placed, { directory, ids 
 function placeFiles({ source, path, owner }: Placed, { directory, ids }: Preparation): void {
 	for (const name of readdirSync(source, { encoding: 'latin1' })) {
 		const destination = joinRaw(rawPath(directory.changed), childOf(path, name));
-		renameSync(fsPath(`${rawPath(source)}/${name}`), fsPath(destination));
+		renameSync(fsPath(nameIn(rawPath(source), name)), fsPath(destination));
 		if (ownable(owner, ids)) chownTree(destination, owner);
 	}
 }
 
 function chownTree(path: RawPath, owner: Owner): void {
-	const chown = (raw: string) => {
+	const chown = (raw: RawPath) => {
 		const stats = lstatSync(fsPath(raw));
 		lchownSync(fsPath(raw), owner.uid, owner.gid);
 		if ((stats.mode & 0o6000) !== 0 && stats.isFile()) chmodSync(fsPath(raw), stats.mode & 0o7777);
 		if (!stats.isDirectory()) return;
-		for (const name of readdirSync(fsPath(raw), { encoding: 'latin1' })) chown(`${raw}/${name}`);
+		for (const name of readdirSync(fsPath(raw), { encoding: 'latin1' })) chown(nameIn(raw, name));
 	};
 	chown(path);
 }

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { fsPath, type RawPath } from '../root-path.js';
+import { fsPath, nameIn, type RawPath } from '../root-path.js';
 import { removeTree } from './remove-tree.js';
 
 /** From so many directories on, a second thread is worth its start. */
@@ -30,7 +30,7 @@ function findParts(path: RawPath): readonly RawPath[] {
 function directoriesIn(path: RawPath): readonly RawPath[] {
 	try {
 		const entries = readdirSync(fsPath(path), { withFileTypes: true, encoding: 'latin1' });
-		return entries.filter((entry) => entry.isDirectory()).map(({ name }) => `${path}/${name}`);
+		return entries.filter((entry) => entry.isDirectory()).map(({ name }) => nameIn(path, name));
 	} catch {
 		return [];
 	}

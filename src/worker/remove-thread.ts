@@ -1,5 +1,6 @@
 import { workerData } from 'node:worker_threads';
+import type { RawPath } from '../root-path.js';
 import { removeTree } from './remove-tree.js';
 
 // What this cannot remove, the thread that started it meets again.
-for (const path of workerData as readonly string[]) removeTree(path);
+for (const path of workerData as readonly RawPath[]) removeTree(path);

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Libc } from '../linux/libc.js';
-import { readMountPoints } from '../linux/mountinfo.js';
+import { readMountPoints } from '../mountinfo.js';
 import { rawPath } from '../root-path.js';
 import { removeLargeTree } from './remove-large-tree.js';
 import { removeTree } from './remove-tree.js';

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import type { Mount } from '../../mountinfo.js';
 import { findProgram } from '../../program.js';
-import { findMount, type Mount, readMounts } from './mounts.js';
+import { findMount, mountsHere, optionsOf } from './mounts.js';
 
 /** What the kernel and the disk say of this process and this host. It explains failures; it never replaces an attempt. */
 export interface HostFacts {
@@ -44,7 +45,7 @@ export function readFacts(env: Readonly<Record<string, string | undefined>>): Ho
 	);
 	const effective = BigInt(`0x${/^[0-9a-f]{1,16}$/.exec(status.get('CapEff') ?? '')?.[0] ?? '0'}`);
 	const profile = /^\S+/.exec(read('/proc/self/attr/current').replace(/\0/g, ''))?.[0];
-	const mounts = readMounts();
+	const mounts = mountsHere();
 	return {
 		uid: process.getuid?.() ?? 0,
 		maxUserNamespaces: readNumber('/proc/sys/user/max_user_namespaces'),
@@ -54,8 +55,8 @@ export function readFacts(env: Readonly<Record<string, string | undefined>>): Ho
 		seccomp: status.get('Seccomp') === '2',
 		noNewPrivileges: status.get('NoNewPrivs') === '1',
 		capabilities: { sysAdmin: has(effective, CAP_SYS_ADMIN), sysChroot: has(effective, CAP_SYS_CHROOT) },
-		changedRoot: !mounts.some(({ point }) => point === '/'),
-		maskedProc: mounts.some(({ point }) => point.startsWith('/proc/')),
+		changedRoot: !mounts.some(({ path }) => path === '/'),
+		maskedProc: mounts.some(({ path }) => path.startsWith('/proc/')),
 		mappers: readMappers(env['PATH'], mounts),
 		distributions: [...read('/etc/os-release').matchAll(/^ID(?:_LIKE)?="?([^"\n]*)"?$/gm)].flatMap(([, ids = '']) =>
 			ids.split(' '),
@@ -69,7 +70,10 @@ function readMappers(path: string | undefined, mounts: readonly Mount[]): HostFa
 	const found = ['newuidmap', 'newgidmap'].map((name) => findProgram(name, path));
 	const [uids, gids] = found;
 	if (uids === undefined || gids === undefined) return undefined;
-	const isNosuid = (program: string) => findMount(mounts, program)?.options.includes('nosuid') === true;
+	const isNosuid = (program: string) => {
+		const mount = findMount(mounts, program);
+		return mount !== undefined && optionsOf(mount).includes('nosuid');
+	};
 	return {
 		setuid: [uids, gids].every((program) => (statSync(program).mode & SETUID) !== 0),
 		nosuid: [uids, gids].some(isNosuid),

@@ -2,32 +2,33 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, realpathSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.js';
+import { printablePath } from '../../root-path.js';
 import type { StoreState } from './diagnosis.js';
 import type { FindingCode } from './finding-code.js';
-import { findMount, isNetworkType, type Mount, readMounts } from './mounts.js';
+import { findMount, isNetworkType, mountsHere, optionsOf } from './mounts.js';
 
 const LOW_BYTES = 2e9;
-const UNKNOWN: Mount = { point: 'unknown', type: 'unknown', options: [] };
 
 /** What the disk under `store` is like; the store is made when it does not exist. Why it cannot be written is in `reason`. */
 export function readStore(store: string): StoreState & { readonly reason: string | undefined } {
 	const reason = whyUnwritable(store);
 	const path = realOf(store);
-	const mount = findMount(readMounts(), path) ?? UNKNOWN;
+	const mount = findMount(mountsHere(), path);
+	const [type, options] = [mount?.type ?? 'unknown', mount === undefined ? [] : optionsOf(mount)];
 	const state = { freeBytes: freeOf(path), writable: reason === undefined };
 	return {
 		path,
-		fileSystem: mount.type,
-		mountPoint: mount.point,
-		mountOptions: mount.options,
+		fileSystem: type,
+		mountPoint: mount === undefined ? 'unknown' : printablePath(mount.path),
+		mountOptions: options,
 		...state,
-		findings: judge(mount, state),
+		findings: judge({ type, options }, state),
 		reason,
 	};
 }
 
 function judge(
-	{ type, options }: Mount,
+	{ type, options }: { readonly type: string; readonly options: readonly string[] },
 	{ freeBytes = Number.POSITIVE_INFINITY, writable }: Pick<StoreState, 'freeBytes' | 'writable'>,
 ): readonly FindingCode[] {
 	const signs: readonly (readonly [FindingCode, boolean])[] = [

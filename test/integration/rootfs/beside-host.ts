@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { isBuildError } from '../../../src/errors.js';
 import { loadLibc } from '../../../src/linux/libc.js';
-import { fsPath, rawPath } from '../../../src/root-path.js';
+import { fsPath, latin1Path, rawPath } from '../../../src/root-path.js';
 import type { LayerEntry } from '../../../src/rootfs/tree.js';
 import { unpackLayer } from '../../../src/rootfs/unpack.js';
 import { listTree, type TemporaryDirectory, temporaryDirectory } from '../../support/fs.js';
@@ -73,7 +73,7 @@ async function unpack(tar: Buffer, root: string, maxBytes: number): Promise<Unpa
 function namesBelow(root: string): readonly string[] {
 	const found: string[] = [];
 	const visit = (path: string, name: string) => {
-		for (const entry of readdirSync(fsPath(path), { withFileTypes: true, encoding: 'buffer' })) {
+		for (const entry of readdirSync(fsPath(latin1Path(path)), { withFileTypes: true, encoding: 'buffer' })) {
 			const child = Buffer.from(entry.name).toString('latin1');
 			const full = name === '' ? child : `${name}/${child}`;
 			found.push(full);

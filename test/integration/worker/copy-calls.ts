@@ -1,4 +1,5 @@
 import { digestOf } from '../../../src/oci/digest.js';
+import { latin1Path } from '../../../src/root-path.js';
 import type { SandboxName } from '../../../src/sandbox/sandbox.js';
 import type { RootName, WorkerCalls } from '../../../src/worker/protocol.js';
 import { tarDirectory, tarFile, tarSymlink } from '../../support/tar.js';
@@ -42,7 +43,7 @@ export function copyFiles(
 		{
 			root: 'builder',
 			from,
-			sources,
+			sources: sources.map(latin1Path),
 			destination,
 			intoDirectory: false,
 			extract: false,

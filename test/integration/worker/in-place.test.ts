@@ -6,6 +6,7 @@ import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { libcWithoutKoffi } from '../../../src/linux/without-koffi.js';
 import { type Digest, digestOf } from '../../../src/oci/digest.js';
+import { ROOT, rawPath } from '../../../src/root-path.js';
 import { openDigestDisk, writeLayerDigests } from '../../../src/rootfs/layer-digests.js';
 import { openLayerStore, writeUnpackedLayer } from '../../../src/rootfs/layer-store.js';
 import { unpackLayer } from '../../../src/rootfs/unpack.js';
@@ -53,14 +54,14 @@ async function openScene(members: readonly TarMember[] = BASE): Promise<Scene> {
 	async function* chunks() {
 		yield await Promise.resolve(tar);
 	}
-	const options = { root: '', ids: { uids: 1, gids: 1 }, libc: undefined, whiteouts: true, maxBytes: 2 ** 20, disk };
+	const options = { root: ROOT, ids: { uids: 1, gids: 1 }, libc: undefined, whiteouts: true, maxBytes: 2 ** 20, disk };
 	writeUnpackedLayer(inside('layer'), await unpackLayer(chunks(), options, signal));
 	writeLayerDigests(inside('layer'), digests);
 	const layers = openLayerStore(inside('store'));
 	const diffIds = [digestOf(tar)];
 	layers.publish(digestOf(tar), inside('layer'));
 	const [root, scratch] = [inside('root'), inside('scratch')];
-	const live = openLiveRoot({ layers, scratch, libc: libcWithoutKoffi(scratch), root });
+	const live = openLiveRoot({ layers, scratch, libc: libcWithoutKoffi(scratch), root: rawPath(root) });
 	let count = 0;
 	return {
 		at: (path) => join(root, path),

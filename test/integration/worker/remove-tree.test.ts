@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { rawPath } from '../../../src/root-path.js';
 import type * as Module from '../../../src/worker/remove-large-tree.js';
 import { temporaryDirectory } from '../../support/fs.js';
 
@@ -26,16 +27,16 @@ describe('removing a tree', () => {
 			symlinkSync(directory.path, join(parent, 'directory'));
 			mkdirSync(join(parent, 'read-only'), { mode: 0o555 });
 		}
-		await removeLargeTree(root);
+		await removeLargeTree(rawPath(root));
 		expect(existsSync(root)).toBe(false);
 		expect(readFileSync(outside, 'utf8')).toBe('kept');
 	});
 
 	test('that is not there, or is a file, is no error', async () => {
 		using directory = temporaryDirectory();
-		await expect(removeLargeTree(join(directory.path, 'missing'))).resolves.toBeUndefined();
+		await expect(removeLargeTree(rawPath(join(directory.path, 'missing')))).resolves.toBeUndefined();
 		writeFileSync(join(directory.path, 'file'), '');
-		await removeLargeTree(join(directory.path, 'file'));
+		await removeLargeTree(rawPath(join(directory.path, 'file')));
 		expect(existsSync(join(directory.path, 'file'))).toBe(false);
 	});
 });

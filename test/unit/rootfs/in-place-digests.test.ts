@@ -21,7 +21,7 @@ async function digestsOf(tar: Buffer, size = 1000): Promise<Readonly<Record<stri
 		for (let at = 0; at < tar.length; at += size) yield await Promise.resolve(tar.subarray(at, at + size));
 	}
 	const options = {
-		root: '/nonexistent',
+		root: rawPath('/nonexistent'),
 		ids: { uids: 1, gids: 1 },
 		libc: undefined,
 		whiteouts: true,

@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { libcWithoutKoffi } from '../../../src/linux/without-koffi.js';
-import type { RootPath } from '../../../src/root-path.js';
+import { type RootPath, rawPath } from '../../../src/root-path.js';
 import { openInPlace } from '../../../src/rootfs/in-place.js';
 import { temporaryDirectory } from '../../support/fs.js';
 
@@ -37,7 +37,7 @@ function openScene(files: readonly string[], foreign: readonly string[] = []): S
 		writeFileSync(at(path), path);
 	}
 	const paths = new Set(foreign as readonly RootPath[]);
-	const live = openInPlace({ foreign: () => paths, scratch, libc: libcWithoutKoffi(scratch), root });
+	const live = openInPlace({ foreign: () => paths, scratch, libc: libcWithoutKoffi(scratch), root: rawPath(root) });
 	return {
 		at,
 		changed: (change, placed = [], skip = []) => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isBuildError } from '../../../src/errors.js';
-import type { RootPath } from '../../../src/root-path.js';
+import { latin1Path, type RootPath } from '../../../src/root-path.js';
 import { createLayerTree, type LayerTree } from '../../../src/rootfs/layer-tree.js';
 import { directory, file, symlink, WHITEOUT } from '../../support/tree.js';
 
@@ -10,7 +10,7 @@ const unsafe = expect.objectContaining({ code: 'LAYER_UNSAFE' }) as Error;
 /** A layer that holds the given symlinks. */
 function treeWith(links: Readonly<Record<string, string>>): LayerTree {
 	const tree = createLayerTree();
-	for (const [name, target] of Object.entries(links)) tree.set(tree.place(name).path, symlink(target));
+	for (const [name, target] of Object.entries(links)) tree.set(tree.place(latin1Path(name)).path, symlink(target));
 	return tree;
 }
 
@@ -35,14 +35,14 @@ describe('the place of a layer’s entry', () => {
 		['a\\..\\..\\b', 'a\\..\\..\\b'],
 		['a/.../b', 'a/.../b'],
 	])('of %j is %j', (name, path) => {
-		expect(createLayerTree().place(name).path).toBe(path);
+		expect(createLayerTree().place(latin1Path(name)).path).toBe(path);
 	});
 
 	test.each(['..', '../a', 'a/..', 'a/../../b', '/..', 'a//..//..//b', './..'])(
 		'is refused for %j, which leads out (CVE-2018-1103)',
 		(name) => {
-			expect(() => createLayerTree().place(name)).toThrow(unsafe);
-			expect(() => createLayerTree().find(name)).toThrow(unsafe);
+			expect(() => createLayerTree().place(latin1Path(name))).toThrow(unsafe);
+			expect(() => createLayerTree().find(latin1Path(name))).toThrow(unsafe);
 		},
 	);
 
@@ -51,7 +51,7 @@ describe('the place of a layer’s entry', () => {
 		['a part of 256 bytes', `a/${'x'.repeat(256)}`],
 		['more than 4095 bytes', 'x/'.repeat(2100)],
 	])('is refused for a name with %s', (_what, name) => {
-		expect(() => createLayerTree().place(name)).toThrow(unsafe);
+		expect(() => createLayerTree().place(latin1Path(name))).toThrow(unsafe);
 	});
 
 	test.each([
@@ -62,45 +62,45 @@ describe('the place of a layer’s entry', () => {
 		['a link through a link', { a: 'b', b: 'c' }, 'a/x', 'c/x'],
 		['a link in the middle', { 'a/b': '../c' }, 'a/b/d/x', 'c/d/x'],
 	])('follows %s inside the root (CVE-2020-27833, CVE-2026-42574)', (_what, links, name, path) => {
-		expect(treeWith(links).place(name).path).toBe(path);
+		expect(treeWith(links).place(latin1Path(name)).path).toBe(path);
 	});
 
 	test('never follows the last part', () => {
 		const tree = treeWith({ etc: '/tmp' });
-		expect(tree.place('etc')).toMatchObject({ path: 'etc', existing: { type: 'symlink' } });
-		expect(tree.place('etc/').path).toBe('etc');
+		expect(tree.place(latin1Path('etc'))).toMatchObject({ path: 'etc', existing: { type: 'symlink' } });
+		expect(tree.place(latin1Path('etc/')).path).toBe('etc');
 	});
 
 	test('is refused below 256 directories, however it gets there', () => {
 		const deep = (levels: number) => 'd/'.repeat(levels);
-		expect(createLayerTree().place(`${deep(256)}f`).path).toHaveLength(513);
-		expect(() => createLayerTree().place(`${deep(257)}f`)).toThrow(unsafe);
-		expect(() => treeWith({ a: deep(200) }).place(`a/${deep(100)}f`)).toThrow(unsafe);
+		expect(createLayerTree().place(latin1Path(`${deep(256)}f`)).path).toHaveLength(513);
+		expect(() => createLayerTree().place(latin1Path(`${deep(257)}f`))).toThrow(unsafe);
+		expect(() => treeWith({ a: deep(200) }).place(latin1Path(`a/${deep(100)}f`))).toThrow(unsafe);
 	});
 
 	test('is refused when links never end', () => {
-		expect(() => treeWith({ a: 'b', b: 'a' }).place('a/x')).toThrow(unsafe);
-		expect(() => treeWith({ a: 'a/a' }).place('a/x')).toThrow(unsafe);
+		expect(() => treeWith({ a: 'b', b: 'a' }).place(latin1Path('a/x'))).toThrow(unsafe);
+		expect(() => treeWith({ a: 'a/a' }).place(latin1Path('a/x'))).toThrow(unsafe);
 	});
 
 	test('names the parents that are missing, outermost first, and only once', () => {
 		const tree = createLayerTree();
-		expect(tree.place('a/b/c').missing).toEqual(['a', 'a/b']);
-		expect(tree.place('a/b/c').missing).toEqual([]);
+		expect(tree.place(latin1Path('a/b/c')).missing).toEqual(['a', 'a/b']);
+		expect(tree.place(latin1Path('a/b/c')).missing).toEqual([]);
 	});
 
 	test('replaces a file by a directory where something is put below it', () => {
 		const tree = createLayerTree();
-		tree.set(tree.place('a').path, file());
-		expect(tree.place('a/b').missing).toEqual(['a']);
-		expect(tree.find('a')).toMatchObject({ entry: { type: 'directory', implicit: true } });
+		tree.set(tree.place(latin1Path('a')).path, file());
+		expect(tree.place(latin1Path('a/b')).missing).toEqual(['a']);
+		expect(tree.find(latin1Path('a'))).toMatchObject({ entry: { type: 'directory', implicit: true } });
 	});
 
 	test('hides the layers below in a directory that stands where a whiteout stood', () => {
 		const tree = createLayerTree();
-		tree.set(tree.place('a').path, WHITEOUT);
-		tree.place('a/b');
-		expect(tree.find('a')).toMatchObject({ entry: { type: 'directory', opaque: true } });
+		tree.set(tree.place(latin1Path('a')).path, WHITEOUT);
+		tree.place(latin1Path('a/b'));
+		expect(tree.find(latin1Path('a'))).toMatchObject({ entry: { type: 'directory', opaque: true } });
 	});
 
 	test('is always a normal path whose parents are directories, whatever names and links came before', () => {
@@ -109,7 +109,7 @@ describe('the place of a layer’s entry', () => {
 				const tree = createLayerTree();
 				for (const [name, value] of taken) {
 					try {
-						const placed = tree.place(name);
+						const placed = tree.place(latin1Path(name));
 						const parts = placed.path === '' ? [] : placed.path.split('/');
 						for (const each of parts) expect(['', '.', '..']).not.toContain(each);
 						if (parts.length > 0) tree.set(placed.path, value);
@@ -130,7 +130,7 @@ describe('the place of a layer’s entry', () => {
 	test('is the same whatever was placed just before', () => {
 		const outcome = (tree: LayerTree, name: string): unknown => {
 			try {
-				return tree.place(name);
+				return tree.place(latin1Path(name));
 			} catch (error) {
 				return isBuildError(error) ? error.message : error;
 			}
@@ -138,16 +138,16 @@ describe('the place of a layer’s entry', () => {
 		fc.assert(
 			fc.property(steps, (taken) => {
 				const [one, other] = [treeWith({ elsewhere: 'x' }), treeWith({ elsewhere: 'x' })];
-				for (const tree of [one, other]) tree.place('far/away');
+				for (const tree of [one, other]) tree.place(latin1Path('far/away'));
 				for (const [name, value] of taken) {
-					other.place('far/away');
+					other.place(latin1Path('far/away'));
 					const placed = outcome(one, name);
 					expect(outcome(other, name)).toEqual(placed);
 					const { path } = placed as { readonly path?: RootPath };
 					if (path === undefined || path === '') continue;
-					other.place('far/away');
+					other.place(latin1Path('far/away'));
 					for (const tree of [one, other]) tree.set(path, value);
-					other.place('far/away');
+					other.place(latin1Path('far/away'));
 					expect(one.get(path)).toEqual(other.get(path));
 				}
 				expect(one.entries()).toEqual(other.entries());

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { latin1Path, type RawPath, ROOT } from '../../../src/root-path.js';
 import type { TarEntry, TarEntryType } from '../../../src/tar/entry.js';
 import { createTarReader } from '../../../src/tar/reader.js';
 import { paddingOf, TAR_END, writeHeader } from '../../../src/tar/writer.js';
@@ -28,11 +29,18 @@ export function writeTar(members: readonly Member[]): Buffer {
 	return Buffer.concat([...parts, TAR_END]);
 }
 
+/** Paths are raw bytes. */
+type TarAttributes = Partial<Omit<TarEntry, 'path' | 'linkPath'>> & {
+	readonly path: string;
+	readonly linkPath?: string;
+};
+
 /** An entry with the given attributes, else those of an empty file. */
-export function tarEntry(attributes: Partial<TarEntry> & { readonly path: string }): TarEntry {
+export function tarEntry({ path, linkPath = '', ...attributes }: TarAttributes): TarEntry {
 	return {
+		path: latin1Path(path),
 		type: 'file',
-		linkPath: '',
+		linkPath: latin1Path(linkPath),
 		mode: 0o644,
 		uid: 0,
 		gid: 0,
@@ -49,9 +57,9 @@ const byte = (first: number) => fc.integer({ min: first, max: 255 }).map((code) 
 const part = (maxLength: number) =>
 	fc.string({ unit: byte(1), minLength: 1, maxLength }).map((text) => text.replaceAll('/', '-'));
 /** Any path that Linux allows, of up to three parts of up to 255 bytes. */
-export const anyPath: fc.Arbitrary<string> = fc
+export const anyPath: fc.Arbitrary<RawPath> = fc
 	.array(fc.oneof(part(12), part(120), part(255)), { minLength: 1, maxLength: 3 })
-	.map((parts) => parts.join('/'));
+	.map((parts) => latin1Path(parts.join('/')));
 const id = fc.oneof(
 	fc.nat(65535),
 	fc.integer({ min: 0, max: 0xfffffffe }),
@@ -91,9 +99,9 @@ export const anyMember: fc.Arbitrary<Member> = fc
 	.map(({ type, path, linkPath, body, ...rest }) => {
 		const content = Buffer.from(type === 'file' ? body : []);
 		const hasLink = type === 'link' || type === 'symlink';
-		const slashed = type === 'directory' ? `${path}/` : path;
+		const slashed = type === 'directory' ? latin1Path(`${path}/`) : path;
 		return {
-			entry: { ...rest, type, path: slashed, linkPath: hasLink ? linkPath : '', size: content.length },
+			entry: { ...rest, type, path: slashed, linkPath: hasLink ? linkPath : ROOT, size: content.length },
 			body: content,
 		};
 	});

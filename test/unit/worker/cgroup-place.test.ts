@@ -40,6 +40,12 @@ describe('the control groups of this process', () => {
 		expect(find(['4:memory:/docker/ab'], mounts)['memory']?.own).toBe('/sys/fs/cgroup/memory');
 	});
 
+	test('are found where names have a backslash, as systemd writes them, or are not ASCII', () => {
+		const mounts = [mount1(String.raw`/a\134x2db.slice`, String.raw`/cg\040m\303\251`, 'memory')];
+		const found = find([String.raw`4:memory:/a\x2db.slice/c`], mounts)['memory'];
+		expect(found).toMatchObject({ own: '/cg m\xc3\xa9/c', mountPoint: '/cg m\xc3\xa9' });
+	});
+
 	test('are missing when they are outside of what is mounted or of the namespace, or nothing is mounted', () => {
 		const mounts = [mount1('/docker/ab', '/sys/fs/cgroup/memory', 'memory')];
 		expect(find(['4:memory:/docker/abc'], mounts)).toEqual({});

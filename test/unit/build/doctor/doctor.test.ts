@@ -7,10 +7,11 @@ import { causeOfSandbox, causeOfStart, type Evidence } from '../../../../src/bui
 import { detectEnvironments, ENVIRONMENTS } from '../../../../src/build/doctor/environment.js';
 import { type HostFacts, readFacts } from '../../../../src/build/doctor/facts.js';
 import { describeFinding, FINDING_CODES } from '../../../../src/build/doctor/findings.js';
-import { findMount, isNetworkType, parseMounts } from '../../../../src/build/doctor/mounts.js';
+import { findMount, isNetworkType, optionsOf } from '../../../../src/build/doctor/mounts.js';
 import { parseTarget } from '../../../../src/build/doctor/target.js';
 import { TINY_STATUS, tinyProgram } from '../../../../src/build/doctor/tiny-program.js';
 import { BuildError } from '../../../../src/errors.js';
+import { parseMounts } from '../../../../src/mountinfo.js';
 import { temporaryDirectory } from '../../../support/fs.js';
 import { needs } from '../../../support/needs.js';
 
@@ -175,7 +176,8 @@ describe('mounts', () => {
 	});
 
 	test('have the options of the mount point and of the file system', () => {
-		expect(findMount(parseMounts(text), '/mnt/a b')?.options).toEqual(['rw', 'noexec', 'nosuid', 'hard']);
+		const mount = findMount(parseMounts(text), '/mnt/a b');
+		expect(mount === undefined ? [] : optionsOf(mount)).toEqual(['rw', 'noexec', 'nosuid', 'hard']);
 	});
 
 	test('are read whatever the text', () => {
