@@ -8,6 +8,7 @@ import { parseSource } from '../source/parse.js';
 import type { Source, SourceInfo } from '../source/source.js';
 import type { RootName } from '../worker/protocol.js';
 import { saveToCache } from './artifact-cache.js';
+import { recordBuilt } from './built-here.js';
 import type { BuildContext } from './context.js';
 import type { Emit } from './events.js';
 import { resolveImages } from './images.js';
@@ -91,6 +92,7 @@ async function buildOn(context: BuildContext, source: FetchedSource, base: BaseT
 	await clearing;
 	const { digest } = built.manifest.descriptor;
 	record.note({ digest, configDigest: built.config.descriptor.digest });
+	await recordBuilt(request.store, built.config.descriptor.digest);
 	await keepArtifacts(context, source, prepared, digest);
 	return built;
 }

@@ -163,9 +163,8 @@ async function fillContext(info: SourceInfo, filling: Filling, signal: AbortSign
 }
 
 function labelsOf(request: DockerfileRequest, info: SourceInfo): readonly EnvironmentVariable[] {
-	const { applicationName, description, targets, scriptsUrl, destination } = request;
-	const [target] = targets;
-	const displayName = applicationName ?? (target === undefined ? undefined : formatImageLocation(target));
+	const { applicationName, tagName, description, scriptsUrl, destination } = request;
+	const displayName = applicationName ?? tagName;
 	const generated = sourceLabels(info, { name: formatImageLocation(request.builder) }, { displayName, description });
 	const given = {
 		...generated,

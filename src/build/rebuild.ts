@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
-import { type ImageLocation, parseImageLocation } from '../content/location.js';
+import { formatImageLocation, type ImageLocation, parseImageLocation } from '../content/location.js';
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
 import { decodeRebuild, type RebuildInputs } from '../s2i/rebuild.js';
 import { parseRemote } from '../source/remote.js';
 import { build } from './build.js';
+import { wasBuiltHere } from './built-here.js';
 import type { Emit } from './events.js';
 import { resolveWithPolicy } from './image-record.js';
 import { recordContext } from './images.js';
@@ -36,6 +37,8 @@ export interface RebuildRequest
 		> {
 	/** The image that is built again. */
 	readonly image: ImageLocation;
+	/** Where the source is, in place of what the image says; undefined: where the image says. */
+	readonly source: string | undefined;
 	/** For `image` and for its builder. */
 	readonly pullPolicy: PullPolicy;
 	readonly runtimePullPolicy: PullPolicy;
@@ -43,7 +46,7 @@ export interface RebuildRequest
 
 /** Builds `request.image` again from what its labels say: the same commit, builder, variables and options. Never rejects. */
 export async function rebuild(request: RebuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
-	let inputs: RebuildInputs;
+	let inputs: Recorded;
 	try {
 		inputs = await readInputs(request, emit, signal);
 	} catch (error) {
@@ -57,30 +60,39 @@ export async function rebuild(request: RebuildRequest, emit: Emit, signal: Abort
 	return build(requestOf(request, inputs), emit, signal);
 }
 
-async function readInputs(request: RebuildRequest, emit: Emit, signal: AbortSignal): Promise<RebuildInputs> {
+/** What an image says of its build. */
+interface Recorded extends RebuildInputs {
+	readonly displayName: string | undefined;
+}
+
+async function readInputs(request: RebuildRequest, emit: Emit, signal: AbortSignal): Promise<Recorded> {
 	const options = { streams: 'forward', onEvent: transferProgress(emit), emit } as const;
 	await using session = await openSession(request, options, signal);
 	const opened = await openImageSource(request.image, session.access, signal);
 	const image = await resolveWithPolicy(opened, request.pullPolicy, recordContext(request, session), emit, signal);
 	const { Labels, Env } = image.config.value.config ?? {};
 	const inputs = decodeRebuild(Labels ?? {}, Env);
-	if (inputs.source === '-') throw fromPipe();
-	refuseElsewhere(inputs.source);
-	if (inputs.scriptsUrl?.startsWith('file://') === true) refuseElsewhere(inputs.scriptsUrl);
-	return inputs;
+	const displayName = Labels?.['io.k8s.display-name'];
+	const source = request.source ?? inputs.source;
+	if (source === '-') throw fromPipe();
+	if (!(await wasBuiltHere(request.store, image.config.descriptor.digest))) {
+		if (request.source === undefined) refuseElsewhere(source, request.image);
+		if (inputs.scriptsUrl?.startsWith('file://') === true) refuseElsewhere(inputs.scriptsUrl);
+	}
+	return { ...inputs, source, displayName };
 }
 
 function fromPipe(): BuildError {
 	return new BuildError('SOURCE_NOT_FOUND', 'the image was made from what stood on standard input, which is gone', {
-		hint: 'Build it again with s2oci build.',
+		hint: 'Build it again with s2oci build, or say with --source where the source is now.',
 	});
 }
 
 /**
  * Labels are whoever's who made the image: without this, a foreign image could have any directory of this host handed to a builder of its
- * own choice, and pushed.
+ * own choice, and pushed. What is below the working directory may be used, and what `--source` names.
  */
-function refuseElsewhere(place: string): void {
+function refuseElsewhere(place: string, image?: ImageLocation): void {
 	const path = place.startsWith('file://') ? place.slice('file://'.length) : place;
 	if (parseRemote(path) !== undefined) return;
 	const real = resolve(path);
@@ -88,19 +100,23 @@ function refuseElsewhere(place: string): void {
 	if (real === here || real.startsWith(here === '/' ? here : `${here}/`)) return;
 	throw new BuildError(
 		'SOURCE_INVALID',
-		`the image says that it was made from ${JSON.stringify(redact(path))}, outside of the working directory`,
-		{
-			hint: 'If that is right, go there (cd) and rebuild again, or build it with s2oci build. Do not, if you do not know who made the image.',
-		},
+		`the image says that it was made from ${JSON.stringify(redact(path))}, outside of the working directory, and the store does not know that it was built here`,
+		{ hint: `If that is right, ${consent(path, image)}. Do not, if you do not know who made the image.` },
 	);
 }
 
-function requestOf(request: RebuildRequest, inputs: RebuildInputs): BuildRequest {
+function consent(path: string, image: ImageLocation | undefined): string {
+	if (image === undefined) return 'go there (cd) and rebuild again, or build it with s2oci build';
+	return `say so: s2oci rebuild ${redact(formatImageLocation(image))} --source ${JSON.stringify(redact(path))}`;
+}
+
+function requestOf(request: RebuildRequest, { displayName, ...inputs }: Recorded): BuildRequest {
 	const { runtime } = inputs;
 	return {
 		...request,
 		...inputs,
 		ref: inputs.commit,
+		tagName: displayName,
 		copy: inputs.copy && inputs.commit === undefined,
 		builder: parseImageLocation(inputs.builder),
 		destination: request.destination ?? inputs.destination,

@@ -118,6 +118,8 @@ export interface BuildRequest extends HostRequest, SourceRequest {
 	readonly allowedUids: readonly UidRange[] | undefined;
 	/** For `io.k8s.display-name`; the tag when undefined. */
 	readonly applicationName: string | undefined;
+	/** The tag as it was typed, without a transport; the builder's `io.k8s.display-name` is inherited when there is neither. */
+	readonly tagName: string | undefined;
 	readonly description: string | undefined;
 	/** `--label`, in order. */
 	readonly labels: readonly EnvironmentVariable[];

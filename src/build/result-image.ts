@@ -40,7 +40,7 @@ export function checkLabels({ request, images }: BuildContext, source: SourceInf
 /** What the image's config says of where it comes from. */
 function described(
 	request: BuildRequest,
-	{ builder, runtime, targets }: BuildImages,
+	{ builder, runtime }: BuildImages,
 	source: SourceInfo,
 ): Omit<ImageChangeInput, 'runPath' | 'environment' | 'labels' | 'rebuild'> {
 	return {
@@ -48,7 +48,7 @@ function described(
 		source,
 		builder: describe(builder),
 		base: runtime === undefined ? undefined : describe(runtime),
-		displayName: request.applicationName ?? targets[0]?.name,
+		displayName: request.applicationName ?? request.tagName,
 		description: request.description,
 	};
 }

@@ -7,7 +7,7 @@ import {
 	type RuntimeArguments,
 	runtimePullPolicy,
 } from './image-options.js';
-import { type Grammar, possible, required } from './options.js';
+import { type Grammar, possible, required, section, textOption } from './options.js';
 import { type OutputArguments, outputOptions } from './output-options.js';
 import { type InputArguments, inputOptions, type SandboxArguments, sandboxOptions } from './sandbox-options.js';
 import { type ScriptArguments, scriptOptions } from './source-options.js';
@@ -24,7 +24,19 @@ export interface RebuildArguments
 		Pick<RuntimeArguments, 'runtimePullPolicy'> {
 	readonly image: string;
 	readonly tag: string | undefined;
+	readonly source: string | undefined;
 }
+
+const sourceOption = section<Pick<RebuildArguments, 'source'>>('Source', {
+	source: textOption(
+		'source',
+		'SOURCE',
+		'where the source is; default where the image says, on this host only when it was built here',
+		{
+			offer: 'directory',
+		},
+	),
+});
 
 /** The grammar and the help of `s2oci rebuild`. */
 export const rebuildCommand: Grammar<RebuildArguments> = {
@@ -45,6 +57,7 @@ export const rebuildCommand: Grammar<RebuildArguments> = {
 	args: {
 		image: required('image', 'an image that s2oci or s2i built'),
 		tag: possible('new-tag', 'the name to push it as; default the same'),
+		...sourceOption,
 		destination: scriptOptions.destination,
 		...inputOptions,
 		...runtimePullPolicy,
@@ -54,4 +67,5 @@ export const rebuildCommand: Grammar<RebuildArguments> = {
 		...outputOptions,
 		...hostOptions,
 	},
+	passesOver: true,
 };

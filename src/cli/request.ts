@@ -54,6 +54,7 @@ export function readBuildRequest(args: BuildArguments, context: RequestContext):
 		assembleUser: firstSet(args.assembleUser),
 		allowedUids: firstSet(args.allowedUids) === undefined ? undefined : parseAllowedUids(args.allowedUids ?? ''),
 		applicationName: firstSet(args.applicationName),
+		tagName: readTagName(args.tag, args.outputs),
 		description: firstSet(args.description),
 		labels: readLabels(args.labels),
 		incremental: readIncremental(args),
@@ -99,6 +100,7 @@ export function readGenerateRequest(args: GenerateArguments, context: RequestCon
 		assembleUser: firstSet(args.assembleUser),
 		allowedUids: undefined,
 		applicationName: undefined,
+		tagName: undefined,
 		description: undefined,
 		labels: [],
 		injections: [],
@@ -122,6 +124,7 @@ export function readRebuildRequest(args: RebuildArguments, context: RequestConte
 		...readProcess(args, [], context),
 		image,
 		targets: readTargets(args.tag ?? nameToReplace(image, args.image), args.outputs),
+		source: firstSet(args.source),
 		pullPolicy: readPullPolicy('--pull-policy', args.pullPolicy),
 		runtimePullPolicy: readPullPolicy('--runtime-pull-policy', args.runtimePullPolicy),
 		destination: firstSet(args.destination),
@@ -183,6 +186,11 @@ function readProcess(
 
 function readTargets(tag: string | undefined, outputs: readonly string[]): readonly ImageLocation[] {
 	return [tag, ...outputs].flatMap((text) => (text === undefined || text === '' ? [] : parseImageLocation(text)));
+}
+
+/** S2I has the tag as it was typed for the name of the application: without the registry and the `latest` that it stands for. */
+function readTagName(tag: string | undefined, outputs: readonly string[]): string | undefined {
+	return firstSet(tag, ...outputs)?.replace(/^(?:docker:\/\/|docker-daemon:|podman:|containers-storage:)/, '');
 }
 
 function nameToReplace(image: ImageLocation, text: string): string {

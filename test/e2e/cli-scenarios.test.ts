@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -176,7 +176,7 @@ describe('s2i build', () => {
 		const running = startS2oci(workspace, ['build', source, builder, tag, '--run'], asS2i(workspace));
 		await until('the program', () => running.stderr().includes('it runs'));
 		running.child.kill('SIGINT');
-		expect((await running.finished).status).toBe(130);
+		expect((await running.finished).status).toBe(2);
 		expect(await leftovers(workspace)).toEqual([]);
 	});
 });
@@ -198,13 +198,53 @@ describe('s2i rebuild', () => {
 		expect(again.config.config.Labels[label]).toBe(built.config.config.Labels[label]);
 	});
 
-	test('refuses a source of this host that is elsewhere, since labels may be anybody\u2019s', async () => {
-		const { workspace, builder, tag } = await scene();
+	test('works from anywhere when the image was built here, wherever the image has been since', async () => {
+		const { workspace, registry, builder, tag } = await scene();
+		const source = makeSource({ page: 'first', 'scripts/assemble': '#!/bin/sh\ncp /tmp/src/page made\n' });
+		const scripts = ['-s', `file://${join(source, 'scripts')}`];
+		await s2i(workspace, ['build', source, builder, tag, '-n', 'The shop', ...scripts]);
+		execFileSync('skopeo', [
+			...['copy', '--format', 'oci', '--src-tls-verify=false', '--dest-tls-verify=false'],
+			...[`docker://${tag}`, `docker://${registry.host}/test/moved`],
+		]);
+		writeFileSync(join(source, 'page'), 'second');
+		await s2i(workspace, ['rebuild', `${registry.host}/test/moved`, `${registry.host}/test/again`], { cwd: '/' });
+		const again = await pulled(registry, 'test/again');
+		expect(again.entries.get(`${HOME}/made`)?.content).toBe('second');
+		expect(again.config.config.Labels['io.k8s.display-name']).toBe('The shop');
+	});
+
+	test('refuses a source of this host that is elsewhere, since labels may be anybody\u2019s, unless it is named', async () => {
+		const { workspace, registry, builder, tag } = await scene();
 		const source = makeSource({ page: 'first' });
 		await s2i(workspace, ['build', source, builder, tag]);
-		const refused = await s2oci(workspace, ['rebuild', tag], asS2i(workspace));
-		expect([refused.status, refused.stdout]).toEqual([5, '']);
+		const elsewhere = makeWorkspace();
+		const refused = await s2oci(elsewhere, ['rebuild', tag], asS2i(elsewhere));
+		expect([refused.status, refused.stdout]).toEqual([1, '']);
 		expect(refused.stderr).toMatch(/outside of the working directory.*\n?.*hint:/s);
+		expect(refused.stderr).toContain(`--source "${source}"`);
+		const again = `${registry.host}/test/again`;
+		await s2i(elsewhere, ['rebuild', tag, again, '--source', source]);
+		expect((await pulled(registry, 'test/again')).entries.get(`${HOME}/page`)?.content).toBe('first');
+		await s2i(elsewhere, ['rebuild', again, '-q'], { cwd: '/' });
+	});
+
+	test('refuses scripts of this host that a foreign image names, though the source is named', async () => {
+		const { workspace, builder, tag } = await scene();
+		const source = makeSource({ page: 'first', 'scripts/assemble': '#!/bin/sh\n' });
+		await s2i(workspace, ['build', source, builder, tag, '-s', `file://${join(source, 'scripts')}`]);
+		const elsewhere = makeWorkspace();
+		const refused = await s2oci(elsewhere, ['rebuild', tag, '--source', source], asS2i(elsewhere));
+		expect(refused.status).toBe(1);
+		expect(refused.stderr).toContain('outside of the working directory');
+	});
+
+	test('does not believe a record in the store that another user made', async () => {
+		const { workspace, builder, tag } = await scene();
+		await s2i(workspace, ['build', makeSource({ page: 'first' }), builder, tag]);
+		const records = join(workspace.store, 'built');
+		for (const name of readdirSync(records)) chownSync(join(records, name), 12345, 12345);
+		expect((await s2oci(workspace, ['rebuild', tag], asS2i(workspace))).status).toBe(1);
 	});
 });
 

@@ -122,6 +122,7 @@ function defaults(): Omit<DockerfileRequest, 'builder' | 'targets' | 'incrementa
 		assembleUser: undefined,
 		allowedUids: undefined,
 		applicationName: undefined,
+		tagName: undefined,
 		description: undefined,
 		labels: [],
 		injections: [],
