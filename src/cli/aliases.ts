@@ -1,14 +1,5 @@
 import type { OptionSpec } from './options.js';
-import type { ProgramName, Word } from './words.js';
-
-/** A name of S2I's past that still works. */
-export interface Alias {
-	readonly takesValue: boolean;
-	/** What to write now; the end of its notice. */
-	readonly instead: string;
-	/** What it stands for; a flag without a value gets `''`, and whether it is on. */
-	readonly words: (value: string, on: boolean) => readonly Word[];
-}
+import type { Alias, Notice, ProgramName } from './words.js';
 
 interface KnownAlias extends Alias {
 	/** The option without which the alias does not exist. */
@@ -29,7 +20,7 @@ const ALIASES: ReadonlyMap<string, KnownAlias> = new Map([
 		{
 			needs: 'pull-policy',
 			takesValue: false,
-			instead: 'write --pull-policy always.',
+			notice: deprecated('write --pull-policy always.'),
 			words: (_value, on) => (on ? [{ type: 'option', long: 'pull-policy', value: 'always' }] : []),
 		},
 	],
@@ -38,7 +29,7 @@ const ALIASES: ReadonlyMap<string, KnownAlias> = new Map([
 		{
 			needs: 'incremental',
 			takesValue: false,
-			instead: 'leave --incremental out; a build is then clean.',
+			notice: deprecated('leave --incremental out; a build is then clean.'),
 			words: (_value, on) => [{ type: 'flag', long: 'incremental', on: !on }],
 		},
 	],
@@ -48,7 +39,7 @@ const ALIASES: ReadonlyMap<string, KnownAlias> = new Map([
 			needs: 'loglevel',
 			onlySti: true,
 			takesValue: false,
-			instead: 'write --loglevel 3.',
+			notice: deprecated('write --loglevel 3.'),
 			words: (_value, on) => (on ? [{ type: 'option', long: 'loglevel', value: '3' }] : []),
 		},
 	],
@@ -56,17 +47,6 @@ const ALIASES: ReadonlyMap<string, KnownAlias> = new Map([
 	['m', withoutEffect('there is one method only.')],
 	['dir', withoutEffect('scratch files are in the store, see --store.')],
 ]);
-
-const NO_DAEMON = 's2oci talks to no Docker daemon, so it needs no endpoint and no certificate for one';
-const REFUSED: Readonly<Record<string, string>> = {
-	url: NO_DAEMON,
-	U: NO_DAEMON,
-	cert: NO_DAEMON,
-	key: NO_DAEMON,
-	ca: `${NO_DAEMON}; certificate authorities of registries are given with --ca-bundle`,
-	tls: `${NO_DAEMON}; a registry without a proper certificate is named with --insecure-registry`,
-	tlsverify: `${NO_DAEMON}; certificates of registries are always verified`,
-};
 
 /** The alias `name` (without dashes), where the command has what it stands for. */
 export function findAlias(
@@ -78,16 +58,11 @@ export function findAlias(
 	return options.some(({ long }) => long === alias.needs) ? alias : undefined;
 }
 
-/** Why an option of S2I is refused by every command; undefined for any other. */
-export function whyRefused(name: string): string | undefined {
-	return Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined;
-}
-
 function renamed(long: string): KnownAlias {
 	return {
 		needs: long,
 		takesValue: true,
-		instead: `write --${long}.`,
+		notice: deprecated(`write --${long}.`),
 		words: (value) => [{ type: 'option', long, value }],
 	};
 }
@@ -96,7 +71,7 @@ function renamedFlag(long: string): KnownAlias {
 	return {
 		needs: long,
 		takesValue: false,
-		instead: `write --${long}.`,
+		notice: deprecated(`write --${long}.`),
 		words: (_value, on) => [{ type: 'flag', long, on }],
 	};
 }
@@ -106,7 +81,11 @@ function withoutEffect(why: string): KnownAlias {
 		needs: 'context-dir',
 		onlySti: true,
 		takesValue: true,
-		instead: `it has no effect, ${why}`,
+		notice: deprecated(`it has no effect, ${why}`),
 		words: () => [],
 	};
+}
+
+function deprecated(instead: string): Notice {
+	return { code: 'DEPRECATED', message: `is deprecated: ${instead}` };
 }

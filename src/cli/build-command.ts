@@ -123,4 +123,5 @@ export const buildCommand: Grammar<BuildArguments> = {
 		...modeOptions,
 		...hostOptions,
 	},
+	passesOver: true,
 };

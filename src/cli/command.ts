@@ -2,7 +2,9 @@ import type { BuildEvent } from '../build/events.js';
 import type { RequestContext } from './host-request.js';
 import type { CommandIo } from './io.js';
 import type { ParsedArguments } from './parse-command.js';
-import type { ProgramName } from './words.js';
+import type { Notice, ProgramName } from './words.js';
+
+const STI = 'the name sti is deprecated: call s2i or s2oci.';
 
 /** What every command gets besides its arguments. */
 export interface CommandContext {
@@ -16,12 +18,12 @@ export type Command = (argv: readonly string[], context: CommandContext) => Prom
 /** The work of a command with arguments; resolves with the exit status. */
 export type Perform<T> = (line: ParsedArguments<T>, context: CommandContext) => Promise<number>;
 
-/** A reader's context, and the events that tell of the line's deprecated words and of what the reader finds. */
+/** A reader's context, and the events that tell of the line's options and of what the reader finds. */
 export function beginReading(
 	{ notices }: Pick<ParsedArguments<unknown>, 'notices'>,
 	{ io, program }: CommandContext,
 ): { readonly reading: RequestContext; readonly events: BuildEvent[] } {
-	const old = program === 'sti' ? ['the name sti is deprecated: call s2i or s2oci.'] : [];
-	const events = [...old, ...notices].map((message): BuildEvent => ({ type: 'warning', code: 'DEPRECATED', message }));
+	const old: readonly Notice[] = program === 'sti' ? [{ code: 'DEPRECATED', message: STI }] : [];
+	const events = [...old, ...notices].map((notice): BuildEvent => ({ type: 'warning', ...notice }));
 	return { events, reading: { env: io.env, program, emit: (event) => events.push(event) } };
 }

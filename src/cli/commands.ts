@@ -1,4 +1,3 @@
-import { usage } from './argv.js';
 import type { Command, Perform } from './command.js';
 import type { Grammar } from './options.js';
 import type { ParseOptions } from './parse-command.js';
@@ -74,11 +73,9 @@ export const commands: Readonly<Record<string, Command>> = {
 	}),
 };
 
-interface Definition<T> extends Pick<ParseOptions, 'complete'> {
+interface Definition<T> extends Pick<ParseOptions, 'complete' | 'takesRest'> {
 	readonly grammar: Grammar<T>;
 	readonly perform: Perform<T>;
-	/** Whether something may stand behind `--`. */
-	readonly takesRest?: boolean;
 }
 
 function define<T>(load: (context: Parameters<Command>[1]) => Promise<Definition<T>>): Command {
@@ -88,14 +85,16 @@ function define<T>(load: (context: Parameters<Command>[1]) => Promise<Definition
 			import('./parse-command.js'),
 		]);
 		const { program, io } = context;
-		const parsed = await parseCommand(grammar, argv, { program, ...(complete === undefined ? {} : { complete }) });
+		const options = { program, takesRest: takesRest ?? false, ...(complete === undefined ? {} : { complete }) };
+		const parsed = await parseCommand(grammar, argv, options);
 		if (parsed.type === 'help') {
 			io.stdout.write(parsed.text);
 			return 0;
 		}
-		if (parsed.rest !== undefined && takesRest !== true) {
-			throw usage(`s2oci ${grammar.name} takes nothing behind --`, { command: grammar.name });
-		}
-		return perform(parsed, context);
+		const { stdout, stderr, argv: started, signal } = io;
+		return perform(parsed, {
+			program,
+			io: { stdout, stderr, argv: started, signal, env: { ...io.env, ...parsed.env } },
+		});
 	};
 }

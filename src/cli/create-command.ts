@@ -24,4 +24,5 @@ export const createCommand: Grammar<CreateArguments> = {
 			'directory',
 		),
 	},
+	passesOver: true,
 };

@@ -1,4 +1,5 @@
 import { type ErrorCode, isBuildError } from '../errors.js';
+import type { ProgramName } from './words.js';
 
 /** The exit status for each error code, documented in docs/errors.md. SIGTERM turns the 130 of INTERRUPTED into 143. */
 export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
@@ -36,13 +37,44 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
 	SOURCE_NOT_FOUND: 5,
 	SOURCE_INVALID: 5,
 	SOURCE_GIT: 5,
+	SOURCE_EMPTY: 5,
 	INTERRUPTED: 130,
 };
 
 /** The exit status of a bug: whatever was thrown and is no BuildError (EX_SOFTWARE of sysexits.h). */
 const BUG = 70;
 
-/** The exit status for a thrown value. */
-export function exitCodeOf(error: unknown): number {
-	return isBuildError(error) ? EXIT_CODES[error.code] : BUG;
+/**
+ * The exit status under the names `s2i` and `sti`: the code of S2I's error class (pkg/errors/errors.go) where it ends with that, and what a
+ * signal ends it with (pkg/docker/docker.go). All other codes end with 1 there. Documented in docs/s2i-compatibility.md.
+ */
+export const S2I_EXIT_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
+	REGISTRY_UNREACHABLE: 2,
+	REGISTRY_UNAUTHORIZED: 2,
+	REGISTRY_DENIED: 2,
+	REGISTRY_NOT_FOUND: 2,
+	REGISTRY_LIMITED: 2,
+	REGISTRY_REFUSED: 2,
+	CREDENTIALS_INVALID: 2,
+	IMAGE_PLATFORM: 2,
+	DIGEST_MISMATCH: 2,
+	LAYER_INVALID: 2,
+	LAYER_UNSAFE: 2,
+	INTERRUPTED: 2,
+	HOST_STORE: 5,
+	OUTPUT_FAILED: 6,
+	SCRIPT_MISSING: 11,
+	IMAGE_USER_NOT_ALLOWED: 15,
+	SOURCE_EMPTY: 16,
+};
+
+/** The exit status for a thrown value, under the name by which the program was called. */
+export function exitCodeOf(error: unknown, program: ProgramName = 's2oci'): number {
+	if (!isBuildError(error)) return BUG;
+	return program === 's2oci' ? EXIT_CODES[error.code] : (S2I_EXIT_CODES[error.code] ?? 1);
+}
+
+/** What the program of an image ended with, as the status of `program`: S2I ends with 1 whenever that is not 0. */
+export function exitStatusOf(status: number | undefined, program: ProgramName): number | undefined {
+	return program === 's2oci' || status === undefined || status === 0 ? status : 1;
 }

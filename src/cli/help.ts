@@ -1,16 +1,17 @@
 import { type Grammar, type OptionSpec, optionsOf, positionalsOf } from './options.js';
+import type { ProgramName } from './words.js';
 
 const LINE = 110;
 const HELP: Row = { usage: '-h, --help', description: 'show this' };
 
-/** The help of a command: what it does, its usage, arguments, options under headings, and examples. Ends with a line break. */
-export function renderHelp<T>(grammar: Grammar<T>): string {
+/** The help of a command, called by `program`: what it does, its usage, arguments, options under headings, and examples. Ends with a line break. */
+export function renderHelp<T>(grammar: Grammar<T>, program: ProgramName = 's2oci'): string {
 	const positionals = positionalsOf(grammar).map(({ value, required, description }) => ({
 		usage: required ? `<${value}>` : `[${value}]`,
 		description,
 	}));
 	const options = optionsOf(grammar);
-	const usage = ['s2oci', grammar.name, ...positionals.map((each) => each.usage), '[options]'].join(' ');
+	const usage = [program, grammar.name, ...positionals.map((each) => each.usage), '[options]'].join(' ');
 	const titles = [...new Set([...options.map(({ section }) => section), 'General'])];
 	return [
 		grammar.description,
@@ -23,7 +24,11 @@ export function renderHelp<T>(grammar: Grammar<T>): string {
 		}),
 		'',
 		'Examples:',
-		...grammar.examples.flatMap(({ description, command }) => [`  ${description}`, `    ${command}`, '']),
+		...grammar.examples.flatMap(({ description, command }) => [
+			`  ${description}`,
+			`    ${command.replace(/\bs2oci (?=[a-z])/g, `${program} `)}`,
+			'',
+		]),
 	].join('\n');
 }
 

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import { redact } from '../redact.js';
-import { whyRefused } from './aliases.js';
 import { closest } from './closest.js';
 import type { Command, CommandContext } from './command.js';
 import { commands } from './commands.js';
@@ -9,6 +8,8 @@ import { exitCodeOf } from './exit-code.js';
 import { type CommandIo, useColor } from './io.js';
 import { programName } from './program-name.js';
 import { renderError } from './render-error.js';
+import { readGlobal } from './without-effect.js';
+import type { ProgramName } from './words.js';
 
 const HELP = `Turn source code and a Source-to-Image builder image into an OCI image, without Docker and without root.
 
@@ -39,11 +40,19 @@ Examples:
 Exit status: 0 done, 1 assemble failed, 2 usage, 3 registry or image, 4 this host cannot run it, 5 source, 70 a bug.
 `;
 
+const S2I_STATUS =
+	'Exit status, as of S2I: 0 done, 2 pull or signal, 5 store, 6 output, 11 script, 15 user, 16 empty repository, 1 all else, 70 a bug.';
+
 const own: Readonly<Record<string, Command>> = {
-	version: (_argv, { io }) => Promise.resolve(print(io, `s2oci ${readVersion()}\n`)),
-	help: ([topic], context) =>
-		topic === undefined ? Promise.resolve(print(context.io, HELP)) : explain(topic, context),
+	version: (_argv, { io, program }) => Promise.resolve(print(io, versionLine(program))),
+	help: (argv, context) => {
+		const topic = argv.find((word) => !word.startsWith('-'));
+		return topic === undefined ? Promise.resolve(print(context.io, helpFor(context))) : explain(topic, context);
+	},
 };
+
+/** The release of S2I whose command lines are understood; scripts look for it behind `s2i v`. */
+const S2I_RELEASE = '1.6.0';
 
 const ALIASES: ReadonlyMap<string, string> = new Map([
 	['--help', 'help'],
@@ -54,49 +63,59 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
 /** Runs the command line `argv`, without the program's name; resolves with the exit status and never rejects. */
 export async function main(argv: readonly string[], io: CommandIo): Promise<number> {
 	outliveReaders(io);
+	const program = programName(io);
 	try {
 		const [name = 'help', ...rest] = commandFirst(argv);
-		return await findCommand(ALIASES.get(name) ?? name)(rest, { io, program: programName(io) });
+		return await findCommand(ALIASES.get(name) ?? name, program)(rest, { io, program });
 	} catch (error) {
 		io.stderr.write(renderError(error, useColor(io)));
-		return exitCodeOf(error);
+		return exitCodeOf(error, program);
 	}
 }
 
-/** S2I's global options may stand before the command: the one that we have is moved behind it. */
+/** S2I's global options may stand before the command: they are moved behind it. Throws USAGE when one lacks its value. */
 function commandFirst(argv: readonly string[]): readonly string[] {
-	const [first = '', second, ...rest] = argv;
-	if (first === '--loglevel' && second !== undefined) return moveBehind(`${first}=${second}`, commandFirst(rest));
-	if (first.startsWith('--loglevel=')) return moveBehind(first, commandFirst(argv.slice(1)));
-	const why = whyRefused(first.startsWith('-U') ? 'U' : (/^--([a-z]+)(?:=|$)/.exec(first)?.[1] ?? ''));
-	if (why === undefined) return argv;
-	throw new BuildError('USAGE', `s2oci does not take ${first.replace(/=.*/s, '').slice(0, 50)}: ${why}`, {
-		hint: 'Leave it out.',
-	});
+	const globals: string[] = [];
+	for (let at = 0; at < argv.length; at += 1) {
+		const word = argv[at] ?? '';
+		const [, name = ''] = /^--([a-z]+)(?:=|$)/.exec(word) ?? /^-([A-Z])/.exec(word) ?? [];
+		const found = readGlobal(name);
+		if (found === undefined) return [word, ...globals, ...argv.slice(at + 1)];
+		const isWhole = !found.takesValue || word.includes('=') || (name.length === 1 && word.length > 2);
+		globals.push(isWhole ? word : `${word}=${argv[((at += 1))] ?? missing(word)}`);
+	}
+	return ['help', ...globals];
 }
 
-/** Commands that have nothing to report. */
-const WITHOUT_LEVEL: readonly string[] = ['create', 'completion', 'version', 'help'];
-
-function moveBehind(option: string, [name, ...rest]: readonly string[]): readonly string[] {
-	if (name === undefined) return [];
-	return WITHOUT_LEVEL.includes(name) ? [name, ...rest] : [name, option, ...rest];
+function missing(option: string): never {
+	throw new BuildError('USAGE', `${option} needs a value`, { hint: 'Leave it out: it is for a Docker daemon.' });
 }
 
-function findCommand(name: string): Command {
+function findCommand(name: string, program: ProgramName): Command {
 	const all = { ...commands, ...own };
 	const found = Object.hasOwn(all, name) ? all[name] : undefined;
 	if (found !== undefined) return found;
 	const near = closest(name, Object.keys(all));
 	const what = name.startsWith('-') ? 'an option stands before the command:' : 'there is no command';
 	throw new BuildError('USAGE', `${what} ${JSON.stringify(redact(name).slice(0, 50))}`, {
-		hint: near === undefined ? 'See s2oci help.' : `Did you mean s2oci ${near}?`,
+		hint: near === undefined ? `See ${program} help.` : `Did you mean ${program} ${near}?`,
 	});
 }
 
 function explain(topic: string, context: CommandContext): Promise<number> {
-	if (Object.hasOwn(own, topic)) return Promise.resolve(print(context.io, HELP));
-	return findCommand(topic)(['--help'], context);
+	if (Object.hasOwn(own, topic)) return Promise.resolve(print(context.io, helpFor(context)));
+	return findCommand(topic, context.program)(['--help'], context);
+}
+
+/** Under the names of S2I, its exit statuses are those of `S2I_EXIT_CODES`. */
+function helpFor({ program }: CommandContext): string {
+	if (program === 's2oci') return HELP;
+	return HELP.replace(/\bs2oci (?=[a-z<])/g, `${program} `).replace(/^Exit status: .*$/m, S2I_STATUS);
+}
+
+/** S2I's form is `s2i vN.N.N`, with more behind a dash for what is no release. */
+function versionLine(program: ProgramName): string {
+	return program === 's2oci' ? `s2oci ${readVersion()}\n` : `s2i v${S2I_RELEASE}-s2oci-${readVersion()}\n`;
 }
 
 function print(io: CommandIo, text: string): number {

@@ -1,4 +1,5 @@
 import { array, command, flag, multioption, option, optional, positional, restPositionals, type Type } from 'cmd-ts';
+import type { WithoutEffect } from './without-effect.js';
 import { MARK } from './words.js';
 
 /** What a shell offers for a value: paths, or these words. */
@@ -44,8 +45,10 @@ export interface Grammar<T> {
 	readonly description: string;
 	readonly examples: readonly { readonly description: string; readonly command: string }[];
 	readonly args: Arguments<T>;
-	/** Options of S2I that this command does not take, by their long names, and why. */
-	readonly refused?: Readonly<Record<string, string>>;
+	/** Options that this command has in S2I and that change nothing here, by their names. */
+	readonly withoutEffect?: WithoutEffect;
+	/** Whether S2I has the command too, and passes over arguments that are too many. */
+	readonly passesOver?: boolean;
 }
 
 const text: Type<string, string> = { from: (marked) => Promise.resolve(marked.slice(MARK.length)) };

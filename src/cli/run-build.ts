@@ -8,6 +8,7 @@ import { type BuildArguments, buildCommand } from './build-command.js';
 import { checkCombination, checkInputs } from './check-request.js';
 import { beginReading, type CommandContext, type Perform } from './command.js';
 import { describeRequest } from './describe-request.js';
+import { exitStatusOf } from './exit-code.js';
 import { firstSet } from './host-request.js';
 import { optionsOf } from './options.js';
 import { conclude, writeFiles } from './outcome.js';
@@ -98,7 +99,10 @@ async function restore(words: readonly Word[]): Promise<Completed> {
 	if (asked?.type !== 'flag' || !asked.on) return { words, notices: [] };
 	const { readConfig, restoreWords } = await import('./config-file.js');
 	const { config, notices } = await readConfig(process.cwd());
-	return { words: config === undefined ? words : restoreWords(words, config, optionsOf(buildCommand)), notices };
+	return {
+		words: config === undefined ? words : restoreWords(words, config, optionsOf(buildCommand)),
+		notices: notices.map((message) => ({ code: 'DEPRECATED', message })),
+	};
 }
 
 async function storeConfig(words: readonly Word[]): Promise<void> {
@@ -116,10 +120,10 @@ function runBuilt(
 	image: ImageLocation,
 	request: BuildRequest,
 	args: BuildArguments,
-	{ io }: CommandContext,
+	{ io, program }: CommandContext,
 ): Promise<number> {
 	return withReport(args, io, [], async (emit, signal) => {
 		const { run } = await import('../build/run.js');
-		return { status: await run(runOf(request, image), emit, signal) };
+		return { status: exitStatusOf(await run(runOf(request, image), emit, signal), program) };
 	});
 }

@@ -6,7 +6,7 @@ import { withReport } from './with-report.js';
 /** Runs an image, with what stands behind `--` for its command; resolves with the program's own exit status, or ours. */
 export const runImage: Perform<RunArguments> = async (line, context) => {
 	const { events, reading } = beginReading(line, context);
-	const request = readRunRequest(line.value, line.rest ?? [], reading);
+	const request = readRunRequest(line.value, line.rest, reading);
 	return withReport(line.value, context.io, events, async (emit, signal) => {
 		const { run } = await import('../build/run.js');
 		return { status: await run(request, emit, signal) };

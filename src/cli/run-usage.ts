@@ -1,4 +1,5 @@
 import { beginReading, type Perform } from './command.js';
+import { exitStatusOf } from './exit-code.js';
 import { readUsageRequest } from './request.js';
 import type { UsageArguments } from './usage-command.js';
 import { withReport } from './with-report.js';
@@ -9,6 +10,6 @@ export const runUsage: Perform<UsageArguments> = async (line, context) => {
 	const request = readUsageRequest(line.value, reading);
 	return withReport(line.value, context.io, events, async (emit, signal) => {
 		const { usage } = await import('../build/usage.js');
-		return { status: await usage(request, emit, signal) };
+		return { status: exitStatusOf(await usage(request, emit, signal), context.program) };
 	});
 };

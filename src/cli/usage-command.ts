@@ -3,6 +3,7 @@ import { type HostArguments, hostOptions } from './host-options.js';
 import { type PullArguments, pullOptions } from './image-options.js';
 import { type Grammar, required } from './options.js';
 import { type ScriptArguments, scriptOptions } from './source-options.js';
+import { ignored } from './without-effect.js';
 
 /** The arguments of `s2oci usage`, as typed. */
 export interface UsageArguments
@@ -14,6 +15,8 @@ export interface UsageArguments
 }
 
 const KEEPS_NOTHING = 'usage runs one script of the image and keeps nothing';
+const FLAGS = ['incremental', 'rm', 'save-temp-dir'];
+const VALUES = ['callback-url', 'incremental-pull-policy', 'runtime-pull-policy'];
 
 /** The grammar and the help of `s2oci usage`. */
 export const usageCommand: Grammar<UsageArguments> = {
@@ -28,9 +31,9 @@ export const usageCommand: Grammar<UsageArguments> = {
 		...pullOptions,
 		...hostOptions,
 	},
-	refused: Object.fromEntries(
-		['incremental', 'rm', 'callback-url', 'incremental-pull-policy', 'runtime-pull-policy', 'save-temp-dir'].map(
-			(option) => [option, KEEPS_NOTHING],
-		),
-	),
+	withoutEffect: new Map([
+		...FLAGS.map((name) => [name, ignored(false, KEEPS_NOTHING)] as const),
+		...VALUES.map((name) => [name, ignored(true, KEEPS_NOTHING)] as const),
+	]),
+	passesOver: true,
 };

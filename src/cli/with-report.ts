@@ -1,10 +1,11 @@
 import type { BuildEvent, Emit } from '../build/events.js';
 import type { BuildResult } from '../build/result.js';
-import { exitCodeOf } from './exit-code.js';
+import { exitCodeOf, S2I_EXIT_CODES } from './exit-code.js';
 import type { HostArguments } from './host-options.js';
 import { listenForInterrupt } from './interrupt.js';
 import type { CommandIo } from './io.js';
 import { openReport } from './open-report.js';
+import { programName } from './program-name.js';
 
 /** How the work of a command ended. */
 export interface Ended {
@@ -32,10 +33,18 @@ export async function withReport(
 	using interrupt = listenForInterrupt(io.signal);
 	for (const notice of notices) report.emit(notice);
 	const { status, result, error, line } = await attempt(() => work(report.emit, interrupt.signal));
+	const program = programName(io);
+	if (result !== undefined && program !== 's2oci') report.emit(lastWords(error));
 	report.finish(result, error);
-	if (error !== undefined) return interrupt.exitStatus() ?? exitCodeOf(error);
+	const stopped = program === 's2oci' ? interrupt.exitStatus() : interrupt.exitStatus() && S2I_EXIT_CODES.INTERRUPTED;
+	if (error !== undefined) return stopped ?? exitCodeOf(error, program);
 	if (line !== undefined) io.stdout.write(`${line}\n`);
-	return status ?? interrupt.exitStatus() ?? INTERRUPTED;
+	return status ?? stopped ?? INTERRUPTED;
+}
+
+/** What S2I says of every build, at every loglevel, and scripts look for. */
+function lastWords(error: unknown): BuildEvent {
+	return { type: 'log', level: 0, message: error === undefined ? 'Build completed successfully' : 'Build failed' };
 }
 
 async function attempt(work: () => Promise<Ended>): Promise<Ended> {

@@ -134,9 +134,9 @@ async function readCommit(git: Git, remote: Remote, checkout: string, ref: strin
 	};
 }
 
-/** SOURCE_GIT for a repository, at `location`, in which there is nothing to check out. */
+/** SOURCE_EMPTY for a repository, at `location`, in which there is nothing to check out. */
 export function noCommits(location: string): BuildError {
-	return new BuildError('SOURCE_GIT', `the repository ${redact(location)} has no commits`, {
+	return new BuildError('SOURCE_EMPTY', `the repository ${redact(location)} has no commits`, {
 		hint: 'Commit something first, remove .git, or build the directory as it is with --copy.',
 	});
 }

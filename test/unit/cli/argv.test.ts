@@ -16,7 +16,12 @@ const grammar = {
 		quiet: switchOption('quiet', '', 'q'),
 	},
 };
-const names: OptionNames = { command: 'build', program: 's2oci', options: optionsOf(grammar), refused: {} };
+const names: OptionNames = {
+	command: 'build',
+	program: 's2oci',
+	options: optionsOf(grammar),
+	withoutEffect: new Map(),
+};
 const env = (value: string): Word => ({ type: 'option', long: 'env', value });
 const flag = (long: string, on = true): Word => ({ type: 'flag', long, on });
 const word = (value: string): Word => ({ type: 'positional', value });
@@ -38,7 +43,7 @@ test.each<[string, readonly Word[]]>([
 	['-c=false', [flag('copy', false)]],
 	['- x', [word('-'), word('x')]],
 ])('%j is read as pflag reads it', (line, words) => {
-	expect(splitArguments(line.split(' '), names)).toEqual({ words, rest: undefined, notices: [] });
+	expect(splitArguments(line.split(' '), names)).toEqual({ words, rest: undefined, notices: [], env: {} });
 });
 
 test('what stands behind -- is left alone', () => {

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { grammars } from '../../../src/cli/grammars.js';
+import { COMMANDS, GLOBAL } from '../../support/s2i-options.js';
 
 const readme = readFileSync('README.md', 'utf8');
 const compatibility = readFileSync('docs/s2i-compatibility.md', 'utf8');
@@ -19,12 +20,26 @@ test.each(options)('docs/s2i-compatibility.md says whether --$long is of S2I or 
 	expect(compatibility).toContain(`\`--${long}\``);
 });
 
-test.each(['-U', '--url', '--cert', '--key', '--ca', '--tls', '--tlsverify', '--scripts', '--location', '-l'])(
-	'docs/s2i-compatibility.md has %s of S2I, which is no option of ours',
-	(option) => {
-		expect(compatibility).toContain(`\`${option}\``);
-	},
-);
+const ofS2i = [
+	...new Map([...GLOBAL, ...COMMANDS.flatMap(({ options }) => options)].map((each) => [each.long, each])).values(),
+];
+
+test.each(ofS2i)('docs/s2i-compatibility.md has --$long of S2I in a row that names a test', ({ long, short }) => {
+	const names = [`\`--${long}\``, ...(short === undefined ? [] : [`\`-${short}\``])];
+	const rows = compatibility.split('\n').filter((line) => line.startsWith('| ') && line.includes(names[0] ?? ''));
+	const own = rows.find((line) => names.every((name) => line.split(' | ')[0]?.includes(name)));
+	expect(own).toMatch(/`test\/[\w/-]+\.test\.ts` \|$/);
+});
+
+test.each(COMMANDS)('docs/s2i-compatibility.md has the command $name in a row that names a test', ({ name }) => {
+	expect(compatibility).toMatch(new RegExp(`^\\| \`${name}[ \`].*\`test/[\\w/-]+\\.test\\.ts\` \\|$`, 'm'));
+});
+
+test('every row of docs/s2i-compatibility.md that says what became of something names a test', () => {
+	const claims = compatibility.split('\n').filter((line) => / \| (?:same|better|ours|no effect) \| /.test(line));
+	expect(claims.length).toBeGreaterThan(50);
+	expect(claims.filter((line) => !/`test\/[\w/-]+\.test\.ts` \|$/.test(line))).toEqual([]);
+});
 
 test('every test that docs/s2i-compatibility.md names exists', () => {
 	const claimed = compatibility.replace(/\(see [^)]*\)/g, '');

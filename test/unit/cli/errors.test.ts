@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { EXIT_CODES, exitCodeOf } from '../../../src/cli/exit-code.js';
+import { EXIT_CODES, exitCodeOf, S2I_EXIT_CODES } from '../../../src/cli/exit-code.js';
 import { renderError } from '../../../src/cli/render-error.js';
 import { BuildError, type ErrorCode } from '../../../src/errors.js';
 
@@ -24,6 +24,33 @@ test.each([
 	['INTERRUPTED', 130],
 ] satisfies [ErrorCode, number][])('%s exits with %i', (code, status) => {
 	expect(exitCodeOf(new BuildError(code, 'x'))).toBe(status);
+});
+
+const compatibility = readFileSync('docs/s2i-compatibility.md', 'utf8');
+
+test.each(Object.keys(EXIT_CODES) as ErrorCode[])(
+	'docs/s2i-compatibility.md has the status of %s under the name s2i',
+	(code) => {
+		const status = exitCodeOf(new BuildError(code, 'x'), 's2i');
+		const row = new RegExp(`^\\| ${status} \\|.*\`${code}\``, 'm');
+		if (code in S2I_EXIT_CODES) expect(compatibility).toMatch(row);
+		else expect(status).toBe(1);
+	},
+);
+
+test.each([
+	['USAGE', 1],
+	['ASSEMBLE_FAILED', 1],
+	['REGISTRY_NOT_FOUND', 2],
+	['INTERRUPTED', 2],
+	['HOST_STORE', 5],
+	['OUTPUT_FAILED', 6],
+	['SCRIPT_MISSING', 11],
+	['IMAGE_USER_NOT_ALLOWED', 15],
+	['SOURCE_EMPTY', 16],
+] satisfies [ErrorCode, number][])('under the names s2i and sti %s exits with %i, as S2I does', (code, status) => {
+	for (const program of ['s2i', 'sti'] as const) expect(exitCodeOf(new BuildError(code, 'x'), program)).toBe(status);
+	expect(exitCodeOf(new TypeError('oops'), 's2i')).toBe(70);
 });
 
 test('an error is a line with its message and a line with its hint, redacted', () => {

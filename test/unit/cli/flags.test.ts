@@ -1,127 +1,108 @@
 import { describe, expect, test } from 'vitest';
 import { buildCommand } from '../../../src/cli/build-command.js';
+import { completionCommand } from '../../../src/cli/completion-command.js';
+import { createCommand } from '../../../src/cli/create-command.js';
+import { generateCommand } from '../../../src/cli/generate-command.js';
 import { grammars } from '../../../src/cli/grammars.js';
-import { parseCommand } from '../../../src/cli/parse-command.js';
+import { type ParsedArguments, parseCommand } from '../../../src/cli/parse-command.js';
+import { rebuildCommand } from '../../../src/cli/rebuild-command.js';
 import { completeBuild } from '../../../src/cli/run-build.js';
+import { usageCommand } from '../../../src/cli/usage-command.js';
+import type { ProgramName } from '../../../src/cli/words.js';
+import { COMMANDS, GLOBAL, type S2iOption } from '../../support/s2i-options.js';
 import { runMain } from './io.js';
 
-/** Every option of `s2i`, with a value when it takes one: spec sections 1.2 to 1.4. */
-const SHARED = [
-	['-q'],
-	['--quiet'],
-	['--loglevel', '2'],
-	['-p', 'never'],
-	['--pull-policy', 'if-not-present'],
-	['--dockercfg-path', '/x'],
-	['-d', '/x'],
-	['--destination', '/x'],
-	['-l', '/x'],
-	['--location', '/x'],
-];
-const BUILD = [
-	...SHARED,
-	['--incremental'],
-	['--rm'],
-	['--callback-url', 'http://x/'],
-	['--incremental-pull-policy', 'always'],
-	['--runtime-pull-policy', 'always'],
-	['--save-temp-dir'],
-	['--run'],
-	['--ignore-submodules'],
-	['-e', 'A=1'],
-	['--env', 'A=1'],
-	['-E', '/x'],
-	['--environment-file', '/x'],
-	['-r', 'main'],
-	['--ref', 'main'],
-	['--context-dir', 'x'],
-	['-c'],
-	['--copy'],
-	['--keep-symlinks'],
-	['--exclude', 'x'],
-	['-s', 'image:///x'],
-	['--scripts-url', 'image:///x'],
-	['--scripts', 'image:///x'],
-	['--image-scripts-url', 'image:///x'],
-	['--assemble-user', '1'],
-	['--assemble-runtime-user', '1'],
-	['-u', '1-'],
-	['--allowed-uids', '1-'],
-	['-n', 'x'],
-	['--application-name', 'x'],
-	['--description', 'x'],
-	['-i', '/x'],
-	['--inject', '/x'],
-	['-v', '/x:/x'],
-	['--volume', '/x:/x'],
-	['--cap-drop', 'KILL'],
-	['--network', 'host'],
-	['--add-host', 'a:1.2.3.4'],
-	['--runtime-image', 'x'],
-	['-a', '/x'],
-	['--runtime-artifact', '/x'],
-	['--as-dockerfile', '/x'],
-	['--use-config'],
-];
-
-function optionNames(command: string): readonly string[] {
-	const found = grammars.find(({ name }) => name === command);
-	return (found?.options ?? []).flatMap(({ long, short }) => [
-		`--${long}`,
-		...(short === undefined ? [] : [`-${short}`]),
-	]);
+/** Reads a command line of S2I. */
+async function parsed(name: string, argv: readonly string[], program: ProgramName): Promise<ParsedArguments<object>> {
+	const options = { program };
+	const read = {
+		build: () => parseCommand<object>(buildCommand, argv, options),
+		rebuild: () => parseCommand<object>(rebuildCommand, argv, options),
+		usage: () => parseCommand<object>(usageCommand, argv, options),
+		generate: () => parseCommand<object>(generateCommand, argv, options),
+		create: () => parseCommand<object>(createCommand, argv, options),
+		completion: () => parseCommand<object>(completionCommand, argv, options),
+	}[name];
+	const result = await read?.();
+	if (result?.type !== 'arguments') throw new Error(`${name} was not read`);
+	return result;
 }
 
-describe('options of s2i', () => {
-	test.each(BUILD)('build takes %s', async (...option) => {
-		const parsed = await parseCommand(buildCommand, ['.', 'img', ...option]);
-		expect(parsed.type).toBe('arguments');
-	});
+/** Every spelling that pflag has for `option`. */
+function spellings({ long, short, value }: S2iOption): readonly (readonly string[])[] {
+	if (value === undefined) return [[`--${long}`], [`--${long}=true`], ...(short === undefined ? [] : [[`-${short}`]])];
+	const shorts = short === undefined ? [] : [[`-${short}`, value], [`-${short}${value}`], [`-${short}=${value}`]];
+	return [[`--${long}`, value], [`--${long}=${value}`], ...shorts];
+}
 
-	test.each(['rebuild', 'usage'])('%s takes or refuses with a reason what s2i shares with it', async (command) => {
-		for (const [option = ''] of BUILD.slice(
-			0,
-			BUILD.findIndex(([each]) => each === '--run'),
-		)) {
-			if (optionNames(command).includes(option) || ['-l', '--location'].includes(option)) continue;
-			const { status, stderr } = await runMain([command, 'img', option]);
-			expect({ command, option, status }).toEqual({ command, option, status: 2 });
-			expect(stderr).toMatch(/does not take --[a-z-]+: \w/);
+const every = COMMANDS.flatMap(({ name, args, options }) =>
+	[...options, ...GLOBAL].map((option) => ({ name, args, option, long: option.long })),
+);
+
+describe('options of s2i', () => {
+	test.each(every)('$name takes --$long in every spelling, before and behind its arguments', async (each) => {
+		const { name, args, option } = each;
+		for (const program of ['s2oci', 's2i', 'sti'] as const) {
+			for (const words of spellings(option)) {
+				await expect(parsed(name, [...words, ...args], program)).resolves.toBeDefined();
+				await expect(parsed(name, [...args, ...words], program)).resolves.toBeDefined();
+			}
 		}
 	});
 
-	test('generate takes those that s2i gives it', () => {
-		expect(optionNames('generate')).toEqual(
-			expect.arrayContaining(['-q', '-e', '--assemble-user', '--assemble-runtime-user']),
-		);
+	test.each(GLOBAL)('--$long may stand before the command, in every spelling', async (option) => {
+		for (const words of spellings(option)) {
+			const { status, stdout, stderr } = await runMain([...words, 'build', '--log-format', 'xml', '.', 'img']);
+			expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+			expect(stderr).toContain('--log-format does not take "xml"');
+			for (const command of ['version', 'help']) expect((await runMain([...words, command])).status).toBe(0);
+			expect((await runMain([...words, 'help', 'build'])).stdout).toContain('Usage: s2oci build');
+			expect((await runMain([...words, 'completion', 'bash'])).stdout).toContain('complete -F');
+		}
 	});
 
-	test.each(['-U', '--url', '--cert', '--key', '--ca', '--tls', '--tlsverify'])(
-		'%s, for a Docker daemon, is refused with a reason, wherever it stands',
-		async (option) => {
-			for (const argv of [
-				['build', '.', 'img', option, 'x'],
-				['build', '.', 'img', option.startsWith('--') ? `${option}=x` : `${option}x`],
-				[option, 'x', 'build', '.', 'img'],
-				['usage', 'img', option],
-			]) {
-				const { status, stdout, stderr } = await runMain(argv);
-				expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
-				expect(stderr).toMatch(
-					new RegExp(`^error: s2oci .*does not take ${option}.*: s2oci talks to no Docker daemon.*\nhint: .*\n$`),
-				);
-			}
+	test.each(GLOBAL.filter(({ long }) => long !== 'loglevel'))(
+		'--$long, which is for a daemon, has no effect and says why',
+		async ({ long, value }) => {
+			const line = ['.', 'img', `--${long}`, ...(value === undefined ? [] : [value])];
+			expect((await parsed('build', line, 's2oci')).notices).toEqual([
+				{ code: 'WITHOUT_EFFECT', message: expect.stringMatching(`^--${long} has no effect: .+`) as string },
+			]);
 		},
 	);
 
-	test('--ca leads to --ca-bundle', async () => {
-		expect((await runMain(['build', '.', 'img', '--ca', 'x'])).stderr).toContain('--ca-bundle');
+	test('those that usage has only because build has them have no effect', async () => {
+		const flags = ['--incremental', '--rm', '--save-temp-dir'];
+		const values = ['--callback-url', '--incremental-pull-policy', '--runtime-pull-policy'];
+		for (const argv of [...flags.map((each) => [each]), ...values.map((each) => [each, 'x'])]) {
+			const { value, notices } = await parsed('usage', ['img', ...argv], 's2i');
+			expect(value).toMatchObject({ image: 'img' });
+			expect(notices).toEqual([
+				{
+					code: 'WITHOUT_EFFECT',
+					message: expect.stringMatching(`^${String(argv[0])} has no effect: usage`) as string,
+				},
+			]);
+		}
 	});
 
-	test('--loglevel may stand before the command', async () => {
-		for (const argv of [['--loglevel', '9'], ['--loglevel=9']]) {
-			expect((await runMain([...argv, 'build', '.', 'img'])).stderr).toContain('--loglevel does not take "9"');
-		}
+	test('-U is the DOCKER_HOST of programs', async () => {
+		const { env } = await parsed('build', ['.', 'img', '-U', 'tcp://a:1', '--url=tcp://b:2'], 's2i');
+		expect(env).toEqual({ DOCKER_HOST: 'tcp://b:2' });
+	});
+
+	test('--ca leads to --ca-bundle', async () => {
+		const { notices } = await parsed('build', ['.', 'img', '--ca', 'x'], 's2i');
+		expect(notices[0]?.message).toContain('--ca-bundle');
+	});
+
+	test('--loglevel above 5 is 5, and no word is a number', async () => {
+		const levels = async (level: string) =>
+			(await runMain(['build', '.', 'img', '--loglevel', level, '--log-format', 'xml'])).stderr;
+		expect(await levels('9')).toContain('--log-format does not take');
+		expect(await levels('x')).toContain('--log-format does not take');
+		const { stderr } = await runMain(['build', '.', 'img', '--loglevel', 'x']);
+		expect(stderr).toContain('--loglevel does not take "x"');
 	});
 
 	test('no two options of a command have the same name', () => {
@@ -129,6 +110,60 @@ describe('options of s2i', () => {
 			const names = options.flatMap(({ long, short }) => [long, ...(short === undefined ? [] : [short])]);
 			expect({ name, names: [...new Set(names)] }).toEqual({ name, names });
 		}
+	});
+});
+
+describe('of an option that takes one value', () => {
+	test.each([
+		[['-r', 'a', '--ref', 'b'], { ref: 'b' }, '--ref'],
+		[['-p', 'never', '--pull-policy=always'], { pullPolicy: 'always' }, '--pull-policy'],
+		[['--scripts', 'image:///a', '-s', 'image:///b'], { scriptsUrl: 'image:///b' }, '--scripts-url'],
+		[['--loglevel', '1', '--loglevel', '2'], { loglevel: '2' }, '--loglevel'],
+		[['--platform', 'linux/amd64', '--platform', 'linux/arm64'], { platform: 'linux/arm64' }, '--platform'],
+	])('the last one counts, with a notice: %j', async (options, value, name) => {
+		for (const program of ['s2oci', 's2i'] as const) {
+			const found = await parsed('build', ['.', 'img', ...options], program);
+			expect(found.value).toMatchObject(value);
+			expect(found.notices).toContainEqual({
+				code: 'REPEATED',
+				message: `${name} is given more than once: the last one counts`,
+			});
+		}
+	});
+
+	test('the same twice is worth no word, and lists keep all', async () => {
+		const found = await parsed('build', ['.', 'img', '-r', 'a', '-r', 'a', '-eA=1', '-eA=2'], 's2i');
+		expect(found).toMatchObject({ value: { ref: 'a', environment: ['A=1', 'A=2'] }, notices: [] });
+	});
+
+	test.each(['digest-file', 'result-file'])(
+		'two of --%s are a mistake: one file would never be written',
+		async (name) => {
+			const { status, stderr } = await runMain(['build', '.', 'img', `--${name}=a`, `--${name}=b`]);
+			expect({ status, stderr }).toEqual({
+				status: 2,
+				stderr: `error: --${name} is given more than once\nhint: See s2oci build --help.\n`,
+			});
+		},
+	);
+});
+
+describe('arguments', () => {
+	test('may stand behind --', async () => {
+		const { value } = await parsed('build', ['-r', 'a', '--', '-source', 'img', 'tag'], 's2oci');
+		expect(value).toMatchObject({ source: '-source', builder: 'img', tag: 'tag', ref: 'a' });
+	});
+
+	test.each([
+		['build', ['.', 'img', 'tag', 'more', 'words']],
+		['rebuild', ['img', 'tag', 'more']],
+		['usage', ['img', 'more']],
+		['create', ['img', 'x', 'more']],
+	])('that are too many for %s are passed over under the name s2i, with a notice', async (name, argv) => {
+		expect((await parsed(name, argv, 's2i')).notices).toEqual([
+			{ code: 'WITHOUT_EFFECT', message: expect.stringMatching(/^what follows the \d arguments of /) as string },
+		]);
+		await expect(parsed(name, argv, 's2oci')).rejects.toMatchObject({ code: 'USAGE' });
 	});
 });
 
@@ -145,16 +180,19 @@ describe('deprecated options', () => {
 		[['--forcePull=false'], { pullPolicy: undefined }],
 		[['--incremental', '--clean'], { incremental: false }],
 	])('%j still work, with a notice', async (options, expected) => {
-		const parsed = await parseCommand(buildCommand, ['.', 'img', ...options]);
-		expect(parsed).toMatchObject({ value: expected, notices: [expect.stringMatching(/^--?\w+ is deprecated: /)] });
+		expect(await parsed('build', ['.', 'img', ...options], 's2oci')).toMatchObject({
+			value: expected,
+			notices: [{ code: 'DEPRECATED', message: expect.stringMatching(/^--?\w+ is deprecated: /) as string }],
+		});
 	});
 
 	test.each([['--verbose'], ['-m', 'run'], ['--method=build'], ['--dir', 'x']])(
 		'%s is only for sti',
 		async (...options) => {
-			await expect(parseCommand(buildCommand, ['.', 'img', ...options])).rejects.toMatchObject({ code: 'USAGE' });
-			const parsed = await parseCommand(buildCommand, ['.', 'img', ...options], { program: 'sti' });
-			expect(parsed).toMatchObject({ notices: [expect.stringContaining('deprecated')] });
+			await expect(parsed('build', ['.', 'img', ...options], 's2oci')).rejects.toMatchObject({ code: 'USAGE' });
+			expect((await parsed('build', ['.', 'img', ...options], 'sti')).notices).toEqual([
+				{ code: 'DEPRECATED', message: expect.stringContaining('deprecated') as string },
+			]);
 		},
 	);
 });

@@ -55,9 +55,9 @@ test('usage has an image, scripts and variables', async () => {
 });
 
 test('what stands behind -- replaces the command of s2oci run', async () => {
-	const parsed = await parseCommand(runCommand, ['-eA=1', 'img', '--', 'node', '--version']);
+	const parsed = await parseCommand(runCommand, ['-eA=1', 'img', '--', 'node', '--version'], { takesRest: true });
 	if (parsed.type === 'help') throw new Error('help');
-	expect(readRunRequest(parsed.value, parsed.rest ?? [], quiet)).toMatchObject({
+	expect(readRunRequest(parsed.value, parsed.rest, quiet)).toMatchObject({
 		args: ['node', '--version'],
 		environment: [{ name: 'A', value: '1' }],
 	});
