@@ -1,8 +1,9 @@
 import { realpath, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { formatImageLocation, type ImageLocation } from '../content/location.js';
 import { BuildError } from '../errors.js';
+import { absolutePath } from '../host-path.js';
 import { type Http, openHttp } from '../http/http.js';
 import { openRegistries } from '../registry/registries.js';
 import type { OnRetry } from '../registry/retry.js';
@@ -71,7 +72,7 @@ export async function writeDockerfile(request: DockerfileRequest, emit: Emit, si
 		warnOfOptions(request, emit);
 		const contract = await record.stage('resolve', () => findContract(request, registries, emit, signal));
 		const path = await dockerfilePath(request.output);
-		const context = dirname(resolve(path));
+		const context = dirname(absolutePath(path));
 		const info = await record.stage('source', () => fetchTo(context, request, { http, emit }, signal));
 		const from = { request, contract, context, previous, http, record };
 		const input = await record.stage('prepare', () => fillContext(info, from, signal));
@@ -177,7 +178,9 @@ function labelsOf(request: DockerfileRequest, info: SourceInfo): readonly Enviro
 
 /** Builds of other tools run elsewhere, so that a relative path would mean something else there. */
 function fromName(location: ImageLocation): string {
-	return formatImageLocation(location.type === 'registry' ? location : { ...location, path: resolve(location.path) });
+	return formatImageLocation(
+		location.type === 'registry' ? location : { ...location, path: absolutePath(location.path) },
+	);
 }
 
 function previousImage({ incremental, targets }: DockerfileRequest): ImageLocation | undefined {

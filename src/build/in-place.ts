@@ -1,5 +1,5 @@
 import { lstat, realpath, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BuildError, isBuildError } from '../errors.js';
 import type { Image } from '../oci/image.js';
@@ -117,9 +117,8 @@ async function foreignPaths({ store, env, source }: LiveContext['request']): Pro
 }
 
 async function directoryOf(source: string): Promise<readonly string[]> {
-	const path = resolve(source);
-	const stats = await stat(path).catch(() => undefined);
-	return stats?.isDirectory() === true ? [path] : [];
+	const stats = await stat(source).catch(() => undefined);
+	return stats?.isDirectory() === true ? [source] : [];
 }
 
 function explained({ message }: BuildError, builder: string, { request, worker }: LiveContext): BuildError {

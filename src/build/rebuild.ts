@@ -1,6 +1,6 @@
-import { resolve } from 'node:path';
 import { formatImageLocation, type ImageLocation, parseImageLocation } from '../content/location.js';
 import { BuildError } from '../errors.js';
+import { absolutePath, workingDirectory } from '../host-path.js';
 import { redact } from '../redact.js';
 import { decodeRebuild, type RebuildInputs } from '../s2i/rebuild.js';
 import { parseRemote } from '../source/remote.js';
@@ -95,8 +95,8 @@ function fromPipe(): BuildError {
 function refuseElsewhere(place: string, image?: ImageLocation): void {
 	const path = place.startsWith('file://') ? place.slice('file://'.length) : place;
 	if (parseRemote(path) !== undefined) return;
-	const real = resolve(path);
-	const here = process.cwd();
+	const real = absolutePath(path);
+	const here = workingDirectory();
 	if (real === here || real.startsWith(here === '/' ? here : `${here}/`)) return;
 	throw new BuildError(
 		'SOURCE_INVALID',

@@ -1,5 +1,5 @@
-import { resolve } from 'node:path';
 import { formatImageLocation, type ImageLocation } from '../content/location.js';
+import { absolutePath } from '../host-path.js';
 import { appendLayer, type Image } from '../oci/image.js';
 import { familyOf, layerMediaType } from '../oci/media-types.js';
 import type { PackedLayer } from '../rootfs/pack.js';
@@ -59,7 +59,7 @@ function describe({ opened, image }: BaseImage): Builder {
 
 /** Where we are now is not where somebody rebuilds. */
 function absolute(location: ImageLocation): ImageLocation {
-	return location.type === 'registry' ? location : { ...location, path: resolve(location.path) };
+	return location.type === 'registry' ? location : { ...location, path: absolutePath(location.path) };
 }
 
 async function rebuildInputs(request: BuildRequest, source: SourceInfo): Promise<RebuildInputs> {

@@ -81,7 +81,7 @@ async function checkReadable(option: string, path: string): Promise<void> {
 	} catch (cause) {
 		const why = errnoOf(cause) === 'ENOENT' ? 'there is no' : 'cannot read';
 		throw new BuildError('USAGE', `${option}: ${why} ${JSON.stringify(redact(path).slice(0, 200))}`, {
-			hint: `Relative paths are looked for in ${process.cwd()}.`,
+			hint: 'Check the path, and that this user may read it. Relative paths begin at the working directory.',
 			cause,
 		});
 	}

@@ -1,8 +1,9 @@
 import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import type { Emit } from '../build/events.js';
 import type { HostRequest, PullPolicy } from '../build/request.js';
 import { BuildError } from '../errors.js';
+import { absolutePath } from '../host-path.js';
 import { hostPlatform, parsePlatform } from '../oci/platform.js';
 import { redact } from '../redact.js';
 import { closest } from './closest.js';
@@ -25,7 +26,7 @@ export function readHostRequest(args: HostArguments, env: Environment): HostRequ
 	const caBundle = firstSet(args.caBundle, env['SSL_CERT_FILE'], env['NODE_EXTRA_CA_CERTS']);
 	const platform = firstSet(args.platform);
 	return {
-		store: resolve(firstSet(args.store) ?? defaultStore(env)),
+		store: absolutePath(firstSet(args.store) ?? defaultStore(env)),
 		...readRung(args),
 		platform: platform === undefined ? hostPlatform(process.arch) : parsePlatform(platform),
 		insecureRegistries: args.insecureRegistries.map(readRegistryHost),
@@ -69,7 +70,7 @@ export function impossible(option: string, text: string, hint: string): BuildErr
 
 /** A path as an absolute one; undefined for an empty one, so that `--option "$UNSET"` is the same as no option. */
 export function readPath(text: string | undefined): string | undefined {
-	return text === undefined || text === '' ? undefined : resolve(text);
+	return text === undefined || text === '' ? undefined : absolutePath(text);
 }
 
 /** The first of `values` that is neither undefined nor empty. */

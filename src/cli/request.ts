@@ -1,10 +1,10 @@
-import { resolve } from 'node:path';
 import type { DockerfileRequest } from '../build/dockerfile.js';
 import type { RebuildRequest } from '../build/rebuild.js';
 import type { BuildRequest, Callback, IncrementalRequest, RunRequest, RuntimeRequest } from '../build/request.js';
 import type { UsageRequest } from '../build/usage.js';
 import { type ImageLocation, parseImageLocation } from '../content/location.js';
 import { BuildError } from '../errors.js';
+import { absolutePath } from '../host-path.js';
 import { parseAllowedUids } from '../s2i/allowed-uids.js';
 import { parseTimestamp } from '../s2i/timestamp.js';
 import { parseArtifacts, parseInjections, parseVolume } from '../s2i/volumes.js';
@@ -44,9 +44,9 @@ export function readBuildRequest(args: BuildArguments, context: RequestContext):
 		keepSymlinks: args.keepSymlinks,
 		ignoreSubmodules: args.ignoreSubmodules,
 		exclude,
-		builder: parseImageLocation(args.builder),
+		builder: readLocation(args.builder),
 		pullPolicy: readPullPolicy('--pull-policy', args.pullPolicy),
-		targets: readTargets(args.tag, args.outputs),
+		targets: readTargets(args.tag, args),
 		environment,
 		environmentFile: readPath(args.environmentFile),
 		scriptsUrl: readScriptsUrl('--scripts-url', args.scriptsUrl),
@@ -88,7 +88,7 @@ export function readGenerateRequest(args: GenerateArguments, context: RequestCon
 		keepSymlinks: false,
 		ignoreSubmodules: false,
 		exclude: undefined,
-		builder: parseImageLocation(args.builder),
+		builder: readLocation(args.builder),
 		pullPolicy: readPullPolicy('--pull-policy', args.pullPolicy),
 		targets: [],
 		environment: readEnvironment(args.environment, context),
@@ -118,12 +118,12 @@ export function readGenerateRequest(args: GenerateArguments, context: RequestCon
 
 /** What `s2oci rebuild` is asked to do. Throws as {@link readBuildRequest}. */
 export function readRebuildRequest(args: RebuildArguments, context: RequestContext): RebuildRequest {
-	const image = parseImageLocation(args.image);
+	const image = readLocation(args.image);
 	return {
 		...readHostRequest(args, context.env),
 		...readProcess(args, [], context),
 		image,
-		targets: readTargets(args.tag ?? nameToReplace(image, args.image), args.outputs),
+		targets: readTargets(args.tag ?? nameToReplace(image, args.image), args),
 		source: firstSet(args.source),
 		pullPolicy: readPullPolicy('--pull-policy', args.pullPolicy),
 		runtimePullPolicy: readPullPolicy('--runtime-pull-policy', args.runtimePullPolicy),
@@ -140,7 +140,7 @@ export function readRebuildRequest(args: RebuildArguments, context: RequestConte
 export function readUsageRequest(args: UsageArguments, context: RequestContext): UsageRequest {
 	return {
 		...readHostRequest(args, context.env),
-		image: parseImageLocation(args.image),
+		image: readLocation(args.image),
 		pullPolicy: readPullPolicy('--pull-policy', args.pullPolicy),
 		scriptsUrl: readScriptsUrl('--scripts-url', args.scriptsUrl),
 		destination: firstSet(args.destination),
@@ -152,7 +152,7 @@ export function readUsageRequest(args: UsageArguments, context: RequestContext):
 export function readRunRequest(args: RunArguments, rest: readonly string[], context: RequestContext): RunRequest {
 	return {
 		...readHostRequest(args, context.env),
-		image: parseImageLocation(args.image),
+		image: readLocation(args.image),
 		args: rest,
 		environment: readEnvironment(args.environment, context),
 	};
@@ -173,19 +173,27 @@ function readProcess(
 	environment: BuildRequest['environment'],
 	{ emit }: RequestContext,
 ): Process {
-	const directory = process.cwd();
 	return {
 		buildEnvironment: readBuildVariables(args.buildEnvironment, firstSet(args.loglevel), environment),
 		secrets: readSecrets(args.secrets),
-		injections: args.injections.flatMap((text) => parseInjections(text, directory)),
-		volumes: args.volumes.map((text) => parseVolume(text, directory)),
+		injections: args.injections.flatMap((text) => parseInjections(text, absolutePath)),
+		volumes: args.volumes.map((text) => parseVolume(text, absolutePath)),
 		limits: readLimits(args, emit),
 		assembleTimeout: readDuration('--timeout', args.timeout),
 	};
 }
 
-function readTargets(tag: string | undefined, outputs: readonly string[]): readonly ImageLocation[] {
-	return [tag, ...outputs].flatMap((text) => (text === undefined || text === '' ? [] : parseImageLocation(text)));
+function readTargets(tag: string | undefined, args: OutputArguments): readonly ImageLocation[] {
+	const { outputs, digestFile, resultFile } = args;
+	for (const file of [digestFile, resultFile]) readPath(file);
+	return [tag, ...outputs].flatMap((text) => (text === undefined || text === '' ? [] : readLocation(text)));
+}
+
+/** A location in a directory that is gone is refused before anything runs. */
+function readLocation(text: string): ImageLocation {
+	const location = parseImageLocation(text);
+	if ('path' in location) absolutePath(location.path);
+	return location;
 }
 
 /** S2I has the tag as it was typed for the name of the application: without the registry and the `latest` that it stands for. */
@@ -204,11 +212,11 @@ function readIncremental(args: Partial<IncrementalArguments>): IncrementalReques
 	const previous = firstSet(args.previousImage);
 	return {
 		enabled: args.incremental ?? false,
-		previousImage: previous === undefined ? undefined : parseImageLocation(previous),
+		previousImage: previous === undefined ? undefined : readLocation(previous),
 		pullPolicy: readPullPolicy('--incremental-pull-policy', args.incrementalPullPolicy),
 		removePrevious: args.removePrevious ?? false,
-		cacheFrom: (args.cacheFrom ?? []).map(parseImageLocation),
-		cacheTo: (args.cacheTo ?? []).map(parseImageLocation),
+		cacheFrom: (args.cacheFrom ?? []).map(readLocation),
+		cacheTo: (args.cacheTo ?? []).map(readLocation),
 	};
 }
 
@@ -217,7 +225,7 @@ function readRuntime(args: RuntimeArguments): RuntimeRequest | undefined {
 	const artifacts = args.runtimeArtifacts.flatMap(parseArtifacts);
 	const image = firstSet(args.runtimeImage);
 	if (image === undefined) return undefined;
-	return { image: parseImageLocation(image), pullPolicy, artifacts, user: firstSet(args.assembleRuntimeUser) };
+	return { image: readLocation(image), pullPolicy, artifacts, user: firstSet(args.assembleRuntimeUser) };
 }
 
 function readCallback(args: OutputArguments, { program }: RequestContext): Callback | undefined {
@@ -246,5 +254,5 @@ function readTimestamp(text: string | undefined): number | undefined {
 }
 
 function readOutput(text: string): string {
-	return text.endsWith('/') ? `${resolve(text)}/` : resolve(text);
+	return text.endsWith('/') ? `${absolutePath(text)}/` : absolutePath(text);
 }

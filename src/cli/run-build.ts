@@ -4,6 +4,7 @@ import type { BuildRequest } from '../build/request.js';
 import type { BuildOutcome } from '../build/result.js';
 import type { ImageLocation } from '../content/location.js';
 import { BuildError } from '../errors.js';
+import { workingDirectory } from '../host-path.js';
 import { type BuildArguments, buildCommand } from './build-command.js';
 import { checkCombination, checkInputs } from './check-request.js';
 import { beginReading, type CommandContext, type Perform } from './command.js';
@@ -98,7 +99,7 @@ async function restore(words: readonly Word[]): Promise<Completed> {
 	const asked = words.findLast((word) => word.type === 'flag' && word.long === 'use-config');
 	if (asked?.type !== 'flag' || !asked.on) return { words, notices: [] };
 	const { readConfig, restoreWords } = await import('./config-file.js');
-	const { config, notices } = await readConfig(process.cwd());
+	const { config, notices } = await readConfig(workingDirectory());
 	return {
 		words: config === undefined ? words : restoreWords(words, config, optionsOf(buildCommand)),
 		notices: notices.map((message) => ({ code: 'DEPRECATED', message })),
@@ -107,7 +108,7 @@ async function restore(words: readonly Word[]): Promise<Completed> {
 
 async function storeConfig(words: readonly Word[]): Promise<void> {
 	const { storeWords, writeConfig } = await import('./config-file.js');
-	await writeConfig(process.cwd(), storeWords(words, optionsOf(buildCommand)));
+	await writeConfig(workingDirectory(), storeWords(words, optionsOf(buildCommand)));
 }
 
 /** The first target, by its digest where that is a name. */

@@ -1,6 +1,6 @@
-import { resolve } from 'node:path';
 import { parseImageLocation } from '../content/location.js';
 import { BuildError } from '../errors.js';
+import { absolutePath } from '../host-path.js';
 import type { Perform } from './command.js';
 import type { CreateArguments } from './create-command.js';
 
@@ -13,7 +13,7 @@ export const runCreate: Perform<CreateArguments> = async ({ value }, { io }) => 
 		});
 	}
 	const { writeSkeleton } = await import('../create/skeleton.js');
-	const files = await writeSkeleton(resolve(value.destination), withoutTag(value.image));
+	const files = await writeSkeleton(absolutePath(value.destination), withoutTag(value.image));
 	io.stderr.write(`wrote ${files.length} files into ${value.destination}; next: make -C ${value.destination} test\n`);
 	return 0;
 };

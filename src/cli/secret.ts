@@ -1,6 +1,6 @@
-import { resolve } from 'node:path';
 import type { Secret } from '../build/request.js';
 import { BuildError } from '../errors.js';
+import { absolutePath } from '../host-path.js';
 
 const HINT = 'Write id=NAME,src=FILE or id=NAME,env=VARIABLE; id=NAME alone is the variable NAME.';
 
@@ -24,7 +24,7 @@ function readSecret(text: string): Secret {
 		throw unreadable();
 	}
 	if (file === '' || variable === '') throw unreadable();
-	return { id, from: file === undefined ? { variable: variable ?? id } : { file: resolve(file) } };
+	return { id, from: file === undefined ? { variable: variable ?? id } : { file: absolutePath(file) } };
 }
 
 function splitField(field: string): readonly [string, string] {

@@ -1,7 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
+import { absolutePath } from '../host-path.js';
 import type { Document } from '../oci/descriptor.js';
 import type { Manifest } from '../oci/image.js';
 import { type ArchiveFile, packArchive } from '../tar/archive.js';
@@ -43,7 +44,7 @@ export function createOciArchive(path: string, scratch: string): ImageTarget {
 
 /** Writes `files` as the tar `path`, which appears, or replaces what is there, when it is complete. Throws OUTPUT_FAILED. */
 export async function writeArchive(path: string, files: readonly ArchiveFile[], signal: AbortSignal): Promise<void> {
-	const absolute = resolve(path);
+	const absolute = absolutePath(path);
 	await writing(path, () => writeByRename(dirname(absolute), basename(absolute), packArchive(files, signal), signal));
 }
 

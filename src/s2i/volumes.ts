@@ -1,4 +1,4 @@
-import { posix, resolve } from 'node:path';
+import { posix } from 'node:path';
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
 
@@ -14,12 +14,12 @@ const KERNEL = /^\/(?:proc|sys|dev)(?:\/|$)/;
 
 /**
  * The `SRC[:DST]` of `-i`, several separated by `;`, as S2I reads it: split at the last colon, surrounding quotes removed, both parts
- * cleaned. `SRC` is relative to `directory`. Throws USAGE for characters that S2I refuses and for destinations outside the image.
+ * cleaned. `absolute` makes `SRC` absolute. Throws USAGE for characters that S2I refuses and for destinations outside the image.
  */
-export function parseInjections(text: string, directory: string): readonly MountPair[] {
+export function parseInjections(text: string, absolute: (path: string) => string): readonly MountPair[] {
 	return splitPairs('--inject', text).map(({ source, destination }) => {
 		checkDestination('--inject', destination);
-		return { source: resolve(directory, source), destination };
+		return { source: absolute(source), destination };
 	});
 }
 
@@ -43,10 +43,13 @@ export function parseArtifacts(text: string): readonly MountPair[] {
 }
 
 /**
- * The `SRC:DST[:OPTIONS]` of `-v`. `SRC` is relative to `directory`, `DST` absolute, options are `ro`, `rw`, and `z` and `Z`, which are for
+ * The `SRC:DST[:OPTIONS]` of `-v`. `absolute` makes `SRC` absolute, `DST` is absolute, options are `ro`, `rw`, and `z` and `Z`, which are for
  * SELinux hosts with a daemon and do nothing here. Throws USAGE.
  */
-export function parseVolume(text: string, directory: string): MountPair & { readonly readOnly: boolean } {
+export function parseVolume(
+	text: string,
+	absolute: (path: string) => string,
+): MountPair & { readonly readOnly: boolean } {
 	const [source = '', destination = '', options = '', ...rest] = text.split(':');
 	if (source === '' || destination === '' || rest.length > 0 || text.includes('\0')) {
 		throw invalid('--volume', `${quote(text)} is not SOURCE:DESTINATION[:OPTIONS]`);
@@ -59,7 +62,7 @@ export function parseVolume(text: string, directory: string): MountPair & { read
 	}
 	const cleaned = clean(destination);
 	checkDestination('--volume', cleaned);
-	return { source: resolve(directory, source), destination: cleaned, readOnly: chosen.includes('ro') };
+	return { source: absolute(source), destination: cleaned, readOnly: chosen.includes('ro') };
 }
 
 function splitPairs(option: string, text: string): readonly MountPair[] {

@@ -1,7 +1,8 @@
 import { existsSync, type Stats, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BuildError, errnoOf } from '../errors.js';
+import { absolutePath } from '../host-path.js';
 import { redact } from '../redact.js';
 import { parseRemote } from './remote.js';
 import type { Source } from './source.js';
@@ -47,7 +48,7 @@ function splitRef(
 }
 
 function localSource(text: string, ref: string | undefined, options: SourceOptions): Source {
-	const path = resolve(text);
+	const path = absolutePath(text);
 	const stat = statPath(path, text);
 	if (stat.isFile()) {
 		const isArchive = ARCHIVE_NAME.test(path);

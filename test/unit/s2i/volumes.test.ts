@@ -1,6 +1,9 @@
+import { resolve } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseArtifacts, parseInjections, parseVolume } from '../../../src/s2i/volumes.js';
+
+const atWork = (path: string) => resolve('/work', path);
 
 describe('--inject, as S2I reads a VolumeList', () => {
 	test.each([
@@ -26,20 +29,20 @@ describe('--inject, as S2I reads a VolumeList', () => {
 		],
 		['../dir', [['/dir', '']]],
 	])('%j', (text, expected) => {
-		const found = parseInjections(text, '/work').map(({ source, destination }) => [source, destination]);
+		const found = parseInjections(text, atWork).map(({ source, destination }) => [source, destination]);
 		expect(found).toEqual(expected);
 	});
 
 	test.each(Array.from(`*?"<>|%#$!+{}&[],'\``))('refuses %s in a path', (character) => {
 		for (const text of [`/a${character}b:/x`, `/a:/x${character}y`]) {
-			expect(() => parseInjections(text, '/work')).toThrow(/--inject: invalid characters in the path/);
+			expect(() => parseInjections(text, atWork)).toThrow(/--inject: invalid characters in the path/);
 		}
 	});
 
 	test.each(['/a:/', '/a:/proc', '/a:/sys/fs', '/a:/dev/', '/a:/x/../proc', '/a:..', '/a:../x', '/a:b/../../x'])(
 		'%j has a destination outside of what can be injected',
 		(text) => {
-			expect(() => parseInjections(text, '/work')).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
+			expect(() => parseInjections(text, atWork)).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
 		},
 	);
 
@@ -47,7 +50,7 @@ describe('--inject, as S2I reads a VolumeList', () => {
 		fc.assert(
 			fc.property(fc.string({ unit: fc.constantFrom('/', '.', ':', ';', 'a', '"', '*', '\0') }), (text) => {
 				try {
-					for (const { source, destination } of parseInjections(text, '/work')) {
+					for (const { source, destination } of parseInjections(text, atWork)) {
 						expect(source).toMatch(/^\//);
 						expect(destination).not.toMatch(/^\.\.(?:\/|$)|\/\.\.?(?:\/|$)|\0|.\/$/);
 					}
@@ -87,13 +90,13 @@ describe('--volume', () => {
 		['/a:/b:rw,Z', { source: '/a', destination: '/b', readOnly: false }],
 		['a,b:/b:Z,ro', { source: '/work/a,b', destination: '/b', readOnly: true }],
 	])('%j', (text, expected) => {
-		expect(parseVolume(text, '/work')).toEqual(expected);
+		expect(parseVolume(text, atWork)).toEqual(expected);
 	});
 
 	test.each(['/a', '/a:', ':/b', '/a:b', '/a:./b', '/a:/b:shared', '/a:/b:ro:x', '/a:/proc/1', '/a:/', '/a\0:/b'])(
 		'%j is refused',
 		(text) => {
-			expect(() => parseVolume(text, '/work')).toThrow(/--volume: /);
+			expect(() => parseVolume(text, atWork)).toThrow(/--volume: /);
 		},
 	);
 });

@@ -1,0 +1,20 @@
+import { isAbsolute, resolve } from 'node:path';
+import { BuildError, errnoOf } from './errors.js';
+
+/** The directory in which this process was started. Throws USAGE when it was removed or cannot be reached. */
+export function workingDirectory(): string {
+	try {
+		return process.cwd();
+	} catch (cause) {
+		const what = errnoOf(cause) === 'ENOENT' ? 'was removed' : `cannot be found (${errnoOf(cause) ?? 'unknown error'})`;
+		throw new BuildError('USAGE', `the working directory ${what}, so that relative paths lead nowhere`, {
+			hint: 'Go to a directory that is there (cd), or write every path as an absolute one.',
+			cause,
+		});
+	}
+}
+
+/** `path` without `.` and `..` parts, below the working directory unless it is absolute. Throws as {@link workingDirectory}. */
+export function absolutePath(path: string): string {
+	return isAbsolute(path) ? resolve(path) : resolve(workingDirectory(), path);
+}
