@@ -155,7 +155,7 @@ async function fillContext(info: SourceInfo, filling: Filling, signal: AbortSign
 		run: scripts.run,
 		hasScripts: scripts.placed,
 		labels: labelsOf(request, info),
-		environment: await readEnvironment(source, request),
+		environment: await readEnvironment(source, request, filling.record.emit),
 		hasBuildEnvironment: buildEnvironment.length > 0,
 		secrets: request.secrets.map(({ id }) => id),
 		injections: await copyInjections(request.injections, contract, context),

@@ -3,31 +3,36 @@ import { join } from 'node:path';
 import { BuildError, messageOf } from '../errors.js';
 import { redact } from '../redact.js';
 import {
+	type Doubt,
 	type EnvironmentVariable,
 	mergeEnvironment,
 	parseEnvironmentFile,
 	parseEnvironmentOption,
 } from '../s2i/environment.js';
+import type { Emit } from './events.js';
 import type { BuildRequest } from './request.js';
 
 const MAX_FILE = 1024 * 1024;
 
 /**
  * What the build adds to the image's ENV: `.s2i/environment` of the source in `directory`, then `-e`, then `-E`, later ones winning.
- * Throws SOURCE_INVALID for the first, USAGE for a file of `-E` that cannot be read.
+ * `emit`, given by one of those who read it, is told what of the files looks wrong. Throws SOURCE_INVALID for the first, USAGE for a file
+ * of `-E` that cannot be read.
  */
 export async function readEnvironment(
 	directory: string | undefined,
 	request: Pick<BuildRequest, 'environment' | 'environmentFile'>,
+	emit: Emit = () => undefined,
 ): Promise<readonly EnvironmentVariable[]> {
-	return mergeEnvironment(await readSourceEnvironment(directory), await readOptionEnvironment(request));
+	const doubt = (message: string) => emit({ type: 'warning', code: 'ENVIRONMENT', message: redact(message) });
+	return mergeEnvironment(await readSourceEnvironment(directory, doubt), await readOptionEnvironment(request, doubt));
 }
 
 /** `-e`, then `-E`, merged: what `rebuild` has to be told. Throws USAGE for a file that cannot be read. */
-export async function readOptionEnvironment({
-	environment,
-	environmentFile,
-}: Pick<BuildRequest, 'environment' | 'environmentFile'>): Promise<readonly EnvironmentVariable[]> {
+export async function readOptionEnvironment(
+	{ environment, environmentFile }: Pick<BuildRequest, 'environment' | 'environmentFile'>,
+	doubt?: Doubt,
+): Promise<readonly EnvironmentVariable[]> {
 	if (environmentFile === undefined) return mergeEnvironment(environment);
 	const name = redact(environmentFile);
 	const text = await readOptionFile(environmentFile).catch((cause: unknown) => {
@@ -36,7 +41,7 @@ export async function readOptionEnvironment({
 			cause,
 		});
 	});
-	return mergeEnvironment(environment, parseEnvironmentOption(text, name));
+	return mergeEnvironment(environment, parseEnvironmentOption(text, name, doubt));
 }
 
 async function readOptionFile(path: string): Promise<string> {
@@ -45,7 +50,10 @@ async function readOptionFile(path: string): Promise<string> {
 	return readFile(path, 'utf8');
 }
 
-async function readSourceEnvironment(directory: string | undefined): Promise<readonly EnvironmentVariable[]> {
+async function readSourceEnvironment(
+	directory: string | undefined,
+	doubt: Doubt,
+): Promise<readonly EnvironmentVariable[]> {
 	if (directory === undefined) return [];
 	const path = join(directory, '.s2i', 'environment');
 	const stats = await lstat(path).catch(() => undefined);
@@ -55,5 +63,5 @@ async function readSourceEnvironment(directory: string | undefined): Promise<rea
 			hint: 'It holds NAME=VALUE lines; move data into files of their own.',
 		});
 	}
-	return parseEnvironmentFile(await readFile(path, 'utf8'));
+	return parseEnvironmentFile(await readFile(path, 'utf8'), doubt);
 }

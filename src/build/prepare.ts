@@ -52,7 +52,7 @@ export async function prepare(context: BuildContext, { info, directory }: Fetche
 	const { worker, images } = context;
 	const { image } = images.builder;
 	await worker.call('mount', { root: 'builder', diffIds: image.layers.map((layer) => layer.diffId) });
-	const environment = await readEnvironment(directory, context.request);
+	const environment = await readEnvironment(directory, context.request, context.record.emit);
 	const onBuilt = await executeOnBuild(context, { directory, epoch: info.epoch });
 	const contract = onBuilt?.contract ?? images.builder.contract;
 	const { scripts, placed } = await installBuilderScripts(contract, directory, context);

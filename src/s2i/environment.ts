@@ -1,4 +1,5 @@
 import { BuildError, type ErrorCode } from '../errors.js';
+import { doubtfulLine, doubtfulVariable } from './environment-warnings.js';
 
 /** One variable of the build environment. Names hold no `=`, NUL or line break; values hold no NUL. */
 export interface EnvironmentVariable {
@@ -8,6 +9,7 @@ export interface EnvironmentVariable {
 
 const MAX_FILE = 1024 * 1024;
 const MAX_LINE = 64 * 1024;
+const EXPORT = /^\s*export[ \t]+(?=[^\s=]+\s*=)/;
 
 /** The NAME=VALUE of `-e`: split at the first `=`, both sides trimmed, no quotes removed. Throws USAGE, without the value. */
 export function parseVariable(text: string): EnvironmentVariable {
@@ -26,20 +28,28 @@ export function parseAssignment(text: string, option: '--env' | '--build-env' | 
 	return checkVariable(variable, 'USAGE', option);
 }
 
+/** Told what of a file its author surely did not want, with file and line; never with a value. */
+export type Doubt = (message: string) => void;
+
 /**
  * The variables of a `.s2i/environment` file: lines starting with `#` and lines without `=` are skipped, nothing is unquoted or
- * expanded. Throws SOURCE_INVALID with the line number for an empty or impossible name, and for files over 1 MiB or lines over 64 KiB.
+ * expanded; `export ` before a name, which is for shells, and a byte order mark are left out. `doubt` is told of what looks wrong. Throws
+ * SOURCE_INVALID with the line number for an empty or impossible name, and for files over 1 MiB or lines over 64 KiB.
  */
-export function parseEnvironmentFile(text: string): readonly EnvironmentVariable[] {
-	return parseFile(text, { code: 'SOURCE_INVALID', name: '.s2i/environment', comment: /^#/ });
+export function parseEnvironmentFile(text: string, doubt: Doubt = () => undefined): readonly EnvironmentVariable[] {
+	return parseFile(text, { code: 'SOURCE_INVALID', name: '.s2i/environment', comment: /^#/ }, doubt);
 }
 
 /**
  * The variables of the file of `-E`, in its order: as {@link parseEnvironmentFile}, but comments begin with `#` or `//` and may be
  * indented. `name` is for messages. Throws USAGE where the other throws SOURCE_INVALID.
  */
-export function parseEnvironmentOption(text: string, name: string): readonly EnvironmentVariable[] {
-	return parseFile(text, { code: 'USAGE', name, comment: /^\s*(?:#|\/\/)/ });
+export function parseEnvironmentOption(
+	text: string,
+	name: string,
+	doubt: Doubt = () => undefined,
+): readonly EnvironmentVariable[] {
+	return parseFile(text, { code: 'USAGE', name, comment: /^\s*(?:#|\/\/)/ }, doubt);
 }
 
 /** `lists` as one list in which every name occurs once: the last value wins, at the place where the name first stood. */
@@ -69,15 +79,32 @@ interface FileGrammar {
 	readonly comment: RegExp;
 }
 
-function parseFile(text: string, { code, name, comment }: FileGrammar): readonly EnvironmentVariable[] {
+function parseFile(text: string, { code, name, comment }: FileGrammar, doubt: Doubt): readonly EnvironmentVariable[] {
 	const tooLong = (what: string) =>
 		new BuildError(code, `${name} cannot be read: ${what}`, { hint: 'Keep large values in a file of the source.' });
 	if (text.length > MAX_FILE) throw tooLong('the file is longer than 1 MiB');
-	return text.split('\n').flatMap((line, index) => {
-		if (line.length > MAX_LINE) throw tooLong(`line ${index + 1} is longer than 64 KiB`);
-		const variable = comment.test(line) ? undefined : splitVariable(line);
-		return variable === undefined ? [] : [checkVariable(variable, code, `${name} line ${index + 1}`)];
+	const lines = text.replace(/^\ufeff/, '').split('\n');
+	const seen = new Map<string, { readonly value: string; readonly number: number }>();
+	return lines.flatMap((line, index) => {
+		const number = index + 1;
+		if (line.length > MAX_LINE) throw tooLong(`line ${number} is longer than 64 KiB`);
+		if (comment.test(line)) return [];
+		const found = splitVariable(line.replace(EXPORT, ''));
+		const variable = found && checkVariable(found, code, `${name} line ${number}`);
+		const why = variable === undefined ? doubtfulLine(line) : (doubtfulVariable(variable) ?? doubtfulExport(line));
+		if (why !== undefined) doubt(`${name} line ${number}: ${why}`);
+		if (variable === undefined) return [];
+		const before = seen.get(variable.name);
+		if (before !== undefined && before.value !== variable.value) {
+			doubt(`${name} line ${number}: ${variable.name} stands in line ${before.number} too; the last one counts`);
+		}
+		seen.set(variable.name, { value: variable.value, number });
+		return [variable];
 	});
+}
+
+function doubtfulExport(line: string): string | undefined {
+	return EXPORT.test(line) ? 'export is left out: the file is not read by a shell' : undefined;
 }
 
 function splitVariable(text: string): EnvironmentVariable | undefined {

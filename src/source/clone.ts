@@ -3,9 +3,10 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
-import { type Git, type GitResult, gitFailed, nameSome, openGit } from './git.js';
-import { listPointers, withLfs } from './lfs.js';
-import { type Remote, splitRemote } from './remote.js';
+import { readCommitText } from './commit.js';
+import { type Git, type GitResult, gitFailed, openGit } from './git.js';
+import { listPointers, pointersBuilt, withLfs } from './lfs.js';
+import { localRemote, type Remote, splitRemote } from './remote.js';
 import type { Source, SourceInfo } from './source.js';
 
 /** Source of type git. */
@@ -34,46 +35,65 @@ const NEEDS_HISTORY =
 const PRIVATE_METADATA = ['FETCH_HEAD', 'ORIG_HEAD', 'logs', 'hooks'];
 
 /**
- * Checks `source` out with its submodules, the contents of Git LFS files when git-lfs is there, and as little history as the remote
- * allows. Resolves with what labels and the result say of the commit. Throws SOURCE_GIT.
+ * Checks the remote repository `source` out with its submodules, the contents of Git LFS files when git-lfs is there, and as little
+ * history as the remote allows. Resolves with what labels and the result say of the commit. Throws SOURCE_GIT.
  */
 export async function cloneRepository(source: GitSource, options: CloneOptions, signal: AbortSignal): Promise<Commit> {
 	const { checkout, env } = options;
-	const remote = source.local ? localRemote(source.url) : splitRemote(source.url);
-	const plainGit = openGit(remote, env, signal);
-	const lfs = await withLfs(plainGit, env);
-	const git = lfs.git;
+	const remote = splitRemote(source.url);
+	const git = openGit(remote, env, signal);
 	await mkdir(checkout);
-	await (source.ref === undefined ? cloneHead(git, remote, checkout) : checkoutRef(git, remote, checkout, source.ref));
-	if (!options.ignoreSubmodules && existsSync(join(checkout, '.gitmodules'))) {
-		await updateSubmodules(git, remote, checkout);
-	}
-	const pointers = await listPointers(plainGit, checkout);
-	if (pointers !== undefined) {
-		const why = lfs.isInstalled ? 'git-lfs is told to skip them' : 'install git-lfs to build what they stand for';
-		options.emitNotice(`Git LFS pointers are built instead of files (${pointers}); ${why}`);
-	}
-	const commit = await readCommit(plainGit, remote, checkout, source.ref);
-	if (options.keepMetadata) await clearMetadata(plainGit, remote, checkout);
+	await checkOutRemote(git, remote, source.ref, options);
+	const commit = await readCommit(git, remote.location, { cwd: checkout, id: 'HEAD', ref: source.ref });
+	if (options.keepMetadata) await clearMetadata(git, remote, checkout);
 	return commit;
 }
 
-/** What is in the working tree of the local repository `path` but not in its commit; undefined when there is nothing. */
-export async function describeChanges(
-	path: string,
-	env: Environment,
+/**
+ * Makes, in the new directory `checkout`, a repository of its own of the local one whose git directory is `gitDirectory`, called
+ * `location`. Throws SOURCE_GIT.
+ */
+export async function cloneMetadata(
+	{ gitDirectory, location, ref }: { readonly gitDirectory: string; readonly location: string; readonly ref?: string },
+	{ checkout, env }: Pick<CloneOptions, 'checkout' | 'env'>,
 	signal: AbortSignal,
-): Promise<string | undefined> {
-	if (!existsSync(join(path, '.git'))) return undefined;
-	const git = openGit(localRemote(path), env, signal);
-	const status = await git(path, ['--no-optional-locks', 'status', '--porcelain', '--untracked-files=normal']);
-	const changes = status.stdout.split('\n').filter((line) => line !== '');
-	if (!status.ok || changes.length === 0) return undefined;
-	return nameSome(changes.map((line) => line.slice(3)));
+): Promise<void> {
+	const remote = { ...localRemote(location), url: gitDirectory };
+	const git = openGit(remote, { ...env, GIT_LFS_SKIP_SMUDGE: '1' }, signal);
+	await mkdir(checkout);
+	await (ref === undefined ? cloneHead(git, remote, checkout) : checkoutRef(git, remote, checkout, ref));
+	await clearMetadata(git, remote, checkout);
 }
 
-function localRemote(path: string): Remote {
-	return { url: path, location: path, origin: '', username: undefined, password: undefined };
+/**
+ * Fetches the commit `ref` of the submodule at `url`, with its own submodules, into the empty directory `checkout`, and leaves only the
+ * files. What git allows for the URLs of submodules counts (protocol.allow in git-config(1)). Throws SOURCE_GIT, SOURCE_INVALID.
+ */
+export async function cloneSubmodule(
+	url: string,
+	ref: string,
+	options: Omit<CloneOptions, 'keepMetadata'>,
+	signal: AbortSignal,
+): Promise<void> {
+	const remote = splitRemote(url);
+	const git = openGit(remote, { ...options.env, GIT_PROTOCOL_FROM_USER: '0' }, signal);
+	await checkOutRemote(git, remote, ref, options);
+	await rm(join(options.checkout, '.git'), { recursive: true, force: true });
+}
+
+async function checkOutRemote(
+	plainGit: Git,
+	remote: Remote,
+	ref: string | undefined,
+	{ checkout, env, ignoreSubmodules, emitNotice }: Omit<CloneOptions, 'keepMetadata'>,
+): Promise<void> {
+	const lfs = await withLfs(plainGit, env);
+	await (ref === undefined ? cloneHead(lfs.git, remote, checkout) : checkoutRef(lfs.git, remote, checkout, ref));
+	if (!ignoreSubmodules && existsSync(join(checkout, '.gitmodules'))) {
+		await updateSubmodules(lfs.git, remote, checkout);
+	}
+	const pointers = await listPointers(plainGit, checkout, ['--recurse-submodules']);
+	if (pointers.length > 0) emitNotice(pointersBuilt(pointers, lfs.isInstalled));
 }
 
 /** `--no-local`: hard links into a repository, and what its objects directory may link to, are not for us (CVE-2022-39253). */
@@ -113,25 +133,22 @@ async function clearMetadata(git: Git, remote: Remote, checkout: string): Promis
 	for (const name of PRIVATE_METADATA) await rm(join(checkout, '.git', name), { recursive: true, force: true });
 }
 
-async function readCommit(git: Git, remote: Remote, checkout: string, ref: string | undefined): Promise<Commit> {
-	const log = await git(checkout, ['log', '-1', '--encoding=UTF-8', '--format=%H%x00%an <%ae>%x00%aI%x00%ct%x00%s']);
-	const [commit, author, date, epoch, subject] = log.stdout.split('\0').map((field) => redact(field).trim());
-	if (!log.ok || commit === undefined || epoch === undefined) {
-		throw noCommits(remote.location);
-	}
-	const branch = ref ?? (await git(checkout, ['rev-parse', '--abbrev-ref', 'HEAD'])).stdout.trim();
-	const message = Array.from(subject ?? '')
-		.slice(0, 80)
-		.join('');
-	return {
-		location: remote.location,
-		commit,
-		...(branch === '' || branch === 'HEAD' ? {} : { ref: branch }),
-		...(author === undefined ? {} : { author }),
-		...(date === undefined ? {} : { date }),
-		...(message === '' ? {} : { message }),
-		epoch: Number(epoch),
-	};
+/**
+ * What the commit `id` says of itself, in the repository that `git` finds in `cwd`; its `ref` is the one that was asked for, else the
+ * branch that is checked out. Throws SOURCE_GIT.
+ */
+export async function readCommit(
+	git: Git,
+	location: string,
+	{ cwd, id, ref }: { readonly cwd: string; readonly id: string; readonly ref: string | undefined },
+): Promise<Commit> {
+	const commit = await git(cwd, ['rev-parse', '--verify', '--quiet', `${id}^{commit}`]);
+	if (!commit.ok) throw noCommits(location);
+	const raw = await git(cwd, ['cat-file', 'commit', commit.stdout.trim()]);
+	const text = raw.ok ? readCommitText(raw.bytes) : undefined;
+	if (text === undefined) throw gitFailed(`reading the commit of ${redact(location)}`, raw, localRemote(location));
+	const branch = ref ?? (await git(cwd, ['symbolic-ref', '--quiet', '--short', 'HEAD'])).stdout.trim();
+	return { location, commit: commit.stdout.trim(), ...(branch === '' ? {} : { ref: redact(branch) }), ...text };
 }
 
 /** SOURCE_EMPTY for a repository, at `location`, in which there is nothing to check out. */

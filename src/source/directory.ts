@@ -30,19 +30,26 @@ export async function copyDirectory(
 	return newestOf(others);
 }
 
-/** Copies one file to the host path `to`, with mode and mtime. Throws SOURCE_INVALID, HOST_NO_SPACE. */
-export async function copyEntry(entry: SourceEntry, to: string | Buffer): Promise<void> {
+/**
+ * Copies one file to the host path `to`, with mode and mtime. False when it is there no more, as files that editors and servers make
+ * for a moment are. Throws SOURCE_INVALID, HOST_NO_SPACE.
+ */
+export async function copyEntry(entry: SourceEntry, to: string | Buffer): Promise<boolean> {
 	if (entry.target !== undefined) {
 		await symlink(fsPath(entry.target), to);
 		await lutimes(to, entry.mtime, entry.mtime);
-		return;
+		return true;
 	}
 	const flags = constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL;
-	await copyFile(fsPath(entry.host), to, flags).catch((cause: unknown) => {
-		throw errnoOf(cause) === 'ENOSPC' ? storeFull(cause) : unreadable(entry.path, cause);
-	});
+	try {
+		await copyFile(fsPath(entry.host), to, flags);
+	} catch (cause) {
+		if (errnoOf(cause) === 'ENOENT') return false;
+		throw ['ENOSPC', 'EDQUOT'].includes(errnoOf(cause) ?? '') ? storeFull(cause) : unreadable(entry.path, cause);
+	}
 	await chmod(to, keptMode(entry));
 	await utimes(to, entry.mtime, entry.mtime);
+	return true;
 }
 
 /**

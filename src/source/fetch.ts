@@ -3,16 +3,18 @@ import { mkdir, mkdtemp, realpath, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { BuildError, isBuildError } from '../errors.js';
 import { redact } from '../redact.js';
-import { childOf, printablePath, ROOT, rawPath } from '../root-path.js';
+import { childOf, printablePath, ROOT, type RootPath, rawPath } from '../root-path.js';
 import { type ArchiveSource, archiveLocation, unpackArchive } from './archive.js';
-import { cloneRepository, describeChanges, type GitSource, noCommits } from './clone.js';
+import { cloneRepository, type GitSource, noCommits } from './clone.js';
 import { checkSettings, isInside, parseContextDir, resolveContextDir } from './confine.js';
 import { copyDirectory, copyEntry } from './directory.js';
 import { parseExclude } from './exclude.js';
 import { createFollower } from './follow.js';
-import { nameSome } from './git.js';
+import { nameSome, openGit } from './git.js';
 import type { Ignore } from './ignore.js';
+import { checkOutLocal } from './local-clone.js';
 import type { FetchOptions } from './options.js';
+import { localRemote } from './remote.js';
 import { entryOf } from './scan.js';
 import { readSelection } from './selection.js';
 import { settleSource } from './settle.js';
@@ -56,7 +58,7 @@ function fetchByType(
 	}
 }
 
-/** Clones, or copies with a notice where git is missing and no ref asks for it, as S2I does. */
+/** Checks the commit out, or copies with a notice where git is missing and no ref asks for it, as S2I does. */
 async function fetchLocalRepository(
 	source: GitSource,
 	contextDir: string,
@@ -64,18 +66,20 @@ async function fetchLocalRepository(
 	signal: AbortSignal,
 ): Promise<SourceInfo> {
 	if (isEmptyRepository(join(source.url, '.git'))) throw noCommits(source.url);
-	let changes: string | undefined;
-	try {
-		changes = await describeChanges(source.url, options.env, signal);
-	} catch (error) {
-		if (!isBuildError(error, 'SOURCE_GIT') || source.ref !== undefined) throw error;
+	if (source.ref === undefined && !(await isGitInstalled(options, signal))) {
 		options.emitNotice('git is not installed: the directory is copied as it is, with what is not committed');
 		return fetchDirectory(source.url, contextDir, options, signal);
 	}
-	if (changes !== undefined) {
-		options.emitNotice(`uncommitted changes are not built (${changes}); commit them, or build them too with --copy`);
-	}
 	return fetchRepository(source, contextDir, options, signal);
+}
+
+async function isGitInstalled({ env }: FetchOptions, signal: AbortSignal): Promise<boolean> {
+	try {
+		return (await openGit(localRemote(''), env, signal)('/', ['version'])).ok;
+	} catch (error) {
+		if (isBuildError(error, 'SOURCE_GIT')) return false;
+		throw error;
+	}
 }
 
 async function fetchRepository(
@@ -89,7 +93,9 @@ async function fetchRepository(
 	return inWorkDirectory(options, async (work) => {
 		const checkout = join(work, 'source');
 		const clone = { checkout, ignoreSubmodules, keepMetadata, env, emitNotice };
-		const commit = await cloneRepository(source, clone, signal);
+		const commit = source.local
+			? await checkOutLocal(source, { ...clone, scratch: join(work, 'git'), contextDir }, signal)
+			: await cloneRepository(source, clone, signal);
 		const rules = { modes: 'git', links: 'any' } as const;
 		const { ignoredScripts } = await settleSource(checkout, contextDir, rules, options, signal);
 		return { ...commit, ignoredScripts };
@@ -126,13 +132,20 @@ async function fetchDirectory(
 	const from = await realpath(await resolveContextDir(path, contextDir));
 	const { omit, isLeftOut, ignoredScripts } = await readSelection(from, parseExclude(options.exclude));
 	await checkDestination(from, options.destination, isLeftOut);
-	const { follow, followed } = createFollower(rawPath(await realpath(options.destination)));
-	const scan = { omit, ...(!options.keepSymlinks && { follow }) };
+	const { follow, followed, kept } = createFollower(rawPath(await realpath(options.destination)));
+	const doors: RootPath[] = [];
+	const leftOut = (entry: RootPath) => void doors.push(entry);
+	const scan = { omit, leftOut, ...(!options.keepSymlinks && { follow }) };
 	const epoch = await copyDirectory(rawPath(from), rawPath(options.destination), scan, signal);
-	if (followed.length > 0) {
-		const links = nameSome(followed.map((entry) => printablePath(entry.path)).sort());
-		options.emitNotice(`links that leave the source are built as copies (${links}); keep them with --keep-symlinks`);
-	}
+	const tell = (paths: readonly RootPath[], sentence: (names: string) => string) => {
+		if (paths.length > 0) options.emitNotice(sentence(nameSome(paths.map(printablePath).sort())));
+	};
+	tell(doors, (names) => `sockets and FIFOs of the source are left out (${names})`);
+	tell(
+		followed.map((entry) => entry.path),
+		(names) => `links that leave the source are built as copies (${names}); keep them with --keep-symlinks`,
+	);
+	tell(kept, (names) => `links inside the source stay links (${names}), where S2I builds copies of what they point to`);
 	return { location: redact(path), epoch, ignoredScripts: ignoredScripts() };
 }
 
@@ -148,7 +161,11 @@ async function fetchFile(path: string, contextDir: string, options: FetchOptions
 	}
 	const name = basename(path);
 	const entry = entryOf(childOf(ROOT, rawPath(name)), rawPath(path), await stat(path));
-	await copyEntry(entry, join(options.destination, name));
+	if (!(await copyEntry(entry, join(options.destination, name)))) {
+		throw new BuildError('SOURCE_NOT_FOUND', `the file ${JSON.stringify(redact(path))} vanished`, {
+			hint: 'Build again when it is there.',
+		});
+	}
 	return { location: redact(path), epoch: Math.max(0, Math.floor(entry.mtime)), ignoredScripts: [] };
 }
 

@@ -1,6 +1,6 @@
 import { realpath, stat } from 'node:fs/promises';
 import { errnoOf } from '../errors.js';
-import { fsPath, latin1Path, parentOf, printablePath, type RawPath } from '../root-path.js';
+import { fsPath, latin1Path, parentOf, printablePath, type RawPath, type RootPath } from '../root-path.js';
 import { isInside } from './confine.js';
 import { entryOf, type Place, type SourceEntry, sourceInvalid, staysBelow, unreadable } from './scan.js';
 
@@ -12,6 +12,8 @@ export interface Follower {
 	readonly follow: (entry: SourceEntry, place: Place) => Promise<SourceEntry>;
 	/** The links, in the order in which they were met. */
 	readonly followed: readonly SourceEntry[];
+	/** Links that remain though they lead to something that S2I would build a copy of. */
+	readonly kept: readonly RootPath[];
 }
 
 /**
@@ -22,11 +24,14 @@ export interface Follower {
  */
 export function createFollower(destination: RawPath): Follower {
 	const followed: SourceEntry[] = [];
+	const kept: RootPath[] = [];
 	const counted = createCounter();
 	return {
 		followed,
+		kept,
 		follow: async (entry, place) => {
 			const target = await targetOf(entry, place);
+			if (target === undefined && (await leadsSomewhere(entry))) kept.push(entry.path);
 			if (target === undefined) return place.chain.length === 1 ? entry : counted(entry);
 			if (target.type === 'directory') checkTarget(entry, target.host, [place.host, ...place.chain, destination]);
 			followed.push(entry);
@@ -46,6 +51,12 @@ function createCounter(): (entry: SourceEntry) => SourceEntry {
 			hint: 'Links that leave the source are copied; name them in .s2iignore, or keep them with --keep-symlinks.',
 		});
 	};
+}
+
+async function leadsSomewhere(entry: SourceEntry): Promise<boolean> {
+	if (entry.target === undefined) return false;
+	const found = await stat(fsPath(entry.host)).catch(() => undefined);
+	return found?.isFile() === true || found?.isDirectory() === true;
 }
 
 async function targetOf(entry: SourceEntry, place: Place): Promise<SourceEntry | undefined> {

@@ -6,11 +6,16 @@ import type { Remote } from './remote.js';
 export interface GitResult {
 	readonly ok: boolean;
 	readonly stdout: string;
+	/** What `stdout` is the text of; names need not be UTF-8. */
+	readonly bytes: Buffer;
 	readonly stderr: string;
 }
 
-/** Runs git with `args` in `cwd`; resolves whatever its exit status, rejects when git cannot be started or the signal aborts. */
-export type Git = (cwd: string, args: readonly string[]) => Promise<GitResult>;
+/**
+ * Runs git with `args` in `cwd`, `input` on its standard input; resolves whatever its exit status, rejects when git cannot be started
+ * or the signal aborts.
+ */
+export type Git = (cwd: string, args: readonly string[], input?: Buffer) => Promise<GitResult>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -28,29 +33,44 @@ const SETTINGS = [
 	'http.lowSpeedLimit=1',
 	'http.lowSpeedTime=60',
 ];
+/** What a hook or a CI job that runs inside of another repository leaves in the environment (git rev-parse --local-env-vars). */
 const REPOSITORY_VARIABLES = [
 	'GIT_DIR',
 	'GIT_WORK_TREE',
+	'GIT_IMPLICIT_WORK_TREE',
 	'GIT_INDEX_FILE',
 	'GIT_OBJECT_DIRECTORY',
 	'GIT_ALTERNATE_OBJECT_DIRECTORIES',
+	'GIT_QUARANTINE_PATH',
 	'GIT_COMMON_DIR',
 	'GIT_NAMESPACE',
 	'GIT_PREFIX',
+	'GIT_INTERNAL_SUPER_PREFIX',
 	'GIT_TEMPLATE_DIR',
+	'GIT_SHALLOW_FILE',
+	'GIT_GRAFT_FILE',
+	'GIT_REPLACE_REF_BASE',
+	'GIT_ATTR_SOURCE',
+	'GIT_DEFAULT_HASH',
+	'GIT_CONFIG',
+	'GIT_LITERAL_PATHSPECS',
+	'GIT_GLOB_PATHSPECS',
+	'GIT_NOGLOB_PATHSPECS',
+	'GIT_ICASE_PATHSPECS',
 ];
 const HELPER =
 	'!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$S2OCI_GIT_USERNAME" "$S2OCI_GIT_PASSWORD"; }; f';
-const MAX_OUTPUT = 8 * 1024 * 1024;
+const MAX_OUTPUT = 512 * 1024 * 1024;
 const KILL_MS = 2000;
 
 /**
  * Git for one remote repository. The user's own configuration, ssh agent and credential helpers count; a password of the URL goes
- * to that origin only and never into an argument list. Nothing is ever asked on the terminal. The calls throw SOURCE_GIT.
+ * to that origin only and never into an argument list. Nothing is ever asked on the terminal. `repository` are variables that say
+ * which repository is meant; those of `env` never count. The calls throw SOURCE_GIT.
  */
-export function openGit(remote: Remote, env: Environment, signal: AbortSignal): Git {
-	const environment = gitEnvironment(remote, env);
-	return async (cwd, args) => {
+export function openGit(remote: Remote, env: Environment, signal: AbortSignal, repository: Environment = {}): Git {
+	const environment = { ...gitEnvironment(remote, env), ...repository };
+	return async (cwd, args, input) => {
 		const { execa } = await import('execa');
 		signal.throwIfAborted();
 		const settings = SETTINGS.flatMap((setting) => ['-c', setting]);
@@ -58,7 +78,9 @@ export function openGit(remote: Remote, env: Environment, signal: AbortSignal): 
 			cwd,
 			env: environment,
 			extendEnv: false,
-			stdin: 'ignore',
+			...(input === undefined ? { stdin: 'ignore' as const } : { input }),
+			encoding: 'buffer',
+			stripFinalNewline: false,
 			reject: false,
 			maxBuffer: MAX_OUTPUT,
 			detached: true,
@@ -69,7 +91,13 @@ export function openGit(remote: Remote, env: Environment, signal: AbortSignal): 
 		signal.removeEventListener('abort', stop);
 		signal.throwIfAborted();
 		if (result.failed && result.exitCode === undefined && result.signal === undefined) throw gitUnusable(result.cause);
-		return { ok: !result.failed, stdout: result.stdout, stderr: result.stderr };
+		const bytes = Buffer.from(result.stdout);
+		return {
+			ok: !result.failed,
+			stdout: bytes.toString('utf8'),
+			bytes,
+			stderr: Buffer.from(result.stderr).toString('utf8'),
+		};
 	};
 }
 
@@ -114,7 +142,8 @@ function gitEnvironment(remote: Remote, env: Environment): Record<string, string
 	return {
 		...Object.fromEntries(kept),
 		...credentialVariables(remote, Number(env['GIT_CONFIG_COUNT'] ?? 0) || 0),
-		...(remote.origin === '' ? {} : { GIT_ALLOW_PROTOCOL: 'git:http:https:ssh' }),
+		...(/^(?:file:|$)/.test(remote.origin) ? {} : { GIT_ALLOW_PROTOCOL: 'git:http:https:ssh' }),
+		GIT_NO_REPLACE_OBJECTS: '1',
 		GIT_TERMINAL_PROMPT: '0',
 		LC_ALL: 'C',
 		LANGUAGE: 'C',
@@ -146,7 +175,7 @@ function adviceFor(stderr: string, remote: Remote): string {
 	const advice: readonly (readonly [RegExp, string])[] = [
 		[
 			/dubious ownership/,
-			`The repository belongs to another user: git config --global --add safe.directory ${JSON.stringify(`${remote.location}/.git`)}, or build with --copy.`,
+			`The repository belongs to another user: git config --global --add safe.directory ${JSON.stringify(remote.location)}.`,
 		],
 		[
 			/smudge filter lfs|git-lfs|batch response/i,

@@ -26,23 +26,24 @@ export async function withLfs(
 		'-c',
 		'filter.lfs.required=true',
 	];
-	return { git: (cwd, args) => git(cwd, [...settings, ...args]), isInstalled: true };
+	return { git: (cwd, args, input) => git(cwd, [...settings, ...args], input), isInstalled: true };
 }
 
-/** The files in `checkout` that are pointers of Git LFS (git-lfs docs/spec.md), named for a message; undefined when there are none. */
-export async function listPointers(git: Git, checkout: string): Promise<string | undefined> {
+/** The files in `checkout` that are pointers of Git LFS (git-lfs docs/spec.md); `options` are of git grep. */
+export async function listPointers(
+	git: Git,
+	checkout: string,
+	options: readonly string[] = [],
+): Promise<readonly string[]> {
 	const attributes = ['.gitattributes', '**/.gitattributes'].map((path) => `:(glob)${path}`);
-	const uses = await git(checkout, [
-		'grep',
-		'--quiet',
-		'--recurse-submodules',
-		'-e',
-		'filter=lfs',
-		'--',
-		...attributes,
-	]);
-	if (!uses.ok) return undefined;
-	const found = await git(checkout, ['grep', '-l', '-z', '--recurse-submodules', '-e', POINTER]);
-	const names = found.stdout.split('\0').filter((name) => name !== '');
-	return names.length === 0 ? undefined : nameSome(names);
+	const uses = await git(checkout, ['grep', '--quiet', ...options, '-e', 'filter=lfs', '--', ...attributes]);
+	if (!uses.ok) return [];
+	const found = await git(checkout, ['grep', '-l', '-z', ...options, '-e', POINTER]);
+	return found.stdout.split('\0').filter((name) => name !== '');
+}
+
+/** The sentence for pointers that are built as they are. */
+export function pointersBuilt(pointers: readonly string[], isInstalled: boolean): string {
+	const why = isInstalled ? 'git-lfs is told to skip them' : 'install git-lfs to build what they stand for';
+	return `Git LFS pointers are built instead of files (${nameSome(pointers)}); ${why}`;
 }

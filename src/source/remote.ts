@@ -47,11 +47,24 @@ export function splitRemote(text: string): Remote {
 	if (isWeb) bare.username = '';
 	return {
 		url: isScp ? text : bare.href,
-		location: isScp ? text : `${url.protocol}//${sshUser(url)}${url.host}${url.pathname}`,
+		location: isScp ? text : locationOf(text, url),
 		origin: `${url.protocol}//${url.host}`,
 		username: isWeb ? decode(url.username, text) || undefined : undefined,
 		password: isWeb ? decode(url.password, text) || undefined : undefined,
 	};
+}
+
+/** As it was typed, like S2I, unless the URL means something else without its secrets. */
+function locationOf(text: string, url: URL): string {
+	const plain = `${url.protocol}//${sshUser(url)}${url.host}${url.pathname}`;
+	const [, path = ''] = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#]*@)?([^?#]*)/i.exec(text) ?? [];
+	const typed = `${url.protocol}//${sshUser(url)}${path}`;
+	return URL.canParse(typed) && new URL(typed).href === new URL(plain).href ? typed : plain;
+}
+
+/** How git is told about the repository `path` of this host. */
+export function localRemote(path: string): Remote {
+	return { url: path, location: path, origin: '', username: undefined, password: undefined };
 }
 
 /** Who one is to a host of git repositories is part of the address there, and no secret. */

@@ -45,15 +45,17 @@ export interface ScanOptions {
 	readonly omit: (path: RootPath) => boolean;
 	/** What is there instead of the symbolic link `entry` of the directory `place`; links remain links when undefined. */
 	readonly follow?: (entry: SourceEntry, place: Place) => Promise<SourceEntry>;
+	/** Told of each socket and FIFO, which are left out: they are doors of processes of this host, and hold nothing. */
+	readonly leftOut?: (path: RootPath) => void;
 }
 
 /**
- * Every entry below the directory `root`, a real path, each directory before what is in it. Throws SOURCE_INVALID for sockets, FIFOs,
- * devices and what cannot be read.
+ * Every entry below the directory `root`, a real path, each directory before what is in it. Sockets and FIFOs are left out, and so is
+ * what vanishes meanwhile. Throws SOURCE_INVALID for devices and what cannot be read.
  */
 export async function* scanSource(
 	root: RawPath,
-	{ omit, follow }: ScanOptions,
+	{ omit, follow, leftOut }: ScanOptions,
 	signal: AbortSignal,
 ): AsyncGenerator<SourceEntry> {
 	const places: Place[] = [{ path: ROOT, host: root, base: ROOT, chain: [root] }];
@@ -64,6 +66,8 @@ export async function* scanSource(
 			if (omit(path)) continue;
 			const host = nameIn(place.host, name);
 			const found = await readEntry(path, host);
+			if (found === 'left out') leftOut?.(path);
+			if (typeof found === 'string') continue;
 			const entry = (await follow?.(found, place)) ?? found;
 			if (entry.type === 'directory') {
 				const { base, chain } = entry.host === host ? place : { base: path, chain: [...place.chain, entry.host] };
@@ -126,17 +130,21 @@ async function listDirectory({ path, host }: Place): Promise<readonly string[]> 
 	try {
 		return (await readdir(fsPath(host), { encoding: 'latin1' })).sort();
 	} catch (cause) {
+		if (errnoOf(cause) === 'ENOENT' && path !== ROOT) return [];
 		throw unreadable(path, cause);
 	}
 }
 
-async function readEntry(path: RootPath, host: RawPath): Promise<SourceEntry> {
+async function readEntry(path: RootPath, host: RawPath): Promise<SourceEntry | 'left out' | 'gone'> {
 	try {
-		const entry = entryOf(path, host, await lstat(fsPath(host)));
+		const stat = await lstat(fsPath(host));
+		if (stat.isSocket() || stat.isFIFO()) return 'left out';
+		const entry = entryOf(path, host, stat);
 		return entry.type === 'symlink'
 			? { ...entry, target: latin1Path(await readlink(fsPath(host), { encoding: 'latin1' })) }
 			: entry;
 	} catch (cause) {
+		if (errnoOf(cause) === 'ENOENT') return 'gone';
 		throw cause instanceof BuildError ? cause : unreadable(path, cause);
 	}
 }
@@ -145,6 +153,5 @@ function typeOf(path: RootPath, stat: Stats): SourceEntry['type'] {
 	if (stat.isFile()) return 'file';
 	if (stat.isDirectory()) return 'directory';
 	if (stat.isSymbolicLink()) return 'symlink';
-	const what = stat.isFIFO() ? 'FIFO' : stat.isSocket() ? 'socket' : 'device';
-	throw sourceInvalid(path, `is a ${what}, which cannot be built`, { hint: 'Remove it, or name it in .s2iignore.' });
+	throw sourceInvalid(path, 'is a device, which cannot be built', { hint: 'Remove it, or name it in .s2iignore.' });
 }

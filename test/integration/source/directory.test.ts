@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
 	chmodSync,
 	lstatSync,
@@ -11,8 +12,9 @@ import {
 	utimesSync,
 	writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { fetch, temporaryDirectory, writeFiles } from './repository.js';
 
 const NOBODY = 65534;
@@ -77,6 +79,7 @@ test('a link that leaves the source becomes a copy of what it points to, and one
 	expect(readlinkSync(join(path, 'x/inside'))).toBe('../real.js');
 	expect(notices).toEqual([
 		'links that leave the source are built as copies (lib, lib/again, x/absolute); keep them with --keep-symlinks',
+		'links inside the source stay links (lib/inner, x/inside), where S2I builds copies of what they point to',
 	]);
 });
 
@@ -176,13 +179,39 @@ test('ignored scripts are still there for discovery and are named; ignored setti
 	expect(await built('*\n!app.js')).toEqual([['.s2i/bin', '.s2i/bin/lib', '.s2i/bin/run'], ['.s2i']]);
 });
 
-test('a FIFO is refused by name instead of being waited for', async () => {
+test('sockets and FIFOs are left out with a notice that names them, and never waited for', async () => {
 	const source = temporaryDirectory();
-	execFileSync('mkfifo', [join(source, 'pipe')]);
+	writeFiles(source, { 'app.js': '', 'tmp/.keep': '', 'ignored/.keep': '', '.s2iignore': 'ignored' });
+	for (const name of ['pipe', 'ignored/pipe']) execFileSync('mkfifo', [join(source, name)]);
+	const server = createServer().listen(join(source, 'tmp/puma.sock'));
+	onTestFinished(() => void server.close());
+	await once(server, 'listening');
+	symlinkSync('pipe', join(source, 'link'));
+	const { path, notices } = await fetch(source);
+	expect(readdirSync(path, { recursive: true }).sort()).toEqual(['.s2iignore', 'app.js', 'link', 'tmp', 'tmp/.keep']);
+	expect(notices).toEqual(['sockets and FIFOs of the source are left out (pipe, tmp/puma.sock)']);
+});
+
+test('a device is refused by name', async (context) => {
+	if (process.getuid?.() !== 0) context.skip('only root can make a device');
+	const source = temporaryDirectory();
+	execFileSync('mknod', [join(source, 'null'), 'c', '1', '3']);
 	await expect(fetch(source)).rejects.toMatchObject({
 		code: 'SOURCE_INVALID',
-		message: 'pipe is a FIFO, which cannot be built',
+		message: 'null is a device, which cannot be built',
 	});
+});
+
+test('what vanishes while it is copied is no failure', async () => {
+	const source = temporaryDirectory();
+	for (let index = 0; index < 300; index++) writeFiles(source, { [`d${index}/file`]: 'x' });
+	const fetching = fetch(source);
+	for (let index = 299; index >= 0; index -= 2) {
+		rmSync(join(source, `d${index}`), { recursive: true });
+		if (index % 20 === 1) await new Promise((done) => void setImmediate(done));
+	}
+	const names = readdirSync((await fetching).path);
+	expect(names).toEqual(expect.arrayContaining(Array.from({ length: 150 }, (_none, index) => `d${2 * index}`)));
 });
 
 test('a file that cannot be read fails the build', async () => {

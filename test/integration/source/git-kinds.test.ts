@@ -124,29 +124,3 @@ test("--exclude '' keeps .git, without the place it came from", async () => {
 	expect(existsSync(join(path, '.git/logs'))).toBe(false);
 	expect(readdirSync((await fetch(url, { exclude: '^deep$|[.]js' })).path)).toEqual(['.git']);
 });
-
-test('submodules are checked out when git may use their URLs, and lose their .git files', async () => {
-	const library = makeRepository({ 'lib.js': 'library' });
-	const repository = makeRepository({ 'app.js': 'one' });
-	git(repository, 'submodule', '--quiet', 'add', library, 'vendor/lib');
-	commit(repository, {}, 'Add the library');
-	const env = {
-		...GIT_ENV,
-		GIT_CONFIG_COUNT: '1',
-		GIT_CONFIG_KEY_0: 'protocol.file.allow',
-		GIT_CONFIG_VALUE_0: 'always',
-	};
-	const { path } = await fetch(repository, { env });
-	expect(readdirSync(join(path, 'vendor/lib'))).toEqual(['lib.js']);
-});
-
-test('a submodule that points to a local path is refused by default (CVE-2022-39253)', async () => {
-	const library = makeRepository({ 'lib.js': 'library' });
-	const repository = makeRepository({ 'app.js': 'one' });
-	git(repository, 'submodule', '--quiet', 'add', library, 'vendor/lib');
-	commit(repository, {}, 'Add the library');
-	await expect(fetch(repository)).rejects.toMatchObject({
-		code: 'SOURCE_GIT',
-		hint: 'A submodule points to a local path; git allows that only with protocol.file.allow=always.',
-	});
-});

@@ -27,7 +27,7 @@ test('a local repository is cloned without .git, and its commit is described', a
 		commit: git(repository, 'rev-parse', 'HEAD'),
 		ref: 'main',
 		author: 'Ada <ada@example.org>',
-		date: '2024-05-06T07:08:09+02:00',
+		date: 'Mon May 6 07:08:09 2024 +0200',
 		message: 'First',
 		epoch: 1714972090,
 		ignoredScripts: [],

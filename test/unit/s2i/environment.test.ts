@@ -33,9 +33,40 @@ test('the environment file has the grammar of S2I', () => {
 		{ name: 'A', value: '1' },
 		{ name: '# B', value: '2' },
 		{ name: 'C', value: '"x"' },
-		{ name: 'export D', value: '3' },
+		{ name: 'D', value: '3' },
 		{ name: 'A', value: 'last' },
 	]);
+});
+
+test.each([
+	['export A=1', { A: '1' }, /line 1: export is left out/],
+	[' export\tA = 1', { A: '1' }, /line 1: export is left out/],
+	['export=1', { export: '1' }, undefined],
+	['export A', {}, /line 1: it has no =/],
+	['A: 1', {}, /line 1: it has no =/],
+	['A+=1', { 'A+': '1' }, /line 1: no shell can read .*"A\+"/],
+	['set A=1', { 'set A': '1' }, /line 1: no shell can read/],
+	['größe=1', { größe: '1' }, /line 1: no shell can read/],
+	['x\n # a=1', { '# a': '1' }, /line 2: it is a variable, not a comment/],
+	['A="b c"', { A: '"b c"' }, /line 1: the quotes .* part of A/],
+	["A='b'", { A: "'b'" }, /line 1: the quotes/],
+	['A="b', { A: '"b' }, undefined],
+	['PATH=$PATH:/x', { PATH: '$PATH:/x' }, /line 1: PATH is not expanded/],
+	['PATH=${PATH}:/x', { PATH: '${PATH}:/x' }, /line 1: PATH is not expanded/],
+	['LOG=$LOGGER', { LOG: '$LOGGER' }, undefined],
+	['\ufeffA=1\r\nB=ä\r\n\r\n', { A: '1', B: 'ä' }, undefined],
+	['A=1\rB=2', { A: '1\rB=2' }, /line 1: A holds a carriage return/],
+	['A=1\nB=1\nA=2', { A: '2', B: '1' }, /line 3: A stands in line 1 too/],
+	['A=1\nA=1\nspring.url=x\nmy-var=y', { A: '1', 'spring.url': 'x', 'my-var': 'y' }, undefined],
+] as const)('the environment file %j is %j, with a word about what is doubtful', (text, expected, warning) => {
+	const told: string[] = [];
+	const found = parseEnvironmentFile(text, (message) => told.push(message));
+	expect(Object.fromEntries(found.map(({ name, value }) => [name, value]))).toEqual(expected);
+	if (warning === undefined) expect(told).toEqual([]);
+	else expect(told.join('\n')).toMatch(warning);
+	const option: string[] = [];
+	parseEnvironmentOption(text.replace(/^x\n #.*$/, 'x'), 'env', (message) => option.push(message));
+	expect(option.length > 0).toBe(warning !== undefined);
 });
 
 test.each([

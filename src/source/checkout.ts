@@ -1,0 +1,115 @@
+import { lstat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BuildError } from '../errors.js';
+import { redact } from '../redact.js';
+import { type Git, gitFailed, nameSome } from './git.js';
+import type { OpenedRepository } from './private-repository.js';
+import { localRemote } from './remote.js';
+
+/** A file, link or submodule of a commit. */
+export interface IndexEntry {
+	/** Octal, as git has it: 100644, 100755, 120000, 160000. */
+	readonly mode: string;
+	/** Object id of the content; of a submodule, its commit. */
+	readonly id: string;
+	/** Raw bytes. */
+	readonly path: string;
+}
+
+/** What of a commit is checked out, and where. */
+export interface Checkout {
+	readonly commit: string;
+	/** An empty directory. */
+	readonly directory: string;
+	/** Of {@link parseContextDir}: only what is in it is checked out, all when it is `''`. */
+	readonly contextDir: string;
+}
+
+/**
+ * Checks a commit of a local repository out as it was committed, from the objects that are there: nothing is fetched. An object that is
+ * missing is made anew from an unchanged file of the working tree. `git` is for `checkout.directory`. Resolves with what the checkout
+ * holds. Throws SOURCE_GIT, naming files whose content is not there.
+ */
+export async function checkOut(opened: OpenedRepository, git: Git, checkout: Checkout): Promise<readonly IndexEntry[]> {
+	const { commit, directory, contextDir } = checkout;
+	const { path } = opened.repository;
+	const read = await git(directory, ['read-tree', '--reset', commit]);
+	if (!read.ok) throw incomplete(path, 'all directories of its commit');
+	const entries = (await listIndex(git, directory)).filter((entry) => isWanted(entry.path, contextDir));
+	const sparse = contextDir === '' ? [] : await limit(opened.directory, contextDir);
+	const write = () => git(directory, [...sparse, 'read-tree', '--reset', '-u', commit]);
+	const first = await write();
+	if (first.ok) return entries;
+	const missing = await findMissing(git, directory, entries);
+	if (missing.length === 0) throw gitFailed(`the checkout of ${redact(path)}`, first, localRemote(path));
+	const lost = await restoreObjects(opened, git, missing);
+	if (lost.length > 0) throw incomplete(path, `the content of ${lost.length} files of its commit (${namesOf(lost)})`);
+	const second = await write();
+	if (!second.ok) throw gitFailed(`the checkout of ${redact(path)}`, second, localRemote(path));
+	return entries;
+}
+
+async function listIndex(git: Git, directory: string): Promise<readonly IndexEntry[]> {
+	const listed = await git(directory, ['ls-files', '--stage', '-z']);
+	return listed.bytes
+		.toString('latin1')
+		.split('\0')
+		.flatMap((line) => {
+			const [, mode, id, path] = /^(\d+) ([0-9a-f]+) \d\t(.*)$/s.exec(line) ?? [];
+			return mode === undefined || id === undefined || path === undefined ? [] : [{ mode, id, path }];
+		});
+}
+
+/** Inside the context, or a submodule that holds it. */
+function isWanted(path: string, contextDir: string): boolean {
+	const context = Buffer.from(contextDir, 'utf8').toString('latin1');
+	return context === '' || `${path}/`.startsWith(`${context}/`) || `${context}/`.startsWith(`${path}/`);
+}
+
+/** Patterns for all of `contextDir`, and for nothing else in the directories above it (git-sparse-checkout(1), "full pattern set"). */
+async function limit(directory: string, contextDir: string): Promise<readonly string[]> {
+	const parts = contextDir.split('/').map((part) => part.replace(/[\\*?[\]!#\s]/g, '\\$&'));
+	const lines = parts.flatMap((_part, index) => {
+		const path = `/${parts.slice(0, index + 1).join('/')}`;
+		return index === parts.length - 1 ? [path] : [path, `!${path}/*`];
+	});
+	await writeFile(join(directory, 'info/sparse-checkout'), `${lines.join('\n')}\n`);
+	return ['-c', 'core.sparseCheckout=true', '-c', 'core.sparseCheckoutCone=false'];
+}
+
+async function findMissing(git: Git, cwd: string, entries: readonly IndexEntry[]): Promise<readonly IndexEntry[]> {
+	const files = entries.filter(({ mode }) => mode !== '160000');
+	const input = Buffer.from(files.map(({ id }) => `${id}\n`).join(''));
+	const checked = await git(cwd, ['cat-file', '--batch-check=%(objectname)'], input);
+	const lines = checked.stdout.split('\n');
+	return files.filter((_file, index) => lines[index]?.endsWith(' missing') !== false);
+}
+
+/** Hashes the files of the working tree that the missing objects were made of; resolves with what is missing still. */
+async function restoreObjects(
+	opened: OpenedRepository,
+	git: Git,
+	missing: readonly IndexEntry[],
+): Promise<readonly IndexEntry[]> {
+	const { workTree } = opened.repository;
+	if (workTree === undefined) return missing;
+	const there: string[] = [];
+	for (const { mode, path } of missing) {
+		const name = Buffer.from(path, 'latin1');
+		const found = await lstat(Buffer.concat([Buffer.from(`${workTree}/`), name])).catch(() => undefined);
+		if (mode !== '120000' && found?.isFile() === true && !/^"|\n/.test(path)) there.push(path);
+	}
+	const input = Buffer.from(there.map((path) => `${path}\n`).join(''), 'latin1');
+	if (there.length > 0) await opened.gitFor(workTree)(workTree, ['hash-object', '-w', '--stdin-paths'], input);
+	return findMissing(git, workTree, missing);
+}
+
+function namesOf(entries: readonly IndexEntry[]): string {
+	return nameSome(entries.map(({ path }) => Buffer.from(path, 'latin1').toString('utf8')));
+}
+
+function incomplete(path: string, what: string): BuildError {
+	return new BuildError('SOURCE_GIT', `the repository ${JSON.stringify(redact(path))} does not hold ${what}`, {
+		hint: 'If it is a partial clone, get the rest there (git sparse-checkout disable, or git fetch --refetch --no-filter), build a part that is there with --context-dir, or what lies there with --copy. Else check it with git fsck.',
+	});
+}
