@@ -5,7 +5,7 @@ import type { Index } from '../../../src/oci/image.js';
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { findCandidates, noImage } from '../../../src/oci/select.js';
 
-const digest: Digest = `sha256:${'a'.repeat(64)}`;
+const digest = `sha256:${'a'.repeat(64)}` as Digest;
 const bare = (size: number): Descriptor => ({ mediaType: OCI_MANIFEST, digest, size });
 const entry = (architecture: string, variant = '', size = 1): Descriptor => ({
 	...bare(size),
