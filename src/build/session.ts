@@ -5,6 +5,8 @@ import type { Readable } from 'node:stream';
 import { type Http, openHttp } from '../http/http.js';
 import { openRegistries } from '../registry/registries.js';
 import type { OnRetry } from '../registry/retry.js';
+import { removeTree } from '../remove-tree.js';
+import { rawPath } from '../root-path.js';
 import { VERSION } from '../version.js';
 import { type BlobServer, startBlobServer } from '../worker/blob-server.js';
 import { makeScratch } from '../worker/make-scratch.js';
@@ -94,7 +96,7 @@ async function makeDirectory(parent: string): Promise<string> {
 
 async function removeLeft(scratch: string): Promise<void> {
 	try {
-		await rm(scratch, { recursive: true, force: true });
+		removeTree(rawPath(scratch));
 		await rm(`${scratch}.lock`, { force: true });
 	} catch {
 		// The lock tells the next worker that nobody uses what is left.

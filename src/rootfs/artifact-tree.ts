@@ -8,7 +8,6 @@ import type { Entry } from './tree.js';
 
 const MAX_NAME = 255;
 const MAX_PATH = 4095;
-const MAX_DEPTH = 256;
 /** Parts that are no names, and slashes at either end. */
 const ODD_PARTS = /(?:^|\/)\.{0,2}(?:\/|$)/;
 const SETUID_AND_SETGID = 0o6000;
@@ -25,11 +24,20 @@ export type PlaceArtifact = (entry: TarEntry) => string | undefined;
  */
 export function createArtifactWriter(tree: LayerTree, disk: LayerDisk, owner: Owner): PlaceArtifact {
 	let lastParent: RootPath = ROOT;
+	/** Directories that were found to be below no link since the last link was made. */
+	const plain = new Set<RootPath>([ROOT]);
 	const isBelowLink = (path: RootPath): boolean => {
-		const parent = parentOf(path);
-		if (parent === lastParent) return false;
-		for (let up = parent; up !== ROOT; up = parentOf(up)) if (tree.get(up)?.type === 'symlink') return true;
+		const looked: RootPath[] = [];
+		for (let up = parentOf(path); !plain.has(up); up = parentOf(up)) {
+			if (tree.get(up)?.type === 'symlink') return true;
+			looked.push(up);
+		}
+		for (const directory of looked) plain.add(directory);
 		return false;
+	};
+	const forgetPlain = () => {
+		plain.clear();
+		plain.add(ROOT);
 	};
 	const makeParents = (path: RootPath): void => {
 		if (parentOf(path) === lastParent) return;
@@ -48,6 +56,7 @@ export function createArtifactWriter(tree: LayerTree, disk: LayerDisk, owner: Ow
 		disk.clear(path);
 		disk.makeLink(path, name);
 		tree.set(path, target);
+		forgetPlain();
 		return undefined;
 	};
 	const put = (path: RootPath, entry: TarEntry): void => {
@@ -60,6 +69,7 @@ export function createArtifactWriter(tree: LayerTree, disk: LayerDisk, owner: Ow
 		const exists = existing?.type === 'directory' && entry.type === 'directory';
 		if (existing !== undefined && !exists) disk.clear(path);
 		tree.set(path, declared(entry));
+		if (entry.type === 'symlink') forgetPlain();
 		if (entry.type === 'directory') disk.makeDirectory(path, entry, exists);
 		else if (entry.type === 'symlink') disk.makeSymlink(path, entry);
 		else disk.openFile(path, entry);
@@ -91,7 +101,7 @@ function normalised(name: RawPath): RootPath | undefined {
 	if (name.length > MAX_PATH || name.includes('\0')) return undefined;
 	if (name.length <= MAX_NAME && !ODD_PARTS.test(name)) return name as RootPath;
 	const parts = name.split('/').filter((part) => part !== '' && part !== '.');
-	const isFit = parts.length <= MAX_DEPTH && parts.every((part) => part !== '..' && part.length <= MAX_NAME);
+	const isFit = parts.every((part) => part !== '..' && part.length <= MAX_NAME);
 	return isFit ? (parts.join('/') as RootPath) : undefined;
 }
 

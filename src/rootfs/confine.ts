@@ -27,21 +27,19 @@ const MAX_LINKS = 40;
  * the last part may itself be a link. Throws LAYER_UNSAFE when links never end.
  */
 export function resolveInRoot(root: RawPath, path: RawPath, followLast = true): Resolved {
-	const pending = path.split('/').reverse();
+	const pending = partsOf(path).reverse();
 	let here: RootPath = ROOT;
 	let stats: Stats | undefined = lstatSync(fsPath(root));
 	let links = 0;
 	for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
-		if (part === '' || part === '.') continue;
 		here = part === '..' ? parentOf(here) : childOf(here, part);
 		stats = statOf(joinRaw(root, here));
-		const isLast = pending.every((rest) => rest === '' || rest === '.');
-		if (stats?.isSymbolicLink() !== true || (isLast && !followLast)) continue;
+		if (stats?.isSymbolicLink() !== true || (pending.length === 0 && !followLast)) continue;
 		if (++links > MAX_LINKS) throw endless(path);
 		const target = readlinkSync(fsPath(joinRaw(root, here)), { encoding: 'latin1' });
 		here = target.startsWith('/') ? ROOT : parentOf(here);
 		stats = statOf(joinRaw(root, here));
-		pending.push(...target.split('/').reverse());
+		pending.push(...partsOf(target).reverse());
 	}
 	return { path: here, stats };
 }
@@ -51,29 +49,31 @@ export function makeDirectories(
 	root: RawPath,
 	path: RawPath,
 ): { readonly path: RootPath; readonly made: readonly RootPath[] } {
-	const made: RootPath[] = [];
-	let here: RootPath = ROOT;
-	for (const part of path.split('/')) {
-		if (part === '' || part === '.') continue;
-		here = resolveInRoot(root, nameIn(here, part)).path;
-		made.push(...makeMissing(root, here, path));
-	}
-	return { path: here, made };
+	const { path: real } = resolveInRoot(root, path);
+	return { path: real, made: makeMissing(root, real, path) };
+}
+
+function partsOf(path: RawPath): string[] {
+	return path.split('/').filter((part) => part !== '' && part !== '.');
 }
 
 /** `path` is free of links. What a link leads to may lack its parents, too. */
 function makeMissing(root: RawPath, path: RootPath, wanted: RawPath): readonly RootPath[] {
-	const disk = joinRaw(root, path);
-	const stats = statOf(disk);
-	if (stats?.isDirectory() === true) return [];
-	if (stats !== undefined) {
-		throw new BuildError('IMAGE_UNSUPPORTED', `"/${printablePath(path)}" of the image is no directory`, {
+	const missing: RootPath[] = [];
+	let here = path;
+	let stats = statOf(joinRaw(root, here));
+	for (; stats === undefined; stats = statOf(joinRaw(root, here))) {
+		missing.push(here);
+		here = parentOf(here);
+	}
+	if (!stats.isDirectory()) {
+		throw new BuildError('IMAGE_UNSUPPORTED', `"/${printablePath(here)}" of the image is no directory`, {
 			hint: `The build needs a directory at ${printablePath(wanted)}.`,
 		});
 	}
-	const parents = makeMissing(root, parentOf(path), wanted);
-	mkdirSync(fsPath(disk), { mode: 0o755 });
-	return [...parents, path];
+	const made = missing.reverse();
+	for (const directory of made) mkdirSync(fsPath(joinRaw(root, directory)), { mode: 0o755 });
+	return made;
 }
 
 function statOf(path: RawPath): Stats | undefined {

@@ -52,16 +52,29 @@ export async function copyLayers(
 		}
 		const from = joinRaw(roots[base.get(path)?.layer ?? 0] ?? ROOT, path);
 		const to = joinRaw(rawPath(target), path);
-		const stats = lstatSync(fsPath(from));
-		const copied = { path, from, to, stats };
-		if (stats.isDirectory()) {
-			if (path !== ROOT) mkdirSync(fsPath(to), { mode: 0o700 });
-			directories.push(copied);
-		} else {
-			copyOther(copied, libc);
+		try {
+			const stats = lstatSync(fsPath(from));
+			const copied = { path, from, to, stats };
+			if (!stats.isDirectory()) copyOther(copied, libc);
+			else if (path !== ROOT) mkdirSync(fsPath(to), { mode: 0o700 });
+			if (stats.isDirectory()) directories.push(copied);
+		} catch (error) {
+			throw errnoOf(error) === 'ENAMETOOLONG' ? tooLong(path, error) : error;
 		}
 	}
 	for (const copied of directories.reverse()) finish(copied, libc);
+}
+
+function tooLong(path: RootPath, cause: unknown): BuildError {
+	const shown = printablePath(path.slice(0, 200));
+	return new BuildError(
+		'LAYER_INVALID',
+		`"/${shown}..." has a path that is too long for a copy of the image on this host`,
+		{
+			hint: 'Rebuild the image with shorter paths, or name a store with a shorter path with --store DIR.',
+			cause,
+		},
+	);
 }
 
 function copyOther(copied: Copied, libc: Libc): void {

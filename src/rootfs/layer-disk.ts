@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
+import { removeTree } from '../remove-tree.js';
 import { fsPath, joinRaw, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
 import { isKept } from './image-xattrs.js';
@@ -70,7 +71,7 @@ export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOp
 	let file: { readonly fd: number; readonly path: RootPath; readonly entry: TarEntry } | undefined;
 	return {
 		makeImplicit: (path) => makeImplicit(diskPath(path)),
-		clear: (path) => rmSync(diskPath(path), { recursive: true, force: true }),
+		clear: (path) => removeTree(joinRaw(root, path)),
 		makeDirectory: (path, entry, exists) => {
 			if (!exists) mkdirSync(diskPath(path), { mode: 0o755 });
 			own(entry, (uid, gid) => chownSync(diskPath(path), uid, gid));

@@ -1,9 +1,10 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { errnoOf } from '../errors.js';
 import { type Digest, hexOf } from '../oci/digest.js';
-import { ROOT } from '../root-path.js';
+import { removeTree } from '../remove-tree.js';
+import { ROOT, rawPath } from '../root-path.js';
 import { formatLayerIndex, type LayerIndex, parseLayerIndex } from './layer-index.js';
 
 /** Unpacked layers of one id mapping, by diffID. A layer is visible only as a whole, after its digests matched. */
@@ -105,7 +106,7 @@ function publish(unpacked: string, path: string): void {
 	} catch (error) {
 		if (!['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')) throw error;
 		const isComplete = readSummary(path) !== undefined;
-		rmSync(isComplete ? unpacked : path, { recursive: true, force: true });
+		removeTree(rawPath(isComplete ? unpacked : path));
 		if (!isComplete) renameSync(unpacked, path);
 	}
 }

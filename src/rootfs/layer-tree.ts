@@ -50,8 +50,6 @@ interface Node {
 const MAX_LINKS = 40;
 const MAX_NAME = 255;
 const MAX_PATH = 4095;
-/** Deeper trees overflow the stack of whoever walks them, Node's own rmSync first. */
-const MAX_DEPTH = 256;
 /** A last part that is no name, or cannot be one. */
 const ODD_PART = /^\.{0,2}$|\0/;
 const NONE: readonly RootPath[] = [];
@@ -143,7 +141,8 @@ function walk(
 		const next = directoryAt(here, part, child) ?? (missing && makeDirectory(here, part, name, missing));
 		if (next === undefined) return undefined;
 		trail.push(next);
-		if (trail.length > MAX_DEPTH) throw unsafe(name, `it is more than ${MAX_DEPTH} directories deep`);
+		// Links in its parents may make it longer than its name is.
+		if (next.path.length > MAX_PATH) throw unsafe(name, 'it is longer than 4095 bytes');
 	}
 	return trail.at(-1) ?? origin;
 }
@@ -214,12 +213,12 @@ function addChild(parent: Node, name: string, child: Node): void {
 /** Parents before children. */
 function collect(root: Node, wanted: (entry: LayerEntry) => boolean): readonly (readonly [RootPath, LayerEntry])[] {
 	const found: (readonly [RootPath, LayerEntry])[] = [];
-	const visit = (node: Node, path: RootPath) => {
-		if (wanted(node.entry)) found.push([path, node.entry]);
-		if (node.children === undefined) return;
-		for (const [name, child] of node.children) visit(child, childOf(path, name));
-	};
-	visit(root, ROOT);
+	const pending: (readonly [RootPath, Node])[] = [[ROOT, root]];
+	for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+		const [path, { entry, children }] = next;
+		if (wanted(entry)) found.push([path, entry]);
+		for (const [name, child] of children ?? []) pending.push([childOf(path, name), child]);
+	}
 	return found;
 }
 

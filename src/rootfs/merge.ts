@@ -44,9 +44,8 @@ function dropHidden(tree: Map<RootPath, BaseEntry>, layer: Layer): void {
 	const gone = new Set(layer.filter(([, entry]) => entry.type === 'whiteout').map(([path]) => path));
 	const emptied = new Set(layer.filter(([path, entry]) => empties(entry, tree.get(path)?.entry)).map(([path]) => path));
 	if (gone.size === 0 && emptied.size === 0) return;
-	for (const path of tree.keys()) {
-		if (gone.has(path) || isBelowAny(path, gone) || isBelowAny(path, emptied)) tree.delete(path);
-	}
+	const isHidden = createIsBelow((path) => gone.has(path) || emptied.has(path));
+	for (const path of tree.keys()) if (gone.has(path) || isHidden(path)) tree.delete(path);
 }
 
 /** Whether nothing of what was below the path stays: a directory became something else, or hides what it held. */
@@ -55,8 +54,19 @@ function empties(entry: LayerEntry, below: Entry | undefined): boolean {
 	return entry.type !== 'whiteout' && below?.type === 'directory';
 }
 
-function isBelowAny(path: RootPath, ancestors: ReadonlySet<RootPath>): boolean {
-	if (ancestors.size === 0) return false;
-	for (let up = parentOf(path); up !== ROOT; up = parentOf(up)) if (ancestors.has(up)) return true;
-	return path !== ROOT && ancestors.has(ROOT);
+/** Whether a path has an ancestor that `hides`. Each directory is asked about once, however much is below it and however deep it is. */
+function createIsBelow(hides: (path: RootPath) => boolean): (path: RootPath) => boolean {
+	const known = new Map<RootPath, boolean>([[ROOT, hides(ROOT)]]);
+	return (path) => {
+		if (path === ROOT) return false;
+		const unknown: RootPath[] = [];
+		let up = parentOf(path);
+		for (; !known.has(up); up = parentOf(up)) unknown.push(up);
+		let hidden = known.get(up) === true;
+		for (const directory of unknown.reverse()) {
+			hidden ||= hides(directory);
+			known.set(directory, hidden);
+		}
+		return hidden;
+	};
 }

@@ -1,8 +1,10 @@
-import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
 import { errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
+import { removeTree } from '../remove-tree.js';
+import { rawPath } from '../root-path.js';
 import { withHolds } from './layer-hold.js';
 import { lastUseOf, listLayers, type StoredLayer } from './stored-layers.js';
 
@@ -54,7 +56,7 @@ export async function pruneLayers(context: PruneContext, policy: PrunePolicy, si
 	);
 	for (const path of dryRun ? [] : moved) {
 		signal.throwIfAborted();
-		rmSync(path, { recursive: true, force: true });
+		removeTree(rawPath(path));
 		await pause();
 	}
 	return pruned;

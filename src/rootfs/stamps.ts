@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { childOf, fsPath, joinRaw, parentOf, type RawPath, ROOT, type RootPath } from '../root-path.js';
-import { readUpper, type UpperEntry } from './upper.js';
+import { readUpper, shortEnough, type UpperEntry } from './upper.js';
 
 /** What no change leaves as it is: a write, a chmod or a rename sets the inode's change time, which no program can set back. */
 interface Stamp {
@@ -78,6 +78,7 @@ function walk(
 	list: ListDirectory,
 	visit: (path: RootPath, stamp: Stamp, isDirectory: boolean) => void,
 ): void {
+	const pending: RootPath[] = [ROOT];
 	const look = (path: RootPath) => {
 		const disk = joinRaw(root, path);
 		const stats = lstatSync(fsPath(disk), { bigint: true, throwIfNoEntry: false });
@@ -88,10 +89,10 @@ function walk(
 		if (!isDirectory) return;
 		for (const name of unlessGone(() => list(disk)) ?? []) {
 			const child = childOf(path, name);
-			if (!skip.has(child)) look(child);
+			if (!skip.has(child)) pending.push(child);
 		}
 	};
-	look(ROOT);
+	for (let path = pending.pop(); path !== undefined; path = pending.pop()) shortEnough(path, look);
 }
 
 function listNames(directory: RawPath): readonly string[] {

@@ -60,18 +60,20 @@ export function lastUseOf(path: string): number | undefined {
 /** What the tree at `path` takes on disk, in bytes; a file with several links counts once. What vanishes meanwhile counts nothing. */
 export function diskUse(path: RawPath): number {
 	const linked = new Set<string>();
-	const sum = (raw: RawPath): number => {
+	const pending = [path];
+	let bytes = 0;
+	for (let raw = pending.pop(); raw !== undefined; raw = pending.pop()) {
 		const stats = lstatSync(fsPath(raw), { throwIfNoEntry: false });
-		if (stats === undefined) return 0;
+		if (stats === undefined) continue;
 		if (stats.nlink > 1 && !stats.isDirectory()) {
 			const inode = `${stats.dev}:${stats.ino}`;
-			if (linked.has(inode)) return 0;
+			if (linked.has(inode)) continue;
 			linked.add(inode);
 		}
-		const below = stats.isDirectory() ? listDirectory(raw) : [];
-		return below.reduce((bytes, name) => bytes + sum(nameIn(raw, name)), stats.blocks * BLOCK);
-	};
-	return sum(path);
+		bytes += stats.blocks * BLOCK;
+		if (stats.isDirectory()) for (const name of listDirectory(raw)) pending.push(nameIn(raw, name));
+	}
+	return bytes;
 }
 
 /** Names as raw bytes. */

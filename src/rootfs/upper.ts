@@ -1,6 +1,7 @@
 import { fstatSync, lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
-import { childOf, fsPath, joinRaw, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { childOf, fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { imageXattrs } from './image-xattrs.js';
 import type { UnreadFile } from './tree.js';
 
@@ -44,22 +45,39 @@ export function scanUnread(
 	isNew: (directory: RootPath) => boolean,
 ): readonly (UpperEntry | UnreadFile)[] {
 	const found: (UpperEntry | UnreadFile)[] = [];
+	const pending: RootPath[] = [ROOT];
 	const scan = (path: RootPath) => {
 		const entry = readUpper(root, path, libc);
 		found.push(entry);
-		if (entry.type === 'directory') scanBelow(path, isNew(path));
-	};
-	const scanBelow = (directory: RootPath, unread: boolean) => {
-		const disk = fsPath(joinRaw(root, directory));
-		for (const entry of readdirSync(disk, { encoding: 'latin1', withFileTypes: true })) {
-			const path = childOf(directory, entry.name);
-			if (skip.has(path)) continue;
-			if (unread && entry.isFile()) found.push({ type: 'unread', path });
-			else scan(path);
+		if (entry.type !== 'directory') return;
+		const unread = isNew(path);
+		for (const below of readdirSync(fsPath(joinRaw(root, path)), { encoding: 'latin1', withFileTypes: true })) {
+			const child = childOf(path, below.name);
+			if (skip.has(child)) continue;
+			if (unread && below.isFile()) found.push({ type: 'unread', path: child });
+			else pending.push(child);
 		}
 	};
-	scan(ROOT);
+	for (let path = pending.pop(); path !== undefined; path = pending.pop()) shortEnough(path, scan);
 	return found;
+}
+
+/** Looks at `path` with `look`. Throws ASSEMBLE_FAILED when that path is longer than what the system takes (PATH_MAX). */
+export function shortEnough(path: RootPath, look: (path: RootPath) => void): void {
+	try {
+		look(path);
+	} catch (cause) {
+		if (errnoOf(cause) !== 'ENAMETOOLONG') throw cause;
+		const shown = printablePath(path.slice(0, 200));
+		throw new BuildError(
+			'ASSEMBLE_FAILED',
+			`assemble made "/${shown}...", whose path is too long (${path.length} bytes)`,
+			{
+				hint: 'No image can hold paths over 4095 bytes, and this host no longer ones than that together with the path of its store.',
+				cause,
+			},
+		);
+	}
 }
 
 /** The entry at `path` below `root` as it is on disk. Without `libc`, extended attributes are not seen. */

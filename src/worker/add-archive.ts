@@ -1,6 +1,7 @@
-import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
+import { createReadStream, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
+import { removeTree } from '../remove-tree.js';
 import { fsPath, joinRaw, latin1Path, printablePath, type RawPath, type RootPath, rawPath } from '../root-path.js';
 import type { Owner } from '../rootfs/declare.js';
 import type { LayerEntry } from '../rootfs/tree.js';
@@ -55,7 +56,7 @@ export async function addArchive(
 	} catch (error) {
 		throw isBuildError(error, 'LAYER_INVALID', 'LAYER_UNSAFE') ? damaged(source, error) : error;
 	} finally {
-		rmSync(directory, { recursive: true, force: true });
+		removeTree(rawPath(directory));
 	}
 }
 

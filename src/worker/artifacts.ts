@@ -1,7 +1,8 @@
-import { createReadStream, mkdirSync, rmSync } from 'node:fs';
+import { createReadStream, mkdirSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { isBuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
+import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import { type ExtractedArtifacts, extractArtifacts } from '../rootfs/artifacts.js';
 import type { IdLimits } from '../rootfs/owner.js';
@@ -65,12 +66,12 @@ async function extract(
 	{ ids, libc }: HostContext,
 	signal: AbortSignal,
 ): Promise<ExtractedArtifacts> {
-	rmSync(directory, { recursive: true, force: true });
+	removeTree(rawPath(directory));
 	mkdirSync(directory, { mode: 0o755 });
 	try {
 		return await extractArtifacts(stream, { root: rawPath(directory), owner, ids, libc }, signal);
 	} catch (error) {
-		rmSync(directory, { recursive: true, force: true });
+		removeTree(rawPath(directory));
 		throw error;
 	}
 }
@@ -81,7 +82,7 @@ async function finished(
 	libc: Libc,
 	signal: AbortSignal,
 ): Promise<SavedArtifacts> {
-	if (saved.entries === 0) rmSync(directory, { recursive: true, force: true });
+	if (saved.entries === 0) removeTree(rawPath(directory));
 	if (saved.entries === 0 || pack === undefined) return saved;
 	return { ...saved, packed: await packArtifacts(rawPath(directory), pack, libc, signal) };
 }

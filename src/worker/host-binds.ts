@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { BuildError } from '../errors.js';
 import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from '../linux/libc.js';
 import { lockedFlags, type Mount, readMounts } from '../mountinfo.js';
+import { removeTree } from '../remove-tree.js';
 import { type RawPath, rawPath } from '../root-path.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 import { COPY_LIMIT, createHostCopier, type HostCopier } from './copy-host.js';
-import { removeTree } from './remove-tree.js';
 
 /**
  * What of the host a process is shown: `copy`: a copy of a file or tree, which belongs to the process's user, with its own permission bits

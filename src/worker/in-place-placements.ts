@@ -1,6 +1,7 @@
 import { chmodSync, renameSync, rmdirSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
+import { removeTree } from '../remove-tree.js';
 import {
 	childOf,
 	fsPath,
@@ -18,7 +19,6 @@ import { createHostCopier } from './copy-host.js';
 import { createCopier } from './copy-tree.js';
 import type { HostBind } from './host-binds.js';
 import { isKernels, misplaced } from './mount-point.js';
-import { removeTree } from './remove-tree.js';
 
 /** What a build puts into the live root filesystem, and takes out again. */
 export interface Placements {

@@ -1,5 +1,6 @@
-import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { BuildError } from '../errors.js';
+import { removeTree } from '../remove-tree.js';
 import {
 	childOf,
 	fsPath,
@@ -90,7 +91,7 @@ function makePlace(root: RawPath, placement: Placement, { scaffolding, excluded 
 		makeWay(joinRaw(root, path), placement.source);
 		return { ...placement, path, merged: true };
 	}
-	rmSync(fsPath(joinRaw(root, path)), { recursive: true, force: true });
+	removeTree(joinRaw(root, path));
 	mkdirSync(fsPath(joinRaw(root, path)));
 	if (!placement.keep) excluded.add(path);
 	return { ...placement, path, merged: false };
@@ -99,7 +100,7 @@ function makePlace(root: RawPath, placement: Placement, { scaffolding, excluded 
 /** Puts an empty file where each of `source` is to be, so that the overlay has the directory among its changes. */
 function makeWay(directory: RawPath, source: string): void {
 	for (const name of readdirSync(source, { encoding: 'latin1' })) {
-		rmSync(fsPath(nameIn(directory, name)), { recursive: true, force: true });
+		removeTree(nameIn(directory, name));
 		writeFileSync(fsPath(nameIn(directory, name)), '', { flag: 'wx' });
 	}
 }
@@ -119,7 +120,7 @@ function addKernelDirectory(root: RawPath, directory: string, excluded: Set<Root
 /** Moves `source` to where changes are while nothing is mounted, as a directory that hides the base's. */
 function place({ source, path, owner, owned = false }: Placed, { directory, ids }: Preparation): void {
 	const destination = joinRaw(rawPath(directory.changed), path);
-	rmSync(fsPath(destination), { recursive: true, force: true });
+	removeTree(destination);
 	renameSync(source, fsPath(destination));
 	chmodSync(fsPath(destination), 0o755);
 	directory.hideBelow(destination);
@@ -136,12 +137,12 @@ function placeFiles({ source, path, owner }: Placed, { directory, ids }: Prepara
 }
 
 function chownTree(path: RawPath, owner: Owner): void {
-	const chown = (raw: RawPath) => {
+	const pending = [path];
+	for (let raw = pending.pop(); raw !== undefined; raw = pending.pop()) {
 		const stats = lstatSync(fsPath(raw));
 		lchownSync(fsPath(raw), owner.uid, owner.gid);
 		if ((stats.mode & 0o6000) !== 0 && stats.isFile()) chmodSync(fsPath(raw), stats.mode & 0o7777);
-		if (!stats.isDirectory()) return;
-		for (const name of readdirSync(fsPath(raw), { encoding: 'latin1' })) chown(nameIn(raw, name));
-	};
-	chown(path);
+		if (!stats.isDirectory()) continue;
+		for (const name of readdirSync(fsPath(raw), { encoding: 'latin1' })) pending.push(nameIn(raw, name));
+	}
 }

@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { removeTree } from '../remove-tree.js';
 import { fsPath, nameIn, type RawPath } from '../root-path.js';
-import { removeTree } from './remove-tree.js';
 
 /** From so many directories on, a second thread is worth its start. */
 const MANY = 256;

@@ -13,9 +13,9 @@ import {
 import { basename, dirname, join } from 'node:path';
 import type { Libc } from '../linux/libc.js';
 import { readMountPoints } from '../mountinfo.js';
+import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import { removeLargeTree } from './remove-large-tree.js';
-import { removeTree } from './remove-tree.js';
 
 /** How long a scratch directory may exist before its worker has locked it. */
 const GRACE_MS = 600_000;

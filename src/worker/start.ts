@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { findProgram } from '../program.js';
+import { removeTree } from '../remove-tree.js';
+import { rawPath } from '../root-path.js';
 import { createChannel, type WorkerCall, type WorkerEvent } from './channel.js';
 import { killSession } from './kill-session.js';
 import { PROTOCOL_VERSION } from './protocol.js';
@@ -253,7 +255,7 @@ function killGroup(child: ChildProcess): void {
 /** What belongs to other ids of a worker that was killed, only the next worker can remove. */
 function removeOwn(scratch: string): void {
 	try {
-		rmSync(scratch, { recursive: true, force: true, maxRetries: 1 });
+		removeTree(rawPath(scratch));
 	} catch (error) {
 		if (errnoOf(error) === undefined) throw error;
 	}

@@ -1,7 +1,8 @@
-import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { removeTree } from '../remove-tree.js';
+import { rawPath } from '../root-path.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
 import type { IdLimits } from '../rootfs/owner.js';
 import type { FromWorker, WantedLayer, WireError } from './protocol.js';
@@ -57,7 +58,7 @@ export async function unpackLayers(
 async function unpackOne(layer: WantedLayer, context: UnpackContext, thread: Thread): Promise<readonly string[]> {
 	const { store, scratch, blobSocket, ids, whiteouts, indexOnly, send } = context;
 	const directory = join(scratch, `layer-${layer.diffId.slice(-16)}`);
-	rmSync(directory, { recursive: true, force: true });
+	removeTree(rawPath(directory));
 	const report = (bytes: number) => send({ type: 'unpacked', diffId: layer.diffId, bytes });
 	const lostXattrs = await thread.run({ layer, directory, blobSocket, ids, whiteouts, indexOnly }, report);
 	store.publish(layer.diffId, directory);
