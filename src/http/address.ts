@@ -1,7 +1,8 @@
-/** Whether `url` names this machine: localhost, 127.0.0.0/8 or ::1. */
+const LOOPBACK = /^(?:(?:.+\.)?localhost|127(?:\.[0-9]+){3}|\[::1\]|\[::ffff:7f[0-9a-f]{2}:[0-9a-f]+\])$/;
+
+/** Whether `url` names this machine: localhost, 127.0.0.0/8, also mapped into IPv6, or ::1. */
 export function isLoopback(url: URL): boolean {
-	const host = hostOf(url);
-	return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127(?:\.[0-9]+){3}$/.test(host);
+	return LOOPBACK.test(hostOf(url));
 }
 
 /** Whether `url` names a link-local address, one of this machine's that {@link isLoopback} does not know, or cloud metadata. */

@@ -2,11 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { BuildError, type ErrorCode, errnoOf, messageOf } from '../errors.js';
-import { isLoopback } from './address.js';
+import { basicOf } from './hop.js';
+import { type ProxySetting, proxyFor } from './proxy.js';
 
 /** `caBundle` is the path of a PEM file that is trusted in addition; `unreachable` is the code of the error for an impossible proxy. */
 export interface DispatcherOptions {
-	/** Where proxies are looked up: `http_proxy`, `https_proxy`, `no_proxy` and their upper-case forms. */
+	/** Where proxies are looked up. */
 	readonly env: Readonly<Record<string, string | undefined>>;
 	readonly caBundle: string | undefined;
 	readonly unreachable: ErrorCode;
@@ -25,14 +26,15 @@ const CONNECT_TIMEOUT = 30 * SECOND;
 /** How long a connection may be silent, in ms. */
 export const IDLE_TIMEOUT: number = 60 * SECOND;
 
-/** Connections by undici, which is loaded when the first is wanted: kept alive, through the proxies of `env` except to loopback. */
+/** Connections by undici, which is loaded when the first is wanted: kept alive, through the proxies that {@link proxyFor} finds in `env`. */
 export function openDispatchers(options: DispatcherOptions): Dispatchers {
 	const dispatchers = new Map<string, Promise<Dispatcher>>();
 	return {
 		open: async (url, insecure) => {
-			const proxied = !isLoopback(url) && proxyOf(options, url.protocol) !== undefined;
-			const key = `${insecure ? 'insecure' : 'verified'} ${proxied ? 'proxied' : 'direct'}`;
-			const dispatcher = dispatchers.get(key) ?? openDispatcher(options, insecure, proxied);
+			const setting = proxyFor(url, options.env);
+			const proxy = setting === undefined ? undefined : parseProxy(setting, options.unreachable);
+			const key = `${insecure ? 'insecure' : 'verified'} ${proxy?.href ?? 'direct'}`;
+			const dispatcher = dispatchers.get(key) ?? openDispatcher(options, insecure, proxy);
 			dispatchers.set(key, dispatcher);
 			return dispatcher;
 		},
@@ -47,32 +49,37 @@ async function destroy(opening: Promise<Dispatcher>): Promise<void> {
 	await dispatcher?.destroy();
 }
 
-async function openDispatcher(options: DispatcherOptions, insecure: boolean, proxied: boolean): Promise<Dispatcher> {
-	const { Agent, EnvHttpProxyAgent } = await import('undici');
+async function openDispatcher(
+	options: DispatcherOptions,
+	insecure: boolean,
+	proxy: URL | undefined,
+): Promise<Dispatcher> {
+	const { Agent, ProxyAgent } = await import('undici');
 	const ca = await certificates(options.caBundle);
 	const tls = { ...(ca === undefined ? {} : { ca }), ...(insecure ? { rejectUnauthorized: false } : {}) };
 	const connect = { ...tls, timeout: CONNECT_TIMEOUT };
 	const settings = { connect, connections: 16, maxHeaderSize: 64 * 1024 };
-	if (!proxied) return new Agent(settings);
-	return new EnvHttpProxyAgent({
+	if (proxy === undefined) return new Agent(settings);
+	const proxyTls = { ...(ca === undefined ? {} : { ca }), timeout: CONNECT_TIMEOUT };
+	const authorization = basicOf(proxy);
+	const token = authorization === undefined ? {} : { token: authorization };
+	// Proxies let CONNECT through to port 443 only; plain HTTP goes to them with the whole URL (RFC 9112 3.2.2).
+	return new ProxyAgent({
 		...settings,
+		uri: proxy.origin,
+		...token,
 		requestTls: connect,
-		proxyTls: ca === undefined ? {} : { ca },
+		proxyTls,
 		proxyTunnel: false,
-		httpProxy: proxyOf(options, 'http:') ?? '',
-		httpsProxy: proxyOf(options, 'https:') ?? '',
-		noProxy: options.env['no_proxy'] ?? options.env['NO_PROXY'] ?? '',
 	});
 }
 
-function proxyOf({ env, unreachable }: DispatcherOptions, protocol: string): string | undefined {
-	const name = protocol === 'https:' ? 'https_proxy' : 'http_proxy';
-	const value = env[name] ?? env[name.toUpperCase()];
-	if (value === undefined || value === '') return undefined;
-	const proxy = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;
-	if (URL.canParse(proxy) && /^https?:/i.test(proxy)) return proxy;
-	throw new BuildError(unreachable, `the proxy in ${name.toUpperCase()} is not an http or https URL`, {
-		hint: `Set ${name.toUpperCase()} to http://host:port, or unset it.`,
+/** As Go and curl read it: a host without a scheme is spoken to over http. */
+function parseProxy({ name, value }: ProxySetting, unreachable: ErrorCode): URL {
+	const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;
+	if (URL.canParse(text) && /^https?:/i.test(text)) return new URL(text);
+	throw new BuildError(unreachable, `the proxy in ${name} is not an http or https URL`, {
+		hint: `Set ${name} to http://host:port, or unset it.`,
 	});
 }
 

@@ -45,7 +45,8 @@ function bare(url: URL): URL {
 	return url;
 }
 
-function basicOf({ username, password }: URL): string | undefined {
+/** The Authorization header for the user info of a URL (RFC 7617); undefined where it has none. A stray `%` stands for itself. */
+export function basicOf({ username, password }: URL): string | undefined {
 	if (username === '' && password === '') return undefined;
 	return `Basic ${Buffer.from(`${decode(username)}:${decode(password)}`).toString('base64')}`;
 }
