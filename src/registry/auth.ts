@@ -12,9 +12,10 @@ import {
 	type Transport,
 } from './transport.js';
 
-/** `find` looks credentials up when a registry asks for them; `send` reaches token servers. */
+/** `find` looks credentials up when a registry asks for them, `forget` has the next look-up begin anew; `send` reaches token servers. */
 export interface AuthOptions {
 	readonly find: (access: Access, signal: AbortSignal) => Promise<FoundCredentials>;
+	readonly forget?: (access: Access) => void;
 	readonly send: Transport;
 }
 
@@ -42,16 +43,23 @@ export function authorize(options: AuthOptions): Middleware {
 		// A 401 of another host, after a redirect, must not be answered with this registry's credentials.
 		if (first.status !== 401 || first.url.origin !== request.url.origin) return first;
 		discard(first);
+		// What a credential helper gave may have a lifetime, too (Amazon ECR).
+		if (known !== undefined) options.forget?.(access);
 		const challenge = chooseChallenge(first) ?? (await ping(request.url, next, signal));
 		state.challenges.set(request.url.origin, challenge);
 		state.tokens.delete(cacheKey(request.url, access));
-		const second = await next(await withAuthorization(request, access, challenge, state, signal), signal);
+		const answering = await withAuthorization(request, access, challenge, state, signal);
+		if (answering === request) {
+			throw unauthorized('the registry wants a user name and password', access, await options.find(access, signal));
+		}
+		const second = await next(answering, signal);
 		if (second.status !== 401 || second.url.origin !== request.url.origin) return second;
 		discard(second);
 		throw unauthorized('the registry answered 401', access, await options.find(access, signal));
 	};
 }
 
+/** With what `challenge` asks for. Where that is a password and we have none, as it is: who does not ask for it each time may take it. */
 async function withAuthorization(
 	request: HttpRequest,
 	access: Access,
@@ -63,14 +71,12 @@ async function withAuthorization(
 	const authorization =
 		challenge.scheme === 'bearer'
 			? `Bearer ${(await tokenFor(request.url, access, challenge, state, signal)).value}`
-			: await basicFor(access, state, signal);
-	return { ...request, headers: { ...request.headers, authorization } };
+			: basicOf(await state.options.find(access, signal));
+	return authorization === undefined ? request : { ...request, headers: { ...request.headers, authorization } };
 }
 
-async function basicFor(access: Access, state: AuthState, signal: AbortSignal): Promise<string> {
-	const found = await state.options.find(access, signal);
-	if (found.credentials?.type === 'basic') return basicAuthorization(found.credentials);
-	throw unauthorized('the registry wants a user name and password', access, found);
+function basicOf({ credentials }: FoundCredentials): string | undefined {
+	return credentials?.type === 'basic' ? basicAuthorization(credentials) : undefined;
 }
 
 async function tokenFor(

@@ -25,27 +25,39 @@ export function matchHosts(registries: readonly string[]): (url: URL) => boolean
 /**
  * Where `location`, a Location header or token realm sent by `from`, leads. Throws REGISTRY_REFUSED for what a hostile registry
  * would want: from https down to http, other schemes, and addresses of this machine or of cloud metadata (oras CVE-2026-50151).
- * A plain http Location on the same host, as misconfigured proxies send, becomes https.
+ * The wrong scheme for the same host, as misconfigured proxies send it, becomes that of `from`; a host without a scheme is a host.
  */
 export function resolveHop(from: URL, location: string): URL {
-	if (!URL.canParse(location, from.href)) throw refused(from, 'an address that is not a URL');
-	const to = new URL(location, from);
+	const text = location.startsWith(`${from.host}/`) ? `//${location}` : location;
+	if (!URL.canParse(text, from.href)) throw refused(from, 'an address that is not a URL');
+	const to = new URL(text, from);
 	to.username = '';
 	to.password = '';
 	to.hash = '';
-	if (to.origin === from.origin) return to;
-	if (from.protocol === 'https:' && to.protocol === 'http:') {
-		if (to.hostname !== from.hostname || to.port !== '')
-			throw refused(from, `${redactUrl(to)}, which is not encrypted`);
-		to.protocol = 'https:';
+	if (isSameServer(from, to)) {
+		to.protocol = from.protocol;
 		to.port = from.port;
 	}
+	if (to.origin === from.origin) return to;
+	if (from.protocol === 'https:' && to.protocol === 'http:')
+		throw refused(from, `${redactUrl(to)}, which is not encrypted`);
 	if (to.protocol !== 'https:' && to.protocol !== 'http:')
 		throw refused(from, `an address with the scheme ${to.protocol}`);
 	const inside = isLoopback(to) && !isLoopback(from);
 	if (inside || isLocalAddress(to))
 		throw refused(from, `${redactUrl(to)}, an address that only this machine should use`);
 	return to;
+}
+
+/** Nothing but TLS is spoken where TLS was spoken, and nothing but plain HTTP where that was. */
+function isSameServer(from: URL, to: URL): boolean {
+	if (to.hostname !== from.hostname || to.protocol === from.protocol) return false;
+	if (to.protocol === 'https:') return from.protocol === 'http:' && portOf(to) === portOf(from);
+	return to.protocol === 'http:' && (to.port === '' || portOf(to) === portOf(from));
+}
+
+function portOf({ port, protocol }: URL): string {
+	return port === '' ? (protocol === 'https:' ? '443' : '80') : port;
 }
 
 function refused(from: URL, where: string): BuildError {

@@ -5,9 +5,11 @@ import { type FoundCredentials, findCredentials } from './credentials.js';
 import { findEndpoints } from './endpoint.js';
 import { matchHosts } from './hosts.js';
 import { followRedirects } from './redirect.js';
-import { openRepository, type Repository } from './repository.js';
+import { type OpenedSession, openRepository, type Repository } from './repository.js';
 import { type RetryOptions, retry } from './retry.js';
 import { openTransport } from './transport.js';
+import { type Habits, UNKNOWN_HABITS } from './upload-plan.js';
+import { cancelSession } from './upload-session.js';
 
 /** Gives access to one repository. */
 export type OpenRepository = (name: RepositoryName) => Repository;
@@ -37,32 +39,45 @@ export function openRegistries(options: RegistryOptions): Registries {
 	const transport = openTransport({ ...options, insecure });
 	const hop = followRedirects(transport.send);
 	const repeating = retry(options);
-	const auth = authorize({ find: findOnce(options), send: repeating(hop) });
+	const auth = authorize({ ...findOnce(options), send: repeating(hop) });
 	const send = repeating(auth(hop));
 	const findEndpoint = findEndpoints(insecure, transport.send);
 	const names = new WeakMap<ImageSource, RepositoryName>();
+	const opened = new Map<string, OpenedSession>();
+	const habits = new Map<string, Habits>();
 	return {
 		open: (name) => {
 			const endpoint = (signal: AbortSignal): Promise<URL> => findEndpoint(name.registry, signal);
 			const nameOf = (source: ImageSource): RepositoryName | undefined => names.get(source);
-			const repository = openRepository(name, { endpoint, send, retry: options, nameOf });
+			const known = {
+				habits: () => habits.get(name.registry) ?? UNKNOWN_HABITS,
+				learned: (learned: Habits) => void habits.set(name.registry, learned),
+				opened,
+			};
+			const repository = openRepository(name, { endpoint, send, retry: options, nameOf, ...known });
 			names.set(repository, name);
 			return repository;
 		},
-		close: () => transport.close(),
+		close: async () => {
+			await Promise.all([...opened.values()].map(({ target, session }) => cancelSession(target, session.url)));
+			await transport.close();
+		},
 	};
 }
 
-/** Credential helpers may take a second, and every scope asks anew. A lookup that failed or was aborted is not kept. */
-function findOnce(options: RegistryOptions): AuthOptions['find'] {
+/** Credential helpers may take a second, and every scope asks anew. A look-up that failed or was aborted is not kept. */
+function findOnce(options: RegistryOptions): Required<Pick<AuthOptions, 'find' | 'forget'>> {
 	const found = new Map<string, Promise<FoundCredentials>>();
-	return ({ repository }, signal) => {
-		const key = formatRepository(repository);
-		const known = found.get(key);
-		if (known !== undefined) return known;
-		const finding = findCredentials(repository, options, signal);
-		found.set(key, finding);
-		finding.catch(() => found.delete(key));
-		return finding;
+	return {
+		forget: ({ repository }) => void found.delete(formatRepository(repository)),
+		find: ({ repository }, signal) => {
+			const key = formatRepository(repository);
+			const known = found.get(key);
+			if (known !== undefined) return known;
+			const finding = findCredentials(repository, options, signal);
+			found.set(key, finding);
+			finding.catch(() => found.delete(key));
+			return finding;
+		},
 	};
 }

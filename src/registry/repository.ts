@@ -9,11 +9,14 @@ import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.js';
 import { isIndexType, isManifestType, MANIFEST_ACCEPT } from '../oci/media-types.js';
 import { formatRepository, type RepositoryName } from '../oci/reference.js';
 import { openDownload } from './download.js';
+import { mountBlob } from './mount.js';
 import { responseError } from './response-error.js';
 import type { RetryOptions } from './retry.js';
 import { type Access, discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
 import { unreachable } from './unreachable.js';
-import { mountBlob, type UploadTarget, uploadBlob } from './upload.js';
+import { uploadBlob } from './upload.js';
+import type { Habits } from './upload-plan.js';
+import type { UploadSession, UploadTarget } from './upload-session.js';
 
 /** One repository on one registry, as the OCI distribution spec v1.1 sees it. */
 export interface Repository extends ImageSource, ImageTarget {
@@ -28,6 +31,17 @@ export interface RepositoryAccess {
 	readonly send: Transport;
 	readonly retry: RetryOptions;
 	readonly nameOf: (source: ImageSource) => RepositoryName | undefined;
+	/** What uploads have taught of the registry. */
+	readonly habits: () => Habits;
+	readonly learned: (habits: Habits) => void;
+	/** Upload sessions that refused mounts have left and nobody used yet, by repository and digest. */
+	readonly opened: Map<string, OpenedSession>;
+}
+
+/** An upload session and where it is. */
+export interface OpenedSession {
+	readonly target: UploadTarget;
+	readonly session: UploadSession;
 }
 
 interface Context {
@@ -38,7 +52,7 @@ interface Context {
 /** The repository `name`. Nothing is sent before the first call. */
 export function openRepository(name: RepositoryName, access: RepositoryAccess): Repository {
 	const context: Context = { name, access };
-	const sessions = new Map<string, URL>();
+	const keyOf = (blob: Descriptor): string => `${formatRepository(name)}@${blob.digest}`;
 	const uploadTarget = async (signal: AbortSignal): Promise<UploadTarget> => {
 		return { name, endpoint: await access.endpoint(signal), send: access.send, retry: access.retry };
 	};
@@ -55,14 +69,20 @@ export function openRepository(name: RepositoryName, access: RepositoryAccess): 
 		mount: async (blob, source, signal) => {
 			const from = access.nameOf(source);
 			if (from?.registry !== name.registry || from.path === name.path) return false;
-			const mounted = await mountBlob(await uploadTarget(signal), blob, from, signal);
-			if (mounted instanceof URL) sessions.set(blob.digest, mounted);
-			return mounted === true;
+			const target = await uploadTarget(signal);
+			const mounted = await mountBlob(target, blob, from, signal);
+			if (mounted === 'unsure') return hasBlob(context, blob, signal);
+			if (mounted === true || mounted === undefined) return mounted === true;
+			access.opened.set(keyOf(blob), { target, session: mounted });
+			return false;
 		},
 		put: async (blob, content, signal) => {
-			const session = sessions.get(blob.digest);
-			sessions.delete(blob.digest);
-			await uploadBlob(await uploadTarget(signal), blob, content, session, signal);
+			const opened = access.opened.get(keyOf(blob))?.session;
+			access.opened.delete(keyOf(blob));
+			const { habits, learned } = access;
+			const has = () => hasBlob(context, blob, signal);
+			const options = { opened, habits: habits(), learned, has };
+			await uploadBlob(await uploadTarget(signal), blob, content, options, signal);
 		},
 		putManifest: (manifest, tag, signal) => putManifest(context, manifest, tag, signal),
 		remove: (digest, signal) => removeManifest(context, digest, signal),
@@ -135,19 +155,20 @@ async function readManifest(response: HttpResponse, image: string, signal: Abort
 	}
 }
 
+/**
+ * Not every registry, nor the storage that it redirects to, answers HEAD: what cannot be learned is taken for missing, and uploaded. Who
+ * may not push at all hears it then.
+ */
 async function hasBlob(context: Context, blob: Descriptor, signal: AbortSignal): Promise<boolean> {
 	const request = await requestFor(context, 'HEAD', `blobs/${blob.digest}`, 'pull,push', signal);
 	const response = await context.access.send(request, signal);
-	if (response.status === 404) {
-		discard(response);
-		return false;
-	}
-	if (response.status !== 200) {
+	if (response.status === 429) {
 		throw await responseError(response, `pushing ${blob.digest} to ${formatRepository(context.name)}`);
 	}
 	discard(response);
-	const length = response.headers['content-length'];
-	return length === undefined || Number(length) === blob.size;
+	const { 'content-length': length, 'content-encoding': encoding } = response.headers;
+	const isSame = length === undefined || encoding !== undefined || Number(length) === blob.size;
+	return response.status === 200 && isSame;
 }
 
 async function putManifest(

@@ -17,6 +17,10 @@ export interface BearerToken {
 
 const MAX_TOKEN_BYTES = 256 * 1024;
 const DEFAULT_LIFETIME = 60;
+/** Of token servers that want a POST. */
+const NO_GET: readonly number[] = [404, 405, 501];
+/** `type(class):name:actions` (distribution "token scope documentation"). */
+const SCOPE = /^[A-Za-z0-9_-]+(?:\([A-Za-z0-9_-]+\))?:[^\s]*[^\s:]:[A-Za-z0-9_*.-]+(?:,[A-Za-z0-9_*.-]+)*$/;
 
 /**
  * A token for `access` from the realm of `challenge`, which `registry` sent (distribution token and OAuth2 protocols). Credentials go
@@ -31,14 +35,12 @@ export async function fetchToken(
 	signal: AbortSignal,
 ): Promise<BearerToken> {
 	const realm = resolveHop(registry, challenge.params.get('realm') ?? '');
-	const service = challenge.params.get('service') ?? registry.host;
-	const scopes = scopesFor(access, challenge.params.get('scope'));
-	const { credentials } = found;
-	const request =
-		credentials?.type === 'identity'
-			? refreshRequest(realm, service, scopes, credentials.token)
-			: tokenRequest(realm, service, scopes, credentials);
-	const response = await send(request, signal);
+	const asked = {
+		realm,
+		service: challenge.params.get('service') ?? '',
+		scopes: scopesFor(access, challenge.params.get('scope')),
+	};
+	const response = await askFor(asked, found.credentials, send, signal);
 	if (response.status !== 200) {
 		discard(response);
 		throw tokenRefused(response.status, realm, access, found);
@@ -46,22 +48,55 @@ export async function fetchToken(
 	return parseToken(response, realm);
 }
 
+/** What a token is asked for, and where. */
+interface Asked {
+	readonly realm: URL;
+	/** Empty where the challenge names none: it is left out then, as a name that we invent may be refused. */
+	readonly service: string;
+	readonly scopes: readonly string[];
+}
+
+/** By GET, or by POST where the credentials are a refresh token or the server takes nothing else (distribution "oauth2" protocol). */
+async function askFor(
+	asked: Asked,
+	credentials: Credentials | undefined,
+	send: Transport,
+	signal: AbortSignal,
+): Promise<HttpResponse> {
+	if (credentials?.type === 'identity') {
+		return send(postRequest(asked, { grant_type: 'refresh_token', refresh_token: credentials.token }), signal);
+	}
+	const response = await send(tokenRequest(asked, credentials), signal);
+	if (credentials === undefined || !NO_GET.includes(response.status)) return response;
+	const { username, password } = credentials;
+	const posted = await send(postRequest(asked, { grant_type: 'password', username, password }), signal);
+	if (posted.status !== 200) {
+		discard(posted);
+		return response;
+	}
+	discard(response);
+	return posted;
+}
+
 /**
  * The scopes to ask for: what was just demanded first, because some token servers read one scope only (distribution-spec leaves the
- * token protocol open); actions on the same repository are merged.
+ * token protocol open); actions on the same repository are merged. What is no `type:name:actions`, such as the `*` of Gitea, is
+ * passed on as it came, last; what is half of one is left out.
  */
 export function scopesFor(access: Access, demanded: string | undefined): readonly string[] {
 	const own = [`repository:${access.repository.path}:${access.actions}`];
 	if (access.from !== undefined) own.push(`repository:${access.from.path}:pull`);
+	const words = demanded?.split(/\s+/).filter((word) => word !== '') ?? [];
 	const resources = new Map<string, Set<string>>();
-	for (const scope of [...(demanded?.split(' ').filter((part) => part !== '') ?? []), ...own]) {
+	for (const scope of [...words.filter((word) => SCOPE.test(word)), ...own]) {
 		const colon = scope.lastIndexOf(':');
-		const resource = scope.slice(0, Math.max(0, colon));
+		const resource = scope.slice(0, colon);
 		const actions = resources.get(resource) ?? new Set<string>();
 		for (const action of scope.slice(colon + 1).split(',')) actions.add(action);
 		resources.set(resource, actions);
 	}
-	return [...resources].map(([resource, actions]) => `${resource}:${[...actions].sort().join(',')}`);
+	const merged = [...resources].map(([resource, actions]) => `${resource}:${[...actions].sort().join(',')}`);
+	return [...merged, ...new Set(words.filter((word) => !word.includes(':')))];
 }
 
 /** REGISTRY_UNAUTHORIZED for `access`; the hint says where credentials were looked for and whether any were sent. */
@@ -80,27 +115,20 @@ export function basicAuthorization(credentials: { readonly username: string; rea
 }
 
 function tokenRequest(
-	realm: URL,
-	service: string,
-	scopes: readonly string[],
+	{ realm, service, scopes }: Asked,
 	credentials: Extract<Credentials, { type: 'basic' }> | undefined,
 ): HttpRequest {
 	const url = new URL(realm);
-	url.searchParams.set('service', service);
+	if (service !== '') url.searchParams.set('service', service);
 	for (const scope of scopes) url.searchParams.append('scope', scope);
 	if (credentials === undefined) return { method: 'GET', url };
 	url.searchParams.set('account', credentials.username);
 	return { method: 'GET', url, headers: { authorization: basicAuthorization(credentials) } };
 }
 
-function refreshRequest(realm: URL, service: string, scopes: readonly string[], token: string): HttpRequest {
-	const form = new URLSearchParams({
-		grant_type: 'refresh_token',
-		service,
-		scope: scopes.join(' '),
-		client_id: 's2oci',
-		refresh_token: token,
-	});
+function postRequest({ realm, service, scopes }: Asked, grant: Readonly<Record<string, string>>): HttpRequest {
+	const named = service === '' ? {} : { service };
+	const form = new URLSearchParams({ ...grant, ...named, scope: scopes.join(' '), client_id: 's2oci' });
 	const bytes = Buffer.from(form.toString());
 	return {
 		method: 'POST',
@@ -136,7 +164,8 @@ function parseTokenBody(text: string): { value: string; lifetime: number } | und
 		(candidate) => typeof candidate === 'string' && /^[\x21-\x7e]+$/.test(candidate),
 	);
 	if (typeof value !== 'string') return undefined;
-	return { value, lifetime: typeof expires_in === 'number' && expires_in > 0 ? expires_in : DEFAULT_LIFETIME };
+	const lifetime = typeof expires_in === 'string' ? Number(expires_in) : expires_in;
+	return { value, lifetime: typeof lifetime === 'number' && lifetime > 0 ? lifetime : DEFAULT_LIFETIME };
 }
 
 function tokenRefused(status: number, realm: URL, access: Access, found: FoundCredentials): BuildError {

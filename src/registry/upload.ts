@@ -1,223 +1,119 @@
-import { Readable } from 'node:stream';
 import type { OpenContent } from '../content/blob.js';
-import { BuildError, isBuildError, messageOf } from '../errors.js';
+import { BuildError, messageOf } from '../errors.js';
 import type { Descriptor } from '../oci/descriptor.js';
-import { formatRepository, type RepositoryName } from '../oci/reference.js';
+import { formatRepository } from '../oci/reference.js';
 import { redact } from '../redact.js';
-import { resolveHop } from './hosts.js';
 import { responseError } from './response-error.js';
-import { isRetryableStatus, type RetryOptions, waitToRetry } from './retry.js';
-import { type Access, discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
+import { waitToRetry } from './retry.js';
+import { type Sent, sendBlob } from './send-blob.js';
+import { discard } from './transport.js';
 import { isTransient } from './unreachable.js';
+import { firstManner, type Habits, learn, type Manner, nextStep } from './upload-plan.js';
+import { cancelSession, startSession, type UploadSession, type UploadTarget } from './upload-session.js';
 
-/** The registry side of uploads to one repository. */
-export interface UploadTarget {
-	readonly name: RepositoryName;
-	/** Base URL of the registry's API. */
-	readonly endpoint: URL;
-	readonly send: Transport;
-	readonly retry: RetryOptions;
+/** What else an upload needs to know. */
+export interface UploadOptions {
+	/** A session that a refused mount left. */
+	readonly opened: UploadSession | undefined;
+	readonly habits: Habits;
+	/** Told what the upload has taught of the registry. */
+	readonly learned: (habits: Habits) => void;
+	/** Whether the registry has the blob now. */
+	readonly has: () => Promise<boolean>;
 }
 
-const SESSIONS = 3;
-// GitHub refuses bodies of 4 MiB and more.
-const CHUNK_BYTES = 4 * 1024 * 1024 - 1;
-const MAX_CHUNK_BYTES = 128 * 1024 * 1024;
+/** How often the same manner is tried again. */
+const REPEATS = 2;
 
 /**
- * Asks the registry to share `blob` of `from` (distribution-spec v1.1 "mounting"). True when it does; else the upload session it may
- * have opened, or undefined when it refused, as Harbor and GitLab do with 401, 403, 404 or 405.
- */
-export async function mountBlob(
-	target: UploadTarget,
-	blob: Descriptor,
-	from: RepositoryName,
-	signal: AbortSignal,
-): Promise<true | URL | undefined> {
-	const url = uploadsUrl(target);
-	url.search = `?mount=${encodeURIComponent(blob.digest)}&from=${encodeURIComponent(from.path)}`;
-	const access: Access = { repository: target.name, actions: 'pull,push', from };
-	const what = `mounting ${blob.digest} of ${formatRepository(from)} into ${formatRepository(target.name)}`;
-	try {
-		const response = await target.send({ method: 'POST', url, access, idempotent: true }, signal);
-		if (isRetryableStatus(response.status)) throw await responseError(response, what);
-		discard(response);
-		if (response.status === 201) return true;
-		return response.status === 202 ? sessionOf(response) : undefined;
-	} catch (error) {
-		if (isBuildError(error, 'REGISTRY_UNAUTHORIZED', 'REGISTRY_DENIED')) return undefined;
-		throw error;
-	}
-}
-
-/**
- * Uploads `content` as `blob`: one POST and one PUT; in chunks just below 4 MiB when the body is too large for a proxy. A session that
- * fails is begun again with fresh content, three sessions in all. `opened` is a session that a refused mount left.
+ * Uploads `content` as `blob`: one POST and one PUT, or as the registry asks for it ({@link nextStep}), which is told to `learned`. A session that fails is begun again with fresh content, and the failed one is cancelled. Throws what the registry says.
  */
 export async function uploadBlob(
 	target: UploadTarget,
 	blob: Descriptor,
 	content: OpenContent,
-	opened: URL | undefined,
+	{ opened, habits, learned, has }: UploadOptions,
 	signal: AbortSignal,
 ): Promise<void> {
 	const what = `pushing ${blob.digest} to ${formatRepository(target.name)}`;
-	let chunked = false;
-	let session = opened;
-	for (let attempt = 1; ; attempt += 1) {
-		const outcome = await uploadOnce(target, blob, content, { session, chunked, last: attempt === SESSIONS }, signal);
-		if (outcome === 'done') return;
+	const first = firstManner(habits, blob.size);
+	const refusals: Refusal[] = [];
+	let [manner, session, repeats] = [first, opened, 0];
+	for (;;) {
+		const outcome = await tryOnce(target, blob, content, { session, manner, has }, signal);
+		if (outcome === 'done') {
+			learned(learn(habits, first, manner, blob.size));
+			return;
+		}
 		session = undefined;
-		if (outcome === 'too large') chunked = true;
-		else await waitToRetry({ what, attempt, reason: outcome.reason }, undefined, target.retry, signal);
+		refusals.push(outcome);
+		const next = outcome.next === 'again' && repeats >= REPEATS ? lastResort(manner, outcome) : outcome.next;
+		if (next === 'fail') throw tellingOf(refusals);
+		if (next !== 'again') manner = next;
+		else await waitToRetry({ what, attempt: ++repeats, reason: reasonOf(outcome) }, undefined, target.retry, signal);
 	}
 }
 
-interface Session {
-	readonly session: URL | undefined;
-	readonly chunked: boolean;
-	readonly last: boolean;
+interface Refusal {
+	readonly status: number | undefined;
+	readonly error: unknown;
+	readonly next: 'again' | 'fail' | Manner;
 }
 
-async function uploadOnce(
+interface Attempt extends Pick<UploadOptions, 'has'> {
+	readonly session: UploadSession | undefined;
+	readonly manner: Manner;
+}
+
+async function tryOnce(
 	target: UploadTarget,
 	blob: Descriptor,
 	content: OpenContent,
-	{ session, chunked, last }: Session,
+	{ session, manner, has }: Attempt,
 	signal: AbortSignal,
-): Promise<'done' | 'too large' | { readonly reason: string }> {
+): Promise<'done' | Refusal> {
+	let open: URL | undefined = session?.url;
 	try {
-		const start = session === undefined ? await startSession(target, signal) : { url: session, minimum: 0 };
-		const put = chunked ? putChunks : putWhole;
-		const response = await put(target, blob, content, start, signal);
-		const next = nextStep(response.status, chunked);
-		if (next === 'fail' || (last && next !== 'done')) {
-			throw await responseError(response, `pushing ${blob.digest} to ${formatRepository(target.name)}`);
-		}
-		discard(response);
-		return next === 'again' ? { reason: `HTTP ${response.status}` } : next;
+		const start = session ?? (await startSession(target, signal));
+		open = start.url;
+		const sent = await sendBlob(target, blob, content, start, manner, signal);
+		open = sent.session;
+		const step = nextStep(manner, sent.response.status, blob.size);
+		if (step === 'done' || (step === 'check' && (await has()))) return finish(sent);
+		const error = await responseError(sent.response, `pushing ${blob.digest} to ${formatRepository(target.name)}`);
+		if (sent.response.status !== 404) await cancelSession(target, open);
+		return { status: sent.response.status, error, next: step === 'check' ? nextStepUnkept(manner) : step };
 	} catch (error) {
-		if (last || signal.aborted || !isTransient(error)) throw error;
-		return { reason: redact(messageOf(error)) };
+		if (open !== undefined) await cancelSession(target, open);
+		signal.throwIfAborted();
+		if (!isTransient(error)) throw error;
+		return { status: undefined, error, next: 'again' };
 	}
 }
 
-// 404 and, in Azure at times, 416 say that the registry lost the session.
-function nextStep(status: number, chunked: boolean): 'done' | 'too large' | 'again' | 'fail' {
-	if (status === 201 || status === 204) return 'done';
-	if ((status === 413 || status === 416) && !chunked) return 'too large';
-	return isRetryableStatus(status) || status === 404 || status === 416 ? 'again' : 'fail';
+/** Proxies that choke on a body at once answer 502 or nothing at all. */
+function lastResort(manner: Manner, { status }: Refusal): Manner | 'fail' {
+	return manner.put === 'full' && status !== 429 ? { ...manner, put: 'empty' } : 'fail';
 }
 
-interface Start {
-	readonly url: URL;
-	/** The smallest chunk the registry takes, in bytes. */
-	readonly minimum: number;
-}
-
-async function startSession(target: UploadTarget, signal: AbortSignal): Promise<Start> {
-	const what = `starting an upload to ${formatRepository(target.name)}`;
-	const request: HttpRequest = { method: 'POST', url: uploadsUrl(target), access: push(target), idempotent: true };
-	const response = await target.send(request, signal);
-	if (response.status !== 202) throw await responseError(response, what);
+function finish({ response }: Sent): 'done' {
 	discard(response);
-	const url = sessionOf(response);
-	if (url !== undefined) return { url, minimum: Number(response.headers['oci-chunk-min-length'] ?? 0) };
-	throw new BuildError('REGISTRY_REFUSED', `${what} failed: the registry sent no Location`, {
-		hint: 'A proxy may drop headers between here and the registry; ask who runs it.',
-	});
+	return 'done';
 }
 
-function putWhole(
-	target: UploadTarget,
-	blob: Descriptor,
-	content: OpenContent,
-	start: Start,
-	signal: AbortSignal,
-): Promise<HttpResponse> {
-	const body = { size: blob.size, open: content };
-	return target.send(sessionRequest(target, 'PUT', withDigest(start.url, blob), body), signal);
+/** A PUT that was said to be well, and after which the blob is not there. */
+function nextStepUnkept(manner: Manner): Manner | 'fail' {
+	return manner.put === 'full' ? { ...manner, put: 'empty' } : 'fail';
 }
 
-// The last chunk rides on the PUT: Amazon ECR refuses a PUT without content after chunks.
-async function putChunks(
-	target: UploadTarget,
-	blob: Descriptor,
-	content: OpenContent,
-	start: Start,
-	signal: AbortSignal,
-): Promise<HttpResponse> {
-	const size = Math.min(Math.max(CHUNK_BYTES, start.minimum || 0), MAX_CHUNK_BYTES);
-	const stream = await content(signal);
-	let url = start.url;
-	let offset = 0;
-	try {
-		for await (const chunk of chunksOf(stream, size)) {
-			const body = { size: chunk.length, open: () => Promise.resolve(Readable.from([chunk])) };
-			const range = { 'content-range': `${offset}-${offset + chunk.length - 1}` };
-			const isLast = offset + chunk.length >= blob.size;
-			const request = isLast
-				? sessionRequest(target, 'PUT', withDigest(url, blob), body, range)
-				: sessionRequest(target, 'PATCH', url, body, range);
-			const response = await target.send(request, signal);
-			if (isLast || (response.status !== 202 && response.status !== 201)) return response;
-			discard(response);
-			url = sessionOf(response) ?? url;
-			offset += chunk.length;
-		}
-	} finally {
-		stream.destroy();
-	}
-	throw new BuildError('DIGEST_MISMATCH', `the content of ${blob.digest} ended after ${offset} of ${blob.size} bytes`, {
-		hint: 'The content changed while it was pushed; build again.',
-	});
+/** The refusal that says most: of what a registry does not know at all, its first one. */
+function tellingOf(refusals: readonly Refusal[]): unknown {
+	const last = refusals.at(-1);
+	const first = refusals.find(({ status }) => status !== undefined) ?? last;
+	const isUnknown = last?.status === 405 || last?.status === 501 || last?.status === 404;
+	return (isUnknown ? first : last)?.error ?? new BuildError('REGISTRY_REFUSED', 'the upload was refused');
 }
 
-async function* chunksOf(stream: Readable, size: number): AsyncGenerator<Buffer, void, undefined> {
-	let pending: Uint8Array[] = [];
-	let length = 0;
-	for await (const piece of stream as AsyncIterable<Uint8Array>) {
-		let rest = piece;
-		while (length + rest.length >= size) {
-			pending.push(rest.subarray(0, size - length));
-			rest = rest.subarray(size - length);
-			yield Buffer.concat(pending);
-			pending = [];
-			length = 0;
-		}
-		pending.push(rest);
-		length += rest.length;
-	}
-	if (length > 0) yield Buffer.concat(pending);
-}
-
-function sessionRequest(
-	target: UploadTarget,
-	method: 'PUT' | 'PATCH',
-	url: URL,
-	body: NonNullable<HttpRequest['body']>,
-	headers: Readonly<Record<string, string>> = {},
-): HttpRequest {
-	const request = { method, url, body, headers: { 'content-type': 'application/octet-stream', ...headers } };
-	return url.origin === target.endpoint.origin ? { ...request, access: push(target) } : request;
-}
-
-function push(target: UploadTarget): Access {
-	return { repository: target.name, actions: 'pull,push' };
-}
-
-function uploadsUrl(target: UploadTarget): URL {
-	return new URL(`/v2/${target.name.path}/blobs/uploads/`, target.endpoint);
-}
-
-function sessionOf(response: HttpResponse): URL | undefined {
-	const location = response.headers['location'];
-	return location === undefined ? undefined : resolveHop(response.url, location);
-}
-
-// Appended as text: parsing and writing the query again could change state that the registry has signed.
-function withDigest(session: URL, blob: Descriptor): URL {
-	const url = new URL(session);
-	url.search = `${url.search === '' ? '?' : `${url.search}&`}digest=${encodeURIComponent(blob.digest)}`;
-	return url;
+function reasonOf({ status, error }: Refusal): string {
+	return status === undefined ? redact(messageOf(error)) : `HTTP ${status}`;
 }

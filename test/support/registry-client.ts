@@ -10,7 +10,7 @@ import type { Repository } from '../../src/registry/repository.js';
 import { descriptorOf } from './images.js';
 import { type Faults, startRegistry, type TestRegistry } from './registry.js';
 
-/** Ends what a test started after five seconds. */
+/** Ends what a test started after half a minute. */
 export let signal: AbortSignal;
 /** The user whom test registries know. */
 export const user: { readonly username: string; readonly password: string } = {
@@ -27,7 +27,7 @@ export const waits: number[] = [];
 export const retries: string[] = [];
 
 beforeEach(async () => {
-	signal = AbortSignal.timeout(5000);
+	signal = AbortSignal.timeout(30_000);
 	directory = await mkdtemp(join(tmpdir(), 's2oci-faults-'));
 	authFile = join(directory, 'auth.json');
 	waits.length = 0;

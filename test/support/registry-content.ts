@@ -69,7 +69,8 @@ export function answerStorage(state: State, call: Call): void {
 export function answerBlob(state: State, call: Call, repository: string, digest: string): void {
 	const { faults } = state;
 	const bytes = state.blobs.get(`${repository}@${digest}`);
-	if (bytes === undefined) call.reply(404, {}, errorBody('BLOB_UNKNOWN', 'blob unknown to registry'));
+	if (call.request.method === 'HEAD' && faults.headBlob !== undefined) call.reply(faults.headBlob);
+	else if (bytes === undefined) call.reply(404, {}, errorBody('BLOB_UNKNOWN', 'blob unknown to registry'));
 	else if (call.request.method === 'GET' && faults.redirectTo !== undefined)
 		call.reply(307, { location: faults.redirectTo });
 	else if (call.request.method === 'GET' && faults.redirectBlobs === true) {
@@ -107,13 +108,25 @@ export function answerUpload(state: State, call: Call, repository: string, id: s
 	if (mounted !== null && answerMount(state, call, repository, mounted)) return;
 	const session = randomUUID();
 	state.uploads.set(session, Buffer.alloc(0));
-	call.reply(202, { location: locationOf(state, repository, session) });
+	call.reply(202, { ...locationHeaders(state, repository, session), ...minimumOf(state) });
+}
+
+function minimumOf({ faults }: State): Record<string, string> {
+	return faults.chunkMinimum === undefined ? {} : { 'oci-chunk-min-length': String(faults.chunkMinimum) };
 }
 
 function answerMount({ faults, blobs }: State, call: Call, repository: string, digest: string): boolean {
 	const bytes = blobs.get(`${call.url.searchParams.get('from') ?? ''}@${digest}`);
-	if (typeof faults.mount === 'number') {
-		call.reply(faults.mount, {}, errorBody('DENIED', 'requested access to the resource is denied'));
+	if (faults.mount === 'hang up') {
+		call.response.destroy();
+		return true;
+	}
+	if (typeof faults.mount === 'number' || faults.mount === 'unkept') {
+		call.reply(
+			faults.mount === 'unkept' ? 201 : faults.mount,
+			{},
+			errorBody('DENIED', 'requested access to the resource is denied'),
+		);
 		return true;
 	}
 	if (faults.mount !== 'accept' || bytes === undefined) return false;
@@ -123,7 +136,7 @@ function answerMount({ faults, blobs }: State, call: Call, repository: string, d
 }
 
 function continueUpload(state: State, call: Call, repository: string, id: string): void {
-	const { faults, uploads, blobs } = state;
+	const { faults, uploads } = state;
 	const before = uploads.get(id);
 	if (before === undefined) {
 		call.reply(404, {}, errorBody('BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry'));
@@ -138,20 +151,44 @@ function continueUpload(state: State, call: Call, repository: string, id: string
 		call.reply(413, {}, '<html>413 Request Entity Too Large</html>');
 		return;
 	}
+	if (refuses(state, call)) return;
 	const content = Buffer.concat([before, call.body]);
 	if (call.request.method === 'PATCH') {
-		uploads.set(id, content);
-		call.reply(202, { location: locationOf(state, repository, id), range: `0-${content.length - 1}` });
+		const next = faults.rotate === true ? randomUUID() : id;
+		uploads.delete(id);
+		uploads.set(next, content);
+		call.reply(202, { ...locationHeaders(state, repository, next), range: `0-${content.length - 1}` });
 		return;
 	}
-	const digest = call.url.searchParams.get('digest') ?? '';
 	uploads.delete(id);
-	if (digestOf(content) !== digest || call.url.searchParams.get('_state') !== 'a+b/c=') {
+	closeUpload(state, call, repository, content);
+}
+
+function closeUpload({ faults, blobs }: State, call: Call, repository: string, content: Buffer): void {
+	const digest = call.url.searchParams.get('digest') ?? '';
+	const isSame = faults.location === 'none' || call.url.searchParams.get('_state') === 'a+b/c=';
+	if (digestOf(content) !== digest || !isSame) {
 		call.reply(400, {}, errorBody('DIGEST_INVALID', 'provided digest did not match uploaded content'));
 		return;
 	}
-	blobs.set(`${repository}@${digest}`, content);
+	if (faults.forgetBlobs !== true || call.body.length === 0) blobs.set(`${repository}@${digest}`, content);
 	call.reply(faults.blobPutStatus ?? 201);
+}
+
+function refuses({ faults }: State, { request, response, body, reply }: Call): boolean {
+	const put = body.length > 0 ? faults.putContent : faults.putEmpty;
+	if (request.method === 'PUT' && put !== undefined) {
+		if (put === 'hang up') response.destroy();
+		else reply(put, {}, errorBody('BLOB_UPLOAD_UNKNOWN', 'blob upload unknown'));
+	} else if (request.method === 'PATCH' && faults.noPatch === true) reply(405);
+	else if (request.method === 'PATCH' && body.length < (faults.chunkMinimum ?? 0)) reply(416);
+	else return false;
+	return true;
+}
+
+function locationHeaders(state: State, repository: string, session: string): Record<string, string> {
+	if (state.faults.location === 'none') return { 'docker-upload-uuid': session };
+	return { location: locationOf(state, repository, session) };
 }
 
 function locationOf({ faults, host, storageHost }: State, repository: string, session: string): string {
@@ -160,6 +197,9 @@ function locationOf({ faults, host, storageHost }: State, repository: string, se
 	if (faults.location === 'foreign') {
 		return `http://${storageHost}/upload/${encodeURIComponent(repository)}/${session}?_state=a%2Bb%2Fc%3D`;
 	}
+	const written = { https: `https://${host}${path}`, host: `${host}${path}`, 'scheme-less': `//${host}${path}` };
+	if (faults.location !== undefined && faults.location in written)
+		return written[faults.location as keyof typeof written];
 	return faults.location ?? `http://${host}${path}`;
 }
 

@@ -5,7 +5,15 @@ export interface Faults {
 	/** Demand a bearer token from a token server on another port; anonymous users get none unless `anonymous`. */
 	readonly bearer?: { readonly username: string; readonly password: string; readonly anonymous?: boolean };
 	/** The JSON field and lifetime of tokens. */
-	readonly tokenAnswer?: { readonly field: 'token' | 'access_token'; readonly expiresIn?: number };
+	readonly tokenAnswer?: { readonly field: 'token' | 'access_token'; readonly expiresIn?: number | string };
+	/** The token server refuses every request that names a service, and the challenge names none. */
+	readonly noService?: boolean;
+	/** What the challenge names as scope. */
+	readonly scope?: string;
+	/** The token server takes POST only (OAuth2), with a password. */
+	readonly postOnly?: boolean;
+	/** Tokens end after so many uses, whatever was said of their lifetime. */
+	readonly tokenUses?: number;
 	/** Accept this refresh token by OAuth2 POST. */
 	readonly identityToken?: string;
 	/** Demand Basic authorization. */
@@ -15,7 +23,13 @@ export interface Faults {
 	/** A realm to send instead of the real one. */
 	readonly realm?: string;
 	/** Answer the next n requests with this status (and Retry-After in seconds). */
-	readonly failures?: { count: number; readonly status: number; readonly retryAfter?: string; readonly path?: RegExp };
+	readonly failures?: {
+		count: number;
+		readonly status: number;
+		readonly retryAfter?: string;
+		readonly path?: RegExp;
+		readonly method?: string;
+	};
 	/** Cut the connection after this many bytes of a blob, the next n times. */
 	readonly cut?: { count: number; readonly after: number };
 	readonly wrongDigest?: boolean;
@@ -26,12 +40,29 @@ export interface Faults {
 	readonly redirectBlobs?: boolean;
 	/** Redirect blob GETs to this address. */
 	readonly redirectTo?: string;
-	readonly mount?: 'accept' | 'refuse' | 401 | 403 | 404 | 405;
-	/** The upload Location: 'relative', 'foreign' (a storage server on another port), or exactly this; absolute by default. */
+	/** `unkept` says 201, names nothing and mounts nothing; a number is the status of the answer. */
+	readonly mount?: 'accept' | 'refuse' | 'unkept' | 'hang up' | number;
+	/** Sent with each new session. */
+	readonly chunkMinimum?: number;
+	/** Answers a PUT that has content with this status, or closes the connection. */
+	readonly putContent?: number | 'hang up';
+	/** Answers a PUT that has no content with this status. */
+	readonly putEmpty?: number;
+	readonly noPatch?: boolean;
+	/** Each PATCH moves the session to another address. */
+	readonly rotate?: boolean;
+	/** Answers the PUT of a blob well, and does not keep it unless PATCH brought its content. */
+	readonly forgetBlobs?: boolean;
+	/** The status of every HEAD of a blob. */
+	readonly headBlob?: number;
+	/**
+	 * The upload Location: 'relative', 'foreign' (a storage server on another port), 'https' (which this host does not speak), 'host'
+	 * (no scheme), 'scheme-less', 'none' (Docker-Upload-UUID only), or exactly this; absolute by default.
+	 */
 	readonly location?: string;
 	/** Answer monolithic PUTs larger than this with 413. */
 	readonly bodyLimit?: number;
-	readonly blobPutStatus?: 201 | 204;
+	readonly blobPutStatus?: number;
 	/** Tags cannot be pushed twice. */
 	readonly immutableTags?: boolean;
 	/** Manifests cannot be deleted. */
@@ -84,7 +115,8 @@ export interface Call {
 export interface State extends Omit<TestRegistry, 'close' | 'host'> {
 	readonly faults: Faults;
 	readonly uploads: Map<string, Buffer>;
-	readonly tokens: Map<string, string>;
+	/** How often each was used. */
+	readonly tokens: Map<string, number>;
 	host: string;
 	tokenHost: string;
 	storageHost: string;

@@ -1,9 +1,9 @@
 import { answerBlob, answerManifest, answerStorage, answerUpload, errorBody } from './registry-content.js';
 import type { Call, Faults, Reply, SeenRequest, State, TestRegistry } from './registry-state.js';
+import { answerToken, basicOf } from './registry-token.js';
 
 export type { Faults, TestRegistry } from './registry-state.js';
 
-import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -96,9 +96,10 @@ function answer(state: State, call: Call): void {
 	else call.reply(call.url.pathname === '/v2/' ? 200 : 404);
 }
 
-function fails({ faults: { failures } }: State, { url, reply }: Call): boolean {
+function fails({ faults: { failures } }: State, { url, request, reply }: Call): boolean {
 	if (failures === undefined || failures.count <= 0) return false;
 	if (failures.path !== undefined && !failures.path.test(url.pathname)) return false;
+	if (failures.method !== undefined && failures.method !== request.method) return false;
 	failures.count -= 1;
 	reply(failures.status, failures.retryAfter === undefined ? {} : { 'retry-after': failures.retryAfter });
 	return true;
@@ -107,35 +108,21 @@ function fails({ faults: { failures } }: State, { url, reply }: Call): boolean {
 function isAuthorized({ faults, tokens }: State, { request }: Call): boolean {
 	const { authorization = '' } = request.headers;
 	if (faults.basic !== undefined) return authorization === basicOf(faults.basic);
-	if (faults.bearer !== undefined) return tokens.has(authorization.replace(/^Bearer /, ''));
+	if (faults.bearer === undefined) return true;
+	const token = authorization.replace(/^Bearer /, '');
+	const uses = tokens.get(token);
+	if (uses === undefined || uses >= (faults.tokenUses ?? Number.POSITIVE_INFINITY)) return false;
+	tokens.set(token, uses + 1);
 	return true;
 }
 
 function challenge({ faults, tokenHost }: State, { url, reply }: Call): void {
 	const repository = /^\/v2\/(.+)\/(?:blobs|manifests)\//.exec(url.pathname)?.[1];
-	const scope = repository === undefined ? '' : `,scope="repository:${repository}:pull"`;
+	const demanded = faults.scope ?? (repository === undefined ? undefined : `repository:${repository}:pull`);
+	const scope = demanded === undefined ? '' : `,scope="${demanded}"`;
+	const service = faults.noService === true ? '' : ',service="test registry"';
 	const realm = faults.realm ?? `http://${tokenHost}/token`;
-	const header = faults.basic ? 'Basic realm="test"' : `Bearer realm="${realm}",service="test registry"${scope}`;
+	const header = faults.basic ? 'Basic realm="test"' : `Bearer realm="${realm}"${service}${scope}`;
 	const silent = faults.silentChallenge === true && url.pathname !== '/v2/';
 	reply(401, silent ? {} : { 'www-authenticate': header }, errorBody('UNAUTHORIZED', 'authentication required'));
-}
-
-function answerToken({ faults, tokens }: State, { request, url, body, reply }: Call): void {
-	const { bearer, identityToken, tokenAnswer = { field: 'token' } } = faults;
-	const refreshed = new URLSearchParams(body.toString()).get('refresh_token');
-	const known = bearer !== undefined && request.headers.authorization === basicOf(bearer);
-	const refreshedWell = request.method === 'POST' && identityToken !== undefined && refreshed === identityToken;
-	const anonymous = bearer?.anonymous === true && request.headers.authorization === undefined;
-	if (!known && !refreshedWell && !anonymous) {
-		reply(401, {}, '{"details":"incorrect username or password"}');
-		return;
-	}
-	const token = randomUUID();
-	tokens.set(token, url.search);
-	const expires = tokenAnswer.expiresIn === undefined ? {} : { expires_in: tokenAnswer.expiresIn };
-	reply(200, { 'content-type': 'application/json' }, JSON.stringify({ [tokenAnswer.field]: token, ...expires }));
-}
-
-function basicOf({ username, password }: { readonly username: string; readonly password: string }): string {
-	return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }

@@ -145,3 +145,62 @@ describe('retries', () => {
 		expect(waits).toHaveLength(4);
 	});
 });
+
+describe('tokens', () => {
+	const lifetimes = ['300', '0', 'soon', 0, -5];
+	test.each(lifetimes)('with expires_in %j are used', async (expiresIn) => {
+		const registry = await start({ bearer: user, tokenAnswer: { field: 'token', expiresIn } });
+		await logIn(registry.host);
+		const bytes = randomBytes(100);
+		const repository = repositoryOf(registry);
+		await put(repository, bytes);
+		expect(digestOf(await pull(repository, bytes))).toBe(digestOf(bytes));
+		expect(registry.requests.filter(({ server }) => server === 'token')).toHaveLength(2);
+	});
+
+	test('of a challenge without a service are asked for without one', async () => {
+		const registry = await start({ bearer: user, noService: true });
+		await logIn(registry.host);
+		await put(repositoryOf(registry), randomBytes(100));
+		expect(registry.requests.filter(({ server }) => server === 'token')).toHaveLength(1);
+	});
+
+	test.each(['*', '', 'pull', ':', 'repository::pull', 'repository:team/app:'])(
+		'for the scope %j are asked for with scopes that are whole',
+		async (scope) => {
+			const registry = await start({ bearer: user, scope });
+			await logIn(registry.host);
+			await put(repositoryOf(registry), randomBytes(100));
+			const [asked] = registry.requests.filter(({ server }) => server === 'token');
+			const scopes = new URL(asked?.path ?? '', 'http://test').searchParams.getAll('scope');
+			expect(scopes[0]).toBe('repository:team/app:pull,push');
+			expect(scopes.slice(1)).toEqual(scope === '*' || scope === 'pull' ? [scope] : []);
+		},
+	);
+
+	test('of a server that takes POST only are asked for by POST, with the password in the body', async () => {
+		const registry = await start({ bearer: user, postOnly: true });
+		await logIn(registry.host);
+		await put(repositoryOf(registry), randomBytes(100));
+		const tokens = registry.requests.filter(({ server }) => server === 'token');
+		expect(tokens.map(({ method }) => method)).toEqual(['GET', 'POST']);
+		expect(tokens[1]?.path).not.toContain(user.password);
+		expect(new URLSearchParams(tokens[1]?.body).get('grant_type')).toBe('password');
+	});
+
+	test('that end midway are asked for once more, and the body is sent again', async () => {
+		const registry = await start({ bearer: user, tokenUses: 1, tokenAnswer: { field: 'token', expiresIn: 300 } });
+		await logIn(registry.host);
+		const bytes = randomBytes(100_000);
+		const repository = repositoryOf(registry);
+		await put(repository, bytes);
+		expect(digestOf(await pull(repository, bytes))).toBe(digestOf(bytes));
+	});
+
+	test('that are refused at once are asked for once more, not for ever', async () => {
+		const registry = await start({ bearer: user, tokenUses: 0 });
+		await logIn(registry.host);
+		await expect(put(repositoryOf(registry), randomBytes(10))).rejects.toMatchObject({ code: 'REGISTRY_UNAUTHORIZED' });
+		expect(registry.requests.filter(({ server }) => server === 'token').length).toBeLessThan(4);
+	});
+});

@@ -16,6 +16,7 @@ import {
 	start,
 	stored,
 	user,
+	waits,
 } from '../../support/registry-client.js';
 
 describe('pushing and pulling', () => {
@@ -191,7 +192,7 @@ describe('uploads', () => {
 	});
 
 	test('an upload that fails twice begins again with fresh content', async () => {
-		const registry = await start({ failures: { count: 2, status: 503, path: /uploads\/.+/ } });
+		const registry = await start({ failures: { count: 2, status: 503, method: 'PUT', path: /uploads\/.+/ } });
 		const bytes = randomBytes(1000);
 		let opened = 0;
 		const content = (): Promise<Readable> => {
@@ -253,16 +254,31 @@ describe('mounting', () => {
 		expect(registry.requests.map(({ method }) => method)).toEqual(['POST', 'PUT']);
 	});
 
-	test.each([401, 403, 404, 405] as const)(
-		'a mount that is answered with %i is refused, not an error',
+	test.each([400, 401, 403, 404, 405, 409, 429, 500, 501, 502, 503, 200, 'unkept', 'hang up'] as const)(
+		'a mount that is answered with %s is refused, not an error, and an upload follows',
 		async (mount) => {
 			const registry = await start({ mount });
-			const blob = seed(registry, randomBytes(10), 'base/image');
+			const bytes = randomBytes(10);
+			const blob = seed(registry, bytes, 'base/image');
 			const registries = connect();
 			const base = repositoryOf(registry, 'base/image', registries);
-			expect(await repositoryOf(registry, 'team/app', registries).mount(blob, base, signal)).toBe(false);
+			const app = repositoryOf(registry, 'team/app', registries);
+			expect(await app.mount(blob, base, signal)).toBe(false);
+			await put(app, bytes);
+			expect(digestOf(stored(registry, bytes))).toBe(blob.digest);
+			expect(waits.length).toBeLessThan(2);
 		},
 	);
+
+	test('the session of a refused mount that nobody uses is cancelled at the end', async () => {
+		const registry = await start({ mount: 'refuse' });
+		const blob = seed(registry, randomBytes(10), 'base/image');
+		const registries = connect();
+		const base = repositoryOf(registry, 'base/image', registries);
+		await repositoryOf(registry, 'team/app', registries).mount(blob, base, signal);
+		await registries.close();
+		expect(registry.requests.map(({ method }) => method)).toEqual(['POST', 'DELETE']);
+	});
 
 	test('a blob of another registry is never offered for mounting', async () => {
 		const [registry, other] = [await start({ mount: 'accept' }), await start()];

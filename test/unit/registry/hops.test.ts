@@ -20,6 +20,10 @@ describe('resolveHop', () => {
 		['/v2/x?_state=a%2Bb', 'https://reg.example/v2/x?_state=a%2Bb'],
 		['https://storage.example/blob?sig=x', 'https://storage.example/blob?sig=x'],
 		['http://reg.example/v2/x', 'https://reg.example/v2/x'],
+		['http://reg.example:443/v2/x', 'https://reg.example/v2/x'],
+		['reg.example/v2/x', 'https://reg.example/v2/x'],
+		['//storage.example/v2/x', 'https://storage.example/v2/x'],
+		['x?a=b', 'https://reg.example/v2/x?a=b'],
 		['https://user:pw@storage.example/x', 'https://storage.example/x'],
 	])('%s leads to %s', (location, url) => {
 		expect(resolveHop(registry, location).href).toBe(url);
