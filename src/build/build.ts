@@ -11,6 +11,7 @@ import { saveToCache } from './artifact-cache.js';
 import { recordBuilt } from './built-here.js';
 import type { BuildContext } from './context.js';
 import type { Emit } from './events.js';
+import { untilFault } from './give-up.js';
 import { resolveImages } from './images.js';
 import { fitInPlace, pullFor } from './in-place.js';
 import { removePrevious } from './incremental.js';
@@ -33,7 +34,10 @@ export async function build(request: BuildRequest, emit: Emit, signal: AbortSign
 	const failed = new AbortController();
 	try {
 		const stop = AbortSignal.any([signal, failed.signal]);
-		const image = await buildImage(request, record, (error) => failed.abort(error), stop);
+		const image = await untilFault(
+			buildImage(request, record, (error) => failed.abort(error), stop),
+			signal,
+		);
 		return await listener.tell(record.succeeded(), image.config.value.config?.Labels ?? {});
 	} catch (error) {
 		return listener.tell(record.failed(signal.aborted ? signal.reason : error), {});

@@ -7,6 +7,7 @@ import { parseRemote } from '../source/remote.js';
 import { build } from './build.js';
 import { wasBuiltHere } from './built-here.js';
 import type { Emit } from './events.js';
+import { untilFault } from './give-up.js';
 import { resolveWithPolicy } from './image-record.js';
 import { recordContext } from './images.js';
 import { openImageSource } from './open-image.js';
@@ -48,7 +49,7 @@ export interface RebuildRequest
 export async function rebuild(request: RebuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
 	let inputs: Recorded;
 	try {
-		inputs = await readInputs(request, emit, signal);
+		inputs = await untilFault(readInputs(request, emit, signal), signal);
 	} catch (error) {
 		return listenFor(request, emit).tell(createRecord(emit).failed(signal.aborted ? signal.reason : error), {});
 	}

@@ -1,3 +1,5 @@
+import type { Fault } from './fault.js';
+
 /** The part of `process` that a command may use. */
 export interface CommandIo {
 	readonly stdout: NodeJS.WritableStream;
@@ -7,6 +9,8 @@ export interface CommandIo {
 	readonly argv?: readonly string[] | undefined;
 	/** Aborts the command from outside, besides SIGINT and SIGTERM. */
 	readonly signal?: AbortSignal | undefined;
+	/** What nobody caught in this process. */
+	readonly fault?: Fault | undefined;
 }
 
 /** Whether `stream` is a terminal. */

@@ -68,8 +68,9 @@ export async function main(argv: readonly string[], io: CommandIo): Promise<numb
 		const [name = 'help', ...rest] = commandFirst(argv);
 		return await findCommand(ALIASES.get(name) ?? name, program)(rest, { io, program });
 	} catch (error) {
-		io.stderr.write(renderError(error, useColor(io)));
-		return exitCodeOf(error, program);
+		const thrown = io.fault?.take() ?? error;
+		io.stderr.write(renderError(thrown, useColor(io)));
+		return exitCodeOf(thrown, program);
 	}
 }
 

@@ -71,13 +71,14 @@ async function writeRecorded(
 	emit: Emit,
 	signal: AbortSignal,
 ): Promise<void> {
-	const [{ writeDockerfile }, { createRecord }] = await Promise.all([
+	const [{ writeDockerfile }, { untilFault }, { createRecord }] = await Promise.all([
 		import('../build/dockerfile.js'),
+		import('../build/give-up.js'),
 		import('../build/record.js'),
 	]);
 	const record = createRecord(emit);
 	try {
-		await writeDockerfile(request, record.emit, signal);
+		await untilFault(writeDockerfile(request, record.emit, signal), signal);
 	} catch (error) {
 		await writeFiles(record.failed(error), args);
 		throw error;

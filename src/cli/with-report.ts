@@ -30,13 +30,17 @@ export async function withReport(
 	work: (emit: Emit, signal: AbortSignal) => Promise<Ended>,
 ): Promise<number> {
 	const report = await openReport(args, io);
-	using interrupt = listenForInterrupt(io.signal);
+	const outer = [io.signal, io.fault?.signal].filter((signal) => signal !== undefined);
+	using interrupt = listenForInterrupt(outer.length === 0 ? undefined : AbortSignal.any(outer));
 	for (const notice of notices) report.emit(notice);
-	const { status, result, error, line } = await attempt(() => work(report.emit, interrupt.signal));
+	const ended = await attempt(() => work(report.emit, interrupt.signal));
+	const fault = io.fault?.take();
+	const { status, result, error, line } = fault === undefined ? ended : { ...ended, error: fault };
 	const program = programName(io);
 	if (result !== undefined && program !== 's2oci') report.emit(lastWords(error));
 	report.finish(result, error);
 	const stopped = program === 's2oci' ? interrupt.exitStatus() : interrupt.exitStatus() && S2I_EXIT_CODES.INTERRUPTED;
+	if (fault !== undefined) return exitCodeOf(fault, program);
 	if (error !== undefined) return stopped ?? exitCodeOf(error, program);
 	if (line !== undefined) io.stdout.write(`${line}\n`);
 	return status ?? stopped ?? INTERRUPTED;

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { BuildError } from '../errors.js';
+import { BuildError, isBuildError } from '../errors.js';
 import type { CallName, FromWorker, WorkerCalls } from './protocol.js';
 import { fromWire } from './wire-error.js';
 
@@ -13,11 +13,15 @@ export type WorkerCall = <Name extends CallName>(
 export type WorkerEvent = Extract<FromWorker, { type: 'unpacked' | 'packed' }>;
 
 interface Waiting {
+	readonly name: CallName;
 	readonly resolve: (value: unknown) => void;
 	readonly reject: (error: Error) => void;
 }
 
-/** Calls that are under way when `signal` is aborted reject with its reason; `close` is always answered. */
+/**
+ * Calls that are under way when `signal` is aborted reject with its reason; `close` is always answered. What nobody caught in the worker
+ * fails all calls; when it is a bug, nobody catches it here either, so that it ends the command also when none is under way.
+ */
 export function createChannel(
 	child: ChildProcess,
 	onEvent: (event: WorkerEvent) => void,
@@ -25,7 +29,20 @@ export function createChannel(
 ): WorkerCall {
 	const waiting = new Map<number, Waiting>();
 	let last = 0;
-	let ended: BuildError | undefined;
+	let gone = false;
+	let ended: Error | undefined;
+	const rejectAll = (error: Error, wanted: (call: Waiting) => boolean) => {
+		for (const [id, call] of waiting) {
+			if (!wanted(call)) continue;
+			waiting.delete(id);
+			call.reject(error);
+		}
+	};
+	const fail = (error: Error) => {
+		ended ??= error;
+		rejectAll(error, ({ name }) => name !== 'close');
+		if (!isBuildError(error)) throw error;
+	};
 	const settle = (id: number, end: (call: Waiting) => void) => {
 		const call = waiting.get(id);
 		waiting.delete(id);
@@ -34,26 +51,27 @@ export function createChannel(
 	child.on('message', (message: FromWorker) => {
 		if (message.type === 'answer') settle(message.id, ({ resolve }) => resolve(message.response));
 		else if (message.type === 'failure') settle(message.id, ({ reject }) => reject(fromWire(message.error)));
+		else if (message.type === 'fault') fail(fromWire(message.error));
 		else if (message.type !== 'ready') onEvent(message);
 	});
 	signal.addEventListener('abort', () => {
-		for (const { reject } of waiting.values()) reject(signal.reason as Error);
-		waiting.clear();
+		rejectAll(signal.reason as Error, ({ name }) => name !== 'close');
 	});
 	child.once('exit', (code, killer) => {
-		ended = workerGone(code, killer);
-		for (const { reject } of waiting.values()) reject(ended);
-		waiting.clear();
+		ended ??= workerGone(code, killer);
+		gone = true;
+		rejectAll(ended, () => true);
 	});
 	return (name, request) =>
 		new Promise((resolve, reject) => {
-			const refused = ended ?? (signal.aborted && name !== 'close' ? (signal.reason as Error) : undefined);
+			const stopped = ended ?? (signal.aborted ? (signal.reason as Error) : undefined);
+			const refused = gone || name !== 'close' ? stopped : undefined;
 			if (refused !== undefined) {
 				reject(refused);
 				return;
 			}
 			const id = ++last;
-			waiting.set(id, { resolve, reject } as Waiting);
+			waiting.set(id, { name, resolve, reject } as Waiting);
 			// A worker whose channel is broken ends, if it has not done so already, and that rejects what waits.
 			child.send({ id, call: name, request }, (error) => {
 				if (error !== null && ended !== undefined) reject(ended);

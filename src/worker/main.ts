@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { isBuildError } from '../errors.js';
 import { createCalls, loadExecute } from './calls.js';
 import type { FromWorker, Request } from './protocol.js';
 import { toWire } from './wire-error.js';
@@ -6,7 +7,10 @@ import { toWire } from './wire-error.js';
 /** How long calls under way may take to notice that they were stopped. */
 const SETTLE_MS = 5000;
 
-/** Answers calls one by one as they end, until it is closed or the other end is gone; then nothing of the build is left. */
+/**
+ * Answers calls one by one as they end, until it is closed or the other end is gone; then nothing of the build is left. What nobody catches
+ * here is told to the other end, which closes.
+ */
 function serve(): void {
 	process.umask(0);
 	const stop = new AbortController();
@@ -21,6 +25,9 @@ function serve(): void {
 			process.exit(0);
 		}
 	};
+	const fail = (thrown: unknown) => send({ type: 'fault', error: toWire(asBug(thrown)) });
+	process.on('uncaughtException', fail);
+	process.on('unhandledRejection', fail);
 	process.on('disconnect', () => void end());
 	for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => undefined);
 	process.on('message', (message: Request) => {
@@ -35,6 +42,11 @@ function serve(): void {
 	});
 	send({ type: 'ready' });
 	setImmediate(() => void loadExecute());
+}
+
+/** What nobody caught is a bug, whatever it says. */
+function asBug(thrown: unknown): unknown {
+	return isBuildError(thrown) ? Object.assign(new Error(thrown.message), { stack: thrown.stack }) : thrown;
 }
 
 serve();

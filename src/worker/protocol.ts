@@ -283,4 +283,6 @@ export type FromWorker =
 	| { readonly type: 'failure'; readonly id: number; readonly error: WireError }
 	/** `bytes` of the layer are unpacked so far, uncompressed. */
 	| { readonly type: 'unpacked'; readonly diffId: Digest; readonly bytes: number }
-	| { readonly type: 'packed'; readonly bytes: number };
+	| { readonly type: 'packed'; readonly bytes: number }
+	/** What nobody caught in the worker. */
+	| { readonly type: 'fault'; readonly error: WireError };

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { messageOf } from '../errors.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
@@ -87,6 +88,11 @@ interface Running {
 function openThread(signal: AbortSignal): Thread {
 	const thread = new Worker(new URL('./unpack-thread.js', import.meta.url));
 	let running: Running | undefined;
+	let dead: Error | undefined;
+	const die = (error: Error) => {
+		dead ??= error;
+		running?.reject(dead);
+	};
 	const abort = () => void thread.terminate();
 	signal.addEventListener('abort', abort, { once: true });
 	thread.on('message', ({ bytes, lostXattrs, error }: FromThread) => {
@@ -94,15 +100,16 @@ function openThread(signal: AbortSignal): Thread {
 		if (lostXattrs !== undefined) running?.resolve(lostXattrs);
 		if (error !== undefined) running?.reject(fromWire(error));
 	});
-	thread.on('error', (error) => running?.reject(error));
+	thread.on('error', (error: unknown) => die(error instanceof Error ? error : new Error(messageOf(error))));
 	thread.on('exit', () => {
-		running?.reject(signal.aborted ? (signal.reason as Error) : new Error('an unpack thread ended without a word'));
+		die(signal.aborted ? (signal.reason as Error) : new Error('an unpack thread ended without a word'));
 	});
 	return {
 		run: (task, progress) =>
 			new Promise((resolve, reject) => {
 				running = { progress, resolve, reject };
-				thread.postMessage(task);
+				if (dead === undefined) thread.postMessage(task);
+				else reject(dead);
 			}),
 		close: () => {
 			signal.removeEventListener('abort', abort);

@@ -1,35 +1,10 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { build, s2oci } from '../support/build.js';
+import { listenForCallback as listen } from '../support/callback.js';
 import { makeWorkspace } from '../support/host.js';
 import { assembleSource, tinyLayout, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();
-
-interface Body {
-	readonly success: boolean;
-	readonly labels?: Readonly<Record<string, string>>;
-	readonly payload?: string;
-}
-
-/** A server that answers with `status`, its URL with secrets, and the bodies it was sent. */
-async function listen(status: number): Promise<{ readonly url: string; readonly bodies: Body[] }> {
-	const bodies: Body[] = [];
-	const server = createServer((request, response) => {
-		void text(request).then((body) => {
-			bodies.push(JSON.parse(body) as Body);
-			response.writeHead(status).end();
-		});
-	});
-	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-	onTestFinished(() => {
-		server.closeAllConnections();
-		server.close();
-	});
-	return { url: `http://ada:s3cret@127.0.0.1:${(server.address() as AddressInfo).port}/hook?sig=s3cret`, bodies };
-}
 
 const builder = () => `oci:${tinyLayout()}:latest`;
 

@@ -6,7 +6,7 @@ import type { BuildResult } from '../../src/build/result.js';
 import type { Workspace } from './host.js';
 
 /** The program under test; S2OCI_TEST_PROGRAM names another copy, such as an installed package. */
-const PROGRAM: string =
+export const PROGRAM: string =
 	process.env['S2OCI_TEST_PROGRAM'] ?? fileURLToPath(new URL('../../bin/s2oci.js', import.meta.url));
 
 /** How a command ended, and what it printed. */
@@ -34,6 +34,8 @@ export interface RunOptions {
 	readonly cwd?: string;
 	/** Runs it on a terminal of 80 columns of its own: stdout and stderr are then one, and in stdout. */
 	readonly terminal?: boolean;
+	/** Another copy of the program. */
+	readonly program?: string;
 	/** SIGKILL after this time, which no test should need. */
 	readonly limitMs?: number;
 }
@@ -93,7 +95,14 @@ function commandOf(
 	const record = args[0] === 'build' && !args.includes('--result-file') ? ['--result-file', resultFile] : [];
 	const become =
 		user === undefined ? [] : ['setpriv', '--reuid', String(user.uid), '--regid', String(user.gid), '--init-groups'];
-	const words = [...(options.wrapper ?? []), ...become, process.execPath, PROGRAM, ...args, ...record];
+	const words = [
+		...(options.wrapper ?? []),
+		...become,
+		process.execPath,
+		options.program ?? PROGRAM,
+		...args,
+		...record,
+	];
 	return options.terminal === true ? onTerminal(words) : words;
 }
 
