@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs';
+import { errnoOf } from '../errors.js';
 import type { RawPath } from '../root-path.js';
 
 /** The system calls that Node lacks. Each throws an Error whose `code` is the errno's name. Paths are raw bytes. */
@@ -14,6 +15,8 @@ export interface Libc {
 	readonly listXattrs: (path: RawPath) => ReadonlyMap<string, Buffer>;
 	/** Whether an open file has extended attributes. */
 	readonly hasXattrs: (fd: number) => boolean;
+	/** Where the next data (`SEEK_DATA`) or hole (`SEEK_HOLE`) of an open file is, from `offset` on; the end of the file when none is. */
+	readonly seek: (fd: number, offset: number, what: 'data' | 'hole', size: number) => number;
 	/** Takes an exclusive lock without waiting; false when somebody holds it. */
 	readonly tryLock: (fd: number) => boolean;
 	/** Sets attributes of an open file or directory besides those that it has (FS_IOC_SETFLAGS). */
@@ -36,6 +39,8 @@ export const MS_NODEV = 4;
 export const MS_REMOUNT = 32;
 export const MS_BIND = 4096;
 
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 const LAST_FD = 0xffffffff;
@@ -103,6 +108,7 @@ function libcOf({ native, bare }: Binding): Libc {
 	const closeRange = native('long syscall(long number, unsigned int first, unsigned int last, unsigned int flags)');
 	const prctl = native('int prctl(int option, unsigned long argument)');
 	const ioctl = native('int ioctl(int fd, unsigned long request, void *argument)');
+	const lseek = native('int64_t lseek(int fd, int64_t offset, int whence)');
 	const pipe2 = native('int pipe2(_Out_ int *fds, int flags)');
 	const fcntl = native('int fcntl(int fd, int command, ...)');
 	const widen = (fd: number) => {
@@ -119,6 +125,14 @@ function libcOf({ native, bare }: Binding): Libc {
 		mknod: (path, mode, device = 0) => void mknod(cString(path), mode, device),
 		...xattrCalls({ native, bare }),
 		connect: connectCall(native),
+		seek: (fd, offset, what, size) => {
+			try {
+				return Math.min(lseek(fd, offset, what === 'data' ? SEEK_DATA : SEEK_HOLE), size);
+			} catch (error) {
+				// Only ENXIO means that nothing but a hole follows; a file system that does not know holes has none.
+				return what === 'hole' || errnoOf(error) === 'ENXIO' ? size : offset;
+			}
+		},
 		tryLock: (fd) => {
 			try {
 				flock(fd, LOCK_EX | LOCK_NB);

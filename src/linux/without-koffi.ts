@@ -17,6 +17,7 @@ export function libcWithoutKoffi(parent: string): Libc {
 		listXattrs: () => new Map(),
 		hasXattrs: () => false,
 		addFileFlags: missing('ioctl'),
+		seek: (_fd: number, offset: number, what: 'data' | 'hole', size: number) => (what === 'data' ? offset : size),
 		tryLock: () => false,
 		closeOnExec: () => undefined,
 		dieWithParent: () => undefined,

@@ -24,7 +24,7 @@ export async function packArtifacts(
 	const file = openSync(output, 'wx', 0o600);
 	try {
 		const declare = (path: RootPath, fd: number) => toPut(readOpenFile(root, path, fd, libc));
-		const options = { epoch: Number.MAX_SAFE_INTEGER, progress: () => undefined, declare };
+		const options = { epoch: Number.MAX_SAFE_INTEGER, progress: () => undefined, declare, seek: libc.seek };
 		return await packLayer(changes, root, file, options, signal);
 	} finally {
 		closeSync(file);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
+import type { Libc } from '../linux/libc.js';
 import { type Digest, finishDigest } from '../oci/digest.js';
 import { fsPath, joinRaw, latin1Path, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { BLOCK_SIZE, type TarEntry } from '../tar/entry.js';
@@ -24,6 +25,8 @@ export interface PackOptions {
 	readonly progress: (bytes: number) => void;
 	/** What an {@link UnreadFile} is, which is open as `file`. */
 	readonly declare: (path: RootPath, file: number) => Put;
+	/** Finds the holes of files, which are not read. */
+	readonly seek: Libc['seek'];
 }
 
 const BUFFER = 256 * 1024;
@@ -31,6 +34,7 @@ const REPORT_EVERY = 2 * 2 ** 20;
 const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
 const WHITEOUT = { mode: 0o644, uid: 0, gid: 0 };
 const PADDING = Buffer.alloc(BLOCK_SIZE);
+const ZEROS = Buffer.alloc(BUFFER);
 const O_READ = constants.O_RDONLY | constants.O_NOFOLLOW;
 
 /**
@@ -71,7 +75,7 @@ export async function packLayer(
 		const opened = openContent(change, root, options.declare);
 		try {
 			const entry = tarEntry(opened.change.type === 'put' ? linked(opened.change) : opened.change, options.epoch);
-			const pending = add(entry, opened, sink);
+			const pending = add(entry, opened, sink, options.seek);
 			// A promise for each of many small files would take longer than their content.
 			if (pending !== undefined) await pending;
 		} finally {
@@ -124,8 +128,8 @@ function tarOf(
 interface Sink {
 	/** Takes as much as there is room for; returns how much. */
 	readonly put: (bytes: Buffer) => number;
-	/** Reads at most `length` bytes of an open file; returns how many. */
-	readonly read: (file: number, length: number) => number;
+	/** Reads at most `length` bytes of an open file from `position` on; returns how many. */
+	readonly read: (file: number, length: number, position: number) => number;
 	readonly free: () => number;
 	readonly flush: () => Promise<void>;
 }
@@ -139,7 +143,7 @@ function bufferedSink(output: (chunk: Buffer) => Promise<void>): Sink {
 	};
 	return {
 		put: (bytes) => took(bytes.copy(buffer, filled)),
-		read: (file, length) => took(readSync(file, buffer, filled, Math.min(length, BUFFER - filled), null)),
+		read: (file, length, position) => took(readSync(file, buffer, filled, Math.min(length, BUFFER - filled), position)),
 		free: () => BUFFER - filled,
 		flush: async () => {
 			const ready = filled;
@@ -172,10 +176,10 @@ function openContent(change: Change | UnreadFile, root: RawPath, declare: PackOp
 }
 
 /** Adds an entry, at once where there is room for it. */
-function add(entry: TarEntry, opened: Opened, sink: Sink): Promise<void> | undefined {
+function add(entry: TarEntry, opened: Opened, sink: Sink, seek: PackOptions['seek']): Promise<void> | undefined {
 	const header = writeHeader(entry);
 	const length = header.length + entry.size + paddingOf(entry.size);
-	if (length > BUFFER) return addLarge(header, entry.size, opened, sink);
+	if (length > BUFFER) return addLarge(header, entry.size, { ...opened, seek }, sink);
 	if (length > sink.free()) return sink.flush().then(() => addSmall(header, entry.size, opened, sink));
 	addSmall(header, entry.size, opened, sink);
 	return undefined;
@@ -183,21 +187,34 @@ function add(entry: TarEntry, opened: Opened, sink: Sink): Promise<void> | undef
 
 function addSmall(header: Buffer, size: number, opened: Opened, sink: Sink): void {
 	sink.put(header);
-	for (let left = size; left > 0; ) left -= readSome(left, opened, sink);
+	for (let at = 0; at < size; ) at += readSome(size - at, at, opened, sink);
 	sink.put(PADDING.subarray(0, paddingOf(size)));
 }
 
-async function addLarge(header: Buffer, size: number, opened: Opened, sink: Sink): Promise<void> {
+async function addLarge(
+	header: Buffer,
+	size: number,
+	opened: Opened & Pick<PackOptions, 'seek'>,
+	sink: Sink,
+): Promise<void> {
+	const { file, seek } = opened;
 	await putAll(header, sink);
-	for (let left = size; left > 0; ) {
-		if (sink.free() === 0) await sink.flush();
-		left -= readSome(left, opened, sink);
+	for (let at = 0; at < size; ) {
+		const data = file === undefined ? at : seek(file, at, 'data', size);
+		for (let left = data - at; left > 0; left -= Math.min(left, ZEROS.length)) {
+			await putAll(ZEROS.subarray(0, left), sink);
+		}
+		const hole = file === undefined ? size : seek(file, data, 'hole', size);
+		for (at = data; at < hole; ) {
+			if (sink.free() === 0) await sink.flush();
+			at += readSome(hole - at, at, opened, sink);
+		}
 	}
 	await putAll(PADDING.subarray(0, paddingOf(size)), sink);
 }
 
-function readSome(left: number, { file, path }: Opened, sink: Sink): number {
-	const count = file === undefined ? 0 : sink.read(file, left);
+function readSome(left: number, at: number, { file, path }: Opened, sink: Sink): number {
+	const count = file === undefined ? 0 : sink.read(file, left, at);
 	if (count === 0) throw new Error(`${printablePath(path)} became shorter while it was packed`);
 	return count;
 }

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
-import { constants, crc32, deflateRaw } from 'node:zlib';
+import { constants, deflateRaw } from 'node:zlib';
+import { createChecksum, isZero } from './zeros.js';
 
 /** Compresses what is written, in order, to one gzip member. `write` resolves when more may be written. */
 export interface GzipWriter {
@@ -11,6 +12,8 @@ export interface GzipWriter {
 
 const BLOCK = 1 << 20;
 const WINDOW = 32768;
+/** The size of most chunks that are written: those of packing. */
+const PIECE = 256 * 1024;
 /** Of what is compressed; most blocks take no more than this. */
 const CHUNK = 512 * 1024;
 const LEVEL = 5;
@@ -19,6 +22,22 @@ const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 const LAST_BLOCK = Buffer.from([3, 0]);
 
 const deflate = promisify(deflateRaw) as (block: Buffer, options: object) => Promise<Buffer>;
+
+/**
+ * Deflates a block as {@link createGzipWriter} does. A block of zeros behind zeros, of which a file with holes has thousands, gives the
+ * same bytes each time, which are made once.
+ */
+function createDeflate(): (content: Buffer, dictionary: Buffer | undefined) => Promise<Buffer> {
+	const flags = { level: LEVEL, chunkSize: CHUNK, finishFlush: constants.Z_SYNC_FLUSH };
+	let zeros: Promise<Buffer> | undefined;
+	return (content, dictionary) => {
+		if (dictionary === undefined) return deflate(content, flags);
+		const isWhole = content.length === BLOCK && dictionary.length === WINDOW;
+		if (!isWhole || !isZero(content) || !isZero(dictionary)) return deflate(content, { ...flags, dictionary });
+		zeros ??= deflate(Buffer.alloc(BLOCK), { ...flags, dictionary });
+		return zeros;
+	};
+}
 
 /**
  * Block-parallel gzip in libuv's thread pool: blocks of 1 MiB, each with the 32 KiB before it as dictionary, joined by sync flushes.
@@ -34,14 +53,16 @@ export function createGzipWriter(output: (chunk: Buffer) => void): GzipWriter {
 	let checksum = 0;
 	let length = 0;
 
+	const deflated = createDeflate();
+	const addTo = createChecksum(PIECE);
+
 	const emitFirst = async () => {
 		const compressed = await queue.shift();
 		if (compressed !== undefined) output(compressed);
 	};
 	const compress = async () => {
 		const [current, content] = [block, block.subarray(0, filled)];
-		const flags = { level: LEVEL, chunkSize: CHUNK, finishFlush: constants.Z_SYNC_FLUSH };
-		const compressed = deflate(content, dictionary === undefined ? flags : { ...flags, dictionary });
+		const compressed = deflated(content, dictionary);
 		queue.push(compressed);
 		// The block is filled again before zlib gets its end as dictionary.
 		dictionary = Buffer.from(content.subarray(Math.max(0, content.length - WINDOW)));
@@ -55,7 +76,7 @@ export function createGzipWriter(output: (chunk: Buffer) => void): GzipWriter {
 	output(HEADER);
 	return {
 		write: async (chunk) => {
-			checksum = crc32(chunk, checksum);
+			checksum = addTo(chunk, checksum);
 			length += chunk.length;
 			for (let at = 0; at < chunk.length; ) {
 				const taken = Math.min(BLOCK - filled, chunk.length - at);

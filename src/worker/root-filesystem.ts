@@ -142,7 +142,7 @@ export async function writeLayer(
 	const declare = (path: RootPath, file: number) => diff.declare(readOpenFile(raw, path, file, libc));
 	const file = openSync(output, 'wx', 0o600);
 	try {
-		return await packLayer(diff.changes, raw, file, { epoch, progress, declare }, signal);
+		return await packLayer(diff.changes, raw, file, { epoch, progress, declare, seek: libc.seek }, signal);
 	} finally {
 		closeSync(file);
 	}

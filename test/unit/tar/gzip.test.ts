@@ -46,6 +46,23 @@ describe('the gzip writer', () => {
 		expect((await gzip([Buffer.from('x')])).subarray(0, 10)).toEqual(Buffer.from([31, 139, 8, 0, 0, 0, 0, 0, 0, 255]));
 	});
 
+	test('gives of zeros, in chunks of any size and between other bytes, what it gives of all at once', async () => {
+		const input = Buffer.concat([
+			randomBytes(70_000),
+			Buffer.alloc(7 * 2 ** 20),
+			randomBytes(9),
+			Buffer.alloc(2 ** 21),
+		]);
+		const whole = await gzip([input]);
+		expect(gunzipSync(whole).equals(input)).toBe(true);
+		for (const size of [256 * 1024, 100_000]) {
+			const chunks = Array.from({ length: Math.ceil(input.length / size) }, (_none, index) =>
+				input.subarray(index * size, (index + 1) * size),
+			);
+			expect((await gzip(chunks)).equals(whole)).toBe(true);
+		}
+	});
+
 	test('finds what repeats across its blocks', async () => {
 		const noise = randomBytes(30_000);
 		const input = Buffer.concat([Buffer.alloc(2 ** 20 - noise.length, 0), noise, noise]);
