@@ -194,7 +194,8 @@ async function placeScript(
 	if (modified !== undefined) await utimes(path, modified, modified);
 	if (remove !== undefined) await rm(remove);
 	if (kind !== 'text') return;
-	emit({ type: 'warning', code: 'SCRIPT', message: `${place.text} has no #! line; /bin/sh runs it` });
+	const what = bytes.length === 0 ? 'is empty, and does nothing' : 'has no #! line; /bin/sh runs it';
+	emit({ type: 'warning', code: 'SCRIPT', message: `${place.text} ${what}` });
 }
 
 function installed(name: ScriptName, { place, external }: Found, { destination }: Contract): InstalledScript {

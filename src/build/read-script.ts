@@ -70,6 +70,10 @@ export async function readWebScript(
 
 function checked(bytes: Uint8Array, text: string): Pick<ExternalScript, 'bytes' | 'kind'> {
 	const kind = scriptKind(bytes);
+	if (kind === 'marked') {
+		const why = 'begins with a byte order mark, so that the kernel does not see a #! line';
+		throw invalid(text, why, 'Save it as UTF-8 without a byte order mark.');
+	}
 	if (kind !== 'windows') return { bytes, kind };
 	throw invalid(
 		text,

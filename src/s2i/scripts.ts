@@ -76,12 +76,16 @@ export function scriptNowhere(name: ScriptName, places: readonly ScriptPlace[]):
 }
 
 /** What the beginning of a script, its first 512 bytes or fewer, tells about it: `text` has no `#!` line and is for /bin/sh. */
-export type ScriptKind = 'interpreted' | 'program' | 'text' | 'html' | 'windows';
+export type ScriptKind = 'interpreted' | 'program' | 'text' | 'html' | 'windows' | 'marked';
 
-/** See {@link ScriptKind}; `windows` is a `#!` line that ends with a carriage return, which the kernel takes for part of the name. */
+/**
+ * See {@link ScriptKind}; `windows` is a `#!` line that ends with a carriage return, which the kernel takes for part of the name, `marked`
+ * one that the kernel does not see behind a byte order mark.
+ */
 export function scriptKind(head: Uint8Array): ScriptKind {
 	const text = Buffer.from(head.subarray(0, 512)).toString('latin1');
 	if (text.startsWith('#!')) return /^[^\n]*\r(?:\n|$)/.test(text) ? 'windows' : 'interpreted';
+	if (/^(?:\xef\xbb\xbf#!|\xff\xfe|\xfe\xff)/.test(text)) return 'marked';
 	if (text.includes('\0')) return 'program';
 	return /^(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|\?xml)\b/i.test(text) ? 'html' : 'text';
 }

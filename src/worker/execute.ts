@@ -5,6 +5,7 @@ import { runSandbox } from '../sandbox/run.js';
 import type { Exit, SandboxName, SandboxRun, SandboxSpec } from '../sandbox/sandbox.js';
 import { possibleUlimits } from '../sandbox/ulimits.js';
 import { type Cgroups, NO_CGROUPS } from './cgroup.js';
+import { canEmulate, checkProgram } from './check-program.js';
 import { type ConsumeStdout, INHERITED, openForward } from './output.js';
 import type { WorkerCalls } from './protocol.js';
 
@@ -41,7 +42,8 @@ const KILLED: Exit = { type: 'signal', signal: 'SIGKILL' };
 
 /**
  * Runs the process in the first of `sandboxes` that can start it. Its stdout goes to `consumeStdout`, if given, which must read it to its
- * end; when that rejects the process is killed and the rejection passed on. Throws HOST_NO_SANDBOX when no sandbox can start it.
+ * end; when that rejects the process is killed and the rejection passed on. Throws HOST_NO_SANDBOX when no sandbox can start it,
+ * SCRIPT_INVALID when none could (see {@link checkProgram}).
  */
 export async function execute(
 	request: ExecuteRequest,
@@ -49,6 +51,8 @@ export async function execute(
 	signal: AbortSignal,
 	consumeStdout?: ConsumeStdout,
 ): Promise<ExecuteResponse> {
+	const unrunnable = checkProgram(request.process, context.spec);
+	if (unrunnable?.certain === true) throw unrunnable.error;
 	const limits = request.limits ?? NO_LIMITS;
 	const late = timeoutOf(request.timeoutMs);
 	const broken = new AbortController();
@@ -60,11 +64,16 @@ export async function execute(
 	try {
 		const run = { ...context, spec, streams: output.streams, inGroup: groups.enter };
 		const stops = AbortSignal.any([signal, late, broken.signal]);
-		const ended = await runFirst(request.sandboxes, run, stops).finally(output.started);
+		const ended = await runFirst(request.sandboxes, run, stops)
+			.catch((error: unknown) => {
+				throw unrunnable?.error ?? error;
+			})
+			.finally(output.started);
 		const forwarded = await output.drained();
 		const timedOut = late.aborted && ended.exit?.type !== 'code';
 		if (ended.exit === undefined && !timedOut) signal.throwIfAborted();
 		const exit = ended.exit ?? KILLED;
+		if (unrunnable !== undefined && exit.type === 'code' && exit.code !== 0 && !canEmulate()) throw unrunnable.error;
 		const oom = (exit.type === 'signal' || exit.code !== 0) && groups.oomKilled();
 		const unenforced = [...groups.refused(), ...ended.unenforced];
 		return { exit, sandbox: ended.sandbox, refused: ended.refused, forwarded, unenforced, oom, timedOut };

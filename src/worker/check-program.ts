@@ -1,0 +1,215 @@
+import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
+import { BuildError } from '../errors.js';
+import { redact } from '../redact.js';
+import { fsPath, joinRaw, printablePath, type RawPath, rawPath } from '../root-path.js';
+import { resolveInRoot } from '../rootfs/confine.js';
+import type { ContainerProcess, SandboxSpec } from '../sandbox/sandbox.js';
+import { readElf } from './elf.js';
+
+/** Why a program cannot be started. */
+export interface Unrunnable {
+	/** SCRIPT_INVALID, to be thrown. */
+	readonly error: BuildError;
+	/** Whether no host could start it; else only one that knows how to emulate it, which shows when it is tried. */
+	readonly certain: boolean;
+}
+
+type Place = Pick<SandboxSpec, 'rootfs' | 'binds'>;
+
+const HEAD = 4096;
+/** As the kernel's BINPRM_BUF_SIZE: what is beyond is not seen. */
+const MAX_LINE = 256;
+/** The kernel follows four interpreters (binfmt_script). */
+const MAX_INTERPRETERS = 5;
+const MACHINES: Readonly<Record<number, string>> = {
+	3: 'x86',
+	40: 'arm',
+	62: 'x64',
+	183: 'arm64',
+	21: 'ppc64',
+	22: 's390x',
+	243: 'riscv64',
+};
+const BOM = /^(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)/;
+
+/**
+ * What keeps the program of `process` from being started in the root filesystem: it, the interpreter of its `#!` line, the program that
+ * `env` is to find, or its dynamic loader is missing or not executable, or it is made for another kind of processor. Undefined when it can be
+ * started as far as can be seen. Sandboxes say at best that something was not found (execve(2), ENOENT).
+ */
+export function checkProgram(process: ContainerProcess, place: Place): Unrunnable | undefined {
+	let path = findIn(process.argv[0], process, place);
+	if (path === undefined) return missing(process.argv[0]);
+	for (let depth = 0; depth < MAX_INTERPRETERS; depth++) {
+		const found = readProgram(path, place);
+		if (found === 'unseen') return undefined;
+		if (found === 'missing' || found === 'not executable') return depth === 0 ? refused(path, found) : undefined;
+		const next = interpreterOf(path, found, process, place);
+		if (typeof next !== 'string') return next;
+		path = next;
+	}
+	return undefined;
+}
+
+/** Whether this kernel was told of interpreters for other kinds of programs (binfmt_misc), which may then end as they like. */
+export function canEmulate(): boolean {
+	try {
+		return readdirSync('/proc/sys/fs/binfmt_misc').some((name) => name !== 'register' && name !== 'status');
+	} catch {
+		return false;
+	}
+}
+
+type Content = Buffer | 'missing' | 'not executable' | 'unseen';
+
+/** The beginning of a program; `unseen` when it may be in a mount or must not be read. */
+function readProgram(path: RawPath, { rootfs, binds }: Place): Content {
+	if (isMounted(path, binds)) return 'unseen';
+	const resolved = resolveInRoot(rawPath(rootfs), path);
+	if (isMounted(`/${resolved.path}`, binds)) return 'unseen';
+	if (resolved.stats === undefined) return 'missing';
+	if (!resolved.stats.isFile()) return 'not executable';
+	if ((resolved.stats.mode & 0o111) === 0) return 'not executable';
+	return readHead(joinRaw(rawPath(rootfs), resolved.path)) ?? 'unseen';
+}
+
+function isMounted(path: RawPath, binds: Place['binds']): boolean {
+	return [...binds.map(({ destination }) => rawPath(destination)), '/proc', '/sys', '/dev'].some(
+		(mount) => path === mount || path.startsWith(`${mount}/`),
+	);
+}
+
+function readHead(path: RawPath): Buffer | undefined {
+	try {
+		const file = openSync(fsPath(path), 'r');
+		try {
+			const head = Buffer.alloc(HEAD);
+			return head.subarray(0, readSync(file, head, 0, HEAD, 0));
+		} finally {
+			closeSync(file);
+		}
+	} catch {
+		return undefined;
+	}
+}
+
+/** The next program that is needed, or what is wrong; undefined when nothing more is. */
+function interpreterOf(
+	path: RawPath,
+	head: Buffer,
+	process: ContainerProcess,
+	place: Place,
+): RawPath | Unrunnable | undefined {
+	const elf = readElf(head);
+	if (elf !== undefined) return checkElf(path, elf, place);
+	const text = head.toString('latin1');
+	if (!text.startsWith('#!')) return noProgram(path, text);
+	const [line = ''] = text.slice(2, MAX_LINE).split('\n');
+	const [, interpreter = '', rest = ''] = /^[ \t]*([^ \t]*)[ \t]*(.*)$/s.exec(line) ?? [];
+	const quoted = JSON.stringify(printable(`#!${line.trim()}`));
+	if (interpreter.endsWith('\r') || rest.endsWith('\r')) {
+		return problem(
+			path,
+			`has Windows line ends: its first line, ${quoted}, ends with a carriage return`,
+			'Convert it with dos2unix.',
+		);
+	}
+	const found = interpreter === '' ? 'missing' : readProgram(interpreter, place);
+	if (found === 'unseen') return undefined;
+	if (typeof found === 'string') return noInterpreter(path, interpreter, found);
+	return interpreter.endsWith('/env') ? checkEnv(path, rest, process, place) : interpreter;
+}
+
+function noInterpreter(path: RawPath, interpreter: string, why: 'missing' | 'not executable'): Unrunnable {
+	const name = printable(interpreter) || 'nothing';
+	const what = why === 'missing' ? 'which the image does not have' : 'which is not executable in the image';
+	return problem(
+		path,
+		`names the interpreter ${name} in its #! line, ${what}`,
+		`Write a first line with a program of the image, such as #!/bin/sh, or use an image that has ${name}.`,
+	);
+}
+
+/** `#!/usr/bin/env NAME` looks for NAME in PATH; with -S, options and assignments may precede it (env(1)). */
+function checkEnv(
+	path: RawPath,
+	rest: string,
+	process: ContainerProcess,
+	place: Place,
+): RawPath | Unrunnable | undefined {
+	const words = rest.trim().split(/[ \t]+/);
+	const isSplit = words[0]?.startsWith('-S') === true || words[0] === '--split-string';
+	const name = isSplit
+		? [words[0]?.slice(2) ?? '', ...words.slice(1)].find((word) => word !== '' && !word.includes('='))
+		: rest.trim();
+	if (name === undefined || name === '' || name.startsWith('-') || name.includes('/')) return undefined;
+	const found = findIn(name, process, place);
+	if (found !== undefined) return found;
+	return problem(
+		path,
+		`is to be run by ${printable(name)} (#!/usr/bin/env), which is nowhere in the PATH of the image`,
+		`Use an image that has ${printable(name)}, or write a first line with a program that is there, such as #!/bin/sh.`,
+	);
+}
+
+function checkElf(
+	path: RawPath,
+	{ machine, loader }: NonNullable<ReturnType<typeof readElf>>,
+	place: Place,
+): Unrunnable | undefined {
+	const made = MACHINES[machine] ?? `machine ${machine}`;
+	const here = globalThis.process.arch;
+	const runs = made === here || (here === 'x64' && made === 'x86') || (here === 'arm64' && made === 'arm');
+	if (!runs) {
+		const hint = `Use an image and programs for ${here}, or install qemu-user-static with binfmt support on this host.`;
+		return { ...problem(path, `is a program for ${made}, and this host is ${here}`, hint), certain: false };
+	}
+	if (loader === undefined || readProgram(loader, place) !== 'missing') return undefined;
+	return problem(
+		path,
+		`needs the dynamic loader ${printable(loader)}, which the image does not have`,
+		'Link it statically, or build it for the C library of this image: programs for glibc do not run with musl, nor the other way round.',
+	);
+}
+
+function noProgram(path: RawPath, text: string): Unrunnable {
+	const hint = 'Write #!/bin/sh, or another program of the image, at its very beginning.';
+	if (BOM.test(text)) {
+		const why = 'begins with a byte order mark, so that the kernel does not see a #! line';
+		return { ...problem(path, why, 'Save it as UTF-8 without a byte order mark.'), certain: false };
+	}
+	const what = text === '' ? 'is empty' : 'has no #! line and is no program';
+	return { ...problem(path, `${what}, so that the kernel does not know how to run it`, hint), certain: false };
+}
+
+/** As execvp(3) would find it, relative parts of PATH left out. */
+function findIn(name: string, { env, cwd }: ContainerProcess, place: Place): RawPath | undefined {
+	const raw = rawPath(name);
+	if (name.startsWith('/')) return raw;
+	if (name.includes('/')) return rawPath(`${cwd}/${name}`);
+	const folders = (env['PATH'] ?? '').split(':').filter((folder) => folder.startsWith('/'));
+	const paths = folders.map((folder) => `${rawPath(folder)}/${raw}`);
+	return paths.find((path) => !['missing', 'not executable'].includes(String(readProgram(path, place))));
+}
+
+function missing(name: string): Unrunnable {
+	const hint = 'Check its spelling, or give its absolute path.';
+	return problem(rawPath(name), 'is in none of the directories of PATH in the image', hint);
+}
+
+function refused(path: RawPath, why: 'missing' | 'not executable'): Unrunnable {
+	if (why === 'missing')
+		return problem(path, 'is not in the image', 'Check its spelling; paths are those of the image.');
+	return problem(path, 'is not an executable file', 'Give it execute permission (chmod +x) in the image.');
+}
+
+function problem(path: RawPath, what: string, hint: string): Unrunnable {
+	return {
+		error: new BuildError('SCRIPT_INVALID', `${printable(path)} cannot be run: it ${what}`, { hint }),
+		certain: true,
+	};
+}
+
+function printable(path: RawPath): string {
+	return redact(printablePath(path)).slice(0, 200);
+}
