@@ -1,9 +1,10 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Finished, type RunOptions, s2oci, startS2oci } from '../support/build.js';
 import { type BuiltImage, pulled } from '../support/built.js';
@@ -203,10 +204,8 @@ describe('s2i rebuild', () => {
 		const source = makeSource({ page: 'first', 'scripts/assemble': '#!/bin/sh\ncp /tmp/src/page made\n' });
 		const scripts = ['-s', `file://${join(source, 'scripts')}`];
 		await s2i(workspace, ['build', source, builder, tag, '-n', 'The shop', ...scripts]);
-		execFileSync('skopeo', [
-			...['copy', '--format', 'oci', '--src-tls-verify=false', '--dest-tls-verify=false'],
-			...[`docker://${tag}`, `docker://${registry.host}/test/moved`],
-		]);
+		const copy = ['copy', '--format', 'oci', '--src-tls-verify=false', '--dest-tls-verify=false'];
+		await promisify(execFile)('skopeo', [...copy, `docker://${tag}`, `docker://${registry.host}/test/moved`]);
 		writeFileSync(join(source, 'page'), 'second');
 		await s2i(workspace, ['rebuild', `${registry.host}/test/moved`, `${registry.host}/test/again`], { cwd: '/' });
 		const again = await pulled(registry, 'test/again');

@@ -62,6 +62,7 @@ describe('the result file', () => {
 	});
 
 	test('in a directory that is not there is an error with a code', async () => {
-		expect(await write('/nonexistent/result.json')).toMatchObject({ code: 'OUTPUT_FAILED' });
+		using directory = temporaryDirectory();
+		expect(await write(join(directory.path, 'missing', 'result.json'))).toMatchObject({ code: 'OUTPUT_FAILED' });
 	});
 });
