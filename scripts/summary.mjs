@@ -1,9 +1,11 @@
 // Sums the steps of scripts/test: node summary.mjs DIRECTORY, which holds NAME.status (the exit status of a step) and, of a
-// step that ran tests, NAME.json (vitest's report). A step without tests counts as one. Fails when anything failed.
+// step that ran tests, NAME.json (vitest's report). A step without tests counts as one. Fails when anything failed, and with
+// CI=true also when a test was skipped for a reason that testdata/allowed-skips does not have.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 const [directory] = process.argv.slice(2);
+const allowed = process.env.CI === 'true' ? allowedSkips() : undefined;
 const steps = readdirSync(directory)
 	.filter((file) => file.endsWith('.status'))
 	.map((file) => readStep(file.slice(0, -'.status'.length)));
@@ -13,39 +15,52 @@ const [passed, failed, skipped] = ['passed', 'failed', 'skipped'].map(sum);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 
+function allowedSkips() {
+	const lines = readFileSync(new URL('../testdata/allowed-skips', import.meta.url), 'utf8').split('\n');
+	return new Set(lines.filter((line) => line !== '' && !line.startsWith('#')));
+}
+
 function readStep(name) {
 	const status = Number(readFileSync(join(directory, `${name}.status`), 'utf8'));
 	const path = join(directory, `${name}.json`);
-	return existsSync(path) ? testsOf(name, status, JSON.parse(readFileSync(path, 'utf8'))) : stepOf(name, status);
-}
-
-function stepOf(name, status) {
-	if (status === 0) return { notes: [], passed: 1, failed: 0, skipped: 0 };
-	return { notes: [`failed: ${name}, with exit status ${status}; see above`], passed: 0, failed: 1, skipped: 0 };
-}
-
-function testsOf(name, status, { testResults }) {
-	const tests = testResults.flatMap((file) =>
-		file.assertionResults.map((test) => ({ ...test, file: relative('.', file.name) })),
-	);
-	const count = (...wanted) => tests.filter((test) => wanted.includes(test.status)).length;
-	const notes = [...list(tests, 'failed', ['failed']), ...list(tests, 'skipped', ['pending', 'skipped', 'todo'])];
-	// A run can fail without a failed test: a file that does not load, or none that has tests.
-	const hasFailed = status !== 0 || count('passed') === 0;
-	if (hasFailed && count('failed') === 0) notes.push(`failed: ${name}, with exit status ${status}; see above`);
-	else if (hasFailed) notes.push(`failed: ${name}`);
+	const tests = existsSync(path) ? readTests(JSON.parse(readFileSync(path, 'utf8'))) : undefined;
+	if (tests === undefined)
+		return { notes: failure(name, status), passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, skipped: 0 };
+	const of = (...outcomes) => tests.filter(({ outcome }) => outcomes.includes(outcome));
+	const failed = of('failed', 'wrongly skipped').length;
+	// A step can fail without a failed test: a file that does not load, or none that has a test.
+	const hasFailed = status !== 0 || of('passed').length === 0;
 	return {
-		notes,
-		passed: count('passed'),
-		failed: hasFailed ? Math.max(count('failed'), 1) : count('failed'),
-		skipped: count('pending', 'skipped', 'todo'),
+		notes: [...of('failed', 'wrongly skipped', 'skipped').map(describe), ...(hasFailed ? failure(name, status) : [])],
+		passed: of('passed').length,
+		failed: hasFailed ? Math.max(failed, 1) : failed,
+		skipped: of('skipped').length,
 	};
 }
 
-function list(tests, word, statuses) {
-	return tests
-		.filter(({ status }) => statuses.includes(status))
-		.map(({ file, fullName, meta }) => `${word}: ${file}: ${fullName}${meta?.skipped ? `: ${meta.skipped}` : ''}`);
+function readTests({ testResults }) {
+	return testResults.flatMap(({ name, assertionResults }) =>
+		assertionResults.map(({ status, fullName, meta }) => ({
+			name: `${relative('.', name)}: ${fullName}`,
+			outcome: outcomeOf(status, meta?.skipped),
+			reason: meta?.skipped ?? (status === 'failed' || status === 'passed' ? '' : 'no reason is given'),
+		})),
+	);
+}
+
+function outcomeOf(status, reason) {
+	if (status === 'passed' || status === 'failed') return status;
+	return allowed === undefined || allowed.has(reason) ? 'skipped' : 'wrongly skipped';
+}
+
+function describe({ outcome, name, reason }) {
+	if (outcome === 'failed') return `failed: ${name}`;
+	if (outcome === 'skipped') return `skipped: ${name}: ${reason}`;
+	return `failed: ${name}: skipped, which testdata/allowed-skips does not allow: ${reason}`;
+}
+
+function failure(name, status) {
+	return status === 0 ? [] : [`failed: ${name}, with exit status ${status}; see above`];
 }
 
 function sum(key) {
