@@ -2,19 +2,20 @@ import type { ImageLocation } from '../content/location.js';
 import type { Platform } from '../oci/descriptor.js';
 import type { EnvironmentVariable } from '../s2i/environment.js';
 import type { Limits } from '../sandbox/limits.js';
+import type { ISOLATIONS, PULL_POLICIES, ROOT_FILESYSTEMS, USER_NAMESPACES } from './choices.js';
 
-/** When a registry is asked for an image: `check` asks for the manifest and falls back to what is recorded in the store when it cannot be reached. */
-export type PullPolicy = 'check' | 'always' | 'if-not-present' | 'never';
+/** When a registry is asked for an image. */
+export type PullPolicy = (typeof PULL_POLICIES)[number];
 
 /** What every command that talks to registries and runs a sandbox is told. */
 export interface HostRequest {
 	/** Absolute path of the layer store; made when it does not exist. */
 	readonly store: string;
-	readonly isolation: 'auto' | 'runc' | 'crun' | 'bwrap' | 'chroot' | 'none';
+	readonly isolation: (typeof ISOLATIONS)[number];
 	/** Which user namespace the worker runs in. */
-	readonly userns: 'auto' | 'full' | 'single' | 'none';
+	readonly userns: (typeof USER_NAMESPACES)[number];
 	/** How the image is laid out for assemble to change it; `in-place`: it is the one that we run in. Goes with isolation `none` only. */
-	readonly rootfs: 'auto' | 'overlay' | 'copy' | 'in-place';
+	readonly rootfs: (typeof ROOT_FILESYSTEMS)[number];
 	/** Whose variant of a multi-platform image is taken; the host's by default. */
 	readonly platform: Platform;
 	/** Registry hosts (`host` or `host:port`) that may be spoken to over plain HTTP or with an unverified certificate. */

@@ -1,3 +1,5 @@
+import { ISOLATIONS, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../build/choices.js';
+import { LOG_FORMATS, LOG_LEVELS, listed } from './choices.js';
 import { type Arguments, section, switchOption, textList, textOption } from './options.js';
 
 /** Where images come from and how the command reports, as typed; of every command that runs a sandbox. */
@@ -40,19 +42,20 @@ export const hostOptions: Arguments<HostArguments> = {
 		),
 	}),
 	...section<Pick<HostArguments, 'isolation' | 'userns' | 'rootfs'>>('Sandbox', {
-		isolation: textOption('isolation', 'KIND', 'what runs scripts: auto, runc, crun, bwrap or none; default auto', {
-			offer: ['auto', 'runc', 'crun', 'bwrap', 'none'],
-		}),
-		userns: textOption('userns', 'KIND', 'user namespace: auto, full, single or none; default auto', {
-			offer: ['auto', 'full', 'single', 'none'],
+		isolation: textOption(
+			'isolation',
+			'KIND',
+			`what runs scripts: ${listed(ISOLATIONS, { chroot: 'for root without mounts', none: 'in place' })}; default auto`,
+			{ offer: ISOLATIONS },
+		),
+		userns: textOption('userns', 'KIND', `user namespace: ${listed(USER_NAMESPACES)}; default auto`, {
+			offer: USER_NAMESPACES,
 		}),
 		rootfs: textOption(
 			'rootfs',
 			'KIND',
-			'how the image is laid out: auto, overlay, copy or in-place (the job runs in it); default auto',
-			{
-				offer: ['auto', 'overlay', 'copy', 'in-place'],
-			},
+			`how the image is laid out: ${listed(ROOT_FILESYSTEMS, { 'in-place': 'the job runs in it' })}; default auto`,
+			{ offer: ROOT_FILESYSTEMS },
 		),
 	}),
 	...section<Pick<HostArguments, 'store' | 'quiet' | 'loglevel' | 'logFormat'>>('General', {
@@ -64,10 +67,8 @@ export const hostOptions: Arguments<HostArguments> = {
 			'loglevel',
 			'0-5',
 			'0 essentials, 1 steps, 2 configuration, 3 decisions, 4 transfers, 5 files; default 1',
-			{ offer: ['0', '1', '2', '3', '4', '5'] },
+			{ offer: LOG_LEVELS },
 		),
-		logFormat: textOption('log-format', 'FORMAT', 'auto, tty, plain or json; default auto', {
-			offer: ['auto', 'tty', 'plain', 'json'],
-		}),
+		logFormat: textOption('log-format', 'FORMAT', `${listed(LOG_FORMATS)}; default auto`, { offer: LOG_FORMATS }),
 	}),
 };

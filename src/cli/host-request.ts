@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { ISOLATIONS, PULL_POLICIES, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../build/choices.js';
 import type { Emit } from '../build/events.js';
 import type { HostRequest, PullPolicy } from '../build/request.js';
 import { BuildError } from '../errors.js';
@@ -38,9 +39,9 @@ export function readHostRequest(args: HostArguments, env: Environment): HostRequ
 
 /** In place there is neither a namespace nor a sandbox, so one of the words says the others. */
 function readRung(args: HostArguments): Pick<HostRequest, 'isolation' | 'userns' | 'rootfs'> {
-	const isolation = oneOf('--isolation', ['auto', 'runc', 'crun', 'bwrap', 'chroot', 'none'], args.isolation);
-	const userns = oneOf('--userns', ['auto', 'full', 'single', 'none'], args.userns);
-	const rootfs = oneOf('--rootfs', ['auto', 'overlay', 'copy', 'in-place'], args.rootfs);
+	const isolation = oneOf('--isolation', ISOLATIONS, args.isolation);
+	const userns = oneOf('--userns', USER_NAMESPACES, args.userns);
+	const rootfs = oneOf('--rootfs', ROOT_FILESYSTEMS, args.rootfs);
 	if (isolation !== 'none' && rootfs !== 'in-place') return { isolation, userns, rootfs };
 	const others = [isolation, userns, rootfs].filter((word) => !['auto', 'none', 'in-place'].includes(word));
 	if (others.length === 0) return { isolation: 'none', userns, rootfs: 'in-place' };
@@ -49,9 +50,9 @@ function readRung(args: HostArguments): Pick<HostRequest, 'isolation' | 'userns'
 	});
 }
 
-/** The pull policy that `option` got; `check` by default. Throws USAGE. */
+/** The pull policy that `option` got. Throws USAGE. */
 export function readPullPolicy(option: string, text: string | undefined): PullPolicy {
-	return oneOf(option, ['check', 'always', 'if-not-present', 'never'], text);
+	return oneOf(option, PULL_POLICIES, text);
 }
 
 /** `text` as one of `values`, `values[0]` when it is undefined or empty. Throws USAGE that names `option`. */

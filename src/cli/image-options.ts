@@ -1,6 +1,6 @@
+import { PULL_POLICIES } from '../build/choices.js';
+import { listed } from './choices.js';
 import { type Arguments, section, switchOption, textList, textOption } from './options.js';
-
-const POLICIES = ['check', 'always', 'if-not-present', 'never'];
 
 /** When registries are asked for the builder, as typed. */
 export interface PullArguments {
@@ -12,8 +12,8 @@ export const pullOptions: Arguments<PullArguments> = section<PullArguments>('Reg
 	pullPolicy: textOption(
 		'pull-policy',
 		'POLICY',
-		'check (ask, but do without when it cannot be reached), always, if-not-present or never; default check',
-		{ short: 'p', offer: POLICIES },
+		`${listed(PULL_POLICIES, { check: 'ask, but do without when it cannot be reached' })}; default check`,
+		{ short: 'p', offer: PULL_POLICIES },
 	),
 });
 
@@ -44,7 +44,7 @@ export const runtimePullPolicy: Arguments<Pick<RuntimeArguments, 'runtimePullPol
 	Pick<RuntimeArguments, 'runtimePullPolicy'>
 >('Runtime image', {
 	runtimePullPolicy: textOption('runtime-pull-policy', 'POLICY', 'the same as --pull-policy, for the runtime image', {
-		offer: POLICIES,
+		offer: PULL_POLICIES,
 	}),
 });
 
@@ -88,7 +88,7 @@ export const incrementalOptions: Arguments<IncrementalArguments> = section<Incre
 		'incremental-pull-policy',
 		'POLICY',
 		'the same as --pull-policy, for the previous image',
-		{ offer: POLICIES },
+		{ offer: PULL_POLICIES },
 	),
 	cacheFrom: textList(
 		'cache-from',

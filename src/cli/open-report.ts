@@ -1,4 +1,5 @@
 import { BuildError } from '../errors.js';
+import { LOG_FORMATS } from './choices.js';
 import type { HostArguments } from './host-options.js';
 import { oneOf } from './host-request.js';
 import type { CommandIo } from './io.js';
@@ -7,7 +8,7 @@ import type { Report } from './report.js';
 
 /** The report that `args` ask for: `auto` is tty on a terminal outside CI, else plain. Throws USAGE. */
 export async function openReport(args: HostArguments, io: CommandIo): Promise<Report> {
-	const format = oneOf('--log-format', ['auto', 'tty', 'plain', 'json'], args.logFormat);
+	const format = oneOf('--log-format', LOG_FORMATS, args.logFormat);
 	const options = {
 		write: (text: string | Uint8Array) => void io.stderr.write(text),
 		loglevel: readLoglevel(args.loglevel),

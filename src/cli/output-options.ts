@@ -1,3 +1,4 @@
+import { CALLBACK_FORMATS, listed } from './choices.js';
 import { type Arguments, section, switchOption, textList, textOption } from './options.js';
 
 /** Where the result goes and who is told, as typed. */
@@ -23,7 +24,9 @@ export const outputOptions: Arguments<OutputArguments> = section<OutputArguments
 	digestFile: textOption('digest-file', 'FILE', "write the image's digest to FILE", { offer: 'file' }),
 	resultFile: textOption('result-file', 'FILE', 'write what was built, or why not, to FILE as JSON', { offer: 'file' }),
 	callbackUrl: textOption('callback-url', 'URL', 'POST how the build ended to this URL'),
-	callbackFormat: textOption('callback-format', 'FORMAT', 's2i or sti (2014); default s2i', { offer: ['s2i', 'sti'] }),
+	callbackFormat: textOption('callback-format', 'FORMAT', `${listed(CALLBACK_FORMATS, { sti: '2014' })}; default s2i`, {
+		offer: CALLBACK_FORMATS,
+	}),
 	timestamp: textOption(
 		'timestamp',
 		'TIME',

@@ -10,6 +10,7 @@ import { parseTimestamp } from '../s2i/timestamp.js';
 import { parseArtifacts, parseInjections, parseVolume } from '../s2i/volumes.js';
 import { NO_LIMITS } from '../sandbox/limits.js';
 import type { BuildArguments } from './build-command.js';
+import { CALLBACK_FORMATS } from './choices.js';
 import type { GenerateArguments } from './generate-command.js';
 import {
 	firstSet,
@@ -229,7 +230,7 @@ function readRuntime(args: RuntimeArguments): RuntimeRequest | undefined {
 }
 
 function readCallback(args: OutputArguments, { program }: RequestContext): Callback | undefined {
-	const format = oneOf('--callback-format', program === 'sti' ? ['sti', 's2i'] : ['s2i', 'sti'], args.callbackFormat);
+	const format = oneOf('--callback-format', program === 'sti' ? ['sti', 's2i'] : CALLBACK_FORMATS, args.callbackFormat);
 	const url = firstSet(args.callbackUrl);
 	if (url === undefined) return undefined;
 	if (/^https?:\/\/./.test(url) && URL.canParse(url)) return { url, format };

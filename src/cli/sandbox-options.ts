@@ -1,3 +1,4 @@
+import { listed, NETWORKS } from './choices.js';
 import { type Arguments, section, textList, textOption } from './options.js';
 
 /** Variables and files of assemble, as typed. */
@@ -35,7 +36,7 @@ export interface SandboxArguments {
 
 /** The options of {@link SandboxArguments}. */
 export const sandboxOptions: Arguments<SandboxArguments> = section<SandboxArguments>('Sandbox', {
-	network: textOption('network', 'KIND', 'host or none; default host', { offer: ['host', 'none'] }),
+	network: textOption('network', 'KIND', `${listed(NETWORKS)}; default host`, { offer: NETWORKS }),
 	addHosts: textList('add-host', 'NAME:IP', 'line of /etc/hosts'),
 	capDrop: textList('cap-drop', 'CAP[,CAP]', 'capabilities to take away, or all'),
 	memory: textOption('memory', 'BYTES', 'memory, such as 512m or 2g'),
