@@ -24,6 +24,7 @@ export type ErrorCode =
 	| 'HOST_NOT_BUILDER'
 	| 'HOST_IN_PLACE'
 	| 'HOST_NO_SPACE'
+	| 'HOST_LIMIT'
 	| 'HOST_STORE'
 	| 'HOST_WORKER'
 	| 'SOURCE_NOT_FOUND'

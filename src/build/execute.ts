@@ -55,18 +55,12 @@ export async function executeProcess(run: ProcessRun, context: ExecuteContext): 
 	if (ended.timedOut || status !== 0) throw processFailed(run, ended, output, worker);
 }
 
-const reported = new WeakMap<BuildRecord, string>();
-
-/** Told once for each build, and again only when a later process had to take another rung. */
 function reportRung(worker: WorkerProcess, ended: Ended, record: BuildRecord): void {
 	const { sandbox, refused } = ended;
 	const passed = refused.map((each) => `${each.sandbox} was refused (${each.reason})`);
 	const reason = [worker.reason, ...passed].join('; ');
 	const rung = { userNamespace: worker.userNamespace, rootfs: worker.rootfs, sandbox, reason } as const;
-	const text = JSON.stringify(rung);
-	if (reported.get(record) === text) return;
-	reported.set(record, text);
-	record.emit({ type: 'rung', rung });
+	record.rung(rung);
 }
 
 function processFailed(

@@ -1,12 +1,15 @@
 import { isBuildError, messageOf } from '../errors.js';
+import { hostFault } from '../host-fault.js';
 import { redact } from '../redact.js';
-import type { BuildEvent, Emit, Stage } from './events.js';
+import type { BuildEvent, Emit, Rung, Stage } from './events.js';
 import type { BuildOutcome, BuildResult } from './result.js';
 
 /** Collects what a build reports and learns, so that there is a result whenever it ends. */
 export interface BuildRecord {
 	readonly emit: Emit;
 	readonly note: (facts: Partial<Omit<BuildResult, 'success' | 'timings' | 'bytes'>>) => void;
+	/** Reports the rung, once for each build, and again only when a later process had to take another. */
+	readonly rung: (rung: Rung) => void;
 	readonly count: (what: keyof BuildResult['bytes'], bytes: number) => void;
 	/** Runs one stage, reporting when it starts and ends. */
 	readonly stage: <T>(stage: Stage, work: () => Promise<T>, detail?: (value: T) => string | undefined) => Promise<T>;
@@ -19,6 +22,7 @@ export function createRecord(emit: Emit): BuildRecord {
 	const bytes = { downloaded: 0, uploaded: 0, mounted: 0 };
 	const timings: { stage: Stage; ms: number }[] = [];
 	let facts: Partial<BuildResult> = {};
+	let rungText = '';
 	const observe = (event: BuildEvent) => {
 		if (event.type === 'stage' && event.status === 'done') timings.push({ stage: event.stage, ms: event.ms });
 		if (event.type === 'rung') facts = { ...facts, rung: event.rung };
@@ -28,6 +32,11 @@ export function createRecord(emit: Emit): BuildRecord {
 		emit: observe,
 		note: (more) => {
 			facts = { ...facts, ...more };
+		},
+		rung: (rung) => {
+			const text = JSON.stringify(rung);
+			if (text !== rungText) observe({ type: 'rung', rung });
+			rungText = text;
 		},
 		count: (what, size) => {
 			bytes[what] += size;
@@ -42,7 +51,10 @@ export function createRecord(emit: Emit): BuildRecord {
 			return value;
 		},
 		succeeded: () => ({ result: { ...facts, success: true, bytes, timings }, error: undefined }),
-		failed: (error) => ({ result: { ...facts, success: false, bytes, timings, error: describe(error) }, error }),
+		failed: (thrown) => {
+			const error = hostFault(thrown);
+			return { result: { ...facts, success: false, bytes, timings, error: describe(error) }, error };
+		},
 	};
 }
 

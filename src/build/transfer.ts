@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { ImageSource, OpenContent } from '../content/blob.js';
+import { noSpace } from '../host-fault.js';
 import type { Descriptor } from '../oci/descriptor.js';
 import { type Digest, hexOf } from '../oci/digest.js';
 import type { Image } from '../oci/image.js';
@@ -166,8 +167,9 @@ function keepCopy(stream: Readable, path: string, copy: Copy): Readable {
 			}
 			copy.resolve(path);
 		} catch (error) {
-			copy.reject(error);
-			throw error;
+			const explained = noSpace(error, `a layer that is to be pushed, at ${path}`) ?? error;
+			copy.reject(explained);
+			throw explained;
 		} finally {
 			copy.reject(new Error('the download stopped'));
 			await file.close();

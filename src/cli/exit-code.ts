@@ -32,6 +32,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
 	HOST_NOT_BUILDER: 4,
 	HOST_IN_PLACE: 4,
 	HOST_NO_SPACE: 4,
+	HOST_LIMIT: 4,
 	HOST_STORE: 4,
 	HOST_WORKER: 4,
 	SOURCE_NOT_FOUND: 5,

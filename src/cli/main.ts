@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
+import { hostFault } from '../host-fault.js';
 import { redact } from '../redact.js';
 import { closest } from './closest.js';
 import type { Command, CommandContext } from './command.js';
@@ -67,10 +68,10 @@ export async function main(argv: readonly string[], io: CommandIo): Promise<numb
 	try {
 		const [name = 'help', ...rest] = commandFirst(argv);
 		return await findCommand(ALIASES.get(name) ?? name, program)(rest, { io, program });
-	} catch (error) {
-		const thrown = io.fault?.take() ?? error;
-		io.stderr.write(renderError(thrown, useColor(io)));
-		return exitCodeOf(thrown, program);
+	} catch (thrown) {
+		const error = hostFault(io.fault?.take() ?? thrown);
+		io.stderr.write(renderError(error, useColor(io)));
+		return exitCodeOf(error, program);
 	}
 }
 

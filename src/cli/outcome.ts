@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, lstat, rename, rm, writeFile } from 'node:fs/promises';
 import type { BuildOutcome, BuildResult } from '../build/result.js';
 import { BuildError, errnoOf } from '../errors.js';
+import { noSpace } from '../host-fault.js';
 import type { OutputArguments } from './output-options.js';
 import type { Ended } from './with-report.js';
 
@@ -27,10 +28,11 @@ export async function writeFiles({ result, error }: BuildOutcome, args: OutputAr
 async function write(path: string, text: string): Promise<void> {
 	await replace(path, text).catch((cause: unknown) => {
 		const why = errnoOf(cause) ?? 'unknown error';
-		throw new BuildError('OUTPUT_FAILED', `${JSON.stringify(path)} cannot be written: ${why}`, {
+		const refused = new BuildError('OUTPUT_FAILED', `${JSON.stringify(path)} cannot be written: ${why}`, {
 			hint: 'The image itself is complete. Check that the directory exists and may be written.',
 			cause,
 		});
+		throw noSpace(cause, JSON.stringify(path), 'name a file elsewhere; the image itself is complete') ?? refused;
 	});
 }
 

@@ -1,5 +1,6 @@
 import type { BuildEvent, Emit } from '../build/events.js';
 import type { BuildResult } from '../build/result.js';
+import { hostFault } from '../host-fault.js';
 import { exitCodeOf, S2I_EXIT_CODES } from './exit-code.js';
 import type { HostArguments } from './host-options.js';
 import { listenForInterrupt } from './interrupt.js';
@@ -55,6 +56,6 @@ async function attempt(work: () => Promise<Ended>): Promise<Ended> {
 	try {
 		return await work();
 	} catch (error) {
-		return { status: undefined, error };
+		return { status: undefined, error: hostFault(error) };
 	}
 }

@@ -4,6 +4,7 @@ import { type FileHandle, lstat, mkdir, open, rename, rm, stat, writeFile } from
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
+import { noSpace } from '../host-fault.js';
 import type { Descriptor, Document } from '../oci/descriptor.js';
 import type { Index, Manifest } from '../oci/image.js';
 import { OCI_INDEX } from '../oci/media-types.js';
@@ -57,16 +58,17 @@ export async function writeByRename(
 	}
 }
 
-/** Runs `write`; what the file system refuses becomes OUTPUT_FAILED, naming `path`. */
+/** Runs `write`; what the file system refuses becomes OUTPUT_FAILED or HOST_NO_SPACE, naming `path`. */
 export async function writing(path: string, write: () => Promise<void>): Promise<void> {
 	try {
 		await write();
 	} catch (error) {
 		if (isBuildError(error) || errnoOf(error) === undefined || errnoOf(error) === 'ABORT_ERR') throw error;
-		throw new BuildError('OUTPUT_FAILED', `cannot write the image to ${path}: ${messageOf(error)}`, {
-			hint: 'Check that the directory is writable and that the disk has room.',
+		const refused = new BuildError('OUTPUT_FAILED', `cannot write the image to ${path}: ${messageOf(error)}`, {
+			hint: 'Check that the directory is writable.',
 			cause: error,
 		});
+		throw noSpace(error, `the image, which goes to ${path}`, 'write the image elsewhere') ?? refused;
 	}
 }
 

@@ -1,6 +1,7 @@
 import { chownSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { BuildError, errnoOf, isBuildError } from '../errors.js';
+import { BuildError, isBuildError } from '../errors.js';
+import { noSpace } from '../host-fault.js';
 import type { Libc } from '../linux/libc.js';
 import { fsPath, printablePath, type RawPath } from '../root-path.js';
 import { decompress } from '../tar/decompress.js';
@@ -106,7 +107,7 @@ function openExtraction(options: ArtifactOptions, notice: (text: string) => void
 		write: (chunk) => {
 			quiet += chunk.length;
 			if (quiet > MAX_PADDING) throw bad('they never end');
-			withoutUmask(() => reader.write(chunk));
+			reader.write(chunk);
 		},
 		finish: () => {
 			reader.end();
@@ -116,16 +117,6 @@ function openExtraction(options: ArtifactOptions, notice: (text: string) => void
 		abandon: disk.abandon,
 		count: () => ({ entries, bytes }),
 	};
-}
-
-/** Modes are to be the archive's, while programs that are started meanwhile get the usual umask. */
-function withoutUmask(write: () => void): void {
-	const umask = process.umask(0);
-	try {
-		write();
-	} finally {
-		process.umask(umask);
-	}
 }
 
 /** The chunks of `stream`, noting its two ends. Rejects when it is silent for `idleMs`. */
@@ -182,13 +173,8 @@ function explained(
 	ends: StreamEnds,
 	{ entries }: { readonly entries: number },
 ): unknown {
-	const errno = errnoOf(error) ?? '';
-	if (errno === 'ENOSPC' || errno === 'EDQUOT') {
-		return new BuildError('HOST_NO_SPACE', `no space left for artifacts below ${printablePath(root)}`, {
-			hint: 'Free space there, or name another place with --store DIR.',
-			cause: error,
-		});
-	}
+	const full = noSpace(error, `artifacts below ${printablePath(root)}`);
+	if (full !== undefined) return full;
 	if (!isBuildError(error, 'LAYER_INVALID') || error.message.startsWith('the artifacts')) return error;
 	const text = entries === 0 ? ends.textBefore() : undefined;
 	if (text !== undefined) return bad(`they begin with text: ${text}`);

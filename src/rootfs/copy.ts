@@ -12,7 +12,7 @@ import {
 	utimesSync,
 } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { BuildError, errnoOf } from '../errors.js';
+import { noSpace } from '../host-fault.js';
 import type { Libc } from '../linux/libc.js';
 import { fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
 import { isKept } from './image-xattrs.js';
@@ -89,11 +89,7 @@ function copyFile({ path, from, to }: Copied): void {
 	try {
 		copyFileSync(fsPath(from), fsPath(to), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
 	} catch (cause) {
-		if (!['ENOSPC', 'EDQUOT'].includes(errnoOf(cause) ?? '')) throw cause;
-		throw new BuildError('HOST_NO_SPACE', `no space is left to copy the builder image, at /${printablePath(path)}`, {
-			hint: 'Free some space, or name a larger disk with --store DIR.',
-			cause,
-		});
+		throw noSpace(cause, `a copy of the builder image in the store, at /${printablePath(path)}`) ?? cause;
 	}
 }
 

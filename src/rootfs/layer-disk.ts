@@ -57,10 +57,14 @@ export interface LayerDisk {
 const O_NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const S_IFCHR = 0o020000;
 const S_IFIFO = 0o010000;
-const SPECIAL_BITS = 0o7000;
+/** What a change of owner or the umask, which this process shares with all its threads and programs, may have taken. */
+const MASKED_BITS = 0o7022;
 const S_ISGID = 0o2000;
 
-/** A disk for one layer. Its process has umask 0. Whiteouts are overlay's; device nodes become empty files that nobody can read. */
+/**
+ * A disk for one layer. Modes are exact under any umask that takes no more than 022, which is the worker's. Whiteouts are overlay's;
+ * device nodes become empty files that nobody can read.
+ */
 export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOptions): LayerDisk {
 	const lost = new Set<string>();
 	const diskPath = (path: RootPath) => fsPath(joinRaw(root, path));
@@ -85,9 +89,11 @@ export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOp
 		},
 		makeLink: (path, target) => linkSync(diskPath(target), diskPath(path)),
 		makeSpecial: (path, entry) => {
-			if (entry.type === 'fifo' && libc !== undefined) libc.mknod(joinRaw(root, path), S_IFIFO | entry.mode);
+			const isFifo = entry.type === 'fifo' && libc !== undefined;
+			if (isFifo) libc.mknod(joinRaw(root, path), S_IFIFO | entry.mode);
 			else closeSync(openSync(diskPath(path), O_NEW_FILE, 0));
 			own(entry, (uid, gid) => lchownSync(diskPath(path), uid, gid));
+			if (isFifo) chmodSync(diskPath(path), entry.mode);
 		},
 		makeWhiteout: (path) => {
 			if (whiteouts) makeWhiteout(joinRaw(root, path), libc);
@@ -102,7 +108,7 @@ export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOp
 			if (file === undefined) return;
 			const { fd, path, entry } = file;
 			own(entry, (uid, gid) => fchownSync(fd, uid, gid));
-			if ((entry.mode & SPECIAL_BITS) !== 0) fchmodSync(fd, entry.mode);
+			if ((entry.mode & MASKED_BITS) !== 0) fchmodSync(fd, entry.mode);
 			setXattrs(path, entry);
 			futimesSync(fd, dateOf(entry), dateOf(entry));
 			file = undefined;

@@ -11,7 +11,7 @@ const MAX_LAYERS = 500;
 /**
  * An overlay of `lowers` (lowest first) below `scratch`, not yet mounted. `userxattr` lets an unprivileged user namespace mount it,
  * `volatile` spares it the syncs of a throw-away directory (its mark in the work directory would forbid a second mount). Lower directories are named by one-number links relative to the working
- * directory, which this sets, because all options must fit one page. Throws HOST_NO_OVERLAY.
+ * directory, because all options must fit one page. Throws HOST_NO_OVERLAY.
  */
 export function openOverlay(lowers: readonly string[], scratch: string, target: string, libc: Libc): RootDirectory {
 	if (lowers.length > MAX_LAYERS) {
@@ -43,14 +43,13 @@ export function openOverlay(lowers: readonly string[], scratch: string, target: 
 		mount: () => {
 			rmSync(join(scratch, 'work'), { recursive: true, force: true });
 			mkdirSync(join(scratch, 'work'));
-			process.chdir(join(scratch, 'links'));
 			try {
-				libc.mount(rawPath('overlay'), rawPath(target), 'overlay', MS_NODEV, options);
+				within(join(scratch, 'links'), () => {
+					libc.mount(rawPath('overlay'), rawPath(target), 'overlay', MS_NODEV, options);
+				});
 				mounted = true;
 			} catch (error) {
 				throw refused(scratch, error);
-			} finally {
-				process.chdir('/');
 			}
 		},
 		unmount,
@@ -60,6 +59,20 @@ export function openOverlay(lowers: readonly string[], scratch: string, target: 
 			if (last !== undefined) close(last, () => undefined);
 		},
 	};
+}
+
+/**
+ * Runs `work` with `directory` as the working directory of this process, and of all its threads. It is synchronous, programs are started
+ * by the same thread, and no other thread names a relative path, so nobody else can notice.
+ */
+function within(directory: string, work: () => void): void {
+	const before = process.cwd();
+	process.chdir(directory);
+	try {
+		work();
+	} finally {
+		process.chdir(before);
+	}
 }
 
 /** Whoever lets go of an overlay last also frees all that the kernel knows of its files, some microseconds for each: let it be a thread. */

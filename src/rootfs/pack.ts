@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
+import { noSpace } from '../host-fault.js';
 import { type Digest, finishDigest } from '../oci/digest.js';
 import { fsPath, joinRaw, latin1Path, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { BLOCK_SIZE, type TarEntry } from '../tar/entry.js';
@@ -230,10 +231,6 @@ function writeFully(file: number, chunk: Buffer): void {
 	try {
 		for (let at = 0; at < chunk.length; ) at += writeSync(file, chunk, at);
 	} catch (error) {
-		if (!['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) throw error;
-		throw new BuildError('HOST_NO_SPACE', 'no space left while the new layer was written', {
-			hint: 'Free space in the store, or name another place with --store DIR.',
-			cause: error,
-		});
+		throw noSpace(error, 'the new layer in the store') ?? error;
 	}
 }

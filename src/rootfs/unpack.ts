@@ -1,4 +1,5 @@
 import { BuildError, errnoOf } from '../errors.js';
+import { noSpace } from '../host-fault.js';
 import { latin1Path, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
 import { createTarReader } from '../tar/reader.js';
@@ -26,7 +27,7 @@ const MAX_TARGET = 4095;
 
 /**
  * Unpacks the tar stream `chunks` below `root`. Works synchronously on the file system, so it belongs in a thread of its own, whose
- * process has umask 0. Throws LAYER_UNSAFE, LAYER_INVALID or HOST_NO_SPACE.
+ * process has a umask of at most 022. Throws LAYER_UNSAFE, LAYER_INVALID or HOST_NO_SPACE.
  */
 export async function unpackLayer(
 	chunks: AsyncIterable<Buffer>,
@@ -184,18 +185,11 @@ function tooLarge(limit: number): BuildError {
 }
 
 function explained(error: unknown, root: RawPath): unknown {
-	const errno = errnoOf(error);
-	if (errno === 'ENOSPC' || errno === 'EDQUOT') return noSpace(root, error);
-	if (errno !== 'ENAMETOOLONG') return error;
+	const full = noSpace(error, `a layer of the image, below ${printablePath(root)}`);
+	if (full !== undefined) return full;
+	if (errnoOf(error) !== 'ENAMETOOLONG') return error;
 	return new BuildError('LAYER_INVALID', 'a layer has an entry whose path is too long for this host', {
 		hint: 'Rebuild the image with shorter paths, or name a store with a shorter path with --store DIR.',
 		cause: error,
-	});
-}
-
-function noSpace(root: RawPath, cause: unknown): BuildError {
-	return new BuildError('HOST_NO_SPACE', `no space left while unpacking a layer below ${printablePath(root)}`, {
-		hint: 'Free space there, or name another place with --store DIR.',
-		cause,
 	});
 }

@@ -3,13 +3,14 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
+import { BuildError, isBuildError, messageOf } from '../errors.js';
+import { hostFault } from '../host-fault.js';
 import { redact } from '../redact.js';
 import { rawPath } from '../root-path.js';
 import { type Compression, decompress } from '../tar/decompress.js';
 import { createTarReader } from '../tar/reader.js';
 import { type Budget, createBudget } from './budget.js';
-import { storeFull } from './directory.js';
+import { sourceFull } from './directory.js';
 import { createExtraction, type Extraction } from './extract.js';
 import type { FetchOptions } from './options.js';
 import type { Source } from './source.js';
@@ -56,7 +57,7 @@ export async function unpackArchive(
 	} catch (error) {
 		extraction.abandon();
 		signal.throwIfAborted();
-		throw archiveFailed(source, error);
+		throw archiveFailed(source, root, error);
 	}
 }
 
@@ -144,8 +145,9 @@ async function readHead(
 }
 
 /** Whatever is not ours is damage that a library found. */
-function archiveFailed(source: ArchiveSource, error: unknown): unknown {
-	if (errnoOf(error) === 'ENOSPC') return storeFull(error);
+function archiveFailed(source: ArchiveSource, root: string, error: unknown): unknown {
+	const fault = sourceFull(error, root) ?? hostFault(error);
+	if (fault !== error) return fault;
 	// The codec speaks of layers; what follows its first colon is true of any archive.
 	if (isBuildError(error, 'LAYER_INVALID')) {
 		return unusable(source, error.message.replace(/^[^:]*: /, ''), undefined, error);

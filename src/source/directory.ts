@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { chmod, copyFile, lutimes, mkdir, rm, symlink, utimes } from 'node:fs/promises';
-import { BuildError, errnoOf } from '../errors.js';
+import type { BuildError } from '../errors.js';
+import { noSpace } from '../host-fault.js';
 import { fsPath, joinRaw, type RawPath, type RootPath } from '../root-path.js';
 import { checkLink, type ScanOptions, type SourceEntry, scanSource, unreadable } from './scan.js';
 
@@ -45,7 +46,7 @@ export async function copyEntry(entry: SourceEntry, to: string | Buffer): Promis
 		await copyFile(fsPath(entry.host), to, flags);
 	} catch (cause) {
 		if (errnoOf(cause) === 'ENOENT') return false;
-		throw ['ENOSPC', 'EDQUOT'].includes(errnoOf(cause) ?? '') ? storeFull(cause) : unreadable(entry.path, cause);
+		throw sourceFull(cause, to) ?? unreadable(entry.path, cause);
 	}
 	await chmod(to, keptMode(entry));
 	await utimes(to, entry.mtime, entry.mtime);
@@ -74,12 +75,9 @@ export async function tidyDirectory(
 	return newest;
 }
 
-/** HOST_NO_SPACE for a source that does not fit. */
-export function storeFull(cause: unknown): BuildError {
-	return new BuildError('HOST_NO_SPACE', 'no space is left to copy the source', {
-		hint: 'Free some space, or name a larger disk with --store.',
-		cause,
-	});
+/** HOST_NO_SPACE for a source that does not fit where it is to go, at `place`; undefined when something else went wrong. */
+export function sourceFull(cause: unknown, place: string | Buffer): BuildError | undefined {
+	return noSpace(cause, `the source, at ${place.toString()}`);
 }
 
 function newestOf(entries: readonly SourceEntry[]): number {

@@ -13,6 +13,7 @@ import {
 	writeFileSync,
 } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
+import { hostFault } from '../host-fault.js';
 import {
 	fsPath,
 	joinRaw,
@@ -25,7 +26,7 @@ import {
 } from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
 import type { Budget } from './budget.js';
-import { storeFull } from './directory.js';
+import { sourceFull } from './directory.js';
 
 /** One member of an archive, with its name as written. */
 export type ArchiveEntry = Pick<TarEntry, 'type' | 'path' | 'linkPath' | 'mode' | 'mtime'>;
@@ -53,6 +54,7 @@ const MAX_TIME = 0x3_ffff_ffff;
  */
 export function createExtraction(root: RawPath, budget: Budget): Extraction {
 	const tree = createTree(root);
+	const guard = guardIn(root);
 	let current: { readonly file: number; readonly entry: ArchiveEntry } | undefined;
 	return {
 		entry: (entry) => {
@@ -71,12 +73,14 @@ export function createExtraction(root: RawPath, budget: Budget): Extraction {
 		close: () => {
 			if (current === undefined) return;
 			const { file, entry } = current;
-			fchmodSync(file, (entry.mode & 0o1777) | 0o400);
-			futimesSync(file, timeOf(entry), timeOf(entry));
-			closeSync(file);
-			current = undefined;
+			guard(entry.path, () => {
+				fchmodSync(file, (entry.mode & 0o1777) | 0o400);
+				futimesSync(file, timeOf(entry), timeOf(entry));
+				current = undefined;
+				closeSync(file);
+			});
 		},
-		finish: tree.finish,
+		finish: () => guard(ROOT, tree.finish),
 		abandon: () => {
 			if (current !== undefined) closeSync(current.file);
 			current = undefined;
@@ -157,14 +161,17 @@ function hardLinkSource(entry: ArchiveEntry, made: ReadonlyMap<RootPath, Made>):
 	throw refused(entry.path, `is a hard link to ${printablePath(source)}, which is not an earlier file of the archive`);
 }
 
-function guard<T>(path: RawPath, work: () => T): T {
-	try {
-		return work();
-	} catch (cause) {
-		if (errnoOf(cause) === 'ENOSPC') throw storeFull(cause);
-		if (errnoOf(cause) === undefined) throw cause;
-		throw refused(path, `cannot be unpacked: ${errnoOf(cause) ?? ''}`, cause);
-	}
+/** What the system refuses is said of an entry, unless it is the disk that has no room. */
+function guardIn(root: RawPath): <T>(path: RawPath, work: () => T) => T {
+	return (path, work) => {
+		try {
+			return work();
+		} catch (cause) {
+			const fault = sourceFull(cause, fsPath(root)) ?? hostFault(cause);
+			if (fault !== cause || errnoOf(cause) === undefined) throw fault;
+			throw refused(path, `cannot be unpacked: ${errnoOf(cause) ?? ''}`, cause);
+		}
+	};
 }
 
 function timeOf({ mtime }: Pick<ArchiveEntry, 'mtime'>): number {

@@ -46,7 +46,6 @@ export async function addArchive(
 		const root = rawPath(directory);
 		const tar = decompress(format, read(source), join(scratch, 'archive-spool'), signal);
 		const { ids, libc } = target;
-		process.umask(0);
 		const { entries } = await unpackLayer(tar, { root, ids, libc, maxBytes: MAX_BYTES }, signal);
 		const owners = owner === undefined ? ownersOf(root, entries) : undefined;
 		const ownerOf = (path: RawPath) => owner ?? owners?.get(path) ?? { uid: 0, gid: 0 };

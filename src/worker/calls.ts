@@ -112,8 +112,6 @@ function createLayerCalls({
 		unpack: async ({ layers, blobSocket }) => {
 			await hold(layers.map(({ diffId }) => diffId));
 			const { layers: store, scratch, ids, whiteouts, rootfs } = session();
-			// A process that ran before has left its own, and modes of the layers' files are to be exact.
-			process.umask(0);
 			const context = { store, scratch, blobSocket, ids, whiteouts, indexOnly: rootfs === 'in-place', send };
 			return { lostXattrs: await unpackLayers(layers, context, signal) };
 		},
@@ -191,7 +189,7 @@ function createProcessCalls(state: State): Pick<Calls, 'execute' | 'saveArtifact
 		saveArtifacts: async (request) => {
 			const { context } = beginProcess(request, state);
 			const { saveArtifacts } = await import('./artifacts.js');
-			return saveArtifacts(request, context, signal).finally(() => process.umask(0));
+			return saveArtifacts(request, context, signal);
 		},
 		restoreArtifacts: async (request) => {
 			const { restoreArtifacts } = await import('./artifacts.js');
@@ -207,7 +205,6 @@ function beginProcess(
 	const { userNamespace, ids, rootfs } = session();
 	const isFixed = userNamespace === 'single' || rootfs === 'in-place';
 	if (!isFixed && !ownable(request.process.user, ids)) throw unmapped(request.process.user.uid);
-	process.umask(0o022);
 	const { filesystem, binds } = required(mounted.get(request.root), 'mount');
 	filesystem.turn(request.process.user);
 	return { filesystem, context: { ...session(), spec: { rootfs: filesystem.path, binds, userNamespace } } };

@@ -11,6 +11,7 @@ import {
 	writeFileSync,
 } from 'node:fs';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
+import { noSpace } from '../host-fault.js';
 import { fsPath, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
 
 const MIB = 1 << 20;
@@ -61,7 +62,9 @@ export function createHostCopier(owner: { readonly uid: number; readonly gid: nu
 				copy(raw, place, raw);
 				if (mode !== undefined) chmodSync(fsPath(place), mode);
 			} catch (error) {
-				throw isBuildError(error) || errnoOf(error) === undefined ? error : unreadable(raw, error);
+				throw isBuildError(error) || errnoOf(error) === undefined
+					? error
+					: (noSpace(error, `a copy of ${printablePath(raw)}`) ?? unreadable(raw, error));
 			}
 		},
 		content: (content, mode, place) => {

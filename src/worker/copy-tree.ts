@@ -15,7 +15,8 @@ import {
 	utimesSync,
 } from 'node:fs';
 import { setImmediate as pause } from 'node:timers/promises';
-import { BuildError, errnoOf } from '../errors.js';
+import { BuildError } from '../errors.js';
+import { noSpace } from '../host-fault.js';
 import type { Libc } from '../linux/libc.js';
 import { childOf, fsPath, joinRaw, nameIn, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
@@ -175,11 +176,7 @@ function unplaceable(path: RootPath, why: string): BuildError {
 
 function explained(root: RawPath): <T>(work: () => T) => T {
 	const explain = (error: unknown): never => {
-		if (!['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) throw error;
-		throw new BuildError('HOST_NO_SPACE', `no space left while files were copied below ${printablePath(root)}`, {
-			hint: 'Free space in the store, or name another place with --store DIR.',
-			cause: error,
-		});
+		throw noSpace(error, `files that are copied below ${printablePath(root)}`) ?? error;
 	};
 	return (work) => {
 		try {

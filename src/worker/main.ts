@@ -12,7 +12,9 @@ const SETTLE_MS = 5000;
  * here is told to the other end, which closes.
  */
 function serve(): void {
-	process.umask(0);
+	// Of the whole process, with all its threads, and of what it starts: nothing may change it later, since calls overlap.
+	process.umask(0o022);
+	process.chdir('/');
 	const stop = new AbortController();
 	const send = (message: FromWorker) => void process.send?.(message, () => undefined);
 	const running = new Set<Promise<void>>();

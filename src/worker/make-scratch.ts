@@ -1,29 +1,37 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BuildError, errnoOf, messageOf } from '../errors.js';
+import { BuildError, messageOf } from '../errors.js';
+import { noSpace } from '../host-fault.js';
 import { spreadDirectories } from '../linux/ext4.js';
+
+const PRIVATE = 0o700;
+/** With the sticky bit, which says nothing more of a private directory: its own directories are spread, as far as they can be. */
+const SPREAD = 0o1700;
 
 /** Makes a new private directory for one build in `store`, and the store where it is missing. Throws HOST_NO_SPACE, HOST_STORE. */
 export async function makeScratch(store: string): Promise<string> {
 	const work = join(store, 'work');
 	const scratch = join(work, randomBytes(6).toString('hex'));
 	try {
-		const made = await mkdir(work, { recursive: true, mode: 0o700 });
-		if (made !== undefined) await spreadDirectories(work);
-		await mkdir(scratch, { recursive: true, mode: 0o700 });
+		await mkdir(work, { recursive: true, mode: PRIVATE });
+		await spreadOnce(work);
+		await mkdir(scratch, { mode: PRIVATE });
 		// A store in a setgid directory would hand its group on to all that is made in it.
-		await chmod(scratch, 0o700);
+		await chmod(scratch, PRIVATE);
 		return scratch;
 	} catch (error) {
-		const full = errnoOf(error) === 'ENOSPC';
-		throw new BuildError(
-			full ? 'HOST_NO_SPACE' : 'HOST_STORE',
-			`the store ${store} cannot be written: ${messageOf(error)}`,
-			{
-				hint: 'Name a directory that you may write, on a disk with free space, with --store DIR or S2OCI_STORE.',
-				cause: error,
-			},
-		);
+		const refused = new BuildError('HOST_STORE', `the store ${store} cannot be written: ${messageOf(error)}`, {
+			hint: 'Name a directory that you may write, on a disk with free space, with --store DIR or S2OCI_STORE.',
+			cause: error,
+		});
+		throw noSpace(error, `the store ${store}`) ?? refused;
 	}
+}
+
+/** Whoever made `work`: its mode says whether this was done. Another user's stays as it is. */
+async function spreadOnce(work: string): Promise<void> {
+	if (((await stat(work)).mode & 0o7777) === SPREAD) return;
+	await spreadDirectories(work);
+	await chmod(work, SPREAD).catch(() => undefined);
 }

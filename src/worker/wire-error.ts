@@ -1,15 +1,10 @@
-import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
+import { BuildError, isBuildError, messageOf } from '../errors.js';
+import { hostFault } from '../host-fault.js';
 import type { WireError } from './protocol.js';
 
-/** `error` in the form that crosses the channel. A full disk is no bug, whoever met it: it becomes HOST_NO_SPACE. */
-export function toWire(error: unknown): WireError {
-	if (['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) {
-		return {
-			code: 'HOST_NO_SPACE',
-			message: `no space is left in the store: ${messageOf(error)}`,
-			hint: 'Free some space, or name a larger disk with --store DIR or S2OCI_STORE.',
-		};
-	}
+/** `thrown` in the form that crosses the channel. A full disk and the like are no bugs, whoever met them. */
+export function toWire(thrown: unknown): WireError {
+	const error = hostFault(thrown);
 	if (isBuildError(error)) {
 		return { code: error.code, message: error.message, ...(error.hint !== undefined && { hint: error.hint }) };
 	}

@@ -25,7 +25,7 @@ export async function diagnose(
 	signal: AbortSignal,
 ): Promise<Diagnosis> {
 	const facts = readFacts(request.env);
-	const { reason, ...store } = readStore(request.store);
+	const { reason, ...store } = await readStore(request.store);
 	const context: TrialContext = { request, facts, store };
 	const looking = Promise.all(targets.map((target) => tryRegistry(target, request, signal)));
 	looking.catch(() => undefined);

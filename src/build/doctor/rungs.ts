@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.js';
 import { redact } from '../../redact.js';
 import type { SandboxName } from '../../sandbox/sandbox.js';
+import { makeScratch } from '../../worker/make-scratch.js';
 import { startWorkerIn, type WorkerOptions, type WorkerProcess } from '../../worker/start.js';
 import { type NamespacePlan, planNamespaces } from '../../worker/user-namespace.js';
 import type { HostRequest } from '../request.js';
@@ -97,10 +97,9 @@ export async function trySandboxes(
 	return trials;
 }
 
-/** Runs `work` with a new scratch directory in `store`, which is removed afterwards. Throws the system's error when it cannot be made. */
+/** Runs `work` with a new scratch directory in `store`, which is removed afterwards. Throws HOST_NO_SPACE, HOST_STORE. */
 export async function withScratch<T>(store: string, work: (scratch: string) => Promise<T>): Promise<T> {
-	const scratch = join(store, 'work', randomBytes(6).toString('hex'));
-	await mkdir(scratch, { recursive: true, mode: 0o700 });
+	const scratch = await makeScratch(store);
 	try {
 		return await work(scratch);
 	} finally {

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, realpathSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { realpathSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.js';
 import { printablePath } from '../../root-path.js';
+import { makeScratch } from '../../worker/make-scratch.js';
 import type { StoreState } from './diagnosis.js';
 import type { FindingCode } from './finding-code.js';
 import { findMount, isNetworkType, mountsHere, optionsOf } from './mounts.js';
@@ -10,8 +10,8 @@ import { findMount, isNetworkType, mountsHere, optionsOf } from './mounts.js';
 const LOW_BYTES = 2e9;
 
 /** What the disk under `store` is like; the store is made when it does not exist. Why it cannot be written is in `reason`. */
-export function readStore(store: string): StoreState & { readonly reason: string | undefined } {
-	const reason = whyUnwritable(store);
+export async function readStore(store: string): Promise<StoreState & { readonly reason: string | undefined }> {
+	const reason = await whyUnwritable(store);
 	const path = realOf(store);
 	const mount = findMount(mountsHere(), path);
 	const [type, options] = [mount?.type ?? 'unknown', mount === undefined ? [] : optionsOf(mount)];
@@ -42,10 +42,9 @@ function judge(
 	return signs.filter(([, isThere]) => isThere).map(([code]) => code);
 }
 
-function whyUnwritable(store: string): string | undefined {
-	const probe = join(store, 'work', randomBytes(6).toString('hex'));
+async function whyUnwritable(store: string): Promise<string | undefined> {
 	try {
-		mkdirSync(probe, { recursive: true, mode: 0o700 });
+		const probe = await makeScratch(store);
 		writeFileSync(join(probe, 'file'), '.');
 		rmSync(probe, { recursive: true });
 		return undefined;

@@ -57,7 +57,6 @@ export function besideHost(): BesideHost {
 }
 
 async function unpack(tar: Buffer, root: string, maxBytes: number): Promise<Unpacked> {
-	const umask = process.umask(0);
 	try {
 		const options = { root: rawPath(root), ids, libc: await loadLibc(), maxBytes };
 		const { entries, lostXattrs } = await unpackLayer(chunksOf([tar]), options, new AbortController().signal);
@@ -65,8 +64,6 @@ async function unpack(tar: Buffer, root: string, maxBytes: number): Promise<Unpa
 	} catch (error) {
 		if (!isBuildError(error)) throw error;
 		return { refused: error.code, entries: new Map(), lostXattrs: [], onDisk: namesBelow(root) };
-	} finally {
-		process.umask(umask);
 	}
 }
 
