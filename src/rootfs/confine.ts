@@ -4,7 +4,7 @@ import {
 	childOf,
 	fsPath,
 	joinRaw,
-	nameIn,
+	latin1Path,
 	parentOf,
 	printablePath,
 	type RawPath,
@@ -39,7 +39,7 @@ export function resolveInRoot(root: RawPath, path: RawPath, followLast = true): 
 		const target = readlinkSync(fsPath(joinRaw(root, here)), { encoding: 'latin1' });
 		here = target.startsWith('/') ? ROOT : parentOf(here);
 		stats = statOf(joinRaw(root, here));
-		pending.push(...partsOf(target).reverse());
+		pending.push(...partsOf(latin1Path(target)).reverse());
 	}
 	return { path: here, stats };
 }

@@ -12,9 +12,19 @@ import {
 	utimesSync,
 } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { BuildError, errnoOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import type { Libc } from '../linux/libc.js';
-import { fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import {
+	fsPath,
+	joinRaw,
+	latin1Path,
+	printablePath,
+	type RawPath,
+	ROOT,
+	type RootPath,
+	rawPath,
+} from '../root-path.js';
 import { isKept } from './image-xattrs.js';
 import type { BaseTree } from './merge.js';
 
@@ -66,7 +76,7 @@ export async function copyLayers(
 }
 
 function tooLong(path: RootPath, cause: unknown): BuildError {
-	const shown = printablePath(path.slice(0, 200));
+	const shown = printablePath(latin1Path(path.slice(0, 200)));
 	return new BuildError(
 		'LAYER_INVALID',
 		`"/${shown}..." has a path that is too long for a copy of the image on this host`,

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
-import { BuildError, errnoOf } from '../errors.js';
-import type { Libc } from '../linux/libc.js';
 import { noSpace } from '../host-fault.js';
+import type { Libc } from '../linux/libc.js';
 import { type Digest, finishDigest } from '../oci/digest.js';
 import { fsPath, joinRaw, latin1Path, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { BLOCK_SIZE, type TarEntry } from '../tar/entry.js';

@@ -1,7 +1,16 @@
 import { fstatSync, lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
-import { childOf, fsPath, joinRaw, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import {
+	childOf,
+	fsPath,
+	joinRaw,
+	latin1Path,
+	printablePath,
+	type RawPath,
+	ROOT,
+	type RootPath,
+} from '../root-path.js';
 import { imageXattrs } from './image-xattrs.js';
 import type { UnreadFile } from './tree.js';
 
@@ -68,7 +77,7 @@ export function shortEnough(path: RootPath, look: (path: RootPath) => void): voi
 		look(path);
 	} catch (cause) {
 		if (errnoOf(cause) !== 'ENAMETOOLONG') throw cause;
-		const shown = printablePath(path.slice(0, 200));
+		const shown = printablePath(latin1Path(path.slice(0, 200)));
 		throw new BuildError(
 			'ASSEMBLE_FAILED',
 			`assemble made "/${shown}...", whose path is too long (${path.length} bytes)`,

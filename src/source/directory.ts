@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { chmod, copyFile, lutimes, mkdir, rm, symlink, utimes } from 'node:fs/promises';
-import type { BuildError } from '../errors.js';
+import { type BuildError, errnoOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { fsPath, joinRaw, type RawPath, type RootPath } from '../root-path.js';
 import { checkLink, type ScanOptions, type SourceEntry, scanSource, unreadable } from './scan.js';

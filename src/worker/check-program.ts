@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
-import { fsPath, joinRaw, printablePath, type RawPath, rawPath } from '../root-path.js';
+import { fsPath, joinRaw, latin1Path, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
 import { resolveInRoot } from '../rootfs/confine.js';
 import type { ContainerProcess, SandboxSpec } from '../sandbox/sandbox.js';
 import { readElf } from './elf.js';
@@ -66,7 +66,7 @@ type Content = Buffer | 'missing' | 'not executable' | 'unseen';
 function readProgram(path: RawPath, { rootfs, binds }: Place): Content {
 	if (isMounted(path, binds)) return 'unseen';
 	const resolved = resolveInRoot(rawPath(rootfs), path);
-	if (isMounted(`/${resolved.path}`, binds)) return 'unseen';
+	if (isMounted(joinRaw(latin1Path(''), resolved.path), binds)) return 'unseen';
 	if (resolved.stats === undefined) return 'missing';
 	if (!resolved.stats.isFile()) return 'not executable';
 	if ((resolved.stats.mode & 0o111) === 0) return 'not executable';
@@ -105,8 +105,9 @@ function interpreterOf(
 	const text = head.toString('latin1');
 	if (!text.startsWith('#!')) return noProgram(path, text);
 	const [line = ''] = text.slice(2, MAX_LINE).split('\n');
-	const [, interpreter = '', rest = ''] = /^[ \t]*([^ \t]*)[ \t]*(.*)$/s.exec(line) ?? [];
-	const quoted = JSON.stringify(printable(`#!${line.trim()}`));
+	const [, word = '', rest = ''] = /^[ \t]*([^ \t]*)[ \t]*(.*)$/s.exec(line) ?? [];
+	const interpreter = latin1Path(word);
+	const quoted = JSON.stringify(printable(latin1Path(`#!${line.trim()}`)));
 	if (interpreter.endsWith('\r') || rest.endsWith('\r')) {
 		return problem(
 			path,
@@ -120,7 +121,7 @@ function interpreterOf(
 	return interpreter.endsWith('/env') ? checkEnv(path, rest, process, place) : interpreter;
 }
 
-function noInterpreter(path: RawPath, interpreter: string, why: 'missing' | 'not executable'): Unrunnable {
+function noInterpreter(path: RawPath, interpreter: RawPath, why: 'missing' | 'not executable'): Unrunnable {
 	const name = printable(interpreter) || 'nothing';
 	const what = why === 'missing' ? 'which the image does not have' : 'which is not executable in the image';
 	return problem(
@@ -139,10 +140,11 @@ function checkEnv(
 ): RawPath | Unrunnable | undefined {
 	const words = rest.trim().split(/[ \t]+/);
 	const isSplit = words[0]?.startsWith('-S') === true || words[0] === '--split-string';
-	const name = isSplit
+	const word = isSplit
 		? [words[0]?.slice(2) ?? '', ...words.slice(1)].find((word) => word !== '' && !word.includes('='))
 		: rest.trim();
-	if (name === undefined || name === '' || name.startsWith('-') || name.includes('/')) return undefined;
+	if (word === undefined || word === '' || word.startsWith('-') || word.includes('/')) return undefined;
+	const name = latin1Path(word);
 	const found = findIn(name, process, place);
 	if (found !== undefined) return found;
 	return problem(
@@ -188,7 +190,7 @@ function findIn(name: string, { env, cwd }: ContainerProcess, place: Place): Raw
 	if (name.startsWith('/')) return raw;
 	if (name.includes('/')) return rawPath(`${cwd}/${name}`);
 	const folders = (env['PATH'] ?? '').split(':').filter((folder) => folder.startsWith('/'));
-	const paths = folders.map((folder) => `${rawPath(folder)}/${raw}`);
+	const paths = folders.map((folder) => nameIn(rawPath(folder), raw));
 	return paths.find((path) => !['missing', 'not executable'].includes(String(readProgram(path, place))));
 }
 

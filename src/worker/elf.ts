@@ -1,9 +1,11 @@
+import { latin1Path, type RawPath } from '../root-path.js';
+
 /** What the kernel asks of a program in the ELF format (System V ABI, "Program Loading"; elf(5)). */
 export interface ElfNeeds {
 	/** `e_machine`. */
 	readonly machine: number;
 	/** The dynamic loader, as the program names it; undefined when it is linked statically or names it beyond the bytes that were read. */
-	readonly loader: string | undefined;
+	readonly loader: RawPath | undefined;
 }
 
 const PT_INTERP = 3;
@@ -37,7 +39,7 @@ export function readElf(head: Buffer): ElfNeeds | undefined {
 	};
 }
 
-function textAt(head: Buffer, at: number, length: number): string | undefined {
+function textAt(head: Buffer, at: number, length: number): RawPath | undefined {
 	if (length < 2 || at + length > head.length) return undefined;
-	return head.toString('latin1', at, at + length).replace(/\0.*$/s, '');
+	return latin1Path(head.toString('latin1', at, at + length).replace(/\0.*$/s, ''));
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
 import { loadLibc } from '../../../src/linux/libc.js';
-import type { RootPath } from '../../../src/root-path.js';
+import { type RootPath, rawPath } from '../../../src/root-path.js';
 import { type PackedLayer, packLayer } from '../../../src/rootfs/pack.js';
 import type { Put } from '../../../src/rootfs/tree.js';
 import { readTar } from '../../support/built.js';
@@ -46,7 +46,7 @@ async function pack(directory: string, knowsHoles: boolean): Promise<Packed> {
 	const output = openSync(path, 'w');
 	const declare = () => change;
 	const options = { epoch: 0, progress: () => undefined, declare, seek };
-	const layer = await packLayer([change], directory, output, options, new AbortController().signal);
+	const layer = await packLayer([change], rawPath(directory), output, options, new AbortController().signal);
 	closeSync(output);
 	return { layer, bytes: readFileSync(path), read };
 }
