@@ -1,84 +1,159 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, type Dirent, lstatSync, readdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
+import {
+	chmodSync,
+	closeSync,
+	constants,
+	fchmodSync,
+	openSync,
+	readdirSync,
+	renameSync,
+	rmdirSync,
+	unlinkSync,
+} from 'node:fs';
 import { errnoOf } from './errors.js';
-import { fsPath, nameIn, type RawPath } from './root-path.js';
+import { fsPath, latin1Path, type RawPath } from './root-path.js';
 
-interface Directory {
-	readonly path: RawPath;
-	isEmptied: boolean;
-}
-
-/** Names that are longer than a system call takes are made short by moving the directory up; this leaves room for one more name. */
-const MOVED_FROM = 1024;
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
+const O_PATH = 0o10000000;
+const OWNER_ONLY = 0o700;
+/** How many directories are open at once; what is deeper is moved up before it is removed. */
+const MAX_OPEN = 64;
 const MAX_RETRIES = 3;
 
-/**
- * Removes the tree at `path`, read-only directories included; nothing there is no error, and a link there is not followed. However deep
- * it is, it takes no stack, as rmSync of Node 22 does, and no path is too long. Several times as fast as rmSync for many small files,
- * since it does not ask for the type of each. Nothing may be mounted below: what is mounted would be emptied.
- */
+/** An open directory of the tree that is removed; `top` is the one that directories too deep are moved to. */
+interface OpenDirectory {
+	readonly fd: number;
+	readonly top: number;
+	readonly depth: number;
+}
+
+/** {@link removeBeneath} for `path` in the directory that it is in, which may be reached by links. */
 export function removeTree(path: RawPath): void {
-	const stats = lstatSync(fsPath(path), { throwIfNoEntry: false });
-	if (stats === undefined) return;
-	if (!stats.isDirectory()) {
+	const slash = path.lastIndexOf('/');
+	removeBeneath(latin1Path(slash > 0 ? path.slice(0, slash) : '/'), latin1Path(path.slice(slash + 1)));
+}
+
+/**
+ * Removes the tree at `path` in the directory `root`, read-only directories included and however deep; nothing there is no error, and a link
+ * is removed itself. Below `root` every directory is opened once, without following links, and named by its descriptor from then on: whatever
+ * is renamed meanwhile, nothing outside of `root` is removed. Nothing may be mounted below: what is mounted would be emptied.
+ */
+export function removeBeneath(root: RawPath, path: RawPath): void {
+	const parts = path.split('/');
+	const opened: number[] = [];
+	try {
+		opened.push(openSync(fsPath(root), O_PATH | O_DIRECTORY));
+		for (const part of parts.slice(0, -1)) {
+			opened.push(openSync(fsPath(entryOf(opened.at(-1), part)), O_PATH | O_DIRECTORY | O_NOFOLLOW));
+		}
+		remove(entryOf(opened.at(-1), parts.at(-1) ?? ''), undefined);
+	} catch (error) {
+		if (errnoOf(error) !== 'ENOENT') throw error;
+	} finally {
+		for (const fd of opened) closeSync(fd);
+	}
+}
+
+function entryOf(directory: number | undefined, name: string): RawPath {
+	return latin1Path(`/proc/self/fd/${String(directory)}/${name}`);
+}
+
+/** Also when another thread, or whatever races with us, removes some of it or makes more. */
+function remove(path: RawPath, above: OpenDirectory | undefined): void {
+	for (let retries = 0; ; retries++) {
+		try {
+			removeOnce(path, above);
+			return;
+		} catch (error) {
+			if (errnoOf(error) === 'ENOENT') return;
+			if (errnoOf(error) !== 'ENOTEMPTY' || retries === MAX_RETRIES) throw error;
+		}
+	}
+}
+
+function removeOnce(path: RawPath, above: OpenDirectory | undefined): void {
+	const fd = openDirectory(path);
+	if (fd === undefined) {
 		unlinkSync(fsPath(path));
 		return;
 	}
-	for (let retries = 0; ; retries++) {
-		try {
-			removeDirectories(path);
-			return;
-		} catch (error) {
-			// Somebody else, such as a second thread, removes or makes files here.
-			const isShared = ['ENOENT', 'ENOTEMPTY'].includes(errnoOf(error) ?? '');
-			if (!isShared || retries === MAX_RETRIES) throw error;
-			if (lstatSync(fsPath(path), { throwIfNoEntry: false }) === undefined) return;
-		}
+	const directory = { fd, top: above?.top ?? fd, depth: (above?.depth ?? 0) + 1 };
+	try {
+		// What was moved up meanwhile is found by reading once more.
+		while (removeEntries(directory) && directory.top === fd);
+	} finally {
+		closeSync(fd);
+	}
+	rmdirSync(fsPath(path));
+}
+
+/** Whether there were any. */
+function removeEntries(directory: OpenDirectory): boolean {
+	const entries = readdirSync(`/proc/self/fd/${directory.fd}`, { withFileTypes: true, encoding: 'buffer' });
+	for (const entry of entries) {
+		const path = entryOf(directory.fd, entry.name.toString('latin1'));
+		const isDirectory = entry.isDirectory();
+		writable(directory.fd, () => (isDirectory ? removeBelow(path, directory) : unlinkFile(path)));
+	}
+	return entries.length > 0;
+}
+
+function unlinkFile(path: RawPath): void {
+	try {
+		unlinkSync(fsPath(path));
+	} catch (error) {
+		if (errnoOf(error) !== 'ENOENT') throw error;
 	}
 }
 
-function removeDirectories(top: RawPath): void {
-	const pending: Directory[] = [{ path: top, isEmptied: false }];
-	for (let last = pending.at(-1); last !== undefined; last = pending.at(-1)) {
-		if (last.isEmptied) {
-			rmdirSync(fsPath(last.path));
-			pending.pop();
-			continue;
-		}
-		last.isEmptied = true;
-		for (const entry of listOpened(last.path)) {
-			const below = nameIn(last.path, entry.name.toString('latin1'));
-			if (entry.isDirectory()) pending.push({ path: shortened(below, last.path, top), isEmptied: false });
-			else opening(last.path, () => unlinkSync(fsPath(below)));
-		}
-	}
+function removeBelow(path: RawPath, directory: OpenDirectory): void {
+	if (directory.depth < MAX_OPEN || !moveUp(path, directory.top)) remove(path, directory);
 }
 
-function listOpened(directory: RawPath): readonly Dirent<Buffer>[] {
-	return opening(directory, () => readdirSync(fsPath(directory), { withFileTypes: true, encoding: 'buffer' }));
-}
-
-function shortened(path: RawPath, parent: RawPath, top: RawPath): RawPath {
-	if (path.length - top.length < MOVED_FROM) return path;
-	const moved = nameIn(top, randomBytes(8).toString('hex'));
+/** False where the file system moves no directories: an overlay keeps those of its lower layers in place. */
+function moveUp(path: RawPath, top: number): boolean {
+	const moved = entryOf(top, `.s2oci-${randomBytes(12).toString('hex')}`);
 	try {
 		// Its own ".." changes, so it must be writable as well.
-		opening(parent, () => opening(path, () => renameSync(fsPath(path), fsPath(moved))));
-		return moved;
+		openUp(path);
+		renameSync(fsPath(path), moved);
+		return true;
 	} catch (error) {
-		// An overlay moves no directory of its lower layers, whose paths were short enough for the store.
-		if (errnoOf(error) === 'EXDEV') return path;
+		if (errnoOf(error) === 'EXDEV') return false;
 		throw error;
 	}
 }
 
-/** Tries again with `directory` opened up, when that is what is in the way. */
-function opening<T>(directory: RawPath, work: () => T): T {
+/** Does `change` to the open directory `fd`; when it may not, once more after making the directory ours to write. */
+function writable(fd: number, change: () => void): void {
 	try {
-		return work();
+		change();
 	} catch (error) {
 		if (!['EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) throw error;
-		chmodSync(fsPath(directory), 0o700);
-		return work();
+		fchmodSync(fd, OWNER_ONLY);
+		change();
+	}
+}
+
+/** Undefined for what is no directory. */
+function openDirectory(path: RawPath): number | undefined {
+	const open = () => openSync(fsPath(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	try {
+		return open();
+	} catch (error) {
+		if (['ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return undefined;
+		if (errnoOf(error) !== 'EACCES') throw error;
+		openUp(path);
+		return open();
+	}
+}
+
+/** Makes the directory at `path` itself, never what a link there points to, readable and writable for us. */
+function openUp(path: RawPath): void {
+	const fd = openSync(fsPath(path), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+	try {
+		chmodSync(`/proc/self/fd/${fd}`, OWNER_ONLY);
+	} finally {
+		closeSync(fd);
 	}
 }

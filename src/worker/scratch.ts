@@ -2,6 +2,7 @@ import {
 	closeSync,
 	existsSync,
 	fstatSync,
+	lstatSync,
 	mkdirSync,
 	openSync,
 	readdirSync,
@@ -82,7 +83,7 @@ function removeAbandoned(scratch: string, libc: Libc): void {
 
 function removeUnlocked(scratch: string): void {
 	try {
-		if (Date.now() - statSync(scratch).mtimeMs > GRACE_MS) removeNow(scratch);
+		if (Date.now() - lstatSync(scratch).mtimeMs > GRACE_MS) removeNow(scratch);
 	} catch {
 		// Another build is removing it, or it belongs to another user of a shared store.
 	}

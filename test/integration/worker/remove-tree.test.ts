@@ -1,5 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { rawPath } from '../../../src/root-path.js';
 import type * as Module from '../../../src/worker/remove-large-tree.js';
@@ -30,6 +33,59 @@ describe('removing a tree', () => {
 		await removeLargeTree(rawPath(root));
 		expect(existsSync(root)).toBe(false);
 		expect(readFileSync(outside, 'utf8')).toBe('kept');
+	});
+
+	test('deeper than a path can name leaves nothing of it', async () => {
+		using directory = temporaryDirectory();
+		const root = join(directory.path, 'tree');
+		const name = 'd'.repeat(100);
+		const deep = `mkdir ${root} && cd ${root} && i=0 && while [ $i -lt 100 ]; do mkdir ${name} && cd -P ${name} && i=$((i+1)); done; : > file`;
+		execFileSync('sh', ['-c', deep]);
+		await removeLargeTree(rawPath(root));
+		expect(existsSync(root)).toBe(false);
+	});
+
+	test('removes a link itself, not what it leads to', async () => {
+		using directory = temporaryDirectory();
+		mkdirSync(join(directory.path, 'outside'));
+		writeFileSync(join(directory.path, 'outside/kept'), '');
+		symlinkSync(join(directory.path, 'outside'), join(directory.path, 'link'));
+		await removeLargeTree(rawPath(join(directory.path, 'link')));
+		expect([existsSync(join(directory.path, 'link')), existsSync(join(directory.path, 'outside/kept'))]).toEqual([
+			false,
+			true,
+		]);
+	});
+
+	test('whose directories are exchanged for links meanwhile loses nothing outside', async () => {
+		using directory = temporaryDirectory();
+		const [root, outside] = [join(directory.path, 'tree'), join(directory.path, 'outside')];
+		mkdirSync(outside);
+		for (let number = 0; number < 200; number++) writeFileSync(join(outside, `f${String(number)}`), '');
+		for (let round = 0; round < 20; round++) {
+			mkdirSync(root);
+			symlinkSync(outside, join(root, 'link'));
+			for (let number = 0; number < 5; number++) {
+				mkdirSync(join(root, `d${String(number)}`));
+				for (let file = 0; file < 200; file++) writeFileSync(join(root, `d${String(number)}`, `f${String(file)}`), '');
+			}
+			const swap = `import { renameSync } from 'node:fs';
+				const [root] = process.argv.slice(1);
+				for (let i = 0; i < 2000; i++) for (let d = 0; d < 5; d++) {
+					try {
+						renameSync(root + '/d' + d, root + '/aside' + d); renameSync(root + '/link', root + '/d' + d);
+						renameSync(root + '/d' + d, root + '/link'); renameSync(root + '/aside' + d, root + '/d' + d);
+					} catch {}
+				}`;
+			const racing = spawn(process.execPath, ['--input-type=module', '--eval', swap, root], { stdio: 'ignore' });
+			const ended = once(racing, 'exit');
+			await delay(20 + round * 5);
+			await removeLargeTree(rawPath(root)).catch(() => undefined);
+			racing.kill('SIGKILL');
+			await ended;
+			await removeLargeTree(rawPath(root));
+			expect(readdirSync(outside)).toHaveLength(200);
+		}
 	});
 
 	test('that is not there, or is a file, is no error', async () => {
