@@ -4,6 +4,7 @@ import type { ProgramName } from './words.js';
 /** The exit status for each error code, documented in docs/errors.md. SIGTERM turns the 130 of INTERRUPTED into 143. */
 export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
 	ASSEMBLE_FAILED: 1,
+	ASSEMBLE_SURVIVED: 1,
 	ASSEMBLE_NOT_REPRODUCIBLE: 1,
 	SCRIPT_MISSING: 1,
 	SCRIPT_INVALID: 1,

@@ -1,10 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import type { Writable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { errnoOf } from '../errors.js';
 import type { Entry } from '../linux/enter.js';
 import { rawPath } from '../root-path.js';
+import { endDescendants, killDescendants } from './descendants.js';
 import { launch } from './launch.js';
 import { capabilitiesOf, type Exit, type SandboxOutcome, type SandboxRun, type SandboxSpec } from './sandbox.js';
 import { resourceOf } from './ulimits.js';
@@ -12,8 +10,6 @@ import { resourceOf } from './ulimits.js';
 const PROGRAM = fileURLToPath(new URL('./enter-root.js', import.meta.url));
 const ENTRY_FD = 3;
 const STATUS_FD = 4;
-const KILL_ROUNDS = 100;
-const KILL_PAUSE_MS = 10;
 /** Numbers of capabilities(7). */
 const CAPABILITIES: readonly (readonly [string, number])[] = [
 	['CAP_CHOWN', 0],
@@ -31,7 +27,8 @@ const CAPABILITIES: readonly (readonly [string, number])[] = [
 
 /**
  * Runs the process below a changed root directory, with no namespace of its own: for root in a plain container, where nothing can be
- * mounted. A root process does not get CAP_SYS_CHROOT, with which it could leave. What it leaves running is killed.
+ * mounted. A root process does not get CAP_SYS_CHROOT, with which it could leave. What it leaves running is killed;
+ * throws ASSEMBLE_SURVIVED when that fails.
  */
 export async function runChroot({ spec, streams, inGroup }: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
 	const { stdin, stdout, stderr } = streams;
@@ -48,13 +45,13 @@ export async function runChroot({ spec, streams, inGroup }: SandboxRun, signal: 
 	child.stdio[STATUS_FD]?.on('data', (chunk: Buffer) => status.push(chunk.toString()));
 	const kill = () => {
 		child.kill();
-		void killDescendants(process.pid);
+		void killDescendants();
 	};
 	signal.addEventListener('abort', kill, { once: true });
 	if (signal.aborted) kill();
 	const exit: Exit | string = await child.ended;
 	signal.removeEventListener('abort', kill);
-	await killDescendants(process.pid);
+	await endDescendants();
 	if (typeof exit === 'string') return { type: 'refused', reason: exit };
 	if (status.length > 0) return { type: 'refused', reason: status.join('') };
 	return { type: 'exited', exit };
@@ -76,41 +73,4 @@ function entryOf({ rootfs, limits, process: { argv, env, cwd, user } }: SandboxS
 		argv,
 		env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
 	};
-}
-
-/** Kills what descends from the process `ancestor`, to which orphans come back, until nothing is left that can run. */
-export async function killDescendants(ancestor: number): Promise<void> {
-	for (let round = 0; round < KILL_ROUNDS; round++) {
-		const found = descendantsOf(ancestor);
-		if (found.length === 0) return;
-		for (const pid of found) {
-			try {
-				process.kill(pid, 'SIGKILL');
-			} catch (error) {
-				// EPERM: a set-uid child in a container of ours is not ours to end.
-				if (!['ESRCH', 'EPERM'].includes(errnoOf(error) ?? '')) throw error;
-			}
-		}
-		await delay(KILL_PAUSE_MS);
-	}
-}
-
-function descendantsOf(ancestor: number): readonly number[] {
-	const parents = new Map(readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? readParent(Number(name)) : [])));
-	const isOurs = (pid: number): boolean => {
-		for (let up = parents.get(pid); up !== undefined; up = parents.get(up)) if (up === ancestor) return true;
-		return false;
-	};
-	return [...parents.keys()].filter(isOurs);
-}
-
-/** Zombies are left out: only their parent can end them, and they do nothing. */
-function readParent(pid: number): readonly (readonly [number, number])[] {
-	try {
-		const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-		const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-		return state === 'Z' ? [] : [[pid, Number(parent)]];
-	} catch {
-		return [];
-	}
 }

@@ -1,10 +1,11 @@
-import { killDescendants } from './chroot.js';
+import { endDescendants, killDescendants } from './descendants.js';
 import { launch } from './launch.js';
 import type { SandboxOutcome, SandboxRun } from './sandbox.js';
 
 /**
  * Runs the process in no sandbox at all, as the user that we are: the container of the job is the sandbox. It sees its own environment
- * only. What it leaves running is killed, where orphans come back to us.
+ * only. What it leaves running is killed, where orphans come back to us; throws
+ * ASSEMBLE_SURVIVED when that fails.
  */
 export async function runUnconfined(
 	{ spec, streams, inGroup }: SandboxRun,
@@ -16,12 +17,12 @@ export async function runUnconfined(
 	const child = inGroup(() => launch(program, args, { stdio: [stdin, stdout, stderr], env, cwd }));
 	const kill = () => {
 		child.kill();
-		void killDescendants(process.pid);
+		void killDescendants();
 	};
 	signal.addEventListener('abort', kill, { once: true });
 	if (signal.aborted) kill();
 	const exit = await child.ended;
 	signal.removeEventListener('abort', kill);
-	await killDescendants(process.pid);
+	await endDescendants();
 	return typeof exit === 'string' ? { type: 'refused', reason: exit } : { type: 'exited', exit };
 }

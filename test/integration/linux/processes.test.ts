@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { descendantsOf, killAll, listProcesses } from '../../../src/linux/processes.js';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** Its first thread ends as by pthread_exit(3) does, while the others, which are Node's own, run on. */
+const WITHOUT_FIRST_THREAD = `
+	import koffi from 'koffi';
+	koffi.load(null).func('void pthread_exit(void *value)')(null);
+`;
+
+test('a process whose first thread has ended still runs, and is killed', async () => {
+	const child = spawn(process.execPath, ['--input-type=module', '--eval', WITHOUT_FIRST_THREAD], { cwd: ROOT });
+	const gone = once(child, 'exit');
+	const isZombie = () => readFileSync(`/proc/${String(child.pid)}/stat`, 'latin1').includes(') Z ');
+	await expect.poll(isZombie, { timeout: 20_000 }).toBe(true);
+	expect(listProcesses()).toContainEqual(expect.objectContaining({ pid: child.pid, runs: true }));
+	const left = await killAll((processes) => processes.filter(({ pid }) => pid === child.pid));
+	expect(left).toEqual([]);
+	expect(await gone).toEqual([null, 'SIGKILL']);
+});
+
+test('what descends from a process is found through one whose first thread has ended', () => {
+	const entry = (pid: number, parent: number, runs: boolean) => ({ pid, parent, session: 1, runs });
+	const processes = [entry(10, 1, true), entry(11, 10, false), entry(12, 11, true), entry(20, 1, true)];
+	expect(descendantsOf(10, processes).map(({ pid }) => pid)).toEqual([11, 12]);
+});
+
+test('our own process is there, with its parent', () => {
+	expect(listProcesses()).toContainEqual(
+		expect.objectContaining({ pid: process.pid, parent: process.ppid, runs: true }),
+	);
+});
