@@ -1,4 +1,8 @@
+import type koffi from 'koffi';
 import type { RawPath } from '../root-path.js';
+
+type Koffi = typeof koffi;
+type Native = (signature: string) => (...args: readonly unknown[]) => void;
 
 /** What a process becomes when it enters a root filesystem for good. */
 export interface Entry {
@@ -11,6 +15,8 @@ export interface Entry {
 	/** Numbers of the capabilities that stay (capabilities(7)); none for a user other than root. */
 	readonly capabilities: readonly number[];
 	readonly limits: readonly { readonly resource: number; readonly soft: number; readonly hard: number }[];
+	/** A seccomp filter in classic BPF, base64. */
+	readonly filter: string | undefined;
 	readonly argv: readonly [string, ...string[]];
 	/** `NAME=VALUE`. */
 	readonly env: readonly string[];
@@ -19,6 +25,9 @@ export interface Entry {
 const PR_SET_PDEATHSIG = 1;
 const PR_CAPBSET_DROP = 24;
 const PR_SET_NO_NEW_PRIVS = 38;
+const PR_SET_SECCOMP = 22;
+const SECCOMP_MODE_FILTER = 2;
+const BPF_INSTRUCTION_BYTES = 8;
 const SIGKILL = 9;
 const SIGPIPE = 13;
 const LAST_CAPABILITY = 63;
@@ -80,7 +89,15 @@ export async function enterRoot(entry: Entry): Promise<never> {
 	for (const fd of [0, 1, 2]) fcntl(fd, F_SETFD, 'int', 0);
 	library.func('void *signal(int signum, void *handler)')(SIGPIPE, null);
 	process.umask(UMASK);
+	if (entry.filter !== undefined) setFilter(koffi, native, Buffer.from(entry.filter, 'base64'));
 	return execute(native, entry);
+}
+
+/** struct sock_fprog holds a pointer, so koffi lays it out. */
+function setFilter(koffi: Koffi, native: Native, program: Buffer): void {
+	koffi.struct('sock_fprog', { len: 'unsigned short', filter: 'void *' });
+	const prctl = native('int prctl(int option, unsigned long mode, sock_fprog *program)');
+	prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, { len: program.length / BPF_INSTRUCTION_BYTES, filter: program });
 }
 
 /** The numbers above the kernel's last capability are refused. */
@@ -92,10 +109,7 @@ function dropBounding(prctl: (...args: readonly number[]) => void, number: numbe
 	}
 }
 
-function setCapabilities(
-	native: (signature: string) => (...args: readonly unknown[]) => void,
-	capabilities: readonly number[],
-): void {
+function setCapabilities(native: Native, capabilities: readonly number[]): void {
 	const number = SYS_CAPSET[process.arch];
 	if (number === undefined) throw new Error(`capset: unknown on ${process.arch}`);
 	const [low, high] = [0, 32].map((first) =>
@@ -108,7 +122,7 @@ function setCapabilities(
 	capset(number, words32(CAPABILITY_VERSION, 0), words32(low, low, 0, high, high, 0));
 }
 
-function execute(native: (signature: string) => (...args: readonly unknown[]) => void, { argv, env }: Entry): never {
+function execute(native: Native, { argv, env }: Entry): never {
 	const execve = native('int execve(void *path, const char **argv, const char **env)');
 	const path = env.find((variable) => variable.startsWith('PATH='))?.slice('PATH='.length) ?? '';
 	const [program] = argv;

@@ -29,6 +29,8 @@ export interface Libc {
 	readonly connect: (path: RawPath, timeout: number) => number;
 	/** Has orphans among this process's descendants come back to it rather than to the init of its container. */
 	readonly adoptOrphans: () => void;
+	/** Leaves the session keyring of whoever started us (keyrings(7)) for an empty one, where that is allowed. */
+	readonly leaveKeyring: () => void;
 	/** A pipe that children inherit only when it is passed to them, and that holds 1 MiB where the host allows that. */
 	readonly pipe: () => { readonly read: number; readonly write: number };
 }
@@ -48,6 +50,8 @@ const SYS_CLOSE_RANGE = 436;
 const CLOSE_RANGE_CLOEXEC = 4;
 const PR_SET_PDEATHSIG = 1;
 const PR_SET_CHILD_SUBREAPER = 36;
+const SYS_KEYCTL: Readonly<Record<string, number>> = { x64: 250, arm64: 219 };
+const KEYCTL_JOIN_SESSION_KEYRING = 1;
 const SIGKILL = 9;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -107,6 +111,8 @@ function libcOf({ native, bare }: Binding): Libc {
 	const flock = native('int flock(int fd, int operation)');
 	const closeRange = native('long syscall(long number, unsigned int first, unsigned int last, unsigned int flags)');
 	const prctl = native('int prctl(int option, unsigned long argument)');
+	// Containers forbid it; then their keyring is the container's own.
+	const keyctl = bare('long syscall(long number, int operation, void *name)');
 	const ioctl = native('int ioctl(int fd, unsigned long request, void *argument)');
 	const lseek = native('int64_t lseek(int fd, int64_t offset, int whence)');
 	const pipe2 = native('int pipe2(_Out_ int *fds, int flags)');
@@ -148,6 +154,7 @@ function libcOf({ native, bare }: Binding): Libc {
 		},
 		closeOnExec: (first) => void closeRange(SYS_CLOSE_RANGE, first, LAST_FD, CLOSE_RANGE_CLOEXEC),
 		adoptOrphans: () => void prctl(PR_SET_CHILD_SUBREAPER, 1),
+		leaveKeyring: () => void keyctl(SYS_KEYCTL[process.arch] ?? -1, KEYCTL_JOIN_SESSION_KEYRING, null),
 		dieWithParent: () => void prctl(PR_SET_PDEATHSIG, SIGKILL),
 		pipe: () => {
 			const fds: [number, number] = [-1, -1];

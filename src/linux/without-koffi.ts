@@ -22,6 +22,7 @@ export function libcWithoutKoffi(parent: string): Libc {
 		closeOnExec: () => undefined,
 		dieWithParent: () => undefined,
 		adoptOrphans: () => undefined,
+		leaveKeyring: () => undefined,
 		pipe: () => {
 			const directory = mkdtempSync(join(parent, 'pipe-'));
 			try {

@@ -1,3 +1,4 @@
+import { MASKED_PATHS, READONLY_PATHS } from './kernel-paths.js';
 import { type Limits, type Ulimit, UNLIMITED } from './limits.js';
 import { type BindMount, capabilitiesOf, HOSTNAME, type SandboxSpec } from './sandbox.js';
 
@@ -10,9 +11,15 @@ export interface BwrapCall {
 
 /**
  * The bwrap options. `statusFd` is where bwrap reports as JSON whether the process started. With a single id the assemble user is
- * that id under another number; with more ids bwrap itself starts as the assemble user, since it cannot switch users.
+ * that id under another number; with more ids bwrap itself starts as the assemble user, since it cannot switch users. `seccompFd` is where
+ * bwrap reads its filter, undefined for none; `typeOf` says what is at a path of the kernel here.
  */
-export function bwrapCall(spec: SandboxSpec, statusFd: number): BwrapCall {
+export function bwrapCall(
+	spec: SandboxSpec,
+	statusFd: number,
+	seccompFd: number | undefined,
+	typeOf: (path: string) => 'file' | 'directory' | undefined,
+): BwrapCall {
 	const { process, userNamespace, limits } = spec;
 	const asRoot = userNamespace !== 'single' && process.user.uid === 0;
 	const ids = ['--uid', String(process.user.uid), '--gid', String(process.user.gid)];
@@ -32,6 +39,7 @@ export function bwrapCall(spec: SandboxSpec, statusFd: number): BwrapCall {
 				'--new-session',
 			],
 			...['--json-status-fd', String(statusFd)],
+			...(seccompFd === undefined ? [] : ['--seccomp', String(seccompFd)]),
 			...[
 				'--bind',
 				spec.rootfs,
@@ -46,6 +54,8 @@ export function bwrapCall(spec: SandboxSpec, statusFd: number): BwrapCall {
 				'/sys',
 				'/sys',
 			],
+			...READONLY_PATHS.flatMap((path) => (typeOf(path) === undefined ? [] : ['--ro-bind', path, path])),
+			...MASKED_PATHS.flatMap((path) => mask(path, typeOf(path))),
 			...spec.binds.flatMap(bindMount),
 			...Object.entries(process.env).flatMap(([name, value]) => ['--setenv', name, value]),
 			...(process.env['PATH'] === undefined ? ['--unsetenv', 'PATH'] : []),
@@ -62,6 +72,11 @@ export function prlimitOptions(ulimits: readonly Ulimit[]): readonly string[] {
 
 function rootCapabilities(limits: Limits): readonly string[] {
 	return ['--cap-drop', 'ALL', ...capabilitiesOf(limits).flatMap((name) => ['--cap-add', name])];
+}
+
+function mask(path: string, type: 'file' | 'directory' | undefined): readonly string[] {
+	if (type === undefined) return [];
+	return type === 'file' ? ['--ro-bind', '/dev/null', path] : ['--tmpfs', path, '--remount-ro', path];
 }
 
 /** bwrap itself adds nosuid and nodev. */

@@ -5,6 +5,7 @@ import { rawPath } from '../root-path.js';
 import { endDescendants, killDescendants } from './descendants.js';
 import { launch } from './launch.js';
 import { capabilitiesOf, type Exit, type SandboxOutcome, type SandboxRun, type SandboxSpec } from './sandbox.js';
+import { seccompProgram } from './seccomp.js';
 import { resourceOf } from './ulimits.js';
 
 const PROGRAM = fileURLToPath(new URL('./enter-root.js', import.meta.url));
@@ -70,6 +71,7 @@ function entryOf({ rootfs, limits, process: { argv, env, cwd, user } }: SandboxS
 			const resource = resourceOf(name);
 			return resource === undefined ? [] : [{ resource, soft, hard }];
 		}),
+		filter: seccompProgram(process.arch)?.toString('base64'),
 		argv,
 		env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
 	};

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { findProgram } from '../program.js';
@@ -9,10 +9,12 @@ import { type Launched, launch } from './launch.js';
 import { runUnconfined } from './none.js';
 import { runtimeConfigText } from './runc.js';
 import type { Exit, SandboxName, SandboxOutcome, SandboxRun } from './sandbox.js';
+import { seccompProgram } from './seccomp.js';
 
 const REASON_LIMIT = 2000;
 const STATUS_FD = 3;
 const OPTIONS_FD = 4;
+const SECCOMP_FD = 5;
 
 /**
  * Runs the process to its end. Output goes straight to `streams`. When `signal` is aborted the sandbox is killed, and with it, since it
@@ -25,7 +27,8 @@ export function runSandbox(name: SandboxName, run: SandboxRun, signal: AbortSign
 }
 
 async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
-	const call = bwrapCall(run.spec, STATUS_FD);
+	const filter = seccompProgram(process.arch);
+	const call = bwrapCall(run.spec, STATUS_FD, filter === undefined ? undefined : SECCOMP_FD, typeOf);
 	const { stdin, stdout, stderr } = run.streams;
 	const program = findProgram('bwrap', run.hostPath);
 	if (program === undefined) return notInstalled('bwrap');
@@ -35,15 +38,14 @@ async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOu
 	const [first = program, ...rest] = prlimit === undefined ? words : [prlimit, ...prlimitOptions(ulimits), ...words];
 	const child = run.inGroup(() =>
 		launch(first, rest, {
-			stdio: [stdin, stdout, stderr, 'pipe', 'pipe'],
+			stdio: [stdin, stdout, stderr, 'pipe', 'pipe', 'pipe'],
 			env: { PATH: run.hostPath },
 			uid: call.uid,
 			gid: call.gid,
 		}),
 	);
-	const options = child.stdio[OPTIONS_FD] as Writable;
-	options.on('error', () => undefined);
-	options.end(call.options.map((option) => `${option}\0`).join(''));
+	write(child, OPTIONS_FD, call.options.map((option) => `${option}\0`).join(''));
+	write(child, SECCOMP_FD, filter ?? '');
 	const status: string[] = [];
 	child.stdio[STATUS_FD]?.on('data', (chunk: Buffer) => status.push(chunk.toString('latin1')));
 	const exit = await endOf(child, child.kill, signal);
@@ -52,6 +54,18 @@ async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOu
 	if (code === undefined)
 		return { type: 'refused', reason: `bwrap could not set up the sandbox (status ${describe(exit)})` };
 	return { type: 'exited', exit: shellExit(Number(code)) };
+}
+
+function write(child: Launched, fd: number, content: string | Buffer): void {
+	const stream = child.stdio[fd] as Writable;
+	stream.on('error', () => undefined);
+	stream.end(content);
+}
+
+function typeOf(path: string): 'file' | 'directory' | undefined {
+	const found = statSync(path, { throwIfNoEntry: false });
+	if (found === undefined) return undefined;
+	return found.isDirectory() ? 'directory' : 'file';
 }
 
 async function runOciRuntime(name: 'runc' | 'crun', run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {

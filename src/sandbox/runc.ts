@@ -1,5 +1,7 @@
+import { MASKED_PATHS, READONLY_PATHS } from './kernel-paths.js';
 import { type Ulimit, UNLIMITED } from './limits.js';
 import { type BindMount, capabilitiesOf, HOSTNAME, type SandboxSpec } from './sandbox.js';
+import { seccompConfig } from './seccomp.js';
 
 interface OciMount {
 	readonly destination: string;
@@ -16,14 +18,15 @@ const INFINITY = '18446744073709551615';
 
 /** The text of `config.json` for runc and crun. */
 export function runtimeConfigText(spec: SandboxSpec): string {
-	return JSON.stringify(runtimeConfig(spec)).replace(/"(soft|hard)":"unlimited"/g, `"$1":${INFINITY}`);
+	return JSON.stringify(runtimeConfig(spec, process.arch)).replace(/"(soft|hard)":"unlimited"/g, `"$1":${INFINITY}`);
 }
 
 /**
  * The OCI runtime configuration (runtime-spec v1.0.2 config.md) for runc and crun. It asks for nothing that an unprivileged user
  * namespace refuses: no cgroup, no user namespace of its own, and a network namespace only for one that has nothing but loopback.
  */
-export function runtimeConfig(spec: SandboxSpec): object {
+export function runtimeConfig(spec: SandboxSpec, arch: string): object {
+	const seccomp = seccompConfig(arch);
 	const { process, userNamespace, limits } = spec;
 	const single = userNamespace === 'single';
 	const user = single ? { uid: 0, gid: 0, additionalGids: [] } : process.user;
@@ -51,21 +54,9 @@ export function runtimeConfig(spec: SandboxSpec): object {
 		mounts: [...systemMounts(userNamespace), ...spec.binds.map(bindMount)],
 		linux: {
 			namespaces: [...NAMESPACES, ...(limits.network === 'none' ? ['network'] : [])].map((type) => ({ type })),
-			maskedPaths: [
-				'/proc/asound',
-				'/proc/acpi',
-				'/proc/interrupts',
-				'/proc/kcore',
-				'/proc/keys',
-				'/proc/latency_stats',
-				'/proc/timer_list',
-				'/proc/timer_stats',
-				'/proc/sched_debug',
-				'/proc/scsi',
-				'/sys/firmware',
-				'/sys/devices/virtual/powercap',
-			],
-			readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
+			maskedPaths: MASKED_PATHS,
+			readonlyPaths: READONLY_PATHS,
+			...(seccomp !== undefined && { seccomp }),
 		},
 	};
 }

@@ -62,7 +62,10 @@ export type SandboxOutcome =
 /** The same on every machine, so that it cannot get into the image by chance. */
 export const HOSTNAME = 's2oci';
 
-/** What Docker lets a container's root do (moby profiles default), but for CAP_MKNOD, which only its device cgroup makes safe. */
+/**
+ * What Docker lets a container's root do (moby profiles default), but for CAP_MKNOD, which only its device cgroup makes safe, and
+ * CAP_NET_RAW where the network is the host's: it reads and forges what others send there.
+ */
 const DEFAULT_CAPABILITIES: readonly string[] = [
 	'CAP_CHOWN',
 	'CAP_DAC_OVERRIDE',
@@ -79,8 +82,9 @@ const DEFAULT_CAPABILITIES: readonly string[] = [
 ];
 
 /** The capabilities of a process that runs as root. */
-export function capabilitiesOf({ capDrop }: Limits): readonly string[] {
-	return capDrop.includes('ALL') ? [] : DEFAULT_CAPABILITIES.filter((name) => !capDrop.includes(name));
+export function capabilitiesOf({ capDrop, network }: Limits): readonly string[] {
+	const dropped = network === 'none' ? capDrop : [...capDrop, 'CAP_NET_RAW'];
+	return dropped.includes('ALL') ? [] : DEFAULT_CAPABILITIES.filter((name) => !dropped.includes(name));
 }
 
 /** An exit status as a shell gives it: 128 + n after signal n. */

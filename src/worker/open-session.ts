@@ -59,6 +59,7 @@ function openLocked(request: WorkerCalls['open']['request'], libc: Libc): Sessio
 	// Without a pid namespace we outlive our parent for as long as it takes to end what assemble started.
 	if (request.mounts) libc.dieWithParent();
 	libc.closeOnExec(3);
+	libc.leaveKeyring();
 	const cgroups = openCgroups(request.scratch, libc);
 	const rootfs = request.mounts ? openNamespaces(request, libc) : openPlain(request, libc);
 	const whiteouts = rootfs === 'overlay' || canMakeWhiteouts(request.scratch, libc);
@@ -77,6 +78,7 @@ function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | und
 	const libc = loaded ?? libcWithoutKoffi(scratch);
 	lockScratch(scratch, libc);
 	libc.closeOnExec(3);
+	libc.leaveKeyring();
 	libc.adoptOrphans();
 	const layers = openLayerStore(join(store, INDEXES_FORMAT));
 	const { hold } = openLayerHold(store, scratch, libc);

@@ -54,6 +54,23 @@ describe.each(combinations)('a process of %s in %s', (user, sandbox) => {
 		expect(stdout).toMatch(/^processes( \/proc\/\d{1,2}){1,4}$/m);
 	});
 
+	test.for(['1001', '0'])('as user %s reaches no keyring, no sysctl and no user namespace', async (uid, context) => {
+		skipFor(context, reason);
+		const { stdout } = await run({
+			process: { user: { uid: Number(uid), gid: 0, additionalGids: [] } },
+			script: [
+				'grep -E "^Seccomp:" /proc/self/status',
+				'unshare -U true 2>/dev/null && echo "a user namespace"',
+				'cat /proc/keys /proc/timer_list /proc/interrupts 2>/dev/null | grep -q . && echo "files of the kernel"',
+				'for name in kernel/core_pattern kernel/modprobe vm/stat_interval; do',
+				'	v=$(cat /proc/sys/$name) && (echo "$v" > /proc/sys/$name) 2>/dev/null && echo "wrote $name"',
+				'done',
+				'exit 0',
+			].join('\n'),
+		});
+		expect(stdout).toBe('Seccomp:\t2\n');
+	});
+
 	test('has no files open but its standard streams (CVE-2024-21626)', async (context) => {
 		skipFor(context, reason);
 		const { stdout } = await run({ script: 'ls /proc/$$/fd; exit 0' });

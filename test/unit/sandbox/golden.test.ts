@@ -2,12 +2,13 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { bwrapCall, prlimitOptions } from '../../../src/sandbox/bwrap.js';
+import { type BwrapCall, bwrapCall, prlimitOptions } from '../../../src/sandbox/bwrap.js';
 import { type Limits, NO_LIMITS, UNLIMITED } from '../../../src/sandbox/limits.js';
 import { runtimeConfig, runtimeConfigText } from '../../../src/sandbox/runc.js';
 import type { BindMount, SandboxSpec } from '../../../src/sandbox/sandbox.js';
 
-const STATUS_FD = 3;
+const [STATUS_FD, SECCOMP_FD] = [3, 5];
+const KERNEL_FILES: readonly string[] = ['/proc/keys', '/proc/kcore', '/proc/sysrq-trigger'];
 const ROOT_USER = { uid: 0, gid: 0, additionalGids: [] };
 const ASSEMBLE_USER = { uid: 1001, gid: 0, additionalGids: [27, 100] };
 const NAMESPACES = ['none', 'full', 'single'] as const;
@@ -53,6 +54,15 @@ function specOf(
 	};
 }
 
+/** The call on a kernel that has some of the paths that are hidden. */
+function callOf(spec: SandboxSpec): BwrapCall {
+	const directories = ['/proc/sys', '/proc/irq', '/sys/firmware'];
+	return bwrapCall(spec, STATUS_FD, SECCOMP_FD, (path) => {
+		if (KERNEL_FILES.includes(path)) return 'file';
+		return directories.includes(path) ? 'directory' : undefined;
+	});
+}
+
 /** Compares with the file in testdata/golden, which is written anew when UPDATE_GOLDEN is 1. */
 function expectGolden(name: string, value: unknown): void {
 	const path = fileURLToPath(new URL(`../../../testdata/golden/sandbox/${name}.json`, import.meta.url));
@@ -67,19 +77,19 @@ function expectGolden(name: string, value: unknown): void {
 
 describe.each(NAMESPACES)('in user namespace %s', (userNamespace) => {
 	test.each(USERS)('the OCI runtime configuration for user %s is the golden one', (name, user) => {
-		expectGolden(`runc-${userNamespace}-${name}`, runtimeConfig(specOf(userNamespace, user)));
+		expectGolden(`runc-${userNamespace}-${name}`, runtimeConfig(specOf(userNamespace, user), 'x64'));
 	});
 
 	test.each(USERS)('the bwrap call for user %s is the golden one', (name, user) => {
-		expectGolden(`bwrap-${userNamespace}-${name}`, bwrapCall(specOf(userNamespace, user), STATUS_FD));
+		expectGolden(`bwrap-${userNamespace}-${name}`, callOf(specOf(userNamespace, user)));
 	});
 });
 
 describe('with every limit', () => {
 	test.each(NAMESPACES)('in user namespace %s what the sandboxes are told is the golden one', (userNamespace) => {
 		const spec = specOf(userNamespace, ROOT_USER, LIMITS);
-		expectGolden(`runc-${userNamespace}-limits`, runtimeConfig(spec));
-		expectGolden(`bwrap-${userNamespace}-limits`, bwrapCall(spec, STATUS_FD));
+		expectGolden(`runc-${userNamespace}-limits`, runtimeConfig(spec, 'x64'));
+		expectGolden(`bwrap-${userNamespace}-limits`, callOf(spec));
 		expectGolden('prlimit-limits', prlimitOptions(LIMITS.ulimits));
 	});
 });
@@ -88,28 +98,28 @@ describe('the bwrap call', () => {
 	const spec = specOf('none', ASSEMBLE_USER);
 
 	test('takes PATH away when the process has none', () => {
-		const { options } = bwrapCall({ ...spec, process: { ...spec.process, env: { HOME: '/' } } }, STATUS_FD);
+		const { options } = callOf({ ...spec, process: { ...spec.process, env: { HOME: '/' } } });
 		expect(options.join(' ')).toContain('--unsetenv PATH');
-		expect(bwrapCall(spec, STATUS_FD).options).not.toContain('--unsetenv');
+		expect(callOf(spec).options).not.toContain('--unsetenv');
 	});
 
 	test('shows binds in their order, after the system’s directories', () => {
 		const binds = ['/a', '/b'].map((name): BindMount => {
 			return { source: `/mnt${name}`, destination: name, type: 'file', readOnly: true };
 		});
-		const { options } = bwrapCall({ ...spec, binds }, STATUS_FD);
+		const { options } = callOf({ ...spec, binds });
 		const at = (text: string) => options.indexOf(text);
 		expect(at('/proc')).toBeLessThan(at('/mnt/a'));
 		expect(at('/mnt/a')).toBeLessThan(at('/mnt/b'));
 	});
 
 	test('starts as the assemble user where bwrap has more than one id, since it cannot switch users', () => {
-		expect(bwrapCall(specOf('full', ASSEMBLE_USER), STATUS_FD)).toMatchObject({ uid: 1001, gid: 0 });
-		expect(bwrapCall(specOf('single', ASSEMBLE_USER), STATUS_FD)).toMatchObject({ uid: undefined, gid: undefined });
+		expect(callOf(specOf('full', ASSEMBLE_USER))).toMatchObject({ uid: 1001, gid: 0 });
+		expect(callOf(specOf('single', ASSEMBLE_USER))).toMatchObject({ uid: undefined, gid: undefined });
 	});
 
 	test('drops all capabilities of root but Docker’s', () => {
-		const { options } = bwrapCall(specOf('full', ROOT_USER), STATUS_FD);
+		const { options } = callOf(specOf('full', ROOT_USER));
 		expect(options.slice(0, 2)).toEqual(['--cap-drop', 'ALL']);
 		expect(options).not.toContain('CAP_SYS_ADMIN');
 		expect(options).not.toContain('--unshare-user');
@@ -124,7 +134,7 @@ describe('the OCI runtime configuration', () => {
 			readonly user: object;
 		};
 	}
-	const configOf = (...args: Parameters<typeof specOf>) => runtimeConfig(specOf(...args)) as Config;
+	const configOf = (...args: Parameters<typeof specOf>) => runtimeConfig(specOf(...args), 'x64') as Config;
 
 	test('gives no user but root any capability, and nobody new privileges', () => {
 		for (const namespace of NAMESPACES) {
@@ -149,7 +159,7 @@ describe('the OCI runtime configuration', () => {
 	});
 
 	test('has no capability left for a root that drops all', () => {
-		const { process } = runtimeConfig(specOf('none', ROOT_USER, { ...LIMITS, capDrop: ['ALL'] })) as Config;
+		const { process } = runtimeConfig(specOf('none', ROOT_USER, { ...LIMITS, capDrop: ['ALL'] }), 'x64') as Config;
 		expect(Object.values(process.capabilities).flat()).toEqual([]);
 	});
 

@@ -1,0 +1,24 @@
+/** Files of the kernel that tell of the host or change it: what container engines hide from a process (OCI `maskedPaths`). */
+export const MASKED_PATHS: readonly string[] = [
+	'/proc/asound',
+	'/proc/acpi',
+	'/proc/interrupts',
+	'/proc/kcore',
+	'/proc/keys',
+	'/proc/latency_stats',
+	'/proc/timer_list',
+	'/proc/timer_stats',
+	'/proc/sched_debug',
+	'/proc/scsi',
+	'/sys/firmware',
+	'/sys/devices/virtual/powercap',
+];
+
+/** Those that stay readable (OCI `readonlyPaths`). */
+export const READONLY_PATHS: readonly string[] = [
+	'/proc/bus',
+	'/proc/fs',
+	'/proc/irq',
+	'/proc/sys',
+	'/proc/sysrq-trigger',
+];
