@@ -3,7 +3,7 @@ import { BuildError, isBuildError } from '../errors.js';
 import type { Document, Platform } from '../oci/descriptor.js';
 import { type Image, type ImageConfig, type Index, imageFrom, type Manifest } from '../oci/image.js';
 import { isIndex, MAX_CONFIG_BYTES, parseConfig, requireImage } from '../oci/manifest.js';
-import { completePlatform, formatPlatform, platformRank } from '../oci/platform.js';
+import { completePlatform, formatPlatform, isSaid, platformRank } from '../oci/platform.js';
 import { type Candidate, findCandidates, noImage } from '../oci/select.js';
 import type { OpenedSource } from './open-image.js';
 
@@ -83,8 +83,9 @@ async function readImage(manifest: Document<Manifest>, { opened, platform, signa
 /** What the config does not say is added to its value: what is built upon it runs on this platform and no other. */
 function withPlatform(config: Document<ImageConfig>, complete: Platform): Document<ImageConfig> {
 	const { os, architecture } = config.value;
-	if (os && architecture) return config;
-	return { ...config, value: { ...config.value, os: os || complete.os, ...(architecture ? {} : complete) } };
+	if (isSaid(os) && isSaid(architecture)) return config;
+	const rest = isSaid(architecture) ? {} : complete;
+	return { ...config, value: { ...config.value, os: isSaid(os) ? os : complete.os, ...rest } };
 }
 
 function tooDeep(name: string): BuildError {

@@ -3,7 +3,7 @@ import type { BuildResult } from '../build/result.js';
 import { hostFault } from '../host-fault.js';
 import { exitCodeOf, S2I_EXIT_CODES } from './exit-code.js';
 import type { HostArguments } from './host-options.js';
-import { listenForInterrupt } from './interrupt.js';
+import { type Interrupt, listenForInterrupt } from './interrupt.js';
 import type { CommandIo } from './io.js';
 import { openReport } from './open-report.js';
 import { programName } from './program-name.js';
@@ -31,20 +31,29 @@ export async function withReport(
 	work: (emit: Emit, signal: AbortSignal) => Promise<Ended>,
 ): Promise<number> {
 	const report = await openReport(args, io);
-	const outer = [io.signal, io.fault?.signal].filter((signal) => signal !== undefined);
-	using interrupt = listenForInterrupt(outer.length === 0 ? undefined : AbortSignal.any(outer));
+	using interrupt = listenForInterrupt(
+		AbortSignal.any([io.signal, io.fault?.signal].filter((each) => each !== undefined)),
+	);
 	for (const notice of notices) report.emit(notice);
 	const ended = await attempt(() => work(report.emit, interrupt.signal));
 	const fault = io.fault?.take();
-	const { status, result, error, line } = fault === undefined ? ended : { ...ended, error: fault };
+	const { status, result, error, line } = withFault(ended, fault);
 	const program = programName(io);
 	if (result !== undefined && program !== 's2oci') report.emit(lastWords(error));
 	report.finish(result, error);
-	const stopped = program === 's2oci' ? interrupt.exitStatus() : interrupt.exitStatus() && S2I_EXIT_CODES.INTERRUPTED;
-	if (fault !== undefined) return exitCodeOf(fault, program);
-	if (error !== undefined) return stopped ?? exitCodeOf(error, program);
+	const stopped = stoppedWith(interrupt, program);
+	if (error !== undefined) return (fault === undefined ? stopped : undefined) ?? exitCodeOf(error, program);
 	if (line !== undefined) io.stdout.write(`${line}\n`);
 	return status ?? stopped ?? INTERRUPTED;
+}
+
+function withFault(ended: Ended, fault: unknown): Ended {
+	return fault === undefined ? ended : { ...ended, error: fault };
+}
+
+function stoppedWith(interrupt: Interrupt, program: ReturnType<typeof programName>): number | undefined {
+	const status = interrupt.exitStatus();
+	return status === undefined || program === 's2oci' ? status : S2I_EXIT_CODES.INTERRUPTED;
 }
 
 /** What S2I says of every build, at every loglevel, and scripts look for. */

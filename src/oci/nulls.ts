@@ -15,7 +15,7 @@ interface Shape {
  * stays as it is, as does the order of all fields; equal input is given back where nothing is null.
  */
 export function withoutNulls(schema: v.GenericSchema, value: unknown): unknown {
-	return plain(schema as unknown as Shape, value);
+	return plain(schema, value);
 }
 
 function plain(schema: Shape, value: unknown): unknown {

@@ -48,16 +48,21 @@ export function hostPlatform(arch: string): Platform {
 	return ARCHITECTURES[arch] ?? { os: 'linux', architecture: arch };
 }
 
+/** Whether a document says something there: tools in Go write `''` for nothing. */
+export function isSaid(text: string | undefined): text is string {
+	return text !== undefined && text !== '';
+}
+
 /**
  * What `said` of a platform means for `wanted`: nothing and `''` are no statement, so they are what is wanted; other spellings of an
  * architecture are the usual one (containerd, platforms.Normalize). Without an architecture there is no variant of it either.
  */
 export function completePlatform(said: Partial<Platform>, wanted: Platform): Platform {
-	const os = said.os?.toLowerCase() || wanted.os;
-	if (!said.architecture) return { ...wanted, os };
+	const os = isSaid(said.os) ? said.os.toLowerCase() : wanted.os;
+	if (!isSaid(said.architecture)) return { ...wanted, os };
 	const name = said.architecture.toLowerCase();
 	const [architecture, implied] = OTHER_NAMES[name] ?? [name];
-	const variant = said.variant?.toLowerCase() || implied;
+	const variant = isSaid(said.variant) ? said.variant.toLowerCase() : implied;
 	return { os, architecture, ...(variant === undefined ? {} : { variant }) };
 }
 

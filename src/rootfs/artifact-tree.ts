@@ -25,19 +25,15 @@ export type PlaceArtifact = (entry: TarEntry) => string | undefined;
 export function createArtifactWriter(tree: LayerTree, disk: LayerDisk, owner: Owner): PlaceArtifact {
 	let lastParent: RootPath = ROOT;
 	/** Directories that were found to be below no link since the last link was made. */
-	const plain = new Set<RootPath>([ROOT]);
+	const plain = new Set<RootPath>();
 	const isBelowLink = (path: RootPath): boolean => {
 		const looked: RootPath[] = [];
-		for (let up = parentOf(path); !plain.has(up); up = parentOf(up)) {
+		for (let up = parentOf(path); up !== ROOT && !plain.has(up); up = parentOf(up)) {
 			if (tree.get(up)?.type === 'symlink') return true;
 			looked.push(up);
 		}
 		for (const directory of looked) plain.add(directory);
 		return false;
-	};
-	const forgetPlain = () => {
-		plain.clear();
-		plain.add(ROOT);
 	};
 	const makeParents = (path: RootPath): void => {
 		if (parentOf(path) === lastParent) return;
@@ -56,7 +52,7 @@ export function createArtifactWriter(tree: LayerTree, disk: LayerDisk, owner: Ow
 		disk.clear(path);
 		disk.makeLink(path, name);
 		tree.set(path, target);
-		forgetPlain();
+		plain.clear();
 		return undefined;
 	};
 	const put = (path: RootPath, entry: TarEntry): void => {
@@ -69,7 +65,7 @@ export function createArtifactWriter(tree: LayerTree, disk: LayerDisk, owner: Ow
 		const exists = existing?.type === 'directory' && entry.type === 'directory';
 		if (existing !== undefined && !exists) disk.clear(path);
 		tree.set(path, declared(entry));
-		if (entry.type === 'symlink') forgetPlain();
+		if (entry.type === 'symlink') plain.clear();
 		if (entry.type === 'directory') disk.makeDirectory(path, entry, exists);
 		else if (entry.type === 'symlink') disk.makeSymlink(path, entry);
 		else disk.openFile(path, entry);

@@ -27,16 +27,24 @@ export function readCommitText(raw: Buffer): CommitText | undefined {
 	const encoding = /^encoding (\S+)$/m.exec(head.toString('latin1'))?.[1];
 	const headers = decode(head, encoding).split('\n');
 	const ident = (name: string) => IDENT.exec(headers.find((line) => line.startsWith(`${name} `)) ?? '');
-	const [, author = '', email = '', seconds = '', zone = ''] = ident('author') ?? [];
 	const committed = ident('committer')?.[3];
 	if (committed === undefined) return undefined;
-	const name = redact(author.slice('author '.length)).trim();
 	const message = subjectOf(end === -1 ? '' : decode(raw.subarray(end + 2), encoding));
+	return {
+		...authorOf(ident('author') ?? []),
+		...(message === '' ? {} : { message }),
+		epoch: Math.max(0, Number(committed)),
+	};
+}
+
+function authorOf([, author = '', email = '', seconds = '', zone = '']: readonly string[]): Pick<
+	CommitText,
+	'author' | 'date'
+> {
+	const name = redact(author.slice('author '.length)).trim();
 	return {
 		...(name === '' ? {} : { author: `${name} <${redact(email).trim()}>` }),
 		...(seconds === '' ? {} : { date: formatDate(Number(seconds), zone) }),
-		...(message === '' ? {} : { message }),
-		epoch: Math.max(0, Number(committed)),
 	};
 }
 

@@ -118,7 +118,10 @@ async function fillSubmodule(submodule: Submodule, target: Checkout, position: P
 	const contextDir = `${target.contextDir}/`.startsWith(`${submodule.path}/`)
 		? target.contextDir.slice(submodule.path.length + 1)
 		: '';
-	if (submodule.isLeftEmpty) return emitNotice(`the submodule ${redact(name)} is left empty: its update is none`);
+	if (submodule.isLeftEmpty) {
+		emitNotice(`the submodule ${redact(name)} is left empty: its update is none`);
+		return;
+	}
 	const found = depth < MAX_DEPTH ? await findSubmodule(submodule, work.open) : undefined;
 	if (found === undefined) return fetchSubmodule(submodule, name, directory, work);
 	await noteChanges(found, submodule, name, work);

@@ -105,16 +105,24 @@ function interpreterOf(
 	const text = head.toString('latin1');
 	if (!text.startsWith('#!')) return noProgram(path, text);
 	const [line = ''] = text.slice(2, MAX_LINE).split('\n');
+	return line.endsWith('\r') ? windowsLines(path, line) : checkLine(path, line, process, place);
+}
+
+function windowsLines(path: RawPath, line: string): Unrunnable {
+	const quoted = JSON.stringify(printable(latin1Path(`#!${line.trim()}`)));
+	const what = `has Windows line ends: its first line, ${quoted}, ends with a carriage return`;
+	return problem(path, what, 'Convert it with dos2unix.');
+}
+
+/** `line` is the first one, behind `#!`. */
+function checkLine(
+	path: RawPath,
+	line: string,
+	process: ContainerProcess,
+	place: Place,
+): RawPath | Unrunnable | undefined {
 	const [, word = '', rest = ''] = /^[ \t]*([^ \t]*)[ \t]*(.*)$/s.exec(line) ?? [];
 	const interpreter = latin1Path(word);
-	const quoted = JSON.stringify(printable(latin1Path(`#!${line.trim()}`)));
-	if (interpreter.endsWith('\r') || rest.endsWith('\r')) {
-		return problem(
-			path,
-			`has Windows line ends: its first line, ${quoted}, ends with a carriage return`,
-			'Convert it with dos2unix.',
-		);
-	}
 	const found = interpreter === '' ? 'missing' : readProgram(interpreter, place);
 	if (found === 'unseen') return undefined;
 	if (typeof found === 'string') return noInterpreter(path, interpreter, found);

@@ -1,4 +1,4 @@
-import { BuildError } from '../errors.js';
+import { BuildError, isBuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { type Limits, NO_LIMITS } from '../sandbox/limits.js';
 import { runSandbox } from '../sandbox/run.js';
@@ -52,7 +52,21 @@ export async function execute(
 	consumeStdout?: ConsumeStdout,
 ): Promise<ExecuteResponse> {
 	const unrunnable = checkProgram(request.process, context.spec);
-	if (unrunnable?.certain === true) throw unrunnable.error;
+	if (unrunnable === undefined) return runProcess(request, context, signal, consumeStdout);
+	if (unrunnable.certain) throw unrunnable.error;
+	const ended = await runProcess(request, context, signal, consumeStdout).catch((error: unknown) => {
+		throw isBuildError(error, 'HOST_NO_SANDBOX') ? unrunnable.error : error;
+	});
+	if (ended.exit.type === 'code' && ended.exit.code !== 0 && !canEmulate()) throw unrunnable.error;
+	return ended;
+}
+
+async function runProcess(
+	request: ExecuteRequest,
+	context: ExecuteContext,
+	signal: AbortSignal,
+	consumeStdout: ConsumeStdout | undefined,
+): Promise<ExecuteResponse> {
 	const limits = request.limits ?? NO_LIMITS;
 	const late = timeoutOf(request.timeoutMs);
 	const broken = new AbortController();
@@ -64,16 +78,11 @@ export async function execute(
 	try {
 		const run = { ...context, spec, streams: output.streams, inGroup: groups.enter };
 		const stops = AbortSignal.any([signal, late, broken.signal]);
-		const ended = await runFirst(request.sandboxes, run, stops)
-			.catch((error: unknown) => {
-				throw unrunnable?.error ?? error;
-			})
-			.finally(output.started);
+		const ended = await runFirst(request.sandboxes, run, stops).finally(output.started);
 		const forwarded = await output.drained();
 		const timedOut = late.aborted && ended.exit?.type !== 'code';
 		if (ended.exit === undefined && !timedOut) signal.throwIfAborted();
 		const exit = ended.exit ?? KILLED;
-		if (unrunnable !== undefined && exit.type === 'code' && exit.code !== 0 && !canEmulate()) throw unrunnable.error;
 		const oom = (exit.type === 'signal' || exit.code !== 0) && groups.oomKilled();
 		const unenforced = [...groups.refused(), ...ended.unenforced];
 		return { exit, sandbox: ended.sandbox, refused: ended.refused, forwarded, unenforced, oom, timedOut };
