@@ -5,6 +5,7 @@ const allowed = {
 	linux: [],
 	create: [],
 	content: ['oci', 'tar'],
+	engine: ['content', 'oci', 'tar'],
 	http: [],
 	registry: ['content', 'oci', 'http'],
 	rootfs: ['tar', 'oci', 'linux'],
@@ -12,8 +13,8 @@ const allowed = {
 	source: ['tar', 'http'],
 	s2i: ['oci', 'sandbox', 'source', 'http'],
 	worker: ['rootfs', 'sandbox', 'linux', 'oci', 'tar'],
-	build: ['http', 'oci', 'tar', 'content', 'registry', 'rootfs', 'sandbox', 'source', 's2i', 'worker'],
-	cli: ['build', 'oci', 'content', 'registry', 'source', 's2i', 'sandbox', 'create'],
+	build: ['http', 'oci', 'tar', 'content', 'engine', 'registry', 'rootfs', 'sandbox', 'source', 's2i', 'worker'],
+	cli: ['build', 'oci', 'content', 'engine', 'registry', 'source', 's2i', 'sandbox', 'create'],
 };
 const layer = (name) => `^src/${name}/`;
 module.exports = {
@@ -43,7 +44,7 @@ module.exports = {
 			['tar-stream', '^src/tar/'],
 			['zstddec', '^src/tar/'],
 			['undici', '^src/(registry/transport|http/)'],
-			['execa', '^src/(sandbox|source|worker|registry/credential-helper)'],
+			['execa', '^src/(sandbox|source|worker|engine|registry/credential-helper)'],
 			['cmd-ts', '^src/cli/'],
 			['koffi', '^src/linux/'],
 			['yauzl', '^src/source/'],

@@ -2,7 +2,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { formatImageLocation, type ImageLocation } from '../content/location.js';
+import { formatImageLocation, type ImageLocation, isEngineLocation } from '../content/location.js';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
 import {
 	type ArtifactDocument,
@@ -125,6 +125,7 @@ async function warned<T>(
 /** The tag or name of an archive that somebody typed; else the ones that follow from the key. */
 function namesIn(location: ImageLocation, key: ArtifactKey): readonly string[] {
 	const { exact, similar } = artifactTags(key);
+	if (isEngineLocation(location)) return [];
 	if (location.type !== 'registry') return location.ref === undefined ? [exact, similar] : [location.ref];
 	const { tag = 'latest', digest } = location.reference;
 	if (digest !== undefined) return [digest];
@@ -195,8 +196,8 @@ async function push(
 	context: BuildContext,
 ): Promise<void> {
 	const { session, signal } = context;
-	if (location.type === 'docker-archive') {
-		throw new BuildError('REFERENCE_INVALID', 'a Docker archive can hold images only', {
+	if (location.type === 'docker-archive' || isEngineLocation(location)) {
+		throw new BuildError('REFERENCE_INVALID', 'a Docker archive or a local engine can hold images only', {
 			hint: 'Name a registry, oci:DIR or oci-archive:FILE.',
 		});
 	}

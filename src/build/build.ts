@@ -26,6 +26,7 @@ import { checkLabels, makeResultImage } from './result-image.js';
 import { openSession, type Session, transferProgress } from './session.js';
 import { listenFor } from './tell.js';
 import { type BaseTransfer, startBaseTransfer } from './transfer.js';
+import { tryLine } from './try-it.js';
 
 /** Builds `request.source` on top of `request.builder` and publishes the result to `request.targets`. Never rejects. */
 export async function build(request: BuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
@@ -38,7 +39,10 @@ export async function build(request: BuildRequest, emit: Emit, signal: AbortSign
 			buildImage(request, record, (error) => failed.abort(error), stop),
 			signal,
 		);
-		return await listener.tell(record.succeeded(), image.config.value.config?.Labels ?? {});
+		const [target] = request.targets;
+		const config = image.config.value.config ?? {};
+		if (target !== undefined) record.emit({ type: 'log', level: 1, message: `try it: ${tryLine(target, config)}` });
+		return await listener.tell(record.succeeded(), config.Labels ?? {});
 	} catch (error) {
 		return listener.tell(record.failed(signal.aborted ? signal.reason : error), {});
 	}

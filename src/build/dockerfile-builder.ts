@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { formatImageLocation } from '../content/location.js';
+import { type EngineLocation, formatImageLocation } from '../content/location.js';
 import { isBuildError } from '../errors.js';
 import type { ContainerConfig } from '../oci/image.js';
 import type { Registries } from '../registry/registries.js';
@@ -14,7 +14,7 @@ import { resolveImage } from './resolve-image.js';
 
 type BuilderRequest = Pick<
 	BuildRequest,
-	'builder' | 'pullPolicy' | 'platform' | 'destination' | 'assembleUser' | 'allowedUids'
+	'builder' | 'pullPolicy' | 'platform' | 'env' | 'destination' | 'assembleUser' | 'allowedUids'
 > & { readonly imageScriptsUrl: string | undefined };
 
 /** What S2I supposes of a builder image that cannot be asked. */
@@ -42,7 +42,7 @@ export async function findContract(
 }
 
 async function readConfig(
-	{ builder, pullPolicy, platform }: BuilderRequest,
+	{ builder, pullPolicy, platform, env }: BuilderRequest,
 	registries: Registries,
 	emit: Emit,
 	signal: AbortSignal,
@@ -59,8 +59,10 @@ async function readConfig(
 		directories.push(made);
 		return made;
 	};
+	const engine = async (type: EngineLocation['type']) => (await import('../engine/engine.js')).openEngine(type, env);
+	const present = (diffIds: readonly string[]) => Promise.resolve(new Set(diffIds));
 	try {
-		const opened = await openImageSource(builder, { registry: registries.open, scratch }, signal);
+		const opened = await openImageSource(builder, { registry: registries.open, engine, present, scratch }, signal);
 		return (await resolveImage(opened, platform, signal)).config.value.config ?? {};
 	} catch (error) {
 		if (isBuildError(error, 'REGISTRY_UNREACHABLE')) return suppose(`cannot be looked up (${error.message})`);

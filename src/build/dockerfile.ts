@@ -1,7 +1,13 @@
 import { realpath, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { formatImageLocation, type ImageLocation } from '../content/location.js';
+import {
+	absoluteLocation,
+	formatImageLocation,
+	type ImageLocation,
+	imageNameOf,
+	isEngineLocation,
+} from '../content/location.js';
 import { BuildError } from '../errors.js';
 import { absolutePath } from '../host-path.js';
 import { type Http, openHttp } from '../http/http.js';
@@ -166,7 +172,7 @@ async function fillContext(info: SourceInfo, filling: Filling, signal: AbortSign
 function labelsOf(request: DockerfileRequest, info: SourceInfo): readonly EnvironmentVariable[] {
 	const { applicationName, tagName, description, scriptsUrl, destination } = request;
 	const displayName = applicationName ?? tagName;
-	const generated = sourceLabels(info, { name: formatImageLocation(request.builder) }, { displayName, description });
+	const generated = sourceLabels(info, { name: imageNameOf(request.builder) }, { displayName, description });
 	const given = {
 		...generated,
 		...(scriptsUrl !== undefined && { 'io.openshift.s2i.scripts-url': withoutCredentials(scriptsUrl) }),
@@ -176,11 +182,9 @@ function labelsOf(request: DockerfileRequest, info: SourceInfo): readonly Enviro
 	return mergeEnvironment(labels, request.labels);
 }
 
-/** Builds of other tools run elsewhere, so that a relative path would mean something else there. */
+/** Builds of other tools run elsewhere, so that a relative path would mean something else there; they find images of their engine by name. */
 function fromName(location: ImageLocation): string {
-	return formatImageLocation(
-		location.type === 'registry' ? location : { ...location, path: absolutePath(location.path) },
-	);
+	return isEngineLocation(location) ? location.name : formatImageLocation(absoluteLocation(location));
 }
 
 function previousImage({ incremental, targets }: DockerfileRequest): ImageLocation | undefined {

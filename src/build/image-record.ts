@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import * as v from 'valibot';
 import type { ImageSource } from '../content/blob.js';
 import { readBytes, verifyStream } from '../content/verify.js';
+import type { StoredImage } from '../engine/engine.js';
 import { BuildError, isBuildError } from '../errors.js';
 import type { Document, Platform } from '../oci/descriptor.js';
 import { type Digest, isDigest } from '../oci/digest.js';
@@ -39,13 +40,15 @@ const recordSchema = v.object({
 	/** What the reference named, then what each of those led to. */
 	manifests: v.pipe(v.array(document), v.minLength(1), v.maxLength(4)),
 	config: document,
+	/** What a local engine had under the name. */
+	imageId: v.optional(v.string()),
 });
 type ImageRecord = v.InferOutput<typeof recordSchema>;
 type RecordedDocument = v.InferOutput<typeof document>;
 
 /**
  * The image that `opened` names, asked for as `policy` says, and recorded in the store for the next time. Images that are not on a
- * registry are always read. A digest that is recorded is never asked for again, except by `always`. Throws what
+ * registry are always read; one that a local engine has is transferred only when it is another one, or the store lacks a layer of it. A digest that is recorded is never asked for again, except by `always`. Throws what
  * {@link resolveImage} does; REGISTRY_NOT_FOUND when `never` has nothing to go by.
  */
 export async function resolveWithPolicy(
@@ -55,6 +58,7 @@ export async function resolveWithPolicy(
 	emit: Emit,
 	signal: AbortSignal,
 ): Promise<Image> {
+	if (opened.inspect !== undefined) return resolveStored(opened, await opened.inspect(signal), context, signal);
 	if (opened.repository === undefined) return resolveImage(opened, context.platform, signal);
 	const recorded = () => readRecorded(opened, context, signal);
 	const usable = async () => {
@@ -70,6 +74,17 @@ export async function resolveWithPolicy(
 	if (known !== undefined) return known;
 	if (policy === 'never') throw notPulled(opened.name);
 	return ask();
+}
+
+async function resolveStored(
+	opened: OpenedSource,
+	{ id }: StoredImage,
+	context: RecordContext,
+	signal: AbortSignal,
+): Promise<Image> {
+	const known = await readRecorded(opened, context, signal, id);
+	if (known !== undefined && (await context.present(diffIdsOf(known)))) return known;
+	return resolveAndRecord(opened, context, signal, id);
 }
 
 async function askOrFallBack(
@@ -107,7 +122,12 @@ function notPulled(name: string): BuildError {
 }
 
 /** A record that cannot be written costs one request next time, which is no reason to fail. */
-async function resolveAndRecord(opened: OpenedSource, context: RecordContext, signal: AbortSignal): Promise<Image> {
+async function resolveAndRecord(
+	opened: OpenedSource,
+	context: RecordContext,
+	signal: AbortSignal,
+	imageId?: string,
+): Promise<Image> {
 	const manifests: RecordedDocument[] = [];
 	const { source } = opened;
 	const listening: ImageSource = {
@@ -125,6 +145,7 @@ async function resolveAndRecord(opened: OpenedSource, context: RecordContext, si
 	const record: ImageRecord = {
 		...{ format: FORMAT, name: opened.name, platform, manifests: passed },
 		config: toRecorded(image.config),
+		...(imageId !== undefined && { imageId }),
 	};
 	await writeRecord(recordPath(opened, context), JSON.stringify(record)).catch(() => undefined);
 	return image;
@@ -140,10 +161,12 @@ async function readRecorded(
 	opened: OpenedSource,
 	context: RecordContext,
 	signal: AbortSignal,
+	imageId?: string,
 ): Promise<Image | undefined> {
 	try {
 		const record = v.parse(recordSchema, JSON.parse(await readRecord(recordPath(opened, context))));
-		const isSame = record.name === opened.name && record.platform === formatPlatform(context.platform);
+		const isNamed = record.name === opened.name && record.imageId === imageId;
+		const isSame = isNamed && record.platform === formatPlatform(context.platform);
 		return isSame ? await resolveImage(replay(opened, record), context.platform, signal) : undefined;
 	} catch {
 		signal.throwIfAborted();

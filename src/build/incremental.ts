@@ -1,6 +1,6 @@
 import { access, chmod, copyFile, mkdir } from 'node:fs/promises';
 import { join, posix } from 'node:path';
-import { formatImageLocation, type ImageLocation } from '../content/location.js';
+import { type EngineLocation, formatImageLocation, type ImageLocation, isEngineLocation } from '../content/location.js';
 import { isBuildError, messageOf } from '../errors.js';
 import type { Digest } from '../oci/digest.js';
 import type { Image } from '../oci/image.js';
@@ -41,6 +41,8 @@ export interface PreviousImage {
 	readonly location: ImageLocation;
 	/** Of what its tag names; undefined when that is more than this one image. */
 	readonly digest: Digest | undefined;
+	/** What its local engine knows it by. */
+	readonly imageId?: string;
 }
 
 /**
@@ -103,8 +105,11 @@ async function restoreFrom(
 		const run = { root: 'previous', path, contract, user: input.user, directory, owner } as const;
 		const { entries } = await runSaveArtifacts(run, context);
 		if (entries === 0) explain(`save-artifacts of ${name} saved nothing`);
-		const digest = request.incremental.removePrevious ? await namedDigest(opened, image, context) : undefined;
-		return entries === 0 ? undefined : { directory, owner, previous: { location, digest } };
+		const { removePrevious: isLeaving } = request.incremental;
+		const digest = isLeaving ? await namedDigest(opened, image, context) : undefined;
+		const imageId = isLeaving ? (await opened.inspect?.(context.signal))?.id : undefined;
+		const previous = { location, digest, ...(imageId !== undefined && { imageId }) };
+		return entries === 0 ? undefined : { directory, owner, previous };
 	} finally {
 		await worker.call('unmount', { root: 'previous' }).catch(() => undefined);
 	}
@@ -115,7 +120,7 @@ async function findPrevious(
 	location: ImageLocation,
 	{ request, session, record, signal }: BuildContext,
 ): Promise<{ readonly image: Image; readonly opened: OpenedSource } | undefined> {
-	if (location.type !== 'registry' && !(await exists(location.path))) return undefined;
+	if ('path' in location && !(await exists(location.path))) return undefined;
 	const opened = await openImageSource(location, session.access, signal);
 	try {
 		const { pullPolicy } = request.incremental;
@@ -123,7 +128,8 @@ async function findPrevious(
 		return { image, opened };
 	} catch (error) {
 		// A layout that has other images says so with IMAGE_INVALID.
-		if (isBuildError(error, location.type === 'registry' ? 'REGISTRY_NOT_FOUND' : 'IMAGE_INVALID')) return undefined;
+		if (isBuildError(error, 'path' in location ? 'IMAGE_INVALID' : 'REGISTRY_NOT_FOUND', 'ENGINE_NO_IMAGE'))
+			return undefined;
 		throw error;
 	}
 }
@@ -171,10 +177,11 @@ async function prepare(
 
 /** Deleting one image of an index would leave the index with a hole. */
 async function namedDigest(
-	{ source, reference }: OpenedSource,
+	{ source, reference, inspect }: OpenedSource,
 	image: Image,
 	{ signal }: BuildContext,
 ): Promise<Digest | undefined> {
+	if (inspect !== undefined) return undefined;
 	const named = await source.manifest(reference, signal);
 	const { digest } = named.descriptor;
 	return !isIndex(named) && digest === image.manifest.descriptor.digest ? digest : undefined;
@@ -185,10 +192,11 @@ async function namedDigest(
  * other tag of that digest too. In a layout the tag's entry was replaced already, and blobs stay. What a registry refuses is a notice.
  */
 export async function removePrevious(
-	{ location, digest }: PreviousImage,
+	{ location, digest, imageId }: PreviousImage,
 	built: Digest,
 	{ session, record, signal }: BuildContext,
 ): Promise<void> {
+	if (isEngineLocation(location)) return removeStored(location, imageId, { session, record, signal });
 	if (location.type !== 'registry' || location.reference.digest !== undefined || digest === built) return;
 	const name = formatImageLocation(location);
 	const notice = (why: string) =>
@@ -206,6 +214,26 @@ export async function removePrevious(
 	} catch (error) {
 		signal.throwIfAborted();
 		notice(redact(messageOf(error)));
+	}
+}
+
+/** An engine forgets by itself what has another name still. */
+async function removeStored(
+	location: EngineLocation,
+	imageId: string | undefined,
+	{ session, record, signal }: Pick<BuildContext, 'session' | 'record' | 'signal'>,
+): Promise<void> {
+	const name = formatImageLocation(location);
+	try {
+		const engine = await session.access.engine(location.type);
+		const now = await engine.find(location.name, signal);
+		if (imageId === undefined || now === undefined || now.id === imageId) return;
+		await engine.remove(imageId, signal);
+		record.emit({ type: 'log', level: 1, message: `removed the previous image of ${name}, ${imageId.slice(0, 12)}` });
+	} catch (error) {
+		signal.throwIfAborted();
+		const message = `the previous image of ${name} stays: ${redact(messageOf(error))}`;
+		record.emit({ type: 'warning', code: 'REMOVE_PREVIOUS', message });
 	}
 }
 

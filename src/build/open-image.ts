@@ -1,15 +1,18 @@
 import type { ImageSource, ImageTarget } from '../content/blob.js';
 import { openLayout } from '../content/layout.js';
-import { formatImageLocation, type ImageLocation } from '../content/location.js';
+import { type EngineLocation, formatImageLocation, type ImageLocation, isEngineLocation } from '../content/location.js';
+import type { Engine } from '../engine/engine.js';
+import type { EngineReading, EngineSource } from '../engine/engine-source.js';
 import { BuildError } from '../errors.js';
-import type { Digest } from '../oci/digest.js';
+import { type Digest, isDigest } from '../oci/digest.js';
 import type { RepositoryName } from '../oci/reference.js';
 import type { OpenRepository } from '../registry/registries.js';
 
-/** What opening images needs. `scratch` makes a directory in which an archive is put together; the caller removes it. */
-export interface ImageAccess {
+/** What opening images needs. `scratch` makes a directory in which an archive is put together or taken apart; the caller removes it. */
+export interface ImageAccess extends EngineReading {
 	readonly registry: OpenRepository;
-	readonly scratch: () => Promise<string>;
+	/** Throws ENGINE_UNAVAILABLE. */
+	readonly engine: (type: EngineLocation['type']) => Promise<Engine>;
 }
 
 /** An image source, and what to ask it for. `name` is for people; `repository` is set for images on a registry. */
@@ -18,6 +21,8 @@ export interface OpenedSource {
 	readonly reference: string | Digest;
 	readonly name: string;
 	readonly repository?: RepositoryName;
+	/** What the local engine has under the name; set for images of one. */
+	readonly inspect?: EngineSource['inspect'];
 }
 
 /** An image target, and the tag for its manifest. */
@@ -38,6 +43,11 @@ export async function openImageSource(
 	signal: AbortSignal,
 ): Promise<OpenedSource> {
 	const name = formatImageLocation(location);
+	if (isEngineLocation(location)) {
+		const { openEngineSource } = await import('../engine/engine-source.js');
+		const source = openEngineSource(await access.engine(location.type), location.name, access);
+		return { source, reference: '', name, inspect: source.inspect };
+	}
 	switch (location.type) {
 		case 'registry': {
 			const { repository, digest, tag = 'latest' } = location.reference;
@@ -68,6 +78,7 @@ export async function openImageTarget(
 ): Promise<OpenedTarget> {
 	signal.throwIfAborted();
 	const name = formatImageLocation(location);
+	if (isEngineLocation(location)) return openEngine(location, access, signal);
 	switch (location.type) {
 		case 'registry': {
 			const { repository, digest, tag } = location.reference;
@@ -90,6 +101,16 @@ export async function openImageTarget(
 				name,
 			};
 	}
+}
+
+/** An engine that does not answer would be found out only after the build. */
+async function openEngine(location: EngineLocation, access: ImageAccess, signal: AbortSignal): Promise<OpenedTarget> {
+	const name = formatImageLocation(location);
+	if (location.name.includes('@') || isDigest(location.name)) throw digestTarget(name);
+	const engine = await access.engine(location.type);
+	await engine.find(location.name, signal);
+	const { nameInStore, openEngineTarget } = await import('../engine/engine-target.js');
+	return { target: openEngineTarget(engine), tag: nameInStore(engine, location.name), name };
 }
 
 function indexTarget(name: string): BuildError {

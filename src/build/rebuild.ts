@@ -43,6 +43,8 @@ export interface RebuildRequest
 	/** For `image` and for its builder. */
 	readonly pullPolicy: PullPolicy;
 	readonly runtimePullPolicy: PullPolicy;
+	/** Where a name in the image's labels leads: a name that says it itself. */
+	readonly readName: (name: string) => Promise<string>;
 }
 
 /** Builds `request.image` again from what its labels say: the same commit, builder, variables and options. Never rejects. */
@@ -80,7 +82,9 @@ async function readInputs(request: RebuildRequest, emit: Emit, signal: AbortSign
 		if (request.source === undefined) refuseElsewhere(source, request.image);
 		if (inputs.scriptsUrl?.startsWith('file://') === true) refuseElsewhere(inputs.scriptsUrl);
 	}
-	return { ...inputs, source, displayName };
+	const { readName } = request;
+	const runtime = inputs.runtime && { ...inputs.runtime, image: await readName(inputs.runtime.image) };
+	return { ...inputs, builder: await readName(inputs.builder), runtime, source, displayName };
 }
 
 function fromPipe(): BuildError {

@@ -1,5 +1,4 @@
-import { formatImageLocation, type ImageLocation } from '../content/location.js';
-import { absolutePath } from '../host-path.js';
+import { absoluteLocation, formatImageLocation, type ImageLocation, imageNameOf } from '../content/location.js';
 import { appendLayer, type Image } from '../oci/image.js';
 import { familyOf, layerMediaType } from '../oci/media-types.js';
 import type { PackedLayer } from '../rootfs/pack.js';
@@ -46,20 +45,15 @@ function described(
 	return {
 		optionLabels: request.labels,
 		source,
-		builder: describe(builder),
-		base: runtime === undefined ? undefined : describe(runtime),
+		builder: describe(builder, request.builder),
+		base: runtime && request.runtime && describe(runtime, request.runtime.image),
 		displayName: request.applicationName ?? request.tagName,
 		description: request.description,
 	};
 }
 
-function describe({ opened, image }: BaseImage): Builder {
-	return { name: opened.name, digest: image.manifest.descriptor.digest };
-}
-
-/** Where we are now is not where somebody rebuilds. */
-function absolute(location: ImageLocation): ImageLocation {
-	return location.type === 'registry' ? location : { ...location, path: absolutePath(location.path) };
+function describe({ image }: BaseImage, location: ImageLocation): Builder {
+	return { name: imageNameOf(location), digest: image.manifest.descriptor.digest };
 }
 
 async function rebuildInputs(request: BuildRequest, source: SourceInfo): Promise<RebuildInputs> {
@@ -68,13 +62,13 @@ async function rebuildInputs(request: BuildRequest, source: SourceInfo): Promise
 	return {
 		...{ copy, keepSymlinks, ignoreSubmodules, exclude, labels },
 		...{ scriptsUrl, destination, assembleUser, applicationName, description },
-		builder: formatImageLocation(absolute(builder)),
+		builder: formatImageLocation(absoluteLocation(builder)),
 		source: source.location,
 		commit: source.commit,
 		contextDir: source.contextDir,
 		environment: await readOptionEnvironment(request),
 		runtime: runtime && {
-			image: formatImageLocation(absolute(runtime.image)),
+			image: formatImageLocation(absoluteLocation(runtime.image)),
 			artifacts: runtime.artifacts,
 			user: runtime.user,
 		},

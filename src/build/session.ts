@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type Http, openHttp } from '../http/http.js';
+import { isDigest } from '../oci/digest.js';
 import { openRegistries } from '../registry/registries.js';
 import type { OnRetry } from '../registry/retry.js';
 import { removeTree } from '../remove-tree.js';
@@ -54,7 +55,15 @@ export async function openSession(
 		scratch,
 		worker,
 		http,
-		access: { registry: registries.open, scratch: () => makeDirectory(scratch) },
+		access: {
+			registry: registries.open,
+			engine: async (type) => (await import('../engine/engine.js')).openEngine(type, env),
+			scratch: () => makeDirectory(scratch),
+			present: async (diffIds) => {
+				const digests = diffIds.filter(isDigest);
+				return new Set<string>((await (await worker).call('present', { diffIds: digests })).present);
+			},
+		},
 		serveBlobs: async (open) => {
 			const server = await startBlobServer(open, scratch, signal);
 			servers.push(server);

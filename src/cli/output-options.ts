@@ -18,7 +18,7 @@ export const outputOptions: Arguments<OutputArguments> = section<OutputArguments
 	outputs: textList(
 		'output',
 		'DEST',
-		'also write the image to NAME:TAG, oci:DIR[:REF], oci-archive:FILE or docker-archive:FILE',
+		'also write the image to HOST/NAME:TAG, podman:NAME, docker-daemon:NAME, oci:DIR[:REF], oci-archive:FILE or docker-archive:FILE',
 		{ short: 'o', offer: 'file' },
 	),
 	digestFile: textOption('digest-file', 'FILE', "write the image's digest to FILE", { offer: 'file' }),

@@ -118,7 +118,7 @@ export function readGenerateRequest(args: GenerateArguments, context: RequestCon
 }
 
 /** What `s2oci rebuild` is asked to do. Throws as {@link readBuildRequest}. */
-export function readRebuildRequest(args: RebuildArguments, context: RequestContext): RebuildRequest {
+export function readRebuildRequest(args: RebuildArguments, context: RequestContext): Omit<RebuildRequest, 'readName'> {
 	const image = readLocation(args.image);
 	return {
 		...readHostRequest(args, context.env),

@@ -11,6 +11,7 @@ import { beginReading, type CommandContext, type Perform } from './command.js';
 import { describeRequest } from './describe-request.js';
 import { exitStatusOf } from './exit-code.js';
 import { firstSet } from './host-request.js';
+import { type ImageNames, openImageNames } from './image-names.js';
 import { optionsOf } from './options.js';
 import { conclude, writeFiles } from './outcome.js';
 import type { Completed } from './parse-command.js';
@@ -23,8 +24,11 @@ import type { ProgramName, Word } from './words.js';
  * `name@digest` on stdout when the image was built.
  */
 export const runBuild: Perform<BuildArguments> = async (line, context) => {
-	const { value: args, words } = line;
+	const { words } = line;
 	const { events, reading } = beginReading(line, context);
+	const names = openImageNames(reading);
+	const args = await nameImages(line.value, names);
+	events.push(...names.notices());
 	const request = readBuildRequest(args, reading);
 	checkCombination(args, request, reading.emit);
 	await checkInputs(request).catch(async (error: unknown) => {
@@ -49,6 +53,21 @@ export const runBuild: Perform<BuildArguments> = async (line, context) => {
 	});
 	return args.run && status === 0 && built !== undefined ? runBuilt(built, request, args, context) : status;
 };
+
+/** `args` with names that say where each image is. A Dockerfile makes no image, so its tag is a name only. */
+async function nameImages(args: BuildArguments, names: ImageNames): Promise<BuildArguments> {
+	const { runtimeImage = '', previousImage = '', tag = '' } = args;
+	const builder = await names.source(args.builder, args.pullPolicy);
+	const other = {
+		...(runtimeImage !== '' && { runtimeImage: await names.source(runtimeImage, args.runtimePullPolicy) }),
+		...(previousImage !== '' && { previousImage: await names.source(previousImage, args.incrementalPullPolicy) }),
+	};
+	if (firstSet(args.asDockerfile) !== undefined) return { ...args, ...other, builder };
+	const target = tag === '' ? {} : { tag: await names.target(tag) };
+	const outputs: string[] = [];
+	for (const output of args.outputs) outputs.push(await names.target(output));
+	return { ...args, ...other, ...target, builder, outputs };
+}
 
 /**
  * What `.s2ifile` adds to the words of `s2oci build` when they have `--use-config`; and under the name `sti` builds are incremental, as in

@@ -1,13 +1,17 @@
 import { beginReading, type Perform } from './command.js';
 import type { GenerateArguments } from './generate-command.js';
 import { firstSet } from './host-request.js';
+import { openImageNames } from './image-names.js';
 import { readGenerateRequest } from './request.js';
 import { withReport } from './with-report.js';
 
 /** Writes a Dockerfile for a builder image. */
 export const runGenerate: Perform<GenerateArguments> = async (line, context) => {
 	const { events, reading } = beginReading(line, context);
-	const request = readGenerateRequest(line.value, reading);
+	const names = openImageNames(reading);
+	const builder = await names.source(line.value.builder, line.value.pullPolicy);
+	events.push(...names.notices());
+	const request = readGenerateRequest({ ...line.value, builder }, reading);
 	if (firstSet(line.value.assembleRuntimeUser) !== undefined) {
 		const message = '--assemble-runtime-user has no effect: the Dockerfile has no runtime image';
 		reading.emit({ type: 'warning', code: 'WITHOUT_EFFECT', message });

@@ -28,6 +28,7 @@ export interface ContainerConfig {
 	readonly WorkingDir?: string;
 	readonly Labels?: Readonly<Record<string, string>> | null;
 	readonly OnBuild?: readonly string[] | null;
+	readonly ExposedPorts?: Readonly<Record<string, object>> | null;
 	readonly Volumes?: Readonly<Record<string, object>> | null;
 	readonly StopSignal?: string;
 }

@@ -50,6 +50,13 @@ export function formatReference(reference: ImageReference): string {
 	return `${formatRepository(reference.repository)}${tag}${digest}`;
 }
 
+/** Whether `text` says on which registry the image is, instead of leaving it to the default, Docker Hub. */
+export function namesRegistry(text: string): boolean {
+	const [name] = splitOnce(text, '@');
+	const [first, rest] = splitOnce(name, '/');
+	return rest !== undefined && isHost(first);
+}
+
 /** `name` as `registry/path`. */
 export function formatRepository(name: RepositoryName): string {
 	return `${name.registry}/${name.path}`;

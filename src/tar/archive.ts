@@ -61,6 +61,54 @@ export async function indexArchive(
 	return members;
 }
 
+/** An entry of an archive that arrives; `content` must be read before the next one is asked for, or is skipped. */
+export interface ArrivingMember extends Omit<ArchiveMember, 'offset'> {
+	readonly content: AsyncIterable<Uint8Array>;
+}
+
+type Arrival = { readonly entry: TarEntry } | { readonly chunk: Buffer } | 'close';
+
+/**
+ * The entries of the plain tar `archive`, in order, while it arrives. Throws LAYER_INVALID for a damaged or cut tar, what `archive` fails
+ * with, and RangeError for more than 100,000 entries.
+ */
+export async function* readArchive(archive: Readable, signal: AbortSignal): AsyncGenerator<ArrivingMember> {
+	const arrivals = arrivalsOf(archive, signal);
+	let count = 0;
+	for (let next = await arrivals.next(); next.done !== true; next = await arrivals.next()) {
+		if (typeof next.value === 'string' || !('entry' in next.value)) continue;
+		count += 1;
+		if (count > MAX_MEMBERS) throw new RangeError('the archive has too many entries');
+		const { name, type, size, target } = memberOf(next.value.entry, 0);
+		const content = contentOf(arrivals);
+		yield { name, type, size, content, ...(target !== undefined && { target }) };
+		while ((await content.next()).done !== true);
+	}
+}
+
+/** What the reader makes of one chunk is passed on before it gets the next. */
+async function* arrivalsOf(archive: Readable, signal: AbortSignal): AsyncGenerator<Arrival> {
+	const arrived: Arrival[] = [];
+	const reader = createTarReader({
+		entry: (entry) => arrived.push({ entry }),
+		data: (chunk) => arrived.push({ chunk }),
+		close: () => arrived.push('close'),
+	});
+	for await (const chunk of archive as AsyncIterable<Buffer>) {
+		signal.throwIfAborted();
+		reader.write(chunk);
+		yield* arrived.splice(0);
+	}
+	reader.end();
+	yield* arrived.splice(0);
+}
+
+async function* contentOf(arrivals: AsyncGenerator<Arrival>): AsyncGenerator<Buffer> {
+	for (let next = await arrivals.next(); next.done !== true && next.value !== 'close'; next = await arrivals.next()) {
+		if ('chunk' in next.value) yield next.value.chunk;
+	}
+}
+
 /** A plain tar of `files` in the given order; the same files give the same bytes (mtime 0, mode 0644, owner 0:0). */
 export function packArchive(files: Iterable<ArchiveFile>, signal: AbortSignal): Readable {
 	const tar = pack();

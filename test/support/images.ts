@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
+import type { ImageAccess } from '../../src/build/open-image.js';
 import type { ImageTarget } from '../../src/content/blob.js';
 import type { Descriptor, Document } from '../../src/oci/descriptor.js';
 import { type Digest, digestOf } from '../../src/oci/digest.js';
@@ -89,3 +90,9 @@ export function jsonBytes(value: unknown): Uint8Array {
 export function descriptorOf(bytes: Uint8Array, mediaType = 'application/octet-stream'): Descriptor {
 	return { mediaType, digest: digestOf(bytes), size: bytes.length };
 }
+
+/** For whoever opens images of no local engine. */
+export const NO_ENGINE: Pick<ImageAccess, 'engine' | 'present'> = {
+	engine: () => Promise.reject(new Error('no engine is asked for here')),
+	present: () => Promise.resolve(new Set()),
+};

@@ -14,7 +14,7 @@ import { digestOf } from '../../../src/oci/digest.js';
 import type { Image } from '../../../src/oci/image.js';
 import { openRegistries } from '../../../src/registry/registries.js';
 import { lacking } from '../../support/fs.js';
-import { type TestImage, testImage, writeImage } from '../../support/images.js';
+import { NO_ENGINE, type TestImage, testImage, writeImage } from '../../support/images.js';
 import { skipFor } from '../../support/needs.js';
 
 const signal = AbortSignal.timeout(60_000);
@@ -26,7 +26,7 @@ let sample: TestImage;
 
 beforeAll(async () => {
 	root = await mkdtemp(join(tmpdir(), 's2oci-skopeo-'));
-	access = { registry: registries.open, scratch: () => mkdtemp(join(root, 'scratch-')) };
+	access = { ...NO_ENGINE, registry: registries.open, scratch: () => mkdtemp(join(root, 'scratch-')) };
 	sample = testImage({
 		layers: [await layer('hello', 'world'), await layer('second', 'layer')],
 		config: { config: { User: '1001' } },

@@ -13,7 +13,7 @@ import { readBytes } from '../../../src/content/verify.js';
 import { digestOf } from '../../../src/oci/digest.js';
 import { appendLayer } from '../../../src/oci/image.js';
 import { openRegistries, type Registries } from '../../../src/registry/registries.js';
-import { contentOf, descriptorOf, testImage, writeImage } from '../../support/images.js';
+import { contentOf, descriptorOf, NO_ENGINE, testImage, writeImage } from '../../support/images.js';
 import { keptProgram } from '../../support/programs.js';
 
 const signal = AbortSignal.timeout(60_000);
@@ -69,7 +69,7 @@ describe('against the distribution registry', () => {
 		const repository = registries.open({ registry: host, path });
 		await writeImage({ image, blobs }, repository, 'v1', signal);
 		expect(await repository.resolve('v1', signal)).toEqual(image.manifest.descriptor);
-		const access = { registry: registries.open, scratch: () => Promise.resolve(root) };
+		const access = { ...NO_ENGINE, registry: registries.open, scratch: () => Promise.resolve(root) };
 		const reference = { repository: { registry: host, path }, tag: 'v1' };
 		const opened = await openImageSource({ type: 'registry', reference }, access, signal);
 		const pulled = await resolveImage(opened, { os: 'linux', architecture: 'amd64' }, signal);

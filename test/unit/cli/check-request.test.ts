@@ -30,7 +30,7 @@ async function warnings(line: string): Promise<readonly string[]> {
 test.each([
 	['tag --run --as-dockerfile x', '--run and --as-dockerfile exclude each other'],
 	['tag --runtime-image x --as-dockerfile x', '--runtime-image and --as-dockerfile exclude each other'],
-	['tag --runtime-image x --incremental', '--incremental and --runtime-image exclude each other'],
+	['reg.example/tag --runtime-image x --incremental', '--incremental and --runtime-image exclude each other'],
 	['--run', '--run needs an image to run'],
 ])('%j makes no sense, and exits with 2 before anything is done', async (line, message) => {
 	const { status, stdout, stderr } = await runMain(['build', '.', 'img', ...line.split(' ')]);

@@ -1,0 +1,81 @@
+import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import type { ImageSource } from '../content/blob.js';
+import { verifyStream } from '../content/verify.js';
+import { BuildError } from '../errors.js';
+import type { Document } from '../oci/descriptor.js';
+import type { Digest } from '../oci/digest.js';
+import type { Manifest } from '../oci/image.js';
+import type { MediaFamily } from '../oci/media-types.js';
+import type { Engine, StoredImage } from './engine.js';
+import { type SavedImage, savedImage } from './saved-image.js';
+import { readSaved } from './saved-members.js';
+
+/** What reading an image of an engine needs to know of us. */
+export interface EngineReading {
+	/** Which of the layers with these diffIDs nobody will ask for. */
+	readonly present: (diffIds: readonly string[], signal: AbortSignal) => Promise<ReadonlySet<string>>;
+	/** Makes a private directory for layers. */
+	readonly scratch: () => Promise<string>;
+}
+
+/** An image of a local engine. */
+export interface EngineSource extends ImageSource {
+	readonly engine: Engine;
+	/** What the engine has under the name now; nothing is transferred for it. */
+	readonly inspect: (signal: AbortSignal) => Promise<StoredImage>;
+	manifest(reference: string | Digest, signal: AbortSignal): Promise<Document<Manifest>>;
+}
+
+/**
+ * The image `name` of `engine`. It is saved when its manifest is asked for, which engines do not have, and then only layers that are not
+ * present take space; a layer that is wanted all the same has it saved once more. Throws what engines do, and IMAGE_INVALID.
+ */
+export function openEngineSource(engine: Engine, name: string, reading: EngineReading): EngineSource {
+	const what = `${name} in ${engine.name}`;
+	let found: Promise<StoredImage> | undefined;
+	let some: Promise<SavedImage> | undefined;
+	let whole: Promise<SavedImage> | undefined;
+	const inspect = (signal: AbortSignal) => (found ??= engine.inspect(name, signal));
+	const save = async (isWhole: boolean, signal: AbortSignal): Promise<SavedImage> => {
+		const image = await inspect(signal);
+		const present = isWhole ? new Set<string>() : await reading.present(image.diffIds, signal);
+		const hexes = [...present].map((diffId) => diffId.replace(/^sha256:/, ''));
+		let made: Promise<string> | undefined;
+		const directory = () => (made ??= reading.scratch());
+		const isNeeded = (file: string) => isWhole || !isPresent(file, hexes, image);
+		const archive = await engine.save(image.id, signal);
+		const find = await readSaved(archive, { isNeeded, directory }, signal);
+		return savedImage(find, familyIn(engine, image), what);
+	};
+	return {
+		engine,
+		inspect,
+		manifest: async (_reference, signal) => (await (some ??= save(false, signal))).manifest,
+		open: async (blob, signal) => {
+			const content =
+				(await some)?.blobs.get(blob.digest)?.content ??
+				(await (whole ??= save(true, signal))).blobs.get(blob.digest)?.content;
+			if (content === undefined) throw gone(what);
+			const stream =
+				'bytes' in content ? Readable.from([content.bytes], { objectMode: false }) : createReadStream(content.path);
+			return verifyStream(stream, blob, `${blob.digest} of ${what}`);
+		},
+	};
+}
+
+/** Engines that name a layer's file by its diffID let us do without it; where all layers are present, no file is needed at all. */
+function isPresent(file: string, hexes: readonly string[], { diffIds }: StoredImage): boolean {
+	return (diffIds.length > 0 && hexes.length === new Set(diffIds).size) || hexes.some((hex) => file.includes(hex));
+}
+
+/** Docker's engine has Docker's types, whatever the image was; podman keeps what it was. */
+function familyIn({ type }: Engine, { isOci }: StoredImage): MediaFamily {
+	return type === 'podman' && isOci ? 'oci' : 'docker';
+}
+
+function gone(what: string): BuildError {
+	return new BuildError('ENGINE_FAILED', `${what} is another image now than when the build began`, {
+		hint: 'Build again, while nothing else writes that name.',
+	});
+}

@@ -1,0 +1,140 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Options } from 'execa';
+import { findProgram } from '../program.js';
+import { toolFailed, toolMissing } from './failure.js';
+
+/** The environment of the user, in which the tools find their socket, their store and their settings. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The command line tool of a local engine. */
+export interface Tool {
+	readonly name: 'podman' | 'docker';
+	/** Absolute path. */
+	readonly program: string;
+	readonly env: Environment;
+}
+
+/** What a command printed, and whether it ended with 0. `stderr` is its end, not redacted. */
+export interface Finished {
+	readonly ok: boolean;
+	readonly stdout: string;
+	readonly stderr: string;
+}
+
+const MAX_OUTPUT = 16 * 1024 * 1024;
+const MAX_STDERR = 8 * 1024;
+/** What a tool that does not end on SIGTERM is left to clean up. */
+const GRACE_MS = 5000;
+
+/** The tool `name` of PATH; for podman also the one that only talks to a socket. Throws ENGINE_UNAVAILABLE when it is missing. */
+export function findTool(name: Tool['name'], env: Environment): Tool {
+	const names = name === 'podman' ? ['podman', 'podman-remote'] : ['docker'];
+	const [program] = names.flatMap((each) => findProgram(each, env['PATH']) ?? []);
+	if (program === undefined) throw toolMissing(name);
+	return { name, program, env };
+}
+
+/** Runs a command that answers with a text, within `timeoutMs` when there is one. Rejects when aborted only. */
+export async function ask(
+	tool: Tool,
+	args: readonly string[],
+	signal: AbortSignal,
+	timeoutMs?: number,
+): Promise<Finished> {
+	const { execa } = await import('execa');
+	signal.throwIfAborted();
+	const limits = { maxBuffer: MAX_OUTPUT, ...(timeoutMs !== undefined && { timeout: timeoutMs }) };
+	const { stdout, stderr, exitCode } = await execa(tool.program, args, {
+		...optionsOf(tool, signal),
+		stdin: 'ignore',
+		...limits,
+	});
+	signal.throwIfAborted();
+	return { ok: exitCode === 0, stdout, stderr: stderr.slice(-MAX_STDERR) };
+}
+
+/** What a command writes, as a stream that fails with ENGINE_FAILED or ENGINE_UNAVAILABLE instead of ending when the command fails. */
+export async function readFrom(tool: Tool, args: readonly string[], signal: AbortSignal): Promise<Readable> {
+	const { execa } = await import('execa');
+	signal.throwIfAborted();
+	const running = execa(tool.program, args, { ...optionsOf(tool, signal), stdin: 'ignore', buffer: false });
+	const complaint = tailOf(running.stderr);
+	const chunks = async function* () {
+		try {
+			yield* running.stdout as AsyncIterable<Uint8Array>;
+			const { exitCode } = await running;
+			signal.throwIfAborted();
+			if (exitCode !== 0) throw toolFailed(tool.name, args, complaint());
+		} finally {
+			running.kill('SIGTERM');
+		}
+	};
+	return Readable.from(chunks(), { objectMode: false });
+}
+
+/**
+ * Gives `input` to a command. When `input` fails, the command is ended before it could take the part for the whole, and that failure is
+ * thrown; else ENGINE_FAILED or ENGINE_UNAVAILABLE when the command fails.
+ */
+export async function writeTo(
+	tool: Tool,
+	args: readonly string[],
+	input: Readable,
+	signal: AbortSignal,
+): Promise<void> {
+	const { execa } = await import('execa');
+	signal.throwIfAborted();
+	const running = execa(tool.program, args, { ...optionsOf(tool, signal), stdin: 'pipe', buffer: false });
+	const complaint = tailOf(running.stderr);
+	running.stdout.resume();
+	let broken: Error | undefined;
+	input.once('error', (error: Error) => {
+		broken = error;
+		running.kill('SIGTERM');
+	});
+	// A command that ends early closes its input; what it says of that is the better message.
+	const writing = pipeline(input, running.stdin).catch((error: unknown) => error);
+	const [{ exitCode }, unwritten] = await Promise.all([running, writing]);
+	signal.throwIfAborted();
+	if (broken !== undefined && !isPipe(broken)) throw broken;
+	if (exitCode !== 0) throw toolFailed(tool.name, args, complaint());
+	if (unwritten !== undefined) throw toolFailed(tool.name, args, 'it did not read the whole image');
+}
+
+function optionsOf({ env }: Tool, signal: AbortSignal) {
+	return {
+		env: { ...env },
+		extendEnv: false,
+		cwd: workingDirectory(),
+		reject: false,
+		// Its handler of signals would end us before we have told of it and cleaned up.
+		cleanup: false,
+		cancelSignal: signal,
+		killSignal: 'SIGTERM',
+		forceKillAfterDelay: GRACE_MS,
+	} as const satisfies Options;
+}
+
+/** A working directory that was removed keeps nobody from reading an image. */
+function workingDirectory(): string {
+	try {
+		return process.cwd();
+	} catch {
+		return '/';
+	}
+}
+
+function tailOf(stream: Readable): () => string {
+	let tail = '';
+	stream.on('data', (chunk: Buffer) => {
+		tail = (tail + chunk.toString('utf8')).slice(-MAX_STDERR);
+	});
+	return () => tail;
+}
+
+function isPipe(error: unknown): boolean {
+	return (
+		error instanceof Error && 'code' in error && (error.code === 'EPIPE' || error.code === 'ERR_STREAM_PREMATURE_CLOSE')
+	);
+}
