@@ -10,9 +10,10 @@ npm_setting() {
 
 npm_configured() {
 	have npm || return 1
-	case $(npm config get "$1" 2>/dev/null || :) in
+	value=$(npm_config_update_notifier=false npm config get "$1" 2>/dev/null) || return 1
+	case $value in
 	'' | undefined | null) return 1 ;;
-	*) npm config get "$1" ;;
+	*) echo "$value" ;;
 	esac
 }
 
@@ -57,7 +58,9 @@ npm_default_registry() {
 
 # The registry, when it is not the one that npm has without any configuration. A sandboxed npm does not see the host's.
 npm_other_registry() {
-	default=$(cd / && env -i PATH="$PATH" HOME=/nonexistent npm config get registry --globalconfig /nonexistent/npmrc)
+	empty=$(cache_dir)/empty
+	mkdir -p "$empty"
+	default=$(cd "$empty" && env -i PATH="$PATH" HOME="$empty" npm config get registry --globalconfig "$empty/npmrc")
 	configured=$(npm_setting registry)
 	[ "${configured%/}" = "${default%/}" ] || echo "$configured"
 }

@@ -25,7 +25,12 @@ function readStep(name) {
 	const path = join(directory, `${name}.json`);
 	const tests = existsSync(path) ? readTests(JSON.parse(readFileSync(path, 'utf8'))) : undefined;
 	if (tests === undefined)
-		return { notes: failure(name, status), passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, skipped: 0 };
+		return {
+			notes: status === 0 ? [] : failure(name, status),
+			passed: status === 0 ? 1 : 0,
+			failed: status === 0 ? 0 : 1,
+			skipped: 0,
+		};
 	const of = (...outcomes) => tests.filter(({ outcome }) => outcomes.includes(outcome));
 	const failed = of('failed', 'wrongly skipped').length;
 	// A step can fail without a failed test: a file that does not load, or none that has a test.
@@ -60,7 +65,7 @@ function describe({ outcome, name, reason }) {
 }
 
 function failure(name, status) {
-	return status === 0 ? [] : [`failed: ${name}, with exit status ${status}; see above`];
+	return [`failed: ${name}, with exit status ${status}; see above`];
 }
 
 function sum(key) {

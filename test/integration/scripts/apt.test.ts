@@ -1,0 +1,60 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { needs } from '../../support/needs.js';
+import { emptyHome, inScripts } from './shell.js';
+
+/** An apt that is configured to a mirror in a directory, by `sources`, in which @MIRROR@ stands for it. */
+function aptOf(
+	sources: string,
+	name = 'sources.list',
+	settings = '',
+): { readonly mirror: string; readonly APT_CONFIG: string } {
+	const home = emptyHome();
+	const mirror = join(home, 'mirror');
+	const packages = join(mirror, 'dists/bookworm/main/binary-all');
+	mkdirSync(packages, { recursive: true });
+	mkdirSync(join(home, 'etc/sources.list.d'), { recursive: true });
+	writeFileSync(join(packages, 'Packages'), '');
+	const release = [
+		'Origin: Debian',
+		'Label: Debian',
+		'Suite: oldstable',
+		'Codename: bookworm',
+		'Components: main',
+		'Architectures: all amd64 arm64',
+	];
+	writeFileSync(
+		join(mirror, 'dists/bookworm/Release'),
+		`${[...release, 'Date: Sat, 01 Feb 2025 00:00:00 UTC', 'SHA256:'].join('\n')}\n`,
+	);
+	writeFileSync(join(home, 'etc', name), sources.replaceAll('@MIRROR@', `file:${mirror}`));
+	const config = join(home, 'apt.conf');
+	writeFileSync(config, `Dir::Etc "${home}/etc";\nDir::State::lists "${home}/lists";\n${settings}`);
+	mkdirSync(join(home, 'lists/partial'), { recursive: true });
+	return { mirror, APT_CONFIG: config };
+}
+
+describe('the mirror of apt', () => {
+	test.for([
+		['sources.list', 'deb [trusted=yes] @MIRROR@ bookworm main\n'],
+		['sources.list.d/debian.sources', 'Types: deb\nURIs: @MIRROR@\nSuites: bookworm\nComponents: main\nTrusted: yes\n'],
+	])('is found in %s, without lists and without being root', async ([name = '', sources = ''], context) => {
+		needs(context, /^ID=debian$/m.test(readFileSync('/etc/os-release', 'utf8')), 'this is not Debian');
+		const { mirror, APT_CONFIG } = aptOf(sources, name);
+		const { stdout, stderr } = await inScripts('debian_mirror', { APT_CONFIG });
+		expect(stdout.replace(/\/$/, ''), stderr).toBe(`file:${mirror}`);
+	});
+});
+
+test('settings for the network go on to another system, and others do not', async () => {
+	const settings =
+		'Acquire::http::Proxy "http://127.0.0.1:3142";\nAcquire::https::CaInfo "/etc/ca.crt";\nAPT::Install-Recommends "true";\n';
+	const { APT_CONFIG } = aptOf('', 'sources.list', settings);
+	const target = emptyHome();
+	await inScripts(`copy_apt_settings '${target}'`, { APT_CONFIG });
+	const lines = readFileSync(join(target, 'apt.conf.d/00host'), 'utf8').split('\n');
+	expect(lines).toContain('Acquire::http::Proxy "http://127.0.0.1:3142";');
+	expect(lines).toContain('Acquire::https::CaInfo "/etc/ca.crt";');
+	expect(lines.filter((line) => !/^(Acquire::.*;)?$/.test(line))).toEqual([]);
+});
