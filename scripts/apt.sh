@@ -11,7 +11,7 @@ debian_targets() {
 	all=$(apt_with_lists indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages')
 	ours=$(echo "$all" | sed -n 's/^Debian //p')
 	# A mirror that signs by itself has a name of its own.
-	[ -n "$ours" ] || ours=$(echo "$all" | awk -v name="$(debian_codename)" '$(NF - 1) == name && $NF == "main" {
+	[ -n "$ours" ] || ours=$(echo "$all" | awk -v name="$(debian_codename)" 'NF > 2 && $(NF - 1) == name && $NF == "main" {
 		print "Debian", $(NF - 2), $(NF - 1), $NF
 	}')
 	echo "$ours"

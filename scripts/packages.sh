@@ -90,7 +90,8 @@ install_packages() {
 	fi
 	say "installing Debian packages: $*"
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get update -qq >&2
+	# One source that fails, which may be somebody else's, does not matter as long as the packages are found.
+	apt-get update -qq >&2 || say 'apt-get update failed; going on with the lists there are'
 	apt-get install -qq -y --no-install-recommends "$@" >&2
 }
 
@@ -119,7 +120,8 @@ apt_with_lists() {
 		apt-get -qq -o APT::Sandbox::User=root "$@" && return
 	fi
 	mkdir -p "$(cache_dir)/apt/lists/partial" "$(cache_dir)/apt/archives/partial"
-	apt_in_cache update >&2 && apt_in_cache "$@"
+	apt_in_cache update >&2 || say 'apt-get update failed; going on with the lists there are'
+	apt_in_cache "$@"
 }
 
 apt_in_cache() {

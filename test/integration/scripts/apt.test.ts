@@ -1,8 +1,18 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { needs } from '../../support/needs.js';
 import { emptyHome, inScripts } from './shell.js';
+
+const INDEXES = ['all', 'amd64', 'arm64'].map((name) => `main/binary-${name}/Packages`);
+const PACKAGES = 'Package: nothing\nVersion: 1\nArchitecture: all\nFilename: nothing.deb\n';
+const SUM = createHash('sha256').update(PACKAGES).digest('hex');
+const RELEASE = [
+	...['Origin: Debian', 'Label: Debian', 'Suite: oldstable', 'Codename: bookworm', 'Components: main'],
+	...['Architectures: all amd64 arm64', 'Date: Sat, 01 Feb 2025 00:00:00 UTC', 'SHA256:'],
+	...INDEXES.map((name) => ` ${SUM} ${PACKAGES.length} ${name}`),
+];
 
 /** An apt that is configured to a mirror in a directory, by `sources`, in which @MIRROR@ stands for it. */
 function aptOf(
@@ -12,26 +22,17 @@ function aptOf(
 ): { readonly mirror: string; readonly APT_CONFIG: string } {
 	const home = emptyHome();
 	const mirror = join(home, 'mirror');
-	const packages = join(mirror, 'dists/bookworm/main/binary-all');
-	mkdirSync(packages, { recursive: true });
-	mkdirSync(join(home, 'etc/sources.list.d'), { recursive: true });
-	writeFileSync(join(packages, 'Packages'), '');
-	const release = [
-		'Origin: Debian',
-		'Label: Debian',
-		'Suite: oldstable',
-		'Codename: bookworm',
-		'Components: main',
-		'Architectures: all amd64 arm64',
-	];
-	writeFileSync(
-		join(mirror, 'dists/bookworm/Release'),
-		`${[...release, 'Date: Sat, 01 Feb 2025 00:00:00 UTC', 'SHA256:'].join('\n')}\n`,
-	);
-	writeFileSync(join(home, 'etc', name), sources.replaceAll('@MIRROR@', `file:${mirror}`));
+	const write = (path: string, text: string): void => {
+		mkdirSync(dirname(path), { recursive: true });
+		writeFileSync(path, text);
+	};
+	for (const index of INDEXES) write(join(mirror, 'dists/bookworm', index), PACKAGES);
+	write(join(mirror, 'dists/bookworm/Release'), `${RELEASE.join('\n')}\n`);
+	for (const directory of ['etc/apt.conf.d', 'etc/sources.list.d', 'lists/partial'])
+		mkdirSync(join(home, directory), { recursive: true });
+	write(join(home, 'etc', name), sources.replaceAll('@MIRROR@', `file:${mirror}`));
 	const config = join(home, 'apt.conf');
-	writeFileSync(config, `Dir::Etc "${home}/etc";\nDir::State::lists "${home}/lists";\n${settings}`);
-	mkdirSync(join(home, 'lists/partial'), { recursive: true });
+	write(config, `Dir::Etc "${home}/etc";\nDir::State::lists "${home}/lists";\n${settings}`);
 	return { mirror, APT_CONFIG: config };
 }
 
