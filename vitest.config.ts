@@ -21,7 +21,7 @@ export default defineConfig({
 	test: {
 		sequence: { sequencer: LongestFirst },
 		projects: [
-			{ test: { name: 'unit', include: ['test/unit/**/*.test.ts'], setupFiles, testTimeout: 30_000 } },
+			{ test: { name: 'unit', include: ['test/unit/**/*.test.ts'], setupFiles, testTimeout: 10_000 } },
 			{
 				test: {
 					name: 'integration',
