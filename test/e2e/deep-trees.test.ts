@@ -1,0 +1,73 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { agreement } from '../support/agreement.js';
+import { build, s2oci } from '../support/build.js';
+import { leftovers, makeWorkspace, removeTree, requirePrograms } from '../support/host.js';
+import { publishImage } from '../support/layers.js';
+import { startRegistry, type TestRegistry } from '../support/registry.js';
+import { arrange, describeRung, EACH_RUNG } from '../support/rung.js';
+import { tarDirectory } from '../support/tar.js';
+import { assembleSource, withTinyBuilder } from '../support/tiny.js';
+
+withTinyBuilder();
+
+const env = { SOURCE_DATE_EPOCH: '1750000000' };
+const deep = (name: string, times: number) =>
+	`cd /deep; i=0; while [ $i -lt ${times} ]; do mkdir ${name}; cd ${name}; i=$((i+1)); done; echo x > file; cd /`;
+/** Many short names, and few long ones: a directory tree as deep, and a path as long, as will be. */
+const SCRIPT = `(${deep('d', 1500)}); (${deep('n'.repeat(200), 18)})`;
+
+let registry: TestRegistry;
+beforeAll(async () => void (registry = await startRegistry()));
+afterAll(() => registry.close());
+
+function builder(): string {
+	return publishImage(registry, 'deep', { files: [tarDirectory('deep', { uid: 1001 })] });
+}
+
+describe('trees that assemble made deep', () => {
+	const [made, changed] = [agreement('the deep layer'), agreement('the layer upon it')];
+
+	for (const rung of EACH_RUNG) {
+		test(`are in the image, which can be a builder, on ${describeRung(rung)}`, async (context) => {
+			const { workspace, args, options } = arrange(rung, context);
+			const run = (script: string, base: string, to: string) =>
+				build(workspace, [assembleSource(script), base, `${registry.host}/${to}`, ...args], { ...options, env });
+			const first = await run(SCRIPT, builder(), 'team/deep:1');
+			made.add(String(first.result.layer?.diffId));
+			const script = `test "$(find /deep -type f | wc -l)" = 2; rm -r /deep/${'n'.repeat(200)}; ${deep('e', 300)}`;
+			const second = await run(script, `${registry.host}/team/deep:1`, 'team/deep:2');
+			changed.add(String(second.result.layer?.diffId));
+			expect(second.result.layer).toMatchObject({ added: 301, deleted: 1 });
+			expect(await leftovers(workspace)).toEqual([]);
+		});
+	}
+	made.isTested();
+	changed.isTested();
+
+	test('are unpacked by umoci', async (context) => {
+		requirePrograms(context, 'umoci');
+		const directory = mkdtempSync(join(tmpdir(), 's2oci-deep-'));
+		onTestFinished(() => removeTree(directory));
+		const layout = `oci:${join(directory, 'image')}:latest`;
+		await build(makeWorkspace(), [assembleSource(SCRIPT), builder(), '--output', layout], { env });
+		const bundle = join(directory, 'bundle');
+		execFileSync('umoci', ['unpack', '--image', `${join(directory, 'image')}:latest`, bundle], { stdio: 'ignore' });
+		const found = execFileSync('find', [join(bundle, 'rootfs/deep'), '-type', 'f']).toString();
+		expect(found.trim().split('\n')).toHaveLength(2);
+	});
+
+	for (const rung of EACH_RUNG) {
+		test(`deeper than any path are one error and nothing else, on ${describeRung(rung)}`, async (context) => {
+			const { workspace, args, options } = arrange(rung, context);
+			const words = ['build', assembleSource(deep('n'.repeat(200), 40)), builder(), ...args];
+			const { status, stderr } = await s2oci(workspace, words, { ...options, env });
+			expect(stderr).toMatch(/error: assemble made "\/deep\/n+\.\.\.", whose path is too long \(\d+ bytes\)/);
+			expect(status).toBe(1);
+			expect(await leftovers(workspace)).toEqual([]);
+		});
+	}
+});
