@@ -26,7 +26,7 @@ export async function openReport(args: HostArguments, io: CommandIo): Promise<Re
 
 function readLoglevel(text = ''): number {
 	if (text === '') return 1;
-	if (/^\d{1,9}$/.test(text)) return Math.min(Number(text), 5);
+	if (/^-?\d{1,9}$/.test(text)) return Math.min(Math.max(Number(text), 0), 5);
 	throw new BuildError('USAGE', `--loglevel does not take ${JSON.stringify(text.slice(0, 50))}`, {
 		hint: 'Give a number from 0 (essentials) to 5 (every file).',
 	});

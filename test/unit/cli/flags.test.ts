@@ -1,9 +1,12 @@
+import { Writable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { buildCommand } from '../../../src/cli/build-command.js';
 import { completionCommand } from '../../../src/cli/completion-command.js';
 import { createCommand } from '../../../src/cli/create-command.js';
 import { generateCommand } from '../../../src/cli/generate-command.js';
 import { grammars } from '../../../src/cli/grammars.js';
+import type { HostArguments } from '../../../src/cli/host-options.js';
+import { openReport } from '../../../src/cli/open-report.js';
 import { type ParsedArguments, parseCommand } from '../../../src/cli/parse-command.js';
 import { rebuildCommand } from '../../../src/cli/rebuild-command.js';
 import { completeBuild } from '../../../src/cli/run-build.js';
@@ -96,12 +99,27 @@ describe('options of s2i', () => {
 		expect(notices[0]?.message).toContain('--ca-bundle');
 	});
 
-	test('--loglevel above 5 is 5, and no word is a number', async () => {
-		const levels = async (level: string) =>
-			(await runMain(['build', '.', 'img', '--loglevel', level, '--log-format', 'xml'])).stderr;
-		expect(await levels('9')).toContain('--log-format does not take');
-		expect(await levels('x')).toContain('--log-format does not take');
-		const { stderr } = await runMain(['build', '.', 'img', '--loglevel', 'x']);
+	test.each([
+		['9', ['0', '1', '5']],
+		['0', ['0']],
+		['-1', ['0']],
+	])('--loglevel %s is the nearest there is', async (loglevel, shown) => {
+		const written: string[] = [];
+		const stderr = new Writable({
+			write: (chunk: Buffer, _encoding, done) => {
+				written.push(chunk.toString().trim());
+				done();
+			},
+		});
+		const { value } = await parsed('build', ['.', 'img', '--loglevel', loglevel], 's2oci');
+		const { emit } = await openReport(value as HostArguments, { stdout: stderr, stderr, env: {} });
+		for (const level of [0, 1, 5] as const) emit({ type: 'log', level, message: String(level) });
+		expect(written).toEqual(shown);
+	});
+
+	test('no word is a --loglevel', async () => {
+		const { status, stderr } = await runMain(['build', '.', 'img', '--loglevel', 'x']);
+		expect(status).toBe(2);
 		expect(stderr).toContain('--loglevel does not take "x"');
 	});
 
