@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import { BuildError } from '../errors.js';
 import { redactUrl } from '../redact.js';
+import { decodeChunks } from './decode.js';
 import { type Dispatchers, IDLE_TIMEOUT, openDispatchers } from './dispatchers.js';
 import { requestFailed, statusFailed } from './failure.js';
 import { firstHop, type Hop, nextHop } from './hop.js';
@@ -36,6 +37,8 @@ export interface Http {
 const MAX_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const BETWEEN_TRIES = 500;
+const GZIP_NAME = /\.(?:t?gz|taz)$/i;
+const GZIP_TYPE = /^application\/(?:x-)?(?:gzip|tgz|tar\+gzip|gtar-compressed|compressed-tar)\b/i;
 
 type Answer = Dispatcher.ResponseData;
 type Send = (hop: Hop, options: Sent, signal: AbortSignal) => Promise<Answer>;
@@ -151,14 +154,17 @@ function limitBody(answer: Answer, url: URL, maxBytes: number, signal: AbortSign
 		discard(answer);
 		throw tooLarge();
 	}
-	const limited = Readable.from(countBytes(body, url, maxBytes, tooLarge, signal), { objectMode: false });
+	const encoding = headerOf(answer, 'content-encoding');
+	const isGzip = GZIP_NAME.test(url.pathname) || GZIP_TYPE.test(headerOf(answer, 'content-type') ?? '');
+	const decoded = decodeChunks(body as AsyncIterable<Buffer>, { encoding, isGzip });
+	const limited = Readable.from(countBytes(decoded, url, maxBytes, tooLarge, signal), { objectMode: false });
 	body.on('error', () => undefined);
 	limited.once('close', () => body.destroy());
 	return limited;
 }
 
 async function* countBytes(
-	body: Readable,
+	chunks: AsyncIterable<Buffer>,
 	url: URL,
 	maxBytes: number,
 	tooLarge: () => BuildError,
@@ -166,7 +172,7 @@ async function* countBytes(
 ): AsyncGenerator<Buffer> {
 	let size = 0;
 	try {
-		for await (const chunk of body as AsyncIterable<Buffer>) {
+		for await (const chunk of chunks) {
 			size += chunk.length;
 			if (size > maxBytes) throw tooLarge();
 			yield chunk;

@@ -55,7 +55,7 @@ async function* resumingChunks(
 			const reason = redact(messageOf(error));
 			await waitToRetry({ what: download.what, attempt, reason }, undefined, download.retry, signal);
 		}
-		response = await requestFrom(download, blob, offset, signal);
+		response = await requestFrom(download, blob, response.decoded === true ? 0 : offset, signal);
 	}
 }
 
@@ -66,7 +66,8 @@ async function requestFrom(
 	signal: AbortSignal,
 ): Promise<HttpResponse> {
 	const range = offset === 0 ? {} : { range: `bytes=${offset}-` };
-	const response = await send({ ...request, headers: { ...request.headers, ...range } }, signal);
+	const awaited = blob.size - offset;
+	const response = await send({ ...request, awaited, headers: { ...request.headers, ...range } }, signal);
 	if (response.status !== 200 && !(response.status === 206 && offset > 0)) throw await responseError(response, what);
 	const expected = response.status === 206 ? blob.size - offset : blob.size;
 	const declared = response.headers['content-length'];

@@ -37,5 +37,6 @@ function redirected(request: HttpRequest, url: URL): HttpRequest {
 		url,
 		headers: Object.fromEntries(kept),
 		...(request.body === undefined ? {} : { body: request.body }),
+		...(request.awaited === undefined ? {} : { awaited: request.awaited }),
 	};
 }

@@ -123,7 +123,8 @@ async function resolveManifest(
 	const size = Number(response.headers['content-length'] ?? Number.NaN);
 	const mediaType = response.headers['content-type'] ?? '';
 	const known = isManifestType(mediaType) || isIndexType(mediaType);
-	if (response.status === 200 && isDigest(digest) && size > 0 && known) return { mediaType, digest, size };
+	const isPlain = response.headers['content-encoding'] === undefined;
+	if (response.status === 200 && isPlain && isDigest(digest) && size > 0 && known) return { mediaType, digest, size };
 	return (await getManifest(context, reference, signal)).descriptor;
 }
 

@@ -1,7 +1,8 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { OpenContent } from '../content/blob.js';
 import { isBuildError } from '../errors.js';
+import { decodeChunks, isEncoded } from '../http/decode.js';
 import { IDLE_TIMEOUT, openDispatchers } from '../http/dispatchers.js';
 import type { RepositoryName } from '../oci/reference.js';
 import { redactUrl } from '../redact.js';
@@ -22,6 +23,8 @@ export interface HttpRequest {
 	readonly body?: { readonly size: number; readonly open: OpenContent };
 	/** Absent means: never send credentials. */
 	readonly access?: Access;
+	/** How many bytes of content the answer is to have. A body of exactly so many is taken as it is, whatever Content-Encoding says. */
+	readonly awaited?: number;
 	/** Whether doing it twice is the same as doing it once; GET and HEAD always are. */
 	readonly idempotent?: boolean;
 	/** `never` answers with the redirect itself: for requests whose body is a secret. */
@@ -34,6 +37,8 @@ export interface HttpResponse {
 	readonly headers: Readonly<Record<string, string | undefined>>;
 	readonly body: Readable;
 	readonly url: URL;
+	/** Whether the body was encoded for its transfer, and so what it has of length and ranges is none of the content. */
+	readonly decoded?: boolean;
 }
 
 /** Sends one request. Rejects with REGISTRY_UNREACHABLE when there is no response, with `signal.reason` when aborted. */
@@ -95,18 +100,26 @@ async function send(
 			headersTimeout: request.body === undefined ? IDLE_TIMEOUT : COMMIT_TIMEOUT,
 			bodyTimeout: IDLE_TIMEOUT,
 		});
-		return {
-			status: response.statusCode,
-			headers: joinHeaders(response.headers),
-			body: response.body,
-			url: request.url,
-		};
+		const { statusCode: status, body: content } = response;
+		return decoded(request, { status, headers: joinHeaders(response.headers), body: content, url: request.url });
 	} catch (error) {
 		body?.destroy();
 		signal.throwIfAborted();
 		if (isBuildError(bodyError)) throw bodyError;
 		throw unreachable(`${request.method} ${redactUrl(request.url)}`, error);
 	}
+}
+
+/** An encoding that nobody asked for is undone, except for HEAD, whose headers alone are wanted, and parts of a content. */
+function decoded(request: HttpRequest, response: HttpResponse): HttpResponse {
+	const { 'content-encoding': encoding, 'content-length': length, ...headers } = response.headers;
+	const isContent = length !== undefined && Number(length) === request.awaited;
+	if (request.method === 'HEAD' || response.status === 206 || isContent || !isEncoded(encoding)) return response;
+	const chunks = decodeChunks(response.body as AsyncIterable<Buffer>, { encoding, isGzip: false });
+	const body = Readable.from(chunks, { objectMode: false });
+	response.body.on('error', () => undefined);
+	body.once('close', () => response.body.destroy());
+	return { ...response, headers, body, decoded: true };
 }
 
 function headersOf(request: HttpRequest, userAgent: string): Record<string, string> {

@@ -34,6 +34,8 @@ export interface Faults {
 	readonly cut?: { count: number; readonly after: number };
 	readonly wrongDigest?: boolean;
 	readonly wrongLength?: boolean;
+	/** Compresses every answer that has content, whatever was asked for, or only says so (`claimed`). */
+	readonly gzip?: 'real' | 'claimed';
 	/** Answer each request this many ms late. */
 	readonly slow?: number;
 	/** Redirect blob GETs to a storage server on another port. */

@@ -6,6 +6,7 @@ export type { Faults, TestRegistry } from './registry-state.js';
 
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 
 /** An OCI registry in this process, with a token server and a storage server on ports of their own. */
 export async function startRegistry(faults: Faults = {}): Promise<TestRegistry> {
@@ -62,9 +63,12 @@ async function listen(
 				});
 				if (state.faults.slow !== undefined) await new Promise((resolve) => setTimeout(resolve, state.faults.slow));
 				const reply: Reply = (status, headers = {}, content) => {
-					const bytes = Buffer.from(content ?? '');
-					const length = headers['content-length'] ?? String(bytes.length);
-					response.writeHead(status, { ...headers, 'content-length': length });
+					const plain = Buffer.from(content ?? '');
+					const { gzip } = state.faults;
+					const bytes = gzip === 'real' && plain.length > 0 ? gzipSync(plain) : plain;
+					const length = gzip === 'real' ? String(bytes.length) : (headers['content-length'] ?? String(bytes.length));
+					const encoding = gzip === undefined || plain.length === 0 ? {} : { 'content-encoding': 'gzip' };
+					response.writeHead(status, { ...headers, ...encoding, 'content-length': length });
 					response.end(request.method === 'HEAD' ? undefined : bytes);
 				};
 				handle({ request, response, url, body, reply });

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import {
 	createServer,
@@ -8,11 +9,12 @@ import {
 	type Server,
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type Http, openHttp } from '../../../src/http/http.js';
 
@@ -191,22 +193,64 @@ describe('get', () => {
 
 describe('a proxy', () => {
 	/** Sends whatever it is asked for to `target`, by CONNECT and by absolute URLs. */
-	async function proxyTo(target: string): Promise<{ readonly host: string; readonly asked: string[] }> {
+	async function proxyTo(
+		target: string,
+	): Promise<{ readonly host: string; readonly asked: string[]; readonly users: (string | undefined)[] }> {
 		const asked: string[] = [];
+		const users: (string | undefined)[] = [];
 		const [hostname, port] = target.split(':');
 		const server = createServer((request, response) => {
+			users.push(request.headers['proxy-authorization']);
 			asked.push(`${request.method ?? ''} ${request.url ?? ''}`);
 			const { pathname } = new URL(request.url ?? '');
 			httpRequest({ hostname, port, path: pathname }, (answer) => answer.pipe(response)).end();
 		});
 		server.on('connect', (request, socket) => {
+			users.push(request.headers['proxy-authorization']);
 			asked.push(`CONNECT ${request.url ?? ''}`);
 			const inside = connect(Number(port), hostname ?? '', () => socket.write('HTTP/1.1 200 OK\r\n\r\n'));
 			for (const each of [inside, socket]) each.on('error', () => undefined);
 			inside.pipe(socket).pipe(inside);
 		});
-		return { host: await listen(server), asked };
+		return { host: await listen(server), asked, users };
 	}
+
+	test.each([
+		['ada:s3cret', 'ada:s3cret'],
+		['ada', 'ada:'],
+		['a%40b:p%3Aw', 'a@b:p:w'],
+		['ada:100%', 'ada:100%'],
+	])('gets the credentials %s of its URL, and the server does not', async (written, meant) => {
+		const expected = `Basic ${Buffer.from(meant).toString('base64')}`;
+		const plain = await serve((request, response) => response.end(String(request.headers['proxy-authorization'])));
+		const forward = await proxyTo(plain.host);
+		expect(await text(open({ HTTP_PROXY: `http://${written}@${forward.host}` }), 'http://scripts.example/a')).toBe(
+			'undefined',
+		);
+		expect(forward.users).toEqual([expected]);
+
+		const safe = await serve((request, response) => response.end(String(request.headers['proxy-authorization'])), true);
+		const tunnel = await proxyTo(safe.host);
+		const http = open({ HTTPS_PROXY: `${written}@${tunnel.host}` }, certificate);
+		expect(await text(http, 'https://scripts.example/a')).toBe('undefined');
+		expect(tunnel.users).toEqual([expected]);
+	});
+
+	test.each([
+		['http', 407],
+		['https', 407],
+		['https', 403],
+		['https', 503],
+	])('that refuses %s with %i is an error', async (scheme, status) => {
+		const server = createServer((_request, response) => response.writeHead(status).end());
+		server.on('connect', (_request, socket) => socket.end(`HTTP/1.1 ${status} No\r\nContent-Length: 0\r\n\r\n`));
+		const proxy = await listen(server);
+		const failure = text(open({ HTTP_PROXY: proxy, HTTPS_PROXY: proxy }), `${scheme}://scripts.example/a`);
+		await expect(failure).rejects.toMatchObject({
+			code: 'HTTP_FAILED',
+			message: expect.stringContaining(String(status)) as string,
+		});
+	});
 
 	test('is used for http and https, as the environment says in either case', async () => {
 		const plain = await serve((_request, response) => response.end('plain'));
@@ -279,5 +323,85 @@ describe('post', () => {
 		const stop = new AbortController();
 		const reason = new Error('enough');
 		await expect(open().post(`http://${server.host}/`, '{}', options, stop.signal)).rejects.toBe(reason);
+	});
+});
+
+describe('content that is encoded although identity was asked for', () => {
+	const script = '#!/bin/sh\necho hello\n'.repeat(200);
+	const archive = gzipSync(randomBytes(5000));
+
+	test.each<[string, string, string, Buffer, string | Buffer]>([
+		['a script', '/run', 'gzip', gzipSync(script), script],
+		['a script, by its old name', '/run', 'x-gzip', gzipSync(script), script],
+		['a script', '/run', 'deflate', deflateSync(script), script],
+		['a script', '/run', 'br', brotliCompressSync(script), script],
+		['a script that is not', '/run', 'gzip', Buffer.from(script), script],
+		['an archive that is not', '/app.tar.gz', 'gzip', archive, archive],
+		['an archive that is not', '/app.tgz', 'x-gzip', archive, archive],
+		['an archive', '/app.tar.gz', 'gzip', gzipSync(archive), archive],
+		['nothing', '/run', 'gzip', Buffer.alloc(0), ''],
+	])('is decoded: %s at %s as %s', async (_title, path, encoding, sent, meant) => {
+		for (const length of [{ 'content-length': String(sent.length) }, {}]) {
+			const server = await serve((_request, response) => {
+				response.writeHead(200, { 'content-encoding': encoding, ...length }).end(sent);
+			});
+			const { body } = await open().get(`http://${server.host}${path}`, { maxBytes: 100_000 }, signal);
+			expect(await buffer(body)).toEqual(Buffer.from(meant));
+		}
+	});
+
+	test('is an error when it is cut or damaged, and when it is a bomb', async () => {
+		const whole = gzipSync(randomBytes(50_000));
+		const bomb = gzipSync(Buffer.alloc(10_000_000));
+		for (const sent of [
+			whole.subarray(0, 20_000),
+			Buffer.concat([whole.subarray(0, 20_000), Buffer.alloc(30_000)]),
+			bomb,
+		]) {
+			const server = await serve((_request, response) => {
+				response.writeHead(200, { 'content-encoding': 'gzip' }).end(sent);
+			});
+			await expect(text(open(), `http://${server.host}/run`)).rejects.toMatchObject({ code: 'HTTP_FAILED' });
+		}
+	});
+});
+
+describe('a server of HTTP/1.0', () => {
+	/** Answers with `head` and `content`, and closes. */
+	async function serveRaw(head: string, content: Buffer): Promise<string> {
+		const server = createTcpServer((socket) => {
+			socket.on('error', () => undefined);
+			socket.once('data', () => socket.end(Buffer.concat([Buffer.from(`${head}\r\n\r\n`), content])));
+		});
+		await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+		onTestFinished(() => void server.close());
+		return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+	}
+
+	const content = randomBytes(300_000);
+	const length = `Content-Length: ${content.length}`;
+
+	test.each([
+		['HTTP/1.0 200 OK'],
+		[`HTTP/1.0 200 OK\r\n${length}`],
+		[`HTTP/1.1 200 OK\r\n${length}\r\nConnection: close`],
+		['HTTP/1.1 200 OK\r\nConnection: close'],
+		['HTTP/1.1 200'],
+	])('that says %j is read to its end, again and again', async (head) => {
+		const host = await serveRaw(head, content);
+		const http = open();
+		for (let round = 0; round < 5; round += 1) {
+			const { body } = await http.get(`http://${host}/x`, { maxBytes: 1_000_000 }, signal);
+			expect((await buffer(body)).equals(content)).toBe(true);
+		}
+	});
+
+	test.each([
+		['less than it says', `HTTP/1.1 200 OK\r\nContent-Length: ${content.length + 1}`],
+		['half a chunk', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked'],
+		['no HTTP', 'hello'],
+	])('that sends %s is an error', async (_title, head) => {
+		const host = await serveRaw(head, content);
+		await expect(text(open(), `http://${host}/x`)).rejects.toMatchObject({ code: 'HTTP_FAILED' });
 	});
 });

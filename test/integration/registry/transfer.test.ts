@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../../src/oci/digest.js';
 import { descriptorOf, testImage, writeImage } from '../../support/images.js';
@@ -112,6 +113,22 @@ describe('blobs', () => {
 		const bytes = randomBytes(100_000);
 		seed(registry, bytes);
 		await expect(pull(repositoryOf(registry), bytes)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
+	});
+
+	test.each<[string, Faults]>([
+		['are compressed on their way', { gzip: 'real' }],
+		['are said to be compressed, but are not', { gzip: 'claimed' }],
+		['are compressed by the storage they are in', { gzip: 'real', redirectBlobs: true }],
+		['are compressed, and a token is needed', { gzip: 'real', bearer: user }],
+	])('answers that %s are what they should be', async (_title, faults) => {
+		const registry = await start(faults);
+		await logIn(registry.host);
+		const { image, blobs } = testImage({ layers: [gzipSync(randomBytes(3000)), randomBytes(100)] });
+		const repository = repositoryOf(registry);
+		await writeImage({ image, blobs }, repository, 'v1', signal);
+		expect((await repository.manifest('v1', signal)).descriptor).toEqual(image.manifest.descriptor);
+		expect(await repository.resolve('v1', signal)).toEqual(image.manifest.descriptor);
+		for (const [digest, bytes] of blobs) expect(digestOf(await pull(repository, bytes))).toBe(digest);
 	});
 
 	test('a redirect to storage on another port carries no Authorization (CVE-2020-15157)', async () => {
