@@ -20,15 +20,16 @@ const setupFiles = ['test/support/environment.ts'];
 export default defineConfig({
 	test: {
 		sequence: { sequencer: LongestFirst },
+		// The time limits are for what hangs: what takes seconds takes a minute on a machine that others use too.
 		projects: [
-			{ test: { name: 'unit', include: ['test/unit/**/*.test.ts'], setupFiles, testTimeout: 10_000 } },
+			{ test: { name: 'unit', include: ['test/unit/**/*.test.ts'], setupFiles, testTimeout: 60_000 } },
 			{
 				test: {
 					name: 'integration',
 					include: ['test/integration/**/*.test.ts'],
 					setupFiles,
-					testTimeout: 60_000,
-					hookTimeout: 120_000,
+					testTimeout: 180_000,
+					hookTimeout: 300_000,
 					maxWorkers: 3,
 					// Projects that differ in maxWorkers run one after the other.
 					sequence: { groupOrder: 1 },
@@ -39,7 +40,7 @@ export default defineConfig({
 					name: 'e2e',
 					include: ['test/e2e/**/*.test.ts'],
 					setupFiles,
-					testTimeout: 180_000,
+					testTimeout: 400_000,
 					hookTimeout: 600_000,
 					// Builds wait more than they compute, and each test has a workspace of its own.
 					maxWorkers: 3,

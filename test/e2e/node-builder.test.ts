@@ -19,7 +19,7 @@ test('the Node.js builder builds the sample application, which runs and shows it
 	const image = `oci:${workspace.root}/image:1`;
 	const registry = npmRegistry();
 	const environment = registry === undefined ? [] : ['-e', `npm_config_registry=${registry}`];
-	const options = { limitMs: 170_000, env: networkSettings() };
+	const options = { limitMs: 350_000, env: networkSettings() };
 	await build(
 		workspace,
 		[at('testdata/apps/node-web'), `oci:${builder}:latest`, image, '--copy', ...environment],

@@ -58,7 +58,7 @@ function makeApplication(path: string): void {
 function buildPython(workspace: Workspace, ...options: readonly string[]) {
 	const target = `oci:${workspace.home}/image:1`;
 	return build(workspace, [application(), builder(), target, '--copy', '-n', 'python-web', ...options], {
-		limitMs: 170_000,
+		limitMs: 350_000,
 	});
 }
 

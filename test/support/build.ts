@@ -50,7 +50,7 @@ export function startS2oci(workspace: Workspace, args: readonly string[], option
 		cwd: options.cwd ?? root,
 		env: { PATH: path, HOME: home, TMPDIR: temporary, S2OCI_STORE: store, ...options.env },
 		stdio: ['ignore', 'pipe', 'pipe'],
-		timeout: options.limitMs ?? 120_000,
+		timeout: options.limitMs ?? 300_000,
 		killSignal: 'SIGKILL',
 	});
 	let [stdout, stderr] = ['', ''];
