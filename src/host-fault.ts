@@ -31,12 +31,12 @@ export function noSpace(error: unknown, what: string, instead: string = OTHER_ST
 
 /**
  * What `error` means for whoever runs this, when it is a system error that says nothing about what was asked for but that this host has
- * too little of something: HOST_NO_SPACE, HOST_STORE or HOST_LIMIT. Any other error, and any BuildError, is returned as it is.
+ * too little of something: HOST_NO_SPACE, HOST_STORE or HOST_LIMIT. Any other error, and any BuildError, is returned as it is. `place` is where an error
+ * that names no path was most likely met.
  */
-export function hostFault(error: unknown): unknown {
+export function hostFault(error: unknown, place = 'the files of this build'): unknown {
 	if (error instanceof BuildError) return error;
-	const path = pathOf(error);
-	const full = noSpace(error, path ?? 'the files of this build');
+	const full = noSpace(error, pathOf(error) ?? place);
 	if (full !== undefined) return full;
 	const [code, hint] = FAULTS[errnoOf(error) ?? ''] ?? [];
 	return code === undefined ? error : new BuildError(code, messageOf(error), { ...(hint && { hint }), cause: error });

@@ -84,7 +84,8 @@ function processFailed(
 	return new BuildError('ASSEMBLE_FAILED', `${what} ended ${howItEnded(ended.exit)}. ${said}`, {
 		hint: isOutOfMemory(ended)
 			? 'SIGKILL usually means that memory ran out: give the job more.'
-			: (privilegeHint({ lines, singleId: hasOneId(worker), uid: process.user.uid }) ??
+			: (spaceHint(lines) ??
+				privilegeHint({ lines, singleId: hasOneId(worker), uid: process.user.uid }) ??
 				'The reason is in what it printed. -e BUILD_LOGLEVEL=5 makes many builder images say more.'),
 	});
 }
@@ -92,6 +93,12 @@ function processFailed(
 /** In place, a process is who the job is. */
 function hasOneId({ userNamespace, rootfs }: WorkerProcess): boolean {
 	return userNamespace === 'single' || (rootfs === 'in-place' && globalThis.process.getuid?.() !== 0);
+}
+
+/** Most programs print the words of strerror(3), Node.js the name. */
+function spaceHint(lines: string): string | undefined {
+	if (!/no space left on device|disk quota exceeded|\b(?:ENOSPC|EDQUOT)\b/i.test(lines)) return undefined;
+	return 'A disk is full, which for most paths is that of the store: free some space there, or name a larger disk with --store DIR or S2OCI_STORE.';
 }
 
 function howItEnded(exit: Exit): string {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { BuildError, errnoOf } from '../errors.js';
-import { hostFault } from '../host-fault.js';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { BuildError, errnoOf, messageOf } from '../errors.js';
+import { hostFault, noSpace } from '../host-fault.js';
 import { redact } from '../redact.js';
 import { closest } from './closest.js';
 import type { Command, CommandContext } from './command.js';
@@ -63,11 +64,13 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
 
 /** Runs the command line `argv`, without the program's name; resolves with the exit status and never rejects. */
 export async function main(argv: readonly string[], io: CommandIo): Promise<number> {
-	outliveReaders(io);
+	const lost = outliveReaders(io);
 	const program = programName(io);
 	try {
 		const [name = 'help', ...rest] = commandFirst(argv);
-		return await findCommand(ALIASES.get(name) ?? name, program)(rest, { io, program });
+		const status = await findCommand(ALIASES.get(name) ?? name, program)(rest, { io, program });
+		await checkWritten(lost);
+		return status;
 	} catch (thrown) {
 		const error = hostFault(io.fault?.take() ?? thrown);
 		io.stderr.write(renderError(error, useColor(io)));
@@ -125,13 +128,27 @@ function print(io: CommandIo, text: string): number {
 	return 0;
 }
 
-/** A reader of our output that goes away, such as head(1), is no reason to leave a build half done. */
-function outliveReaders({ stdout, stderr }: CommandIo): void {
-	for (const stream of [stdout, stderr]) {
-		stream.on('error', (error: unknown) => {
-			if (errnoOf(error) !== 'EPIPE') throw error;
-		});
-	}
+/**
+ * A reader of our output that goes away, such as head(1), or a disk that has no room for a log, is no reason to leave a build half done.
+ * What then is missing on stdout is returned by the result, but for what a reader did not want.
+ */
+function outliveReaders({ stdout, stderr }: CommandIo): () => unknown {
+	let lost: unknown;
+	stderr.on('error', () => undefined);
+	stdout.on('error', (error: unknown) => {
+		if (errnoOf(error) !== 'EPIPE') lost ??= error;
+	});
+	return () => lost;
+}
+
+/** Throws HOST_NO_SPACE or OUTPUT_FAILED when something is missing on stdout; writing there fails a turn later. */
+async function checkWritten(lost: () => unknown): Promise<void> {
+	await nextTurn();
+	const cause = lost();
+	if (cause === undefined) return;
+	const message = `standard output cannot be written: ${messageOf(cause)}`;
+	const refused = new BuildError('OUTPUT_FAILED', message, { hint: 'Check where it leads.', cause });
+	throw noSpace(cause, 'standard output', 'let it lead elsewhere') ?? refused;
 }
 
 function readVersion(): string {

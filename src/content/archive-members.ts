@@ -2,7 +2,8 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
-import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
+import { BuildError, isBuildError, messageOf } from '../errors.js';
+import { noSpace } from '../host-fault.js';
 import { type ArchiveMember, indexArchive } from '../tar/archive.js';
 import { expand, SNIFFED, sniffArchive } from './expand.js';
 import { readBytes, unreadable } from './verify.js';
@@ -94,18 +95,12 @@ async function explained<T>(what: string, signal: AbortSignal, read: () => Promi
 		return await read();
 	} catch (error) {
 		signal.throwIfAborted();
-		if (['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) throw noSpace(what, error);
+		const full = noSpace(error, `${what}, which is unpacked`);
+		if (full !== undefined) throw full;
 		if (!isBuildError(error, 'LAYER_INVALID')) throw unreadable(what, error);
 		const [, ...reasons] = messageOf(error).split(': ');
 		throw unreadable(what, new Error(reasons.join(': '), { cause: error }));
 	}
-}
-
-function noSpace(what: string, cause: unknown): BuildError {
-	return new BuildError('HOST_NO_SPACE', `no space is left to unpack ${what}`, {
-		hint: 'Free some space, or name a larger disk with --store DIR.',
-		cause,
-	});
 }
 
 function normalised(name: string): string {

@@ -95,11 +95,11 @@ function copyOther(copied: Copied, libc: Libc): void {
 	finish(copied, libc);
 }
 
-function copyFile({ path, from, to }: Copied): void {
+function copyFile({ from, to }: Copied): void {
 	try {
 		copyFileSync(fsPath(from), fsPath(to), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
 	} catch (cause) {
-		throw noSpace(cause, `a copy of the builder image in the store, at /${printablePath(path)}`) ?? cause;
+		throw noSpace(cause, `a copy of the builder image, at ${printablePath(to)}`) ?? cause;
 	}
 }
 

@@ -1,4 +1,6 @@
-import { BuildError, errnoOf } from '../errors.js';
+import { statfsSync } from 'node:fs';
+import { BuildError, errnoOf, isBuildError } from '../errors.js';
+import { hostFault, noSpace } from '../host-fault.js';
 import { redact } from '../redact.js';
 import type { Remote } from './remote.js';
 
@@ -62,11 +64,21 @@ const HELPER =
 	'!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$S2OCI_GIT_USERNAME" "$S2OCI_GIT_PASSWORD"; }; f';
 const MAX_OUTPUT = 512 * 1024 * 1024;
 const KILL_MS = 2000;
+const TOO_LARGE = 'File too large';
+/** What git and git-lfs say, and of which error; 25 is SIGXFSZ. */
+const ROOM: readonly (readonly [RegExp, string])[] = [
+	[/no space left on device|disk full/i, 'ENOSPC'],
+	[/disk quota exceeded/i, 'EDQUOT'],
+	[/file too large|died of signal 25|signal: file size limit exceeded/i, 'EFBIG'],
+];
+const UNWRITTEN =
+	/(?:unable to|cannot|could not|failed to) (?:write|create|mkdir|copy|append)|write error|index-pack|unpack-objects|sha1 file/i;
+const ROOM_BYTES = 1 << 20;
 
 /**
  * Git for one remote repository. The user's own configuration, ssh agent and credential helpers count; a password of the URL goes
  * to that origin only and never into an argument list. Nothing is ever asked on the terminal. `repository` are variables that say
- * which repository is meant; those of `env` never count. The calls throw SOURCE_GIT.
+ * which repository is meant; those of `env` never count. The calls throw SOURCE_GIT, HOST_NO_SPACE and HOST_LIMIT.
  */
 export function openGit(remote: Remote, env: Environment, signal: AbortSignal, repository: Environment = {}): Git {
 	const environment = { ...gitEnvironment(remote, env), ...repository };
@@ -90,15 +102,28 @@ export function openGit(remote: Remote, env: Environment, signal: AbortSignal, r
 		const result = await running;
 		signal.removeEventListener('abort', stop);
 		signal.throwIfAborted();
+		const fault = hostFault(result.cause);
+		if (isBuildError(fault)) throw fault;
 		if (result.failed && result.exitCode === undefined && result.signal === undefined) throw gitUnusable(result.cause);
 		const bytes = Buffer.from(result.stdout);
-		return {
-			ok: !result.failed,
-			stdout: bytes.toString('utf8'),
-			bytes,
-			stderr: Buffer.from(result.stderr).toString('utf8'),
-		};
+		const stderr = Buffer.from(result.stderr).toString('utf8');
+		if (result.failed) checkRoom(cwd, result.signal === 'SIGXFSZ' ? TOO_LARGE : stderr);
+		return { ok: !result.failed, stdout: bytes.toString('utf8'), bytes, stderr };
 	};
+}
+
+/** Git names the reason only where it looked at it, and the disk tells of the rest. Throws HOST_NO_SPACE. */
+function checkRoom(directory: string, stderr: string): void {
+	const code = ROOM.find(([pattern]) => pattern.test(stderr))?.[1];
+	const isFull = code === undefined && UNWRITTEN.test(stderr) && !hasRoom(directory);
+	const error = Object.assign(new Error(redact(stderr).slice(-300)), { code: isFull ? 'ENOSPC' : code });
+	const full = noSpace(error, `the source, which git puts into ${directory}`);
+	if (full !== undefined) throw full;
+}
+
+function hasRoom(directory: string): boolean {
+	const { bavail, bsize, files, ffree } = statfsSync(directory);
+	return bavail * bsize >= ROOM_BYTES && (files === 0 || ffree > 0);
 }
 
 /** The transport programs that git starts outlive it, so its whole process group is ended. */

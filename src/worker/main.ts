@@ -32,11 +32,13 @@ function serve(): void {
 	process.on('unhandledRejection', fail);
 	process.on('disconnect', () => void end());
 	for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => undefined);
+	let scratch: string | undefined;
 	process.on('message', (message: Request) => {
+		if (message.call === 'open') scratch = message.request.scratch;
 		const call = calls[message.call] as (request: unknown) => unknown;
 		const answered = new Promise((resolve) => resolve(call(message.request))).then(
 			(response) => send({ type: 'answer', id: message.id, response }),
-			(error: unknown) => send({ type: 'failure', id: message.id, error: toWire(error) }),
+			(error: unknown) => send({ type: 'failure', id: message.id, error: toWire(error, scratch) }),
 		);
 		if (message.call === 'close') return;
 		running.add(answered);

@@ -88,6 +88,6 @@ async function* hashed(
 parentPort?.on('message', (task: UnpackTask) => {
 	unpackTask(task).then(
 		(lostXattrs) => parentPort?.postMessage({ lostXattrs }),
-		(error: unknown) => parentPort?.postMessage({ error: toWire(error) }),
+		(error: unknown) => parentPort?.postMessage({ error: toWire(error, task.directory) }),
 	);
 });

@@ -2,9 +2,9 @@ import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { hostFault } from '../host-fault.js';
 import type { WireError } from './protocol.js';
 
-/** `thrown` in the form that crosses the channel. A full disk and the like are no bugs, whoever met them. */
-export function toWire(thrown: unknown): WireError {
-	const error = hostFault(thrown);
+/** `thrown` in the form that crosses the channel. A full disk and the like are no bugs, whoever met them; `place` is where. */
+export function toWire(thrown: unknown, place?: string): WireError {
+	const error = hostFault(thrown, place);
 	if (isBuildError(error)) {
 		return { code: error.code, message: error.message, ...(error.hint !== undefined && { hint: error.hint }) };
 	}
