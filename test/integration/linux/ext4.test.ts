@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { readStore } from '../../../src/build/doctor/store-state.js';
 import { spreadDirectories } from '../../../src/linux/ext4.js';
+import { makeScratch } from '../../../src/worker/make-scratch.js';
 import { lacking } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
 
@@ -33,6 +35,11 @@ function attributesOf(path: string): string {
 	return execFileSync('lsattr', ['-d', path], { encoding: 'utf8' }).split(' ')[0] ?? '';
 }
 
+/** As `doctor` made it once. */
+function makeWork(store: string): void {
+	mkdirSync(join(store, 'work'), { recursive: true });
+}
+
 afterAll(() => {
 	for (const target of mounted) execFileSync('umount', [target]);
 	rmSync(directory, { recursive: true, force: true });
@@ -47,6 +54,21 @@ describe('directories on ext4', () => {
 		execFileSync('chattr', ['+d', parent]);
 		await spreadDirectories(parent);
 		expect(attributesOf(parent)).toMatch(/d.*T/);
+	});
+
+	test.each([
+		['a build', 'build', makeScratch],
+		['doctor', 'doctor', readStore],
+		['an older doctor, which left it as it was', 'older', makeWork],
+	])('of a store are spread although it was made by %s', async (_who, name, make) => {
+		const parent = join(mountExt4(name, '^has_journal'), 'setgid');
+		mkdirSync(parent);
+		chmodSync(parent, 0o2777);
+		const store = join(parent, 'store');
+		await make(store);
+		const scratch = await makeScratch(store);
+		expect(attributesOf(join(store, 'work'))).toContain('T');
+		expect(lstatSync(scratch).mode & 0o7777).toBe(0o700);
 	});
 
 	test('stay together where there is one', async () => {
