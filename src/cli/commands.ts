@@ -1,4 +1,5 @@
 import type { Command, Perform } from './command.js';
+import { withEnvironment } from './io.js';
 import type { Grammar } from './options.js';
 import type { ParseOptions } from './parse-command.js';
 
@@ -91,10 +92,6 @@ function define<T>(load: (context: Parameters<Command>[1]) => Promise<Definition
 			io.stdout.write(parsed.text);
 			return 0;
 		}
-		const { stdout, stderr, argv: started, signal } = io;
-		return perform(parsed, {
-			program,
-			io: { stdout, stderr, argv: started, signal, env: { ...io.env, ...parsed.env } },
-		});
+		return perform(parsed, { program, io: withEnvironment(io, { ...io.env, ...parsed.env }) });
 	};
 }

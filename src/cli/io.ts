@@ -13,6 +13,12 @@ export interface CommandIo {
 	readonly fault?: Fault | undefined;
 }
 
+/** `io` with another environment and all else as it is; it may be `process`, which cannot be spread. */
+export function withEnvironment(io: CommandIo, env: CommandIo['env']): CommandIo {
+	const { stdout, stderr, argv, signal, fault } = io;
+	return { stdout, stderr, argv, signal, fault, env } satisfies Record<keyof CommandIo, unknown>;
+}
+
 /** Whether `stream` is a terminal. */
 export function isTerminal(stream: NodeJS.WritableStream): boolean {
 	return 'isTTY' in stream && stream.isTTY === true;

@@ -31,9 +31,7 @@ export async function withReport(
 	work: (emit: Emit, signal: AbortSignal) => Promise<Ended>,
 ): Promise<number> {
 	const report = await openReport(args, io);
-	using interrupt = listenForInterrupt(
-		AbortSignal.any([io.signal, io.fault?.signal].filter((each) => each !== undefined)),
-	);
+	using interrupt = listenForInterrupt(endOf(io));
 	for (const notice of notices) report.emit(notice);
 	const ended = await attempt(() => work(report.emit, interrupt.signal));
 	const fault = io.fault?.take();
@@ -41,10 +39,15 @@ export async function withReport(
 	const program = programName(io);
 	if (result !== undefined && program !== 's2oci') report.emit(lastWords(error));
 	report.finish(result, error);
-	const stopped = stoppedWith(interrupt, program);
-	if (error !== undefined) return (fault === undefined ? stopped : undefined) ?? exitCodeOf(error, program);
+	const stopped = fault === undefined ? stoppedWith(interrupt, program) : undefined;
+	if (error !== undefined) return stopped ?? exitCodeOf(error, program);
 	if (line !== undefined) io.stdout.write(`${line}\n`);
 	return status ?? stopped ?? INTERRUPTED;
+}
+
+/** Aborted from outside, or by what nobody caught. */
+function endOf({ signal, fault }: CommandIo): AbortSignal {
+	return AbortSignal.any([signal, fault?.signal].filter((each) => each !== undefined));
 }
 
 function withFault(ended: Ended, fault: unknown): Ended {

@@ -6,6 +6,7 @@ import { createCommand } from '../../../src/cli/create-command.js';
 import { generateCommand } from '../../../src/cli/generate-command.js';
 import { grammars } from '../../../src/cli/grammars.js';
 import type { HostArguments } from '../../../src/cli/host-options.js';
+import { withEnvironment } from '../../../src/cli/io.js';
 import { openReport } from '../../../src/cli/open-report.js';
 import { type ParsedArguments, parseCommand } from '../../../src/cli/parse-command.js';
 import { rebuildCommand } from '../../../src/cli/rebuild-command.js';
@@ -92,6 +93,14 @@ describe('options of s2i', () => {
 	test('-U is the DOCKER_HOST of programs', async () => {
 		const { env } = await parsed('build', ['.', 'img', '-U', 'tcp://a:1', '--url=tcp://b:2'], 's2i');
 		expect(env).toEqual({ DOCKER_HOST: 'tcp://b:2' });
+	});
+
+	test('an environment of options leaves all else of the command as it was, also what nobody caught', () => {
+		const { signal } = new AbortController();
+		const fault = { signal, take: () => new Error('oops'), overdue: Promise.resolve(undefined) };
+		const { stdout, stderr } = process;
+		const io = { stdout, stderr, env: { A: '1' }, argv: ['node', 's2i'], signal, fault };
+		expect(withEnvironment(io, { B: '2' })).toEqual({ ...io, env: { B: '2' } });
 	});
 
 	test('--ca leads to --ca-bundle', async () => {
