@@ -1,22 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import {
-	createServer,
-	request as httpRequest,
-	type IncomingMessage,
-	type RequestListener,
-	type Server,
-} from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
+import { createServer, request as httpRequest, type RequestListener } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Http, openHttp } from '../../../src/http/http.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { listen, open, serve, text } from './server.js';
 
 const signal = AbortSignal.timeout(60_000);
 const root = mkdtempSync(join(tmpdir(), 's2oci-http-'));
@@ -31,52 +21,9 @@ beforeAll(() => {
 	});
 });
 
+const tls = () => ({ key: readFileSync(key), cert: readFileSync(certificate) });
+
 afterAll(() => rmSync(root, { recursive: true }));
-
-async function listen(server: Server): Promise<string> {
-	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-	onTestFinished(() => {
-		server.closeAllConnections();
-		server.close();
-	});
-	return `127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-interface Seen {
-	readonly host: string;
-	/** `host` of its URL as text, and what it was asked. */
-	readonly requests: { readonly line: string; readonly authorization: string | undefined; readonly body: string }[];
-}
-
-/** A server that answers with `listener` and remembers what it was asked. */
-async function serve(listener: RequestListener, tls = false): Promise<Seen> {
-	const requests: { line: string; authorization: string | undefined; body: string }[] = [];
-	const remember: RequestListener = (request, response) => {
-		void buffer(request as IncomingMessage & Readable).then(
-			(body) => {
-				const { method = '', url = '', headers } = request;
-				requests.push({ line: `${method} ${url}`, authorization: headers.authorization, body: body.toString() });
-				listener(request, response);
-			},
-			() => undefined,
-		);
-	};
-	const server = tls
-		? createTlsServer({ key: readFileSync(key), cert: readFileSync(certificate) }, remember)
-		: createServer(remember);
-	return { host: await listen(server), requests };
-}
-
-function open(env: Readonly<Record<string, string>> = {}, caBundle?: string): Http {
-	const http = openHttp({ env, caBundle, userAgent: 's2oci/test' });
-	onTestFinished(() => http.close());
-	return http;
-}
-
-async function text(http: Http, url: string, maxBytes = 1000): Promise<string> {
-	const { body } = await http.get(url, { maxBytes }, signal);
-	return (await buffer(body)).toString();
-}
 
 const redirectTo =
 	(location: string, status = 302): RequestListener =>
@@ -120,13 +67,13 @@ describe('get', () => {
 
 	test('never goes from https to http', async () => {
 		const plain = await serve((_request, response) => response.end('plain'));
-		const server = await serve(redirectTo(`http://${plain.host}/x`), true);
+		const server = await serve(redirectTo(`http://${plain.host}/x`), tls());
 		await expect(text(open({}, certificate), `https://${server.host}/`)).rejects.toThrow('not encrypted');
 		expect(plain.requests).toEqual([]);
 	});
 
 	test('trusts the CA bundle, and says what to do without it', async () => {
-		const server = await serve((_request, response) => response.end('safe'), true);
+		const server = await serve((_request, response) => response.end('safe'), tls());
 		expect(await text(open({}, certificate), `https://${server.host}/`)).toBe('safe');
 		await expect(text(open(), `https://${server.host}/`)).rejects.toMatchObject({
 			code: 'HTTP_FAILED',
@@ -229,7 +176,7 @@ describe('a proxy', () => {
 		);
 		expect(forward.users).toEqual([expected]);
 
-		const safe = await serve((request, response) => response.end(String(request.headers['proxy-authorization'])), true);
+		const safe = await serve((request, response) => response.end(String(request.headers['proxy-authorization'])), tls());
 		const tunnel = await proxyTo(safe.host);
 		const http = open({ HTTPS_PROXY: `${written}@${tunnel.host}` }, certificate);
 		expect(await text(http, 'https://scripts.example/a')).toBe('undefined');
@@ -258,7 +205,7 @@ describe('a proxy', () => {
 		expect(await text(open({ HTTP_PROXY: forward.host }), 'http://scripts.example/a')).toBe('plain');
 		expect(forward.asked).toEqual(['GET http://scripts.example/a']);
 
-		const safe = await serve((_request, response) => response.end('safe'), true);
+		const safe = await serve((_request, response) => response.end('safe'), tls());
 		const tunnel = await proxyTo(safe.host);
 		const http = open({ https_proxy: `http://${tunnel.host}` }, certificate);
 		expect(await text(http, 'https://scripts.example/a')).toBe('safe');
@@ -323,85 +270,5 @@ describe('post', () => {
 		const stop = new AbortController();
 		const reason = new Error('enough');
 		await expect(open().post(`http://${server.host}/`, '{}', options, stop.signal)).rejects.toBe(reason);
-	});
-});
-
-describe('content that is encoded although identity was asked for', () => {
-	const script = '#!/bin/sh\necho hello\n'.repeat(200);
-	const archive = gzipSync(randomBytes(5000));
-
-	test.each<[string, string, string, Buffer, string | Buffer]>([
-		['a script', '/run', 'gzip', gzipSync(script), script],
-		['a script, by its old name', '/run', 'x-gzip', gzipSync(script), script],
-		['a script', '/run', 'deflate', deflateSync(script), script],
-		['a script', '/run', 'br', brotliCompressSync(script), script],
-		['a script that is not', '/run', 'gzip', Buffer.from(script), script],
-		['an archive that is not', '/app.tar.gz', 'gzip', archive, archive],
-		['an archive that is not', '/app.tgz', 'x-gzip', archive, archive],
-		['an archive', '/app.tar.gz', 'gzip', gzipSync(archive), archive],
-		['nothing', '/run', 'gzip', Buffer.alloc(0), ''],
-	])('is decoded: %s at %s as %s', async (_title, path, encoding, sent, meant) => {
-		for (const length of [{ 'content-length': String(sent.length) }, {}]) {
-			const server = await serve((_request, response) => {
-				response.writeHead(200, { 'content-encoding': encoding, ...length }).end(sent);
-			});
-			const { body } = await open().get(`http://${server.host}${path}`, { maxBytes: 100_000 }, signal);
-			expect(await buffer(body)).toEqual(Buffer.from(meant));
-		}
-	});
-
-	test('is an error when it is cut or damaged, and when it is a bomb', async () => {
-		const whole = gzipSync(randomBytes(50_000));
-		const bomb = gzipSync(Buffer.alloc(10_000_000));
-		for (const sent of [
-			whole.subarray(0, 20_000),
-			Buffer.concat([whole.subarray(0, 20_000), Buffer.alloc(30_000)]),
-			bomb,
-		]) {
-			const server = await serve((_request, response) => {
-				response.writeHead(200, { 'content-encoding': 'gzip' }).end(sent);
-			});
-			await expect(text(open(), `http://${server.host}/run`)).rejects.toMatchObject({ code: 'HTTP_FAILED' });
-		}
-	});
-});
-
-describe('a server of HTTP/1.0', () => {
-	/** Answers with `head` and `content`, and closes. */
-	async function serveRaw(head: string, content: Buffer): Promise<string> {
-		const server = createTcpServer((socket) => {
-			socket.on('error', () => undefined);
-			socket.once('data', () => socket.end(Buffer.concat([Buffer.from(`${head}\r\n\r\n`), content])));
-		});
-		await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-		onTestFinished(() => void server.close());
-		return `127.0.0.1:${(server.address() as AddressInfo).port}`;
-	}
-
-	const content = randomBytes(300_000);
-	const length = `Content-Length: ${content.length}`;
-
-	test.each([
-		['HTTP/1.0 200 OK'],
-		[`HTTP/1.0 200 OK\r\n${length}`],
-		[`HTTP/1.1 200 OK\r\n${length}\r\nConnection: close`],
-		['HTTP/1.1 200 OK\r\nConnection: close'],
-		['HTTP/1.1 200'],
-	])('that says %j is read to its end, again and again', async (head) => {
-		const host = await serveRaw(head, content);
-		const http = open();
-		for (let round = 0; round < 5; round += 1) {
-			const { body } = await http.get(`http://${host}/x`, { maxBytes: 1_000_000 }, signal);
-			expect((await buffer(body)).equals(content)).toBe(true);
-		}
-	});
-
-	test.each([
-		['less than it says', `HTTP/1.1 200 OK\r\nContent-Length: ${content.length + 1}`],
-		['half a chunk', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked'],
-		['no HTTP', 'hello'],
-	])('that sends %s is an error', async (_title, head) => {
-		const host = await serveRaw(head, content);
-		await expect(text(open(), `http://${host}/x`)).rejects.toMatchObject({ code: 'HTTP_FAILED' });
 	});
 });
