@@ -18,5 +18,19 @@ export default tseslint.config(
 			'no-console': 'error',
 		},
 	},
-	{ files: ['test/**/*.ts'], rules: { 'max-lines-per-function': 'off', 'no-console': 'off' } },
+	{
+		files: ['test/**/*.ts'],
+		ignores: ['test/support/needs.ts'],
+		rules: {
+			'max-lines-per-function': 'off',
+			'no-console': 'off',
+			'no-restricted-syntax': [
+				'error',
+				{
+					selector: 'MemberExpression[property.name=/^(skip|skipIf|runIf|todo)$/]',
+					message: 'Skip with needs() or skipFor() of test/support/needs.ts, which say why in the summary.',
+				},
+			],
+		},
+	},
 );

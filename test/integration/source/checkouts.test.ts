@@ -12,6 +12,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { lacking } from '../../support/fs.js';
+import { needs, skipFor } from '../../support/needs.js';
 import { commit, fetch, GIT_ENV, git, makeRepository, temporaryDirectory, writeFiles } from './repository.js';
 
 const FILES = { 'svc/app.js': 'app', 'svc/deep/x': 'x', 'other/big': 'big', 'README.md': 'read me' };
@@ -123,7 +125,7 @@ test('replaced objects and grafts do not count: a commit is built as it was comm
 });
 
 test('a repository of another user builds, and none of its configuration runs', async (context) => {
-	if (process.getuid?.() !== 0) context.skip('only root can give files to another user');
+	needs(context, process.getuid?.() === 0, 'only root can give files to another user');
 	const repository = makeRepository({ 'app.js': 'one', '.gitattributes': '*.js filter=evil diff=evil' });
 	const trace = join(temporaryDirectory(), 'trace');
 	const program = `sh -c 'touch ${trace}; cat'`;
@@ -188,8 +190,7 @@ test('the source is not written to, not even by git', async () => {
 });
 
 test('Git LFS files are taken from the checkout', async (context) => {
-	const found = execFileSync('sh', ['-c', 'command -v git-lfs || true'], { encoding: 'utf8' });
-	if (found === '') context.skip('git-lfs is not installed');
+	skipFor(context, lacking('git-lfs'));
 	const repository = makeRepository({ '.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text' });
 	const lfs = ['clean', 'smudge'].flatMap((name) => ['-c', `filter.lfs.${name}=git-lfs ${name} -- %f`]);
 	writeFiles(repository, { 'a.bin': 'content of a' });

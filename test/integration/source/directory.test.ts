@@ -15,6 +15,7 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { needs } from '../../support/needs.js';
 import { fetch, temporaryDirectory, writeFiles } from './repository.js';
 
 const NOBODY = 65534;
@@ -193,7 +194,7 @@ test('sockets and FIFOs are left out with a notice that names them, and never wa
 });
 
 test('a device is refused by name', async (context) => {
-	if (process.getuid?.() !== 0) context.skip('only root can make a device');
+	needs(context, process.getuid?.() === 0, 'only root can make a device');
 	const source = temporaryDirectory();
 	execFileSync('mknod', [join(source, 'null'), 'c', '1', '3']);
 	await expect(fetch(source)).rejects.toMatchObject({
