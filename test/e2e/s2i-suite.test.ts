@@ -31,7 +31,7 @@ describe.each(['root', 's2oci-subuid'] as const)('the suite of a builder image, 
 	test('passes with s2i and podman: usage, build, incremental build, any user, labels and environment', async (context) => {
 		const workspace = makeWorkspace(requireUser(context, name));
 		const podman = makePodman(context, workspace);
-		const usage = await podman.s2i(['usage', '-p', 'never', 'local-builder']);
+		const usage = await podman.s2i(['usage', ...LOCAL, 'local-builder']);
 		expect(usage.stdout).toContain('A busybox builder');
 		expect(runs(podman, 'local-builder')).toContain('A busybox builder');
 
