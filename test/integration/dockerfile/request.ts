@@ -73,6 +73,7 @@ export async function write(wanted: Wanted): Promise<Written> {
 		output,
 		builder: parseImageLocation(builder),
 		targets: tag === undefined ? [] : [parseImageLocation(tag)],
+		tagName: tag,
 		incremental: {
 			enabled: incremental,
 			previousImage: previousImage === undefined ? undefined : parseImageLocation(previousImage),

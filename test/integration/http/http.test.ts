@@ -176,7 +176,10 @@ describe('a proxy', () => {
 		);
 		expect(forward.users).toEqual([expected]);
 
-		const safe = await serve((request, response) => response.end(String(request.headers['proxy-authorization'])), tls());
+		const safe = await serve(
+			(request, response) => response.end(String(request.headers['proxy-authorization'])),
+			tls(),
+		);
 		const tunnel = await proxyTo(safe.host);
 		const http = open({ HTTPS_PROXY: `${written}@${tunnel.host}` }, certificate);
 		expect(await text(http, 'https://scripts.example/a')).toBe('undefined');

@@ -123,7 +123,7 @@ describe('S9: tricks of the format', () => {
 	});
 
 	test('a name that is too long for the system is refused, not a crash', async () => {
-		const deep = [tarSymlink('l', 'd/'.repeat(30)), evil('x', { pax: { path: `l/${'e/'.repeat(1990)}f` } })];
+		const deep = [tarSymlink('l', 'd/'.repeat(60)), evil('x', { pax: { path: `l/${'e/'.repeat(1990)}f` } })];
 		expect((await attack(deep)).refused).toMatch(/^LAYER_/);
 		expect((await attack([evil('x', { pax: { path: 'y'.repeat(256) } })])).refused).toBe('LAYER_UNSAFE');
 	});

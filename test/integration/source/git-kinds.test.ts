@@ -21,7 +21,7 @@ test('a detached and shallow checkout, as CI jobs have it, and a bare repository
 test('an empty repository fails and names the remedies, even inside another one', async () => {
 	const outer = makeRepository({ 'app.js': 'one' });
 	const error = {
-		code: 'SOURCE_GIT',
+		code: 'SOURCE_EMPTY',
 		message: expect.stringContaining('has no commits') as string,
 		hint: 'Commit something first, remove .git, or build the directory as it is with --copy.',
 	};

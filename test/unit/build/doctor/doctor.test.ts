@@ -181,7 +181,11 @@ describe('mounts', () => {
 	});
 
 	test('are read whatever the text', () => {
-		fc.assert(fc.property(fc.string(), (any) => expect(parseMounts(any)).toBeInstanceOf(Array)));
+		fc.assert(
+			fc.property(fc.string(), (any) => {
+				expect(parseMounts(any)).toBeInstanceOf(Array);
+			}),
+		);
 	});
 });
 
