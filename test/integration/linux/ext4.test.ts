@@ -65,7 +65,7 @@ describe('directories on ext4', () => {
 		mkdirSync(parent);
 		chmodSync(parent, 0o2777);
 		const store = join(parent, 'store');
-		await make(store);
+		make(store);
 		const scratch = await makeScratch(store);
 		expect(attributesOf(join(store, 'work'))).toContain('T');
 		expect(lstatSync(scratch).mode & 0o7777).toBe(0o700);
