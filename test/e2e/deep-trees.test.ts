@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { agreement } from '../support/agreement.js';
-import { build, s2oci } from '../support/build.js';
+import { build } from '../support/build.js';
 import { leftovers, makeWorkspace, removeTree, requirePrograms } from '../support/host.js';
 import { publishImage } from '../support/layers.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
@@ -59,15 +59,4 @@ describe('trees that assemble made deep', () => {
 		const found = execFileSync('find', [join(bundle, 'rootfs/deep'), '-type', 'f']).toString();
 		expect(found.trim().split('\n')).toHaveLength(2);
 	});
-
-	for (const rung of EACH_RUNG) {
-		test(`deeper than any path are one error and nothing else, on ${describeRung(rung)}`, async (context) => {
-			const { workspace, args, options } = arrange(rung, context);
-			const words = ['build', assembleSource(deep('n'.repeat(200), 40)), builder(), ...args];
-			const { status, stderr } = await s2oci(workspace, words, { ...options, env });
-			expect(stderr).toMatch(/error: assemble made "\/deep\/n+\.\.\.", whose path is too long \(\d+ bytes\)/);
-			expect(status).toBe(1);
-			expect(await leftovers(workspace)).toEqual([]);
-		});
-	}
 });

@@ -165,10 +165,3 @@ describe('a limit on the size of files', () => {
 		expect(failed.result?.error?.hint).toContain('ulimit -f');
 	});
 });
-
-test('a limit on open files is named', async () => {
-	const workspace = makeWorkspace();
-	const failed = await buildAfter(workspace, 'ulimit -n 40', [TINY_APP, builder(), '--copy']);
-	expect(failed.stderr).not.toContain('this is a bug');
-	expect([4, 134]).toContain(failed.status);
-});
