@@ -8,6 +8,7 @@ import {
 	renameSync,
 	rmSync,
 	symlinkSync,
+	utimesSync,
 	writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -200,6 +201,12 @@ test('Git LFS files are taken from the checkout', async (context) => {
 	const { path, notices } = await fetch(repository);
 	expect(readFileSync(join(path, 'a.bin'), 'utf8')).toBe('content of a');
 	expect(notices).toEqual([]);
+	// As from a cache: git must compare the content.
+	utimesSync(join(repository, 'a.bin'), 1, 1);
+	expect((await fetch(repository)).notices).toEqual([]);
+	writeFiles(repository, { 'a.bin': 'content of b' });
+	expect((await fetch(repository)).notices).toEqual([expect.stringContaining('(a.bin)')]);
+	writeFiles(repository, { 'a.bin': 'content of a' });
 	rmSync(join(repository, '.git/lfs'), { recursive: true });
 	await expect(fetch(repository)).rejects.toMatchObject({
 		code: 'SOURCE_GIT',
