@@ -107,9 +107,13 @@ describe('--loglevel 2', () => {
 describe('what s2i exits from with 0', () => {
 	const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
 		['an impossible pull policy', ['-p', 'sometimes'], /--pull-policy/],
-		['--run with --as-dockerfile', ['tag', '--run', '--as-dockerfile', 'x'], /--run and --as-dockerfile/],
+		['--run with --as-dockerfile', ['reg.example/tag', '--run', '--as-dockerfile', 'x'], /--run and --as-dockerfile/],
 		['--runtime-image with --as-dockerfile', ['--runtime-image', 'x', '--as-dockerfile', 'x'], /--runtime-image and/],
-		['--incremental with --runtime-image', ['tag', '--runtime-image', 'x', '--incremental'], /--incremental and/],
+		[
+			'--incremental with --runtime-image',
+			['reg.example/tag', '--runtime-image', 'x', '--incremental'],
+			/--incremental and/,
+		],
 		['a network of a daemon', ['--network', 'container:x'], /--network/],
 		['a tag that is none', ['reg.example/UPPER'], /UPPER/],
 		['a volume that is not there', ['-v', '/no/such/directory:/x'], /--volume/],

@@ -56,8 +56,8 @@ describe('assemble', () => {
 		const workspace = makeWorkspace();
 		const source = makeSource({ '.s2i/bin/assemble': '#!/no/such/interpreter\n', file: '' });
 		const failed = await s2oci(workspace, ['build', source, builder()]);
-		expect(failed.stderr).toContain('assemble');
-		await expectFailure(workspace, failed, 1, 'ASSEMBLE_FAILED');
+		expect(failed.stderr).toContain('/no/such/interpreter');
+		await expectFailure(workspace, failed, 1, 'SCRIPT_INVALID');
 	});
 
 	test('that leaves a process behind does not keep the build waiting, nor the process alive', async () => {

@@ -61,7 +61,7 @@ describe('labels', () => {
 
 	test('name the tag and keep the description of the builder when nothing else is said', async () => {
 		const { Labels } = (await built(assembleSource('true'), [])).config.config;
-		expect(Labels['io.k8s.display-name']).toMatch(/\/team\/app:latest$/);
+		expect(Labels['io.k8s.display-name']).toMatch(/\/team\/app$/);
 		expect(Labels['io.k8s.description']).toBe('Copies files, for tests');
 	});
 
