@@ -3,6 +3,10 @@
 // CI=true also when a test was skipped for a reason that testdata/allowed-skips does not have.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
+
+const MESSAGE_LINES = 6;
+const MESSAGE_WIDTH = 300;
 
 const [directory] = process.argv.slice(2);
 const allowed = process.env.CI === 'true' ? allowedSkips() : undefined;
@@ -45,10 +49,11 @@ function readStep(name) {
 
 function readTests({ testResults }) {
 	return testResults.flatMap(({ name, assertionResults }) =>
-		assertionResults.map(({ status, fullName, meta }) => ({
+		assertionResults.map(({ status, fullName, meta, failureMessages }) => ({
 			name: `${relative('.', name)}: ${fullName}`,
 			outcome: outcomeOf(status, meta?.skipped),
 			reason: meta?.skipped ?? (status === 'failed' || status === 'passed' ? '' : 'no reason is given'),
+			message: messageOf(failureMessages ?? []),
 		})),
 	);
 }
@@ -58,8 +63,15 @@ function outcomeOf(status, reason) {
 	return allowed === undefined || allowed.has(reason) ? 'skipped' : 'wrongly skipped';
 }
 
-function describe({ outcome, name, reason }) {
-	if (outcome === 'failed') return `failed: ${name}`;
+// The first lines, indented; the whole is in the output of the step, which logs may cut.
+function messageOf(failures) {
+	const lines = failures.flatMap((failure) => stripVTControlCharacters(failure).split('\n'));
+	const said = lines.filter((line) => line.trim() !== '' && !/^\s+at /.test(line));
+	return said.slice(0, MESSAGE_LINES).map((line) => `\n\t${line.slice(0, MESSAGE_WIDTH)}`);
+}
+
+function describe({ outcome, name, reason, message }) {
+	if (outcome === 'failed') return `failed: ${name}${message.join('')}`;
 	if (outcome === 'skipped') return `skipped: ${name}: ${reason}`;
 	return `failed: ${name}: skipped, which testdata/allowed-skips does not allow: ${reason}`;
 }

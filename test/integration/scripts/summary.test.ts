@@ -47,6 +47,16 @@ test('names each step that failed, and counts what passed in the others', () => 
 	expect(status).toBe(1);
 });
 
+test('tells what a test failed of, without the stack', () => {
+	const failureMessages = [
+		'AssertionError: expected 1 to be 2\n\n- Expected\n    at /a/b.test.ts:3:4\n    at x',
+		'Error: more',
+	];
+	const { lines } = summary([['unit', 1, [{ ...FAILED, failureMessages }]]]);
+	expect(lines.slice(1, 4)).toEqual(['\tAssertionError: expected 1 to be 2', '\t- Expected', '\tError: more']);
+	expect(lines.at(-1)).toBe('0 passed, 1 failed');
+});
+
 test.each<[string, Step]>([
 	['that ran no test', ['unit', 0, []]],
 	['whose files did not load', ['unit', 1, [PASSED]]],
