@@ -17,7 +17,7 @@ import { type Faults, startRegistry, type TestRegistry } from './registry.js';
 export const TINY_APP: string = fileURLToPath(new URL('../../testdata/apps/tiny', import.meta.url));
 
 /** A warning besides the one of the link that the tiny application has. */
-export const OTHER_WARNING = /warning: (?!links inside the source)/i;
+export const OTHER_WARNING: RegExp = /warning: (?!links inside the source)/i;
 
 /** A builder image as its parts: uncompressed layer tars, lowest first, and its config. */
 export interface BuilderParts {
