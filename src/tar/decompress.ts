@@ -1,19 +1,22 @@
 import { closeSync, createWriteStream, openSync, readSync, rmSync } from 'node:fs';
-import { Readable } from 'node:stream';
+import { Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip, type ZlibOptions } from 'node:zlib';
+import { createGunzip, type ZstdDecompress } from 'node:zlib';
 import { BuildError, messageOf } from '../errors.js';
+import { openNativeZstd } from './native-zstd.js';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
 const CHUNK = 256 * 1024;
 /** Lets inflating, which runs in libuv's pool, go on while what it made is being written to disk. */
 const READ_AHEAD = 4 * CHUNK;
+const OPTIONS = { chunkSize: CHUNK, readableHighWaterMark: READ_AHEAD };
 const MAX_IDLE_YIELDS = 8;
 
 /**
- * The uncompressed bytes of `input`. zstd input is first written to the file `spool`, which is removed again, because the decoder
- * reads synchronously. Throws LAYER_INVALID on damaged input. A chunk is valid until the next one is asked for.
+ * The uncompressed bytes of `input`. Where Node's own decoder of zstd cannot be used, that is first written to the file `spool`, which is
+ * removed again, because the other one reads synchronously. Throws LAYER_INVALID on damaged input. A chunk is valid until the next one is
+ * asked for.
  */
 export async function* decompress(
 	compression: Compression,
@@ -30,8 +33,15 @@ export async function* decompress(
 	}
 }
 
-async function* gunzip(input: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
-	const output = createGunzip({ chunkSize: CHUNK, readableHighWaterMark: READ_AHEAD } as ZlibOptions);
+function gunzip(input: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+	return through(createGunzip(OPTIONS), input, signal);
+}
+
+async function* through(
+	output: Transform,
+	input: AsyncIterable<Buffer>,
+	signal: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
 	const fed = pipeline(Readable.from(input, { objectMode: true, highWaterMark: 4 }), output, { signal });
 	fed.catch(() => undefined);
 	try {
@@ -43,6 +53,32 @@ async function* gunzip(input: AsyncIterable<Buffer>, signal: AbortSignal): Async
 }
 
 async function* unzstd(
+	input: AsyncIterable<Buffer>,
+	spool: string,
+	signal: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
+	const native = await openNativeZstd(OPTIONS);
+	if (native === undefined) yield* unzstdSpooled(input, spool, signal);
+	else yield* unzstdNative(native, input, signal);
+}
+
+async function* unzstdNative(
+	decoder: ZstdDecompress,
+	input: AsyncIterable<Buffer>,
+	signal: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
+	let fed = 0;
+	const counted = async function* () {
+		for await (const chunk of input) {
+			fed += chunk.length;
+			yield chunk;
+		}
+	};
+	yield* through(decoder, counted(), signal);
+	if (decoder.bytesWritten !== fed) throw new Error('ZSTD: bytes that are no frame follow the last one');
+}
+
+async function* unzstdSpooled(
 	input: AsyncIterable<Buffer>,
 	spool: string,
 	signal: AbortSignal,
@@ -88,6 +124,7 @@ function isDamage(error: unknown): boolean {
 	const code = 'code' in error ? String(error.code) : '';
 	return (
 		code.startsWith('Z_') ||
+		code.startsWith('ZSTD_') ||
 		code === 'ERR_TRAILING_JUNK_AFTER_STREAM_END' ||
 		/zstd|incomplete stream/i.test(error.message)
 	);

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Compression, decompress } from '../../../src/tar/decompress.js';
@@ -70,6 +70,20 @@ describe('decompression', () => {
 		expect(await expand('zstd', [Buffer.concat([HELLO, SKIPPABLE, SECOND, SKIPPABLE])])).toBe(`${hello}second`);
 	});
 
+	test('reads zstd of any content in any number of frames, however it is cut', async () => {
+		const contents = fc.array(
+			fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+			{ minLength: 1, maxLength: 5 },
+		);
+		await fc.assert(
+			fc.asyncProperty(contents, fc.array(fc.nat(1500), { maxLength: 6 }), async (parts, cuts) => {
+				const frames = Buffer.concat(parts.flatMap((part) => [zstdCompressSync(part), SKIPPABLE]));
+				expect(await expand('zstd', cutAt(frames, cuts))).toBe(Buffer.concat(parts).toString('latin1'));
+			}),
+			{ numRuns: 40 },
+		);
+	});
+
 	test('reads zstd that comes byte by byte', async () => {
 		expect(
 			await expand(
@@ -81,6 +95,7 @@ describe('decompression', () => {
 
 	test.each<[string, Buffer]>([
 		['bytes that are no zstd', Buffer.from('no zstd at all, not even close')],
+		['zeros after its end', Buffer.concat([HELLO, Buffer.alloc(100)])],
 		['a damaged second frame', Buffer.concat([HELLO, Buffer.from('rubbish, and more of it')])],
 		['a reserved block type', Buffer.concat([SECOND.subarray(0, 6), Buffer.from([0xff]), SECOND.subarray(7)])],
 	])('refuses zstd with %s, and does not loop', async (_what, bytes) => {
