@@ -7,11 +7,13 @@ check() {
 	name=$1
 	shift
 	say "==> $name: $*"
+	began=$(date +%s)
 	if "$@" >&2; then
 		echo 0 >"$reports/$name.status"
 	else
 		echo $? >"$reports/$name.status"
 	fi
+	say "$name took $(($(date +%s) - began)) s"
 }
 
 # tests NAME PROJECT: a step that runs tests of vitest.

@@ -16,8 +16,10 @@ import { type Faults, startRegistry, type TestRegistry } from './registry.js';
 /** The files of the tiny application. */
 export const TINY_APP: string = fileURLToPath(new URL('../../testdata/apps/tiny', import.meta.url));
 
-/** A warning besides the one of the link that the tiny application has. */
-export const OTHER_WARNING: RegExp = /warning: (?!links inside the source)/i;
+/** Whether there is a warning besides the one of the link that the tiny application has. */
+export function warns(stderr: string): boolean {
+	return /warning: (?!links inside the source)/i.test(stderr);
+}
 
 /** A builder image as its parts: uncompressed layer tars, lowest first, and its config. */
 export interface BuilderParts {
