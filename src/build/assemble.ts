@@ -66,7 +66,7 @@ async function runAssemble(context: BuildContext, prepared: Prepared, { epoch }:
 	const { assembleTimeout: timeoutMs, limits } = request;
 	const run = { root: 'builder', process, what, timeoutMs, limits } as const;
 	const onExit = (exitCode: number) => record.note({ assemble: { exitCode } });
-	await executeProcess({ ...run, onExit }, { worker, record, isolation: request.isolation });
+	await executeProcess({ ...run, onExit }, { worker, record });
 }
 
 /** The labels that a script left for the image. Throws ASSEMBLE_FAILED for what cannot be read, IMAGE_INVALID for what makes no sense. */

@@ -23,6 +23,7 @@ import { checkReproducible, copySource } from './reproducible.js';
 import type { BuildRequest } from './request.js';
 import type { BuildOutcome } from './result.js';
 import { checkLabels, makeResultImage } from './result-image.js';
+import { describeRung } from './rung.js';
 import { openSession, type Session, transferProgress } from './session.js';
 import { listenFor } from './tell.js';
 import { type BaseTransfer, startBaseTransfer } from './transfer.js';
@@ -70,6 +71,7 @@ async function buildImage(
 		base.done.catch(fail);
 		running.push(base.done);
 		const worker = await session.worker;
+		record.rung(await describeRung(worker, request));
 		const fitting = fitInPlace(request, images, worker, record.emit);
 		const context: BuildContext = { request: fitting, session, worker, record, images, signal };
 		const live = { image: images.builder.image, name: images.builder.opened.name };

@@ -7,14 +7,12 @@ import type { WorkerProcess } from '../worker/start.js';
 import { collectOutput, type Output } from './output.js';
 import { privilegeHint } from './privilege-hint.js';
 import type { BuildRecord } from './record.js';
-import type { BuildRequest } from './request.js';
-import { sandboxesOf } from './sandboxes.js';
+import { placeOf } from './rung.js';
 
 /** What every process of a build needs: who runs it, who hears of it, and in which sandbox. */
 export interface ExecuteContext {
 	readonly worker: WorkerProcess;
 	readonly record: BuildRecord;
-	readonly isolation: BuildRequest['isolation'];
 }
 
 /** One process of a build. */
@@ -42,25 +40,24 @@ export async function executeProcess(run: ProcessRun, context: ExecuteContext): 
 	const ended = await worker.call('execute', {
 		root: run.root,
 		process: run.process,
-		sandboxes: sandboxesOf(context.isolation, worker),
+		sandboxes: worker.sandboxes,
 		streams: 'forward',
 		timeoutMs: run.timeoutMs,
 		limits: run.limits,
 	});
 	await output.drained(ended.forwarded);
-	reportRung(worker, ended, record);
+	reportOther(worker, ended, record);
 	const status = exitStatus(ended.exit, constants.signals);
 	for (const message of ended.unenforced) record.emit({ type: 'warning', code: 'LIMITS', message });
 	run.onExit?.(status);
 	if (ended.timedOut || status !== 0) throw processFailed(run, ended, output, worker);
 }
 
-function reportRung(worker: WorkerProcess, ended: Ended, record: BuildRecord): void {
-	const { sandbox, refused } = ended;
-	const passed = refused.map((each) => `${each.sandbox} was refused (${each.reason})`);
-	const reason = [worker.reason, ...passed].join('; ');
-	const rung = { userNamespace: worker.userNamespace, rootfs: worker.rootfs, sandbox, reason } as const;
-	record.rung(rung);
+/** The sandbox that ran a program at the start may refuse a real one, with its limits and mounts. */
+function reportOther(worker: WorkerProcess, { sandbox, refused }: Ended, record: BuildRecord): void {
+	if (refused.length === 0) return;
+	const reason = refused.map((each) => `${each.sandbox} was refused (${each.reason})`).join('; ');
+	record.rung({ ...placeOf(worker), sandbox, reason });
 }
 
 function processFailed(

@@ -121,10 +121,7 @@ async function run(step: Step<'run'>, { context, epoch, environment }: Steps): P
 	const process = { argv: step.argv, env, cwd: step.cwd, user };
 	const what = showInstruction(step.text);
 	const { assembleTimeout: timeoutMs, limits } = request;
-	await executeProcess(
-		{ root: 'builder', process, what, timeoutMs, limits },
-		{ worker, record, isolation: request.isolation },
-	);
+	await executeProcess({ root: 'builder', process, what, timeoutMs, limits }, { worker, record });
 }
 
 async function copy(step: Step<'copy'>, { context, directory }: Steps): Promise<void> {

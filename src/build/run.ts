@@ -12,7 +12,6 @@ import { hostsFile } from './mounts.js';
 import { hostFiles } from './process.js';
 import { createRecord } from './record.js';
 import type { RunRequest } from './request.js';
-import { sandboxesOf } from './sandboxes.js';
 import { openSession, transferProgress } from './session.js';
 
 /**
@@ -33,7 +32,7 @@ export async function run(request: RunRequest, emit: Emit, signal: AbortSignal):
 		binds: await hostFiles(undefined, await hostsFile(request.limits ?? NO_LIMITS, session.scratch)),
 		workingDir: process.cwd,
 	});
-	const sandboxes = sandboxesOf(request.isolation, worker);
+	const sandboxes = worker.sandboxes;
 	try {
 		const limited = { process, sandboxes, limits: request.limits, streams: 'inherit' } as const;
 		const { exit, unenforced } = await worker.call('execute', { root: 'builder', ...limited });

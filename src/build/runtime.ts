@@ -86,10 +86,7 @@ export async function assembleRuntime(
 	const process = { argv: [script.path] as const, env, cwd: workingDir, user };
 	const what = `${script.name} (${script.path})`;
 	const { assembleTimeout: timeoutMs, limits } = request;
-	await executeProcess(
-		{ root: 'runtime', process, what, timeoutMs, limits },
-		{ worker, record, isolation: request.isolation },
-	);
+	await executeProcess({ root: 'runtime', process, what, timeoutMs, limits }, { worker, record });
 }
 
 async function copyArtifacts(context: BuildContext, runtime: PreparedRuntime): Promise<void> {

@@ -6,7 +6,6 @@ import { exitStatus } from '../sandbox/sandbox.js';
 import type { ArtifactOutput, RootName, SavedArtifacts, WorkerCalls } from '../worker/protocol.js';
 import type { BuildContext } from './context.js';
 import { collectOutput, type Output } from './output.js';
-import { sandboxesOf } from './sandboxes.js';
 
 /** A save-artifacts script, and where it runs. */
 export interface SaveRun extends ArtifactOutput {
@@ -37,9 +36,7 @@ export async function runSaveArtifacts(
 			root,
 			process: { argv: [path], env: { HOME: user.home, ...contract.env }, cwd: contract.workingDir, user },
 			// An OCI runtime copies what the process writes through pipes of its own.
-			sandboxes: [...sandboxesOf(request.isolation, worker)].sort(
-				(a, b) => Number(b === 'bwrap') - Number(a === 'bwrap'),
-			),
+			sandboxes: [...worker.sandboxes].sort((a, b) => Number(b === 'bwrap') - Number(a === 'bwrap')),
 			limits: request.limits,
 			timeoutMs: request.assembleTimeout,
 			...{ directory, owner, pack },

@@ -41,8 +41,12 @@ export async function openSession(
 	const scratch = await makeScratch(request.store);
 	const { store, env, rootfs, userns } = request;
 	const { streams, onEvent, inUse = [] } = options;
-	const lastInPlace = request.isolation === 'auto';
-	const worker = startWorker({ store, scratch, env, rootfs, userns, lastInPlace, inUse, streams, onEvent }, signal);
+	const { isolation } = request;
+	const lastInPlace = isolation === 'auto';
+	const worker = startWorker(
+		{ store, scratch, env, rootfs, userns, isolation, lastInPlace, inUse, streams, onEvent },
+		signal,
+	);
 	worker.catch(() => undefined);
 	const { insecureRegistries, caBundle, dockerConfig } = request;
 	const onRetry = (retry: Parameters<OnRetry>[0]) => options.emit({ type: 'retry', ...retry });

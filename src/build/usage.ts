@@ -10,7 +10,6 @@ import { mountImage } from './mount-image.js';
 import { hostFiles } from './process.js';
 import { createRecord } from './record.js';
 import type { BuildRequest, HostRequest } from './request.js';
-import { sandboxesOf } from './sandboxes.js';
 import { openSession, transferProgress } from './session.js';
 
 /** What `s2oci usage` is told. */
@@ -56,7 +55,7 @@ export async function usage(request: UsageRequest, emit: Emit, signal: AbortSign
 	for (const { name, value } of request.environment) env[name] = value;
 	const path = scripts.get('usage')?.path ?? '';
 	const process = { argv: [path] as const, env, cwd: contract.workingDir, user };
-	const sandboxes = sandboxesOf(request.isolation, worker);
+	const sandboxes = worker.sandboxes;
 	try {
 		const { exit } = await worker.call('execute', { root: 'builder', process, sandboxes, streams: 'inherit' });
 		return exitStatus(exit, constants.signals);

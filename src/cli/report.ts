@@ -1,4 +1,4 @@
-import type { BuildEvent, Emit } from '../build/events.js';
+import type { BuildEvent, Emit, Rung } from '../build/events.js';
 import type { BuildResult } from '../build/result.js';
 import { redact } from '../redact.js';
 import { formatBytes, formatDuration } from './format.js';
@@ -44,7 +44,7 @@ export function describeEvent(event: BuildEvent, loglevel: number): string | und
 		case 'stage':
 			return describeStage(event);
 		case 'rung':
-			return `sandbox: ${event.rung.sandbox} on ${event.rung.rootfs}, ${oneLine(event.rung.reason)}`;
+			return describeRung(event.rung);
 		case 'blob':
 			return describeBlob(event);
 		case 'progress':
@@ -79,4 +79,11 @@ function describeStage(event: Extract<BuildEvent, { readonly type: 'stage' }>): 
 
 function describeBlob({ transfer, digest, size, status }: Extract<BuildEvent, { readonly type: 'blob' }>): string {
 	return `${transfer} ${digest.slice(0, 19)} ${formatBytes(size)}: ${status}`;
+}
+
+/** Such as `rung 5 (chroot on a copy): this root has no CAP_SYS_ADMIN, …; better with: --cap-add SYS_ADMIN`. */
+function describeRung({ number, sandbox, rootfs, reason, advice }: Rung): string {
+	const how = { overlay: `${sandbox} on an overlay`, copy: `${sandbox} on a copy`, 'in-place': 'in place' }[rootfs];
+	const better = advice === undefined ? '' : `; better with: ${advice}`;
+	return `rung ${number} (${how}): ${oneLine(reason + better)}`;
 }

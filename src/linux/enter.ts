@@ -2,7 +2,7 @@ import type koffi from 'koffi';
 import type { RawPath } from '../root-path.js';
 
 type Koffi = typeof koffi;
-type Native = (signature: string) => (...args: readonly unknown[]) => void;
+type Native = (signature: string) => (...args: readonly unknown[]) => number;
 
 /** What a process becomes when it enters a root filesystem for good. */
 export interface Entry {
@@ -11,12 +11,19 @@ export interface Entry {
 	readonly cwd: string;
 	readonly uid: number;
 	readonly gid: number;
-	readonly groups: readonly number[];
+	/** Undefined where they cannot be set. */
+	readonly groups: readonly number[] | undefined;
 	/** Numbers of the capabilities that stay (capabilities(7)); none for a user other than root. */
 	readonly capabilities: readonly number[];
 	readonly limits: readonly { readonly resource: number; readonly soft: number; readonly hard: number }[];
+	/** The descriptor that becomes its standard error; until then, that of this process tells why it did not come to be. */
+	readonly stderr: number;
 	/** A seccomp filter in classic BPF, base64. */
 	readonly filter: string | undefined;
+	/** Tried, and kept as it is where that is refused. */
+	readonly hostname: string | undefined;
+	/** Whether the network namespace is new and its loopback has to be switched on. */
+	readonly loopback: boolean;
 	readonly argv: readonly [string, ...string[]];
 	/** `NAME=VALUE`. */
 	readonly env: readonly string[];
@@ -37,6 +44,13 @@ const UMASK = 0o022;
 const SYS_CLOSE_RANGE = 436;
 const CLOSE_RANGE_CLOEXEC = 4;
 const F_SETFD = 2;
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const SIOCSIFFLAGS = 0x8914;
+const IFNAMSIZ = 16;
+const IFREQ_BYTES = 40;
+const IFF_UP = 1;
 const FIRST_FD = 3;
 const LAST_FD = 0xffffffff;
 
@@ -50,21 +64,25 @@ export async function enterRoot(entry: Entry): Promise<never> {
 	const names = new Map(Object.entries(koffi.os.errno).map(([name, number]) => [number, name]));
 	const native = (signature: string) => {
 		const call = library.func(signature) as (...args: readonly unknown[]) => number | bigint;
-		return (...args: readonly unknown[]): void => {
-			if (Number(call(...args)) >= 0) return;
+		return (...args: readonly unknown[]): number => {
+			const result = Number(call(...args));
+			if (result >= 0) return result;
 			const code = names.get(koffi.errno()) ?? `errno ${koffi.errno()}`;
 			throw Object.assign(new Error(`${/(\w+)\(/.exec(signature)?.[1] ?? ''}: ${code}`), { code });
 		};
 	};
 	const prctl = native('int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)');
 	const setrlimit = native('int setrlimit(int resource, void *limit)');
+	if (entry.hostname !== undefined) setHostname(library, entry.hostname);
+	if (entry.loopback) switchOnLoopback(native);
 	for (const { resource, soft, hard } of entry.limits) setrlimit(resource, words64(soft, hard));
 	native('int chroot(void *path)')(cString(entry.root));
 	native('int chdir(void *path)')(cString(Buffer.from(entry.cwd).toString('latin1')));
 	for (let number = 0; number <= LAST_CAPABILITY; number++) {
 		if (!entry.capabilities.includes(number)) dropBounding(prctl, number);
 	}
-	native('int setgroups(size_t size, void *list)')(entry.groups.length, words32(...entry.groups));
+	if (entry.groups !== undefined)
+		native('int setgroups(size_t size, void *list)')(entry.groups.length, words32(...entry.groups));
 	native('int setresgid(unsigned int real, unsigned int effective, unsigned int saved)')(
 		entry.gid,
 		entry.gid,
@@ -76,6 +94,7 @@ export async function enterRoot(entry: Entry): Promise<never> {
 		entry.uid,
 	);
 	setCapabilities(native, entry.uid === 0 ? entry.capabilities : []);
+	native('int dup2(int from, int to)')(entry.stderr, 2);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	native('long syscall(long number, unsigned int first, unsigned int last, unsigned int flags)')(
@@ -91,6 +110,19 @@ export async function enterRoot(entry: Entry): Promise<never> {
 	process.umask(UMASK);
 	if (entry.filter !== undefined) setFilter(koffi, native, Buffer.from(entry.filter, 'base64'));
 	return execute(native, entry);
+}
+
+function setHostname(library: ReturnType<Koffi['load']>, name: string): void {
+	library.func('int sethostname(const char *name, size_t size)')(name, name.length);
+}
+
+/** netdevice(7): struct ifreq is a name of 16 bytes and, here, flags. */
+function switchOnLoopback(native: Native): void {
+	const request = Buffer.alloc(IFREQ_BYTES);
+	request.write('lo');
+	request.writeUInt16LE(IFF_UP, IFNAMSIZ);
+	const fd = native('int socket(int domain, int type, int protocol)')(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	native('int ioctl(int fd, unsigned long request, ...)')(fd, SIOCSIFFLAGS, 'void *', request);
 }
 
 /** struct sock_fprog holds a pointer, so koffi lays it out. */

@@ -38,8 +38,10 @@ export interface Libc {
 export const MS_RDONLY = 1;
 export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
+export const MS_NOEXEC = 8;
 export const MS_REMOUNT = 32;
 export const MS_BIND = 4096;
+export const MS_REC = 16384;
 
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;

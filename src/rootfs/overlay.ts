@@ -96,6 +96,7 @@ function topmost(lowers: readonly string[]): readonly string[] {
 export function probeOverlay(scratch: string, libc: Libc): void {
 	const probe = join(scratch, 'probe');
 	const [lower, target] = [join(probe, 'lower'), join(probe, 'target')];
+	rmSync(probe, { recursive: true, force: true });
 	for (const path of [lower, target]) mkdirSync(path, { recursive: true, mode: 0o700 });
 	writeFileSync(join(lower, 'file'), '');
 	const overlay = openOverlay([lower], probe, target, libc);

@@ -10,14 +10,14 @@ export interface BwrapCall {
 }
 
 /**
- * The bwrap options. `statusFd` is where bwrap reports as JSON whether the process started. With a single id the assemble user is
- * that id under another number; with more ids bwrap itself starts as the assemble user, since it cannot switch users. `seccompFd` is where
- * bwrap reads its filter, undefined for none; `typeOf` says what is at a path of the kernel here.
+ * The bwrap options. `fds.status` is where bwrap reports as JSON whether the process started. With a single id the assemble user is
+ * that id under another number; with more ids bwrap itself starts as the assemble user, since it cannot switch users. `fds.seccomp` is
+ * where bwrap reads its filter, undefined for none; with `less` there is no host name of its own; `typeOf` says what is at a path of the kernel here.
  */
 export function bwrapCall(
 	spec: SandboxSpec,
-	statusFd: number,
-	seccompFd: number | undefined,
+	fds: { readonly status: number; readonly seccomp: number | undefined },
+	less: boolean,
 	typeOf: (path: string) => 'file' | 'directory' | undefined,
 ): BwrapCall {
 	const { process, userNamespace, limits } = spec;
@@ -31,15 +31,14 @@ export function bwrapCall(
 			...[
 				'--unshare-pid',
 				'--unshare-ipc',
-				'--unshare-uts',
+				...(less ? [] : ['--unshare-uts']),
 				...(limits.network === 'none' ? ['--unshare-net'] : []),
-				'--hostname',
-				HOSTNAME,
+				...(less ? [] : ['--hostname', HOSTNAME]),
 				'--die-with-parent',
 				'--new-session',
 			],
-			...['--json-status-fd', String(statusFd)],
-			...(seccompFd === undefined ? [] : ['--seccomp', String(seccompFd)]),
+			...['--json-status-fd', String(fds.status)],
+			...(fds.seccomp === undefined ? [] : ['--seccomp', String(fds.seccomp)]),
 			...[
 				'--bind',
 				spec.rootfs,

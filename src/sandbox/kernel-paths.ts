@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs';
+
 /** Files of the kernel that tell of the host or change it: what container engines hide from a process (OCI `maskedPaths`). */
 export const MASKED_PATHS: readonly string[] = [
 	'/proc/asound',
@@ -22,3 +24,10 @@ export const READONLY_PATHS: readonly string[] = [
 	'/proc/sys',
 	'/proc/sysrq-trigger',
 ];
+
+/** What is at such a path here; undefined when this kernel does not have it. */
+export function typeOf(path: string): 'file' | 'directory' | undefined {
+	const found = statSync(path, { throwIfNoEntry: false });
+	if (found === undefined) return undefined;
+	return found.isDirectory() ? 'directory' : 'file';
+}

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { findProgram } from '../program.js';
 import { bwrapCall, prlimitOptions } from './bwrap.js';
 import { runChroot } from './chroot.js';
+import { typeOf } from './kernel-paths.js';
 import { type Launched, launch } from './launch.js';
 import { runUnconfined } from './none.js';
 import { runtimeConfigText } from './runc.js';
-import type { Exit, SandboxName, SandboxOutcome, SandboxRun } from './sandbox.js';
+import { type Exit, type SandboxName, type SandboxOutcome, type SandboxRun, shellExit } from './sandbox.js';
 import { seccompProgram } from './seccomp.js';
 
 const REASON_LIMIT = 2000;
@@ -18,20 +19,48 @@ const SECCOMP_FD = 5;
 
 /**
  * Runs the process to its end. Output goes straight to `streams`. When `signal` is aborted the sandbox is killed, and with it, since it
- * is the init of a pid namespace, all that it started.
+ * is the init of a pid namespace, all that it started. A sandbox that is refused is tried once more with less (`SandboxRun.less`).
  */
-export function runSandbox(name: SandboxName, run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
-	if (name === 'chroot') return runChroot(run, signal);
-	if (name === 'none') return runUnconfined(run, signal);
-	return name === 'bwrap' ? runBwrap(run, signal) : runOciRuntime(name, run, signal);
+export async function runSandbox(
+	name: SandboxName,
+	{ needLess, ...run }: PossibleRun,
+	signal: AbortSignal,
+): Promise<SandboxOutcome> {
+	const { start, program } = SANDBOXES[name];
+	if (program !== undefined && findProgram(program, run.hostPath) === undefined) return notInstalled(program);
+	const first = await start({ ...run, less: needLess.has(name) }, signal);
+	if (first.type === 'exited' || signal.aborted || program === undefined || needLess.has(name)) return first;
+	const second = await start({ ...run, less: true }, signal);
+	if (second.type === 'refused') return first;
+	needLess.add(name);
+	return second;
 }
+
+/** A run, and the sandboxes that are known to need less here, to which those are added that are found out. */
+export interface PossibleRun extends Omit<SandboxRun, 'less'> {
+	readonly needLess: Set<SandboxName>;
+}
+
+interface Sandbox {
+	readonly start: (run: SandboxRun, signal: AbortSignal) => Promise<SandboxOutcome>;
+	/** Without it, there is nothing to do with less. */
+	readonly program: string | undefined;
+}
+
+const SANDBOXES: Readonly<Record<SandboxName, Sandbox>> = {
+	runc: { start: (run, signal) => runOciRuntime('runc', run, signal), program: 'runc' },
+	crun: { start: (run, signal) => runOciRuntime('crun', run, signal), program: 'crun' },
+	bwrap: { start: runBwrap, program: 'bwrap' },
+	chroot: { start: runChroot, program: undefined },
+	none: { start: runUnconfined, program: undefined },
+};
 
 async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
 	const filter = seccompProgram(process.arch);
-	const call = bwrapCall(run.spec, STATUS_FD, filter === undefined ? undefined : SECCOMP_FD, typeOf);
+	const fds = { status: STATUS_FD, seccomp: filter === undefined ? undefined : SECCOMP_FD };
+	const call = bwrapCall(run.spec, fds, run.less, typeOf);
 	const { stdin, stdout, stderr } = run.streams;
-	const program = findProgram('bwrap', run.hostPath);
-	if (program === undefined) return notInstalled('bwrap');
+	const program = findProgram('bwrap', run.hostPath) ?? 'bwrap';
 	const { ulimits } = run.spec.limits;
 	const prlimit = ulimits.length === 0 ? undefined : findProgram('prlimit', run.hostPath);
 	const words = [program, '--args', String(OPTIONS_FD), '--', ...run.spec.process.argv];
@@ -62,28 +91,22 @@ function write(child: Launched, fd: number, content: string | Buffer): void {
 	stream.end(content);
 }
 
-function typeOf(path: string): 'file' | 'directory' | undefined {
-	const found = statSync(path, { throwIfNoEntry: false });
-	if (found === undefined) return undefined;
-	return found.isDirectory() ? 'directory' : 'file';
-}
-
 async function runOciRuntime(name: 'runc' | 'crun', run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
-	const program = findProgram(name, run.hostPath);
-	if (program === undefined) return notInstalled(name);
+	const program = findProgram(name, run.hostPath) ?? name;
 	const bundle = join(run.scratch, name);
 	const state = join(run.scratch, `${name}-state`);
 	for (const path of [bundle, state]) mkdirSync(path, { recursive: true, mode: 0o700 });
 	const [log, pidFile] = [join(bundle, 'log'), join(bundle, 'pid')];
 	for (const path of [log, pidFile]) rmSync(path, { force: true });
-	writeFileSync(join(bundle, 'config.json'), runtimeConfigText(run.spec));
+	writeFileSync(join(bundle, 'config.json'), runtimeConfigText(run.spec, run.less));
 	const id = `s2oci-${randomUUID()}`;
 	const global = name === 'runc' ? ['--rootless', 'true'] : ['--cgroup-manager', 'disabled'];
 	const options = [...global, '--root', state, '--log', log];
 	const env = { PATH: run.hostPath, XDG_RUNTIME_DIR: state };
 	const { stdin, stdout, stderr } = run.streams;
+	const less = run.less ? ['--no-pivot', '--no-new-keyring'] : [];
 	const child = run.inGroup(() =>
-		launch(program, [...options, 'run', '--pid-file', pidFile, '--bundle', bundle, id], {
+		launch(program, [...options, 'run', ...less, '--pid-file', pidFile, '--bundle', bundle, id], {
 			stdio: [stdin, stdout, stderr],
 			env,
 		}),
@@ -101,7 +124,7 @@ async function runOciRuntime(name: 'runc' | 'crun', run: SandboxRun, signal: Abo
 	return { type: 'exited', exit: exit.type === 'code' ? shellExit(exit.code) : exit };
 }
 
-function notInstalled(name: SandboxName): SandboxOutcome {
+function notInstalled(name: string): SandboxOutcome {
 	return { type: 'refused', reason: `${name} is not installed` };
 }
 
@@ -112,18 +135,6 @@ async function endOf(child: Launched, kill: () => void, signal: AbortSignal): Pr
 	const end = await child.ended;
 	signal.removeEventListener('abort', kill);
 	return end;
-}
-
-/** Sandboxes report a death by signal n as 128 + n. */
-function shellExit(code: number): Exit {
-	const names: Readonly<Record<number, NodeJS.Signals>> = {
-		134: 'SIGABRT',
-		137: 'SIGKILL',
-		139: 'SIGSEGV',
-		143: 'SIGTERM',
-	};
-	const signal = names[code];
-	return signal === undefined ? { type: 'code', code } : { type: 'signal', signal };
 }
 
 function describe(exit: Exit): string {

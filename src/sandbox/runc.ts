@@ -10,22 +10,25 @@ interface OciMount {
 	readonly options: readonly string[];
 }
 
-const NAMESPACES: readonly string[] = ['mount', 'pid', 'ipc', 'uts'];
+const NAMESPACES: readonly string[] = ['mount', 'pid', 'ipc'];
 const TTY_GID_OPTIONS: readonly string[] = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'];
 
 /** `RLIM_INFINITY`, which JavaScript has no number for. */
 const INFINITY = '18446744073709551615';
 
-/** The text of `config.json` for runc and crun. */
-export function runtimeConfigText(spec: SandboxSpec): string {
-	return JSON.stringify(runtimeConfig(spec, process.arch)).replace(/"(soft|hard)":"unlimited"/g, `"$1":${INFINITY}`);
+/** The text of `config.json` for runc and crun; with `less`, without a host name. */
+export function runtimeConfigText(spec: SandboxSpec, less: boolean): string {
+	return JSON.stringify(runtimeConfig(spec, less, process.arch)).replace(
+		/"(soft|hard)":"unlimited"/g,
+		`"$1":${INFINITY}`,
+	);
 }
 
 /**
  * The OCI runtime configuration (runtime-spec v1.0.2 config.md) for runc and crun. It asks for nothing that an unprivileged user
  * namespace refuses: no cgroup, no user namespace of its own, and a network namespace only for one that has nothing but loopback.
  */
-export function runtimeConfig(spec: SandboxSpec, arch: string): object {
+export function runtimeConfig(spec: SandboxSpec, less: boolean, arch: string): object {
 	const seccomp = seccompConfig(arch);
 	const { process, userNamespace, limits } = spec;
 	const single = userNamespace === 'single';
@@ -50,10 +53,12 @@ export function runtimeConfig(spec: SandboxSpec, arch: string): object {
 			noNewPrivileges: true,
 		},
 		root: { path: spec.rootfs, readonly: false },
-		hostname: HOSTNAME,
+		...(!less && { hostname: HOSTNAME }),
 		mounts: [...systemMounts(userNamespace), ...spec.binds.map(bindMount)],
 		linux: {
-			namespaces: [...NAMESPACES, ...(limits.network === 'none' ? ['network'] : [])].map((type) => ({ type })),
+			namespaces: [...NAMESPACES, ...(less ? [] : ['uts']), ...(limits.network === 'none' ? ['network'] : [])].map(
+				(type) => ({ type }),
+			),
 			maskedPaths: MASKED_PATHS,
 			readonlyPaths: READONLY_PATHS,
 			...(seccomp !== undefined && { seccomp }),

@@ -29,7 +29,14 @@ export interface SandboxSpec {
 	readonly limits: Limits;
 	/** The user namespace we are in: with a single id, the process can have no other owner than it. */
 	readonly userNamespace: 'none' | 'full' | 'single';
+	/** Whether we may mount. */
+	readonly mounts: boolean;
+	/** Whether a new /proc can be mounted, or the process has to see that of the job. */
+	readonly proc: Proc;
 }
+
+/** Whose processes a /proc shows: `job` where the kernel refuses a new one, because parts of that of the job are masked. */
+export type Proc = 'own' | 'job';
 
 /** Standard streams of the process: file descriptors of this process. */
 export interface SandboxStreams {
@@ -45,6 +52,8 @@ export interface SandboxRun {
 	readonly scratch: string;
 	/** The environment of the sandbox program itself; the process sees only `spec.process.env`. */
 	readonly hostPath: string;
+	/** Whether to do with what container engines still allow: no keyring, no host name, no change of the root mount of its own. */
+	readonly less: boolean;
 	/** Calls its argument, which starts the sandbox program, at once; what is started then is in the process's control group. */
 	readonly inGroup: <T>(start: () => T) => T;
 }
@@ -90,4 +99,16 @@ export function capabilitiesOf({ capDrop, network }: Limits): readonly string[] 
 /** An exit status as a shell gives it: 128 + n after signal n. */
 export function exitStatus(exit: Exit, signals: Readonly<Record<string, number>>): number {
 	return exit.type === 'code' ? exit.code : 128 + (signals[exit.signal] ?? 0);
+}
+
+/** The opposite: sandboxes and shells report a death by signal n as 128 + n. */
+export function shellExit(code: number): Exit {
+	const names: Readonly<Record<number, NodeJS.Signals>> = {
+		134: 'SIGABRT',
+		137: 'SIGKILL',
+		139: 'SIGSEGV',
+		143: 'SIGTERM',
+	};
+	const signal = names[code];
+	return signal === undefined ? { type: 'code', code } : { type: 'signal', signal };
 }

@@ -15,7 +15,7 @@ import { furnishRoot } from './plain-root.js';
 import { type CallName, type FromWorker, PROTOCOL_VERSION, type RootName, type WorkerCalls } from './protocol.js';
 import { removeLargeTree } from './remove-large-tree.js';
 import { mountRootFilesystem, type RootFilesystem } from './root-filesystem.js';
-import { removeScratch } from './scratch.js';
+import { removeScratch, unlockScratch } from './scratch.js';
 import { unpackLayers } from './unpack.js';
 
 type Calls = {
@@ -64,19 +64,25 @@ export function createCalls(
 	return {
 		open: async (request) => {
 			opened = await openSession(request);
-			return { version: PROTOCOL_VERSION, rootfs: opened.rootfs, notices: opened.notices };
+			const { rootfs, proc, notices } = opened;
+			return { version: PROTOCOL_VERSION, rootfs, proc, notices };
+		},
+		probe: async ({ sandboxes }) => {
+			const { probeSandboxes } = await import('./probe.js');
+			return probeSandboxes(sandboxes, session(), stop.signal);
 		},
 		...createLayerCalls(state),
 		...createRootCalls(state),
 		...createProcessCalls(state),
 		...createCopyCalls(state),
-		close: async ({ keepAs }) => {
+		close: async ({ keepAs, stay }) => {
 			stop.abort();
 			await settled();
 			try {
 				for (const name of [...mounted.keys()]) unmount(name);
 			} finally {
-				if (opened !== undefined) await removeScratch(opened.scratch, keepAs);
+				if (opened !== undefined && stay === true) unlockScratch(opened.scratch);
+				else if (opened !== undefined) await removeScratch(opened.scratch, keepAs);
 			}
 			return {};
 		},
@@ -202,12 +208,15 @@ function beginProcess(
 	request: Pick<WorkerCalls['execute']['request'], 'root' | 'process'>,
 	{ session, mounted }: State,
 ): { readonly filesystem: RootFilesystem; readonly context: Session & ExecuteContext } {
-	const { userNamespace, ids, rootfs } = session();
+	const { userNamespace, ids, rootfs, mounts, proc } = session();
 	const isFixed = userNamespace === 'single' || rootfs === 'in-place';
 	if (!isFixed && !ownable(request.process.user, ids)) throw unmapped(request.process.user.uid);
 	const { filesystem, binds } = required(mounted.get(request.root), 'mount');
 	filesystem.turn(request.process.user);
-	return { filesystem, context: { ...session(), spec: { rootfs: filesystem.path, binds, userNamespace } } };
+	return {
+		filesystem,
+		context: { ...session(), spec: { rootfs: filesystem.path, binds, userNamespace, mounts, proc } },
+	};
 }
 
 function createCopyCalls({ session, root, signal }: State): Pick<Calls, 'copyFiles' | 'copyArtifacts'> {

@@ -1,11 +1,12 @@
-import { BuildError, isBuildError } from '../errors.js';
+import { isBuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { type Limits, NO_LIMITS } from '../sandbox/limits.js';
-import { runSandbox } from '../sandbox/run.js';
+import { type PossibleRun, runSandbox } from '../sandbox/run.js';
 import type { Exit, SandboxName, SandboxRun, SandboxSpec } from '../sandbox/sandbox.js';
 import { possibleUlimits } from '../sandbox/ulimits.js';
 import { type Cgroups, NO_CGROUPS } from './cgroup.js';
 import { canEmulate, checkProgram } from './check-program.js';
+import { noSandbox, type Refused } from './no-sandbox.js';
 import { type ConsumeStdout, INHERITED, openForward } from './output.js';
 import type { WorkerCalls } from './protocol.js';
 
@@ -31,11 +32,11 @@ export interface ExecuteContext {
 	readonly scratch: string;
 	readonly hostPath: string;
 	readonly spec: Omit<SandboxSpec, 'process' | 'limits'>;
+	/** The sandboxes that are known to need less here. */
+	readonly needLess: Set<SandboxName>;
 	/** Without them, all limits that need them are refused. */
 	readonly cgroups?: Cgroups;
 }
-
-type Refused = Execute['response']['refused'][number];
 
 const TIMER_MAX_MS = 2 ** 31 - 1;
 const KILLED: Exit = { type: 'signal', signal: 'SIGKILL' };
@@ -99,7 +100,7 @@ interface Ended {
 	readonly unenforced: readonly string[];
 }
 
-async function runFirst(sandboxes: readonly SandboxName[], run: SandboxRun, stop: AbortSignal): Promise<Ended> {
+async function runFirst(sandboxes: readonly SandboxName[], run: PossibleRun, stop: AbortSignal): Promise<Ended> {
 	const refused: Refused[] = [];
 	for (const sandbox of sandboxes) {
 		const { ulimits, unenforced } = possibleLimits(sandbox, run);
@@ -112,9 +113,13 @@ async function runFirst(sandboxes: readonly SandboxName[], run: SandboxRun, stop
 	throw noSandbox(refused);
 }
 
-function possibleLimits(sandbox: SandboxName, { spec, hostPath }: SandboxRun): ReturnType<typeof possibleUlimits> {
+function possibleLimits(
+	sandbox: SandboxName,
+	{ spec, hostPath }: Pick<SandboxRun, 'spec' | 'hostPath'>,
+): ReturnType<typeof possibleUlimits> {
 	const { ulimits, unenforced } = possibleUlimits(sandbox, spec, hostPath);
-	if ((sandbox !== 'chroot' && sandbox !== 'none') || spec.limits.network === 'host') return { ulimits, unenforced };
+	const hasOwn = sandbox !== 'none' && (sandbox !== 'chroot' || spec.mounts);
+	if (hasOwn || spec.limits.network === 'host') return { ulimits, unenforced };
 	return { ulimits, unenforced: ['--network none: this host gives us no network namespace', ...unenforced] };
 }
 
@@ -141,15 +146,4 @@ function ownerOf(
 ): { readonly uid: number; readonly gid: number } {
 	if (sandboxes.includes('none')) return { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 	return userNamespace === 'single' ? { uid: 0, gid: 0 } : user;
-}
-
-function noSandbox(refused: readonly Refused[]): BuildError {
-	const reasons = refused.map(
-		({ sandbox, reason }) => `${sandbox}: ${reason.replace(new RegExp(`^${sandbox}:? ?`), '')}`,
-	);
-	return new BuildError('HOST_NO_SANDBOX', `no sandbox could be started (${reasons.join('; ')})`, {
-		hint:
-			'Install bubblewrap or runc (Debian, Ubuntu: apt-get install bubblewrap runc; Fedora, RHEL: dnf install bubblewrap runc), ' +
-			'or choose one with --isolation.',
-	});
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../errors.js';
-import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from '../linux/libc.js';
+import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT } from '../linux/libc.js';
 import { lockedFlags, type Mount, readMounts } from '../mountinfo.js';
 import { removeTree } from '../remove-tree.js';
 import { type RawPath, rawPath } from '../root-path.js';
@@ -42,7 +42,6 @@ interface Owner {
 	readonly gid: number;
 }
 
-const MS_REC = 16384;
 /** What a tmpfs needs beside the content. */
 const OVERHEAD = 16 << 20;
 

@@ -9,6 +9,7 @@ import { canMakeWhiteouts } from '../rootfs/layer-disk.js';
 import { type LayerHold, openLayerHold } from '../rootfs/layer-hold.js';
 import { type LayerStore, openLayerStore } from '../rootfs/layer-store.js';
 import { probeOverlay } from '../rootfs/overlay.js';
+import type { Proc, SandboxName } from '../sandbox/sandbox.js';
 import { type Cgroups, openCgroups } from './cgroup.js';
 import { hideCgroups } from './hide-cgroups.js';
 import { type InPlace, openLiveRoot } from './in-place.js';
@@ -24,6 +25,9 @@ export interface Session extends Readonly<Omit<WorkerCalls['open']['request'], '
 	readonly target: MountTarget;
 	readonly cgroups: Cgroups;
 	readonly rootfs: 'overlay' | 'copy' | 'in-place';
+	readonly proc: Proc;
+	/** The sandboxes that are known to need less here. */
+	readonly needLess: Set<SandboxName>;
 	/** Only when the root filesystem is that of the job itself. */
 	readonly live: InPlace | undefined;
 	/** What cannot be had here, for people. */
@@ -61,14 +65,14 @@ function openLocked(request: WorkerCalls['open']['request'], libc: Libc): Sessio
 	libc.closeOnExec(3);
 	libc.leaveKeyring();
 	const cgroups = openCgroups(request.scratch, libc);
-	const rootfs = request.mounts ? openNamespaces(request, libc) : openPlain(request, libc);
+	const { rootfs, proc } = request.mounts ? openNamespaces(request, libc) : openPlain(request, libc);
 	const whiteouts = rootfs === 'overlay' || canMakeWhiteouts(request.scratch, libc);
 	// No overlay may ever mount a layer without its whiteouts: it would show what the layer deletes.
 	const mapping = whiteouts ? request.mapping : `${request.mapping}-copy`;
 	const layers = openLayerStore(join(request.store, LAYERS_FORMAT, mapping));
 	const { hold } = openLayerHold(request.store, request.scratch, libc);
-	const own = { mapping, libc, layers, hold, rootfs, whiteouts, cgroups, target: targetOf(request, libc) };
-	return { ...request, ...own, live: undefined, notices: [] };
+	const own = { mapping, libc, layers, hold, rootfs, proc, whiteouts, cgroups, target: targetOf(request, libc) };
+	return { ...request, ...own, needLess: new Set(), live: undefined, notices: [] };
 }
 
 /** Nothing is mounted or unpacked, so koffi is not needed. */
@@ -85,7 +89,8 @@ function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | und
 	const [cgroups, target] = [openCgroups(scratch, libc), openScratchTarget(scratch)];
 	const live = openLiveRoot({ layers, scratch, libc });
 	const notices = loaded === undefined ? [WITHOUT_KOFFI] : [];
-	return { ...request, libc, layers, hold, target, cgroups, rootfs: 'in-place', live, notices, whiteouts: false };
+	const fixed = { rootfs: 'in-place', proc: 'job', needLess: new Set<SandboxName>(), whiteouts: false } as const;
+	return { ...request, ...fixed, libc, layers, hold, target, cgroups, live, notices };
 }
 
 const WITHOUT_KOFFI =
@@ -105,17 +110,19 @@ function ownPaths(hostPath: string): readonly string[] {
 	return [process.execPath, fileURLToPath(import.meta.url), ...hostPath.split(':').filter((path) => isAbsolute(path))];
 }
 
-function openNamespaces(request: WorkerCalls['open']['request'], libc: Libc): 'overlay' | 'copy' {
-	mountProc(libc);
+type Opened = Pick<Session, 'proc'> & { readonly rootfs: 'overlay' | 'copy' };
+
+function openNamespaces(request: WorkerCalls['open']['request'], libc: Libc): Opened {
+	const proc = mountProc(request.ownProc, libc);
 	const rootfs = chooseRootfs(request, libc);
 	hideCgroups(libc);
-	return rootfs;
+	return { rootfs, proc };
 }
 
 /** Without a pid namespace, what outlives its parent must come back to us to be ended. */
-function openPlain({ rootfs }: WorkerCalls['open']['request'], libc: Libc): 'copy' {
+function openPlain({ rootfs }: WorkerCalls['open']['request'], libc: Libc): Opened {
 	libc.adoptOrphans();
-	if (rootfs !== 'overlay') return 'copy';
+	if (rootfs !== 'overlay') return { rootfs: 'copy', proc: 'job' };
 	throw new BuildError('HOST_NO_OVERLAY', 'an overlay needs a mount namespace, which this host does not give us', {
 		hint: 'Leave out --rootfs, or run the job with CAP_SYS_ADMIN or user namespaces.',
 	});
@@ -133,11 +140,16 @@ function chooseRootfs({ rootfs, scratch }: WorkerCalls['open']['request'], libc:
 	}
 }
 
-/** The pid namespace needs a /proc of its own, which a container whose own /proc is masked may not mount. */
-function mountProc(libc: Libc): void {
+/**
+ * The pid namespace wants a /proc of its own, which a container whose own /proc is masked may not mount in a user namespace. That of the
+ * job shows its processes, by other numbers than those in the pid namespace, and nothing of them but what everybody may see.
+ */
+function mountProc(isNeeded: boolean, libc: Libc): Proc {
 	try {
 		libc.mount(rawPath('proc'), rawPath('/proc'), 'proc', 0, '');
+		return 'own';
 	} catch (error) {
+		if (!isNeeded) return 'job';
 		throw new BuildError('HOST_NO_NAMESPACES', `a new /proc could not be mounted: ${messageOf(error)}`, {
 			hint:
 				'The container that this runs in masks parts of /proc. Run the job with procMount: Unmasked (Kubernetes), ' +

@@ -6,7 +6,7 @@ import type { PackedLayer } from '../rootfs/pack.js';
 import type { Pruned, PrunePolicy } from '../rootfs/prune.js';
 import type { StoredLayer } from '../rootfs/stored-layers.js';
 import type { Limits } from '../sandbox/limits.js';
-import type { ContainerProcess, Exit, SandboxName } from '../sandbox/sandbox.js';
+import type { ContainerProcess, Exit, Proc, SandboxName } from '../sandbox/sandbox.js';
 import type { Compression } from '../tar/decompress.js';
 import type { HostBind } from './host-binds.js';
 
@@ -74,12 +74,25 @@ export interface WorkerCalls {
 			readonly rootfs: 'auto' | 'overlay' | 'copy' | 'in-place';
 			/** Whether the worker has a mount namespace of its own. */
 			readonly mounts: boolean;
+			/** Whether it is of no use where a new /proc is refused. */
+			readonly ownProc: boolean;
 		};
 		readonly response: {
 			readonly version: number;
+			readonly proc: Proc;
 			readonly rootfs: 'overlay' | 'copy' | 'in-place';
 			/** What cannot be had here, for people. */
 			readonly notices: readonly string[];
+		};
+	};
+	/** Runs a program that does nothing in the first of `sandboxes` that can do that here; `sandbox` is undefined when none can. */
+	readonly probe: {
+		readonly request: { readonly sandboxes: readonly SandboxName[] };
+		readonly response: {
+			readonly sandbox: SandboxName | undefined;
+			/** Whether it does so only without a host name, keyring and root mount of its own. */
+			readonly less: boolean;
+			readonly refused: readonly { readonly sandbox: SandboxName; readonly reason: string }[];
 		};
 	};
 	readonly unpack: {
@@ -259,8 +272,11 @@ export interface WorkerCalls {
 		};
 		readonly response: PackedLayer;
 	};
-	/** Stops the sandbox, unmounts, removes the scratch directory, or moves it to `keepAs`, and ends the worker. */
-	readonly close: { readonly request: { readonly keepAs?: string | undefined }; readonly response: object };
+	/** Stops the sandbox, unmounts, removes the scratch directory unless it is to `stay` or moves it to `keepAs`, and ends the worker. */
+	readonly close: {
+		readonly request: { readonly keepAs?: string | undefined; readonly stay?: boolean };
+		readonly response: object;
+	};
 }
 
 export type CallName = keyof WorkerCalls;

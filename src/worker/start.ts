@@ -6,9 +6,12 @@ import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { findProgram } from '../program.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
+import type { Proc, SandboxName } from '../sandbox/sandbox.js';
 import { createChannel, type WorkerCall, type WorkerEvent } from './channel.js';
 import { killSession } from './kill-session.js';
-import { PROTOCOL_VERSION } from './protocol.js';
+import { noSandbox, type Refused } from './no-sandbox.js';
+import { PROTOCOL_VERSION, type WorkerCalls } from './protocol.js';
+import { orderSandboxes, type SandboxPlace } from './sandbox-order.js';
 import {
 	idsOf,
 	inPlacePlan,
@@ -24,10 +27,20 @@ import {
 export interface WorkerProcess {
 	readonly userNamespace: NamespacePlan['kind'];
 	readonly rootfs: 'overlay' | 'copy' | 'in-place';
+	/** Whose processes a process sees. */
+	readonly proc: Proc;
+	/** The sandbox in which a program ran, and those that are next. */
+	readonly sandboxes: readonly SandboxName[];
+	/** Those that are better, and why they cannot be used. */
+	readonly refused: readonly Refused[];
+	/** Whether the first of them has no host name, keyring and root mount of its own, as the container forbids these. */
+	readonly less: boolean;
 	/** Whether it may mount, and so whether sandboxes that do can be used. */
 	readonly mounts: boolean;
 	/** Why this kind of user namespace. */
 	readonly reason: string;
+	/** What the better ones met. */
+	readonly refusals: readonly Refusal[];
 	/** What would help to a better kind, where an attempt has told that. */
 	readonly remedy: string | undefined;
 	/** What cannot be had here, for people. */
@@ -49,6 +62,8 @@ export interface WorkerOptions {
 	/** Whether a user other than root who gets no namespaces is to build in place. */
 	readonly lastInPlace?: boolean;
 	readonly userns: WantedNamespace;
+	/** The sandbox that the user wants; any when undefined. */
+	readonly isolation?: SandboxName | 'auto';
 	readonly streams: 'forward' | 'inherit';
 	/** Absolute paths of the host that must stay visible to the worker, such as volumes. */
 	readonly inUse?: readonly string[];
@@ -61,32 +76,57 @@ const ENTRY = fileURLToPath(new URL('./main.js', import.meta.url));
 /** Waits for its ids to be mapped before it becomes Node, since only an exec as a mapped root gains capabilities. */
 const WAIT = 'read -r _ <&4 || exit 1; exec "$0" "$@" 4<&-';
 
-/** Starts the worker in the best namespaces that this user can get. Throws HOST_NO_NAMESPACES with what each attempt met. */
+/**
+ * Starts the worker in the best namespaces that this user can get and in which a program ran in a sandbox. Throws HOST_NO_NAMESPACES with
+ * what each attempt met; HOST_NO_SANDBOX and HOST_NO_OVERLAY where nothing but that was missing.
+ */
 export async function startWorker(options: WorkerOptions, signal: AbortSignal): Promise<WorkerProcess> {
-	const failures: string[] = [];
-	let remedy: string | undefined;
+	const refusals: Refusal[] = [];
 	const plans = plansFor(options);
 	for (const [index, plan] of plans.entries()) {
-		let attempt: Attempt;
-		try {
-			attempt = await begin(plan, options, signal);
-		} catch (error) {
-			signal.throwIfAborted();
-			failures.push(messageOf(error));
+		const isLast = index === plans.length - 1;
+		const reason = refusals.length === 0 ? plan.reason : said(refusals);
+		const before = { reason, refusals: [...refusals], remedy: remedyOf(refusals), keepScratch: !isLast };
+		const attempt = await begin(plan, options, signal).catch((error: unknown) => new Error(messageOf(error)));
+		signal.throwIfAborted();
+		if (attempt instanceof Error) {
+			refusals.push({ plan, error: attempt });
 			continue;
 		}
-		const reason = failures.length === 0 ? plan.reason : failures.join('; ');
-		const isLast = plans[index + 1]?.inPlace !== true;
 		try {
-			return await openWorker(plan, reason, attempt, { ...options, keepScratch: !isLast, remedy }, signal);
+			return await openWorker(plan, attempt, { ...options, ...before }, signal);
 		} catch (error) {
-			if (isLast || !isBuildError(error, 'HOST_NO_NAMESPACES', 'HOST_NO_OVERLAY')) throw error;
-			failures.push(error.message);
-			remedy = error.hint;
+			signal.throwIfAborted();
+			if (!isBuildError(error, ...REFUSALS)) throw error;
+			refusals.push({ plan, error });
 		}
 	}
 	if (plans.length === 0) throw notForUs(options.userns);
-	throw noNamespaces(failures.join('; '));
+	throw allRefused(refusals, options);
+}
+
+/** An attempt to start a worker, and why it came to nothing. */
+export interface Refusal {
+	readonly plan: NamespacePlan;
+	readonly error: Error;
+}
+
+const REFUSALS = ['HOST_NO_NAMESPACES', 'HOST_NO_OVERLAY', 'HOST_NO_SANDBOX'] as const;
+
+/** What is wrong where nothing works: what was insisted on, or else the best that was missing. */
+function allRefused(refusals: readonly Refusal[], { rootfs }: WorkerOptions): Error {
+	const first = (code: (typeof REFUSALS)[number]) => refusals.find(({ error }) => isBuildError(error, code))?.error;
+	const told = (rootfs === 'overlay' ? first('HOST_NO_OVERLAY') : undefined) ?? first('HOST_NO_SANDBOX');
+	if (told !== undefined) return told;
+	return noNamespaces(said(refusals), remedyOf(refusals));
+}
+
+function said(refusals: readonly Refusal[]): string {
+	return [...new Set(refusals.map(({ error }) => error.message))].join('; ');
+}
+
+function remedyOf(refusals: readonly Refusal[]): string | undefined {
+	return refusals.flatMap(({ error }) => (isBuildError(error) ? (error.hint ?? []) : [])).at(-1);
 }
 
 function notForUs(userns: WorkerOptions['userns']): BuildError {
@@ -104,13 +144,14 @@ function plansFor({ rootfs, userns, lastInPlace }: WorkerOptions): readonly Name
 	return isAllowed ? [...plans, inPlacePlan('no namespaces were asked for')] : plans;
 }
 
-/** Starts the worker in exactly the namespaces of `plan`. Throws an Error with what the attempt met, or what `open` throws. */
+/** Starts the worker in exactly the namespaces of `plan`, and tries no sandbox. Throws an Error with what the attempt met, or what `open` throws. */
 export async function startWorkerIn(
 	plan: NamespacePlan,
 	options: WorkerOptions,
 	signal: AbortSignal,
 ): Promise<WorkerProcess> {
-	return openWorker(plan, plan.reason, await begin(plan, options, signal), options, signal);
+	const attempt = await begin(plan, options, signal);
+	return openWorker(plan, attempt, { ...options, reason: plan.reason, refusals: [], untried: true }, signal);
 }
 
 async function begin(plan: NamespacePlan, options: WorkerOptions, signal: AbortSignal): Promise<Attempt> {
@@ -180,60 +221,88 @@ function spawnWorker(plan: NamespacePlan, options: WorkerOptions): Attempt {
 	return { child, ready, kill: () => killGroup(child) };
 }
 
+interface Opening extends WorkerOptions {
+	readonly reason: string;
+	readonly refusals: readonly Refusal[];
+	readonly remedy?: string | undefined;
+	/** Whether another worker may follow, for which the scratch directory stays. */
+	readonly keepScratch?: boolean;
+	readonly untried?: boolean;
+}
+
 async function openWorker(
 	plan: NamespacePlan,
-	reason: string,
 	attempt: Attempt,
-	options: WorkerOptions & { readonly keepScratch?: boolean; readonly remedy?: string | undefined },
+	options: Opening,
 	signal: AbortSignal,
 ): Promise<WorkerProcess> {
 	const { child } = attempt;
 	const call = createChannel(child, options.onEvent, signal);
 	const exited = new Promise<void>((resolve) => child.once('exit', () => resolve())).then(() => endLeft(plan, child));
-	const end = async (keepAs?: string) => {
+	const end = async (how: WorkerCalls['close']['request']) => {
 		const limit = setTimeout(attempt.kill, CLOSE_LIMIT_MS);
-		await call('close', { keepAs }).catch(() => undefined);
+		await call('close', how).catch(() => undefined);
 		if (child.connected) child.disconnect();
 		await exited;
 		clearTimeout(limit);
 	};
 	const close = async (keepAs?: string) => {
-		await end(keepAs);
+		await end({ keepAs });
 		removeOwn(options.scratch);
 	};
-	const { store, scratch, env } = options;
-	const rootfs = plan.inPlace === true ? 'in-place' : options.rootfs;
-	const base = {
-		mounts: plan.mounts,
-		inUse: options.inUse ?? [],
-		rootfs,
-		version: PROTOCOL_VERSION,
-		userNamespace: plan.kind,
-		ids: idsOf(plan),
-		mapping: mappingName(plan),
-		store,
-		scratch,
-	};
-	mkdirSync(store, { recursive: true, mode: 0o700 });
+	mkdirSync(options.store, { recursive: true, mode: 0o700 });
 	try {
-		const opened = await call('open', { ...base, hostPath: env['PATH'] ?? '/usr/bin:/bin' });
+		const { rootfs, proc, notices } = await call('open', openingOf(plan, options));
+		const place = { userNamespace: plan.kind, mounts: plan.mounts, rootfs, proc };
+		const order = orderSandboxes(options.isolation ?? 'auto', place);
+		const chosen =
+			options.untried === true
+				? { sandboxes: order, less: false, refused: [] }
+				: await chooseSandbox(order, place, call);
+		const { reason, refusals, remedy } = options;
 		return {
-			userNamespace: plan.kind,
-			mounts: plan.mounts,
-			rootfs: opened.rootfs,
-			notices: opened.notices,
-			remedy: options.remedy,
+			...place,
+			...chosen,
+			notices,
+			remedy,
 			reason,
+			refusals,
 			call,
 			stdout: child.stdout,
 			stderr: child.stderr,
 			close,
 		};
 	} catch (error) {
-		// The next worker works in the scratch directory, where the source may be already.
-		await (options.keepScratch === true ? end() : close());
+		await (options.keepScratch === true ? end({ stay: true }) : close());
 		throw error;
 	}
+}
+
+function openingOf(plan: NamespacePlan, options: Opening): WorkerCalls['open']['request'] {
+	const { store, scratch, env, inUse = [] } = options;
+	return {
+		...{ store, scratch, inUse },
+		mounts: plan.mounts,
+		ownProc: plan.ownProc === true,
+		rootfs: plan.inPlace === true ? 'in-place' : options.rootfs,
+		version: PROTOCOL_VERSION,
+		userNamespace: plan.kind,
+		ids: idsOf(plan),
+		mapping: mappingName(plan),
+		hostPath: env['PATH'] ?? '/usr/bin:/bin',
+	};
+}
+
+/** Those of `order` from the first on in which a program ran. Throws HOST_NO_SANDBOX when there is none. */
+async function chooseSandbox(
+	order: readonly SandboxName[],
+	{ rootfs }: SandboxPlace,
+	call: WorkerCall,
+): Promise<Pick<WorkerProcess, 'sandboxes' | 'less' | 'refused'>> {
+	if (rootfs === 'in-place') return { sandboxes: order, less: false, refused: [] };
+	const { sandbox, less, refused } = await call('probe', { sandboxes: order });
+	if (sandbox === undefined) throw noSandbox(refused);
+	return { sandboxes: order.slice(order.indexOf(sandbox)), less, refused };
 }
 
 /** A worker is the leader of a session of its own. With a pid namespace, all that it started has died with it. */

@@ -21,6 +21,8 @@ export interface NamespacePlan {
 	readonly gids: readonly IdRange[];
 	/** Whether there is a mount namespace, and a pid namespace with it. */
 	readonly mounts: boolean;
+	/** Whether it is of use only where a new /proc can be mounted. */
+	readonly ownProc?: boolean;
 	/** Whether the root filesystem of the job itself is the one to build in. */
 	readonly inPlace?: boolean;
 	/** Why not a better kind. */
@@ -56,8 +58,9 @@ function allPlans(uid: number, gid: number): readonly NamespacePlan[] {
 		if (ownIds('uid') === 1) return [single('root is the only id of the user namespace we are in')];
 		return [
 			{ kind: 'none', mounts: true, uids: [], gids: [], reason: 'we are root' },
-			single('root may not make a mount namespace here'),
+			{ ...single('root may not make a mount namespace here'), ownProc: true },
 			{ kind: 'none', mounts: false, uids: [], gids: [], reason: 'root may not make namespaces here' },
+			single('root may not change its root directory here'),
 		];
 	}
 	const user = userName();

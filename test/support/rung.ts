@@ -4,7 +4,7 @@ import type { Rung } from '../../src/build/events.js';
 import type { RunOptions } from './build.js';
 import { makeWorkspace, requirePrograms, requireRoot, requireUser, type UserName, type Workspace } from './host.js';
 
-type Host = 'as it is' | 'the store on tmpfs' | 'the store on an overlay' | 'no namespaces';
+type Host = 'as it is' | 'the store on tmpfs' | 'the store on an overlay' | 'a masked /proc' | 'no namespaces';
 
 /** One way to run a build on this machine, and what it should come to. */
 export interface TestRung {
@@ -28,10 +28,11 @@ export interface Arranged {
 const NAMESPACES = { root: 'none', 's2oci-subuid': 'full', 's2oci-plain': 'single' } as const;
 const NUMBERS = { root: 1, 's2oci-subuid': 2, 's2oci-plain': 3 } as const;
 const USERS: readonly UserName[] = ['root', 's2oci-subuid', 's2oci-plain'];
-const SANDBOXES = ['runc', 'crun', 'bwrap'] as const;
+const SANDBOXES = ['runc', 'crun', 'bwrap', 'chroot'] as const;
 const WITHOUT_NAMESPACES = fileURLToPath(new URL('./without-namespaces', import.meta.url));
 /** $STORE becomes what `$OWNER` owns on another file system. */
 const SETUPS: Readonly<Partial<Record<Host, string>>> = {
+	'a masked /proc': 'chown "$OWNER" "$STORE"; mount -t tmpfs tmpfs /proc/sys/kernel',
 	'the store on tmpfs': 'mount -t tmpfs -o mode=0755 tmpfs "$STORE"; chown "$OWNER" "$STORE"',
 	'the store on an overlay': `cd "$STORE/.."; mkdir lower upper work; chown "$OWNER" lower upper
 mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work "$STORE"; cd /`,
@@ -45,7 +46,7 @@ export function rungOf(user: UserName, sandbox: (typeof SANDBOXES)[number], root
 		user,
 		host: 'as it is',
 		args: ['--isolation', sandbox, ...(isCopy ? ['--rootfs', 'copy'] : [])],
-		programs: [sandbox],
+		programs: sandbox === 'chroot' ? [] : [sandbox],
 		expected: { userNamespace: NAMESPACES[user], rootfs: isCopy ? 'copy' : 'overlay', sandbox },
 	};
 }
@@ -59,11 +60,18 @@ export function foundBy(user: UserName, host: Host, expected: Partial<Rung>): Te
 /** Root without mounts and namespaces. */
 export const CHROOT: TestRung = foundBy('root', 'no namespaces', { rootfs: 'copy', sandbox: 'chroot' });
 
+/** Users whom the kernel gives no new /proc. */
+const MASKED: readonly TestRung[] = [
+	foundBy('s2oci-subuid', 'a masked /proc', { sandbox: 'chroot' }),
+	foundBy('s2oci-plain', 'a masked /proc', { sandbox: 'chroot' }),
+];
+
 /** Every rung that this machine can show, with every sandbox and below the store every kind of file system. */
 export const ALL_RUNGS: readonly TestRung[] = [
 	...USERS.flatMap((user) => SANDBOXES.map((sandbox) => rungOf(user, sandbox))),
 	...USERS.map((user) => rungOf(user, user === 's2oci-plain' ? 'bwrap' : 'runc', 'copy')),
 	...USERS.map((user) => foundBy(user, 'the store on tmpfs', {})),
+	...MASKED,
 	...USERS.map((user) => foundBy(user, 'the store on an overlay', { rootfs: 'copy' })),
 	CHROOT,
 ];
@@ -71,7 +79,7 @@ export const ALL_RUNGS: readonly TestRung[] = [
 /** One for each rung. */
 export const EACH_RUNG: readonly TestRung[] = [
 	...[rungOf('root', 'runc'), rungOf('s2oci-subuid', 'runc'), rungOf('s2oci-plain', 'bwrap')],
-	...[rungOf('root', 'bwrap', 'copy'), rungOf('s2oci-plain', 'bwrap', 'copy'), CHROOT],
+	...[rungOf('root', 'bwrap', 'copy'), rungOf('s2oci-plain', 'bwrap', 'copy'), CHROOT, ...MASKED],
 ];
 
 /** `rung 4, s2oci-plain, the store on an overlay`. */

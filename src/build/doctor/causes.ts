@@ -42,7 +42,9 @@ function causeOfProgram(message: string, facts: HostFacts): FindingCode | undefi
 export function causeOfSandbox(trials: readonly SandboxTrial[], { facts, store, plan, copied }: Evidence): FindingCode {
 	if (!plan.mounts && !facts.capabilities.sysChroot) return 'NO_SYS_CHROOT';
 	if (trials.every(({ reason = '' }) => reason.includes('is not installed'))) return 'NO_SANDBOX';
-	return copied && isNoexec(store) ? 'NOEXEC' : 'SANDBOX_REFUSED';
+	if (copied && isNoexec(store)) return 'NOEXEC';
+	const isForbidden = trials.some(({ reason = '' }) => /EPERM|not permitted|EACCES/.test(reason));
+	return isForbidden && facts.seccomp ? 'SECCOMP' : 'SANDBOX_REFUSED';
 }
 
 function isNoexec({ mountOptions }: Evidence['store']): boolean {

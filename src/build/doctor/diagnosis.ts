@@ -1,10 +1,8 @@
 import type { SandboxName } from '../../sandbox/sandbox.js';
+import type { RungNumber } from '../events.js';
 import type { EnvironmentName } from './environment.js';
 import type { FindingCode } from './finding-code.js';
 import type { Finding } from './findings.js';
-
-/** The steps of the privilege ladder, best first (docs/design.md). */
-export type RungNumber = 1 | 2 | 3 | 4 | 5 | 6;
 
 /** Whether one sandbox ran a program. */
 export interface SandboxTrial {

@@ -1,8 +1,8 @@
 import { findProgram } from '../../program.js';
 import { startWorker } from '../../worker/start.js';
 import type { HostRequest } from '../request.js';
-import { sandboxesOf } from '../sandboxes.js';
-import type { Diagnosis, RungNumber, RungTrial } from './diagnosis.js';
+import { describeRung } from '../rung.js';
+import type { Diagnosis, RungTrial } from './diagnosis.js';
 import { detectEnvironments } from './environment.js';
 import { readFacts } from './facts.js';
 import type { FindingCode } from './finding-code.js';
@@ -47,9 +47,10 @@ async function tryBest(context: TrialContext, outer: AbortSignal): Promise<Diagn
 		return await withScratch(context.request.store, async (scratch) => {
 			const worker = await startWorker(workerOptions(context.request, scratch, 'auto'), signal);
 			try {
-				const trials = await trySandboxes(worker, sandboxesOf('auto', worker), scratch);
+				const trials = await trySandboxes(worker, worker.sandboxes, scratch);
 				const sandbox = trials.find(({ works }) => works)?.name;
-				return sandbox && { rung: rungOf(worker), sandbox, reason: worker.reason };
+				const { number, reason } = await describeRung(worker, { ...context.request, rootfs: 'auto' });
+				return sandbox && { rung: number, sandbox, reason };
 			} finally {
 				await worker.close();
 			}
@@ -58,21 +59,6 @@ async function tryBest(context: TrialContext, outer: AbortSignal): Promise<Diagn
 		outer.throwIfAborted();
 		return undefined;
 	}
-}
-
-function rungOf({
-	userNamespace,
-	rootfs,
-	mounts,
-}: {
-	readonly userNamespace: 'none' | 'full' | 'single';
-	readonly rootfs: 'overlay' | 'copy' | 'in-place';
-	readonly mounts: boolean;
-}): RungNumber {
-	if (rootfs === 'in-place') return 6;
-	if (!mounts) return 5;
-	if (rootfs === 'copy') return 4;
-	return { none: 1, full: 2, single: 3 }[userNamespace] as RungNumber;
 }
 
 function noStore(reason: string): RungTrial {

@@ -3,15 +3,16 @@ import { join } from 'node:path';
 import { messageOf } from '../../errors.js';
 import { redact } from '../../redact.js';
 import type { SandboxName } from '../../sandbox/sandbox.js';
+import { TINY_STATUS, tinyProgram } from '../../sandbox/tiny-program.js';
 import { makeScratch } from '../../worker/make-scratch.js';
 import { startWorkerIn, type WorkerOptions, type WorkerProcess } from '../../worker/start.js';
 import { type NamespacePlan, planNamespaces } from '../../worker/user-namespace.js';
+import type { RungNumber } from '../events.js';
 import type { HostRequest } from '../request.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from './causes.js';
-import type { RungNumber, RungTrial, SandboxTrial } from './diagnosis.js';
+import type { RungTrial, SandboxTrial } from './diagnosis.js';
 import type { HostFacts } from './facts.js';
 import type { FindingCode } from './finding-code.js';
-import { TINY_STATUS, tinyProgram } from './tiny-program.js';
 
 /** What trying needs to know. */
 export interface TrialContext {
@@ -24,7 +25,6 @@ interface Rung {
 	readonly rung: RungNumber;
 	readonly name: string;
 	readonly rootfs: 'overlay' | 'copy';
-	readonly sandboxes: readonly SandboxName[];
 	readonly fits: (plan: NamespacePlan) => boolean;
 	/** Why there is no plan that fits. */
 	readonly missing: (facts: HostFacts) => Pick<RungTrial, 'status' | 'reason' | 'findings'>;
@@ -33,33 +33,32 @@ interface Rung {
 const LIMIT_MS = 30_000;
 /** Whoever most builder images run as. */
 const USER = { uid: 1001, gid: 0, additionalGids: [] };
-const MOUNTING: readonly SandboxName[] = ['runc', 'crun', 'bwrap'];
 const notRoot: Rung['missing'] = ({ uid }) => blocked(`we are not root but user ${uid}`, 'NOT_ROOT');
 
 const RUNGS: readonly Rung[] = [
 	{
-		...{ rung: 1, name: 'root with mounts', rootfs: 'overlay', sandboxes: MOUNTING },
+		...{ rung: 1, name: 'root with mounts', rootfs: 'overlay' },
 		fits: ({ kind, mounts }) => kind === 'none' && mounts,
 		missing: (facts) => (facts.uid === 0 ? skipped('we are root with one id only') : notRoot(facts)),
 	},
 	{
-		...{ rung: 2, name: 'full subuid range', rootfs: 'overlay', sandboxes: MOUNTING },
+		...{ rung: 2, name: 'full subuid range', rootfs: 'overlay' },
 		fits: ({ kind }) => kind === 'full',
 		missing: ({ uid }) =>
 			uid === 0 ? skipped('root needs no range') : blocked('no range in /etc/subuid and /etc/subgid', 'NO_SUBUID'),
 	},
 	{
-		...{ rung: 3, name: 'single uid', rootfs: 'overlay', sandboxes: MOUNTING },
+		...{ rung: 3, name: 'single uid', rootfs: 'overlay' },
 		fits: ({ kind }) => kind === 'single',
 		missing: () => skipped('it is not for this user'),
 	},
 	{
-		...{ rung: 4, name: 'no overlay: copy', rootfs: 'copy', sandboxes: MOUNTING },
+		...{ rung: 4, name: 'no overlay: copy', rootfs: 'copy' },
 		fits: ({ mounts }) => mounts,
 		missing: () => skipped('it is not for this user'),
 	},
 	{
-		...{ rung: 5, name: 'root without namespaces: chroot', rootfs: 'copy', sandboxes: ['chroot'] },
+		...{ rung: 5, name: 'root without namespaces: chroot', rootfs: 'copy' },
 		fits: ({ kind, mounts }) => kind === 'none' && !mounts,
 		missing: (facts) => (facts.uid === 0 ? skipped('root is the only id here') : notRoot(facts)),
 	},
@@ -114,7 +113,16 @@ export function workerOptions(
 	scratch: string,
 	rootfs: WorkerOptions['rootfs'],
 ): WorkerOptions {
-	return { store, scratch, env, rootfs, userns: 'auto', streams: 'forward', onEvent: () => undefined };
+	return {
+		store,
+		scratch,
+		env,
+		rootfs,
+		userns: 'auto',
+		isolation: 'auto',
+		streams: 'forward',
+		onEvent: () => undefined,
+	};
 }
 
 /** The first plan that works is the rung's; else the first one tells why. */
@@ -136,7 +144,7 @@ async function tryRung(
 }
 
 async function tryPlan(
-	{ rootfs, sandboxes: names }: Rung,
+	{ rootfs }: Rung,
 	plan: NamespacePlan,
 	{ request, facts, store }: TrialContext,
 	outer: AbortSignal,
@@ -147,7 +155,7 @@ async function tryPlan(
 		const sandboxes = await withScratch(request.store, async (scratch) => {
 			const worker = await startWorkerIn(plan, workerOptions(request, scratch, rootfs), signal);
 			try {
-				return await trySandboxes(worker, names, scratch);
+				return await trySandboxes(worker, worker.sandboxes, scratch);
 			} finally {
 				await worker.close();
 			}

@@ -5,7 +5,7 @@ import { skipFor } from '../../support/needs.js';
 import { busyboxLayer, openSessions, type SessionPlan, type User, withoutUser } from '../worker/session.js';
 
 const LAYER = busyboxLayer();
-const SANDBOXES: readonly SandboxName[] = ['bwrap', 'runc', 'crun'];
+const SANDBOXES: readonly SandboxName[] = ['bwrap', 'runc', 'crun', 'chroot'];
 const USERS: readonly User[] = ['ourselves', 's2oci-subuid', 's2oci-plain'];
 const CANARY = 'canary-5d1b';
 
@@ -39,7 +39,7 @@ describe.each(combinations)('a process of %s in %s', (user, sandbox) => {
 			].join('\n'),
 		});
 		expect([exit, stderr]).toEqual([{ type: 'code', code: 0 }, 'to-stderr\n']);
-		const single = userNamespace === 'single' && sandbox !== 'bwrap';
+		const single = userNamespace === 'single' && (sandbox === 'runc' || sandbox === 'crun');
 		expect(stdout).toContain('hostname s2oci\n');
 		expect(stdout).toContain('umask 0022\n');
 		expect(stdout).toContain('cwd /opt/app /opt/app\n');

@@ -7,7 +7,7 @@ import { busyboxLayer, openSessions, type User, withoutUser } from '../worker/se
 import { lackingControllers, leftGroups } from './cgroups.js';
 
 const LAYER = busyboxLayer();
-const SANDBOXES: readonly SandboxName[] = ['bwrap', 'runc', 'crun'];
+const SANDBOXES: readonly SandboxName[] = ['bwrap', 'runc', 'crun', 'chroot'];
 const USERS: readonly User[] = ['ourselves', 's2oci-subuid', 's2oci-plain'];
 const ROOT = { uid: 0, gid: 0, additionalGids: [] };
 const MIB = 2 ** 20;

@@ -9,7 +9,7 @@ import { tarSymlink } from '../../support/tar.js';
 import { busyboxLayer, openSessions, type SessionStore, type User, withoutUser } from '../worker/session.js';
 
 const LAYER = busyboxLayer();
-const SANDBOXES: readonly SandboxName[] = ['bwrap', 'runc', 'crun'];
+const SANDBOXES: readonly SandboxName[] = ['bwrap', 'runc', 'crun', 'chroot'];
 const USERS: readonly User[] = ['ourselves', 's2oci-subuid', 's2oci-plain'];
 
 const combinations = USERS.flatMap((user) => SANDBOXES.map((sandbox) => [user, sandbox] as const));

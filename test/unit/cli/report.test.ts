@@ -69,7 +69,10 @@ const build: readonly (readonly [number, BuildEvent])[] = [
 	[15, { type: 'stage', stage: 'pull', status: 'done', ms: 14_700, detail: '1 layer, 100 MB' }],
 	[
 		16,
-		{ type: 'rung', rung: { userNamespace: 'full', rootfs: 'overlay', sandbox: 'runc', reason: 'newuidmap works' } },
+		{
+			type: 'rung',
+			rung: { number: 2, userNamespace: 'full', rootfs: 'overlay', sandbox: 'runc', reason: 'newuidmap works' },
+		},
 	],
 	[16, { type: 'stage', stage: 'assemble', status: 'start' }],
 	[16, output('---> Installing')],
@@ -85,7 +88,7 @@ test('the plain report is what a CI log needs', () => {
 			'pull: 80.0 MB of 100 MB, 6.8 MB/s',
 			'retry 2 of pull of x in 0.5 s: reset error: forged',
 			'pull took 14.7 s: 1 layer, 100 MB',
-			'sandbox: runc on overlay, newuidmap works',
+			'rung 2 (runc on an overlay): newuidmap works',
 			'assemble begins',
 			'---> Installing',
 			'warning: look',

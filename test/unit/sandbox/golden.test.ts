@@ -51,13 +51,15 @@ function specOf(
 		],
 		limits,
 		userNamespace,
+		mounts: true,
+		proc: 'own',
 	};
 }
 
 /** The call on a kernel that has some of the paths that are hidden. */
 function callOf(spec: SandboxSpec): BwrapCall {
 	const directories = ['/proc/sys', '/proc/irq', '/sys/firmware'];
-	return bwrapCall(spec, STATUS_FD, SECCOMP_FD, (path) => {
+	return bwrapCall(spec, { status: STATUS_FD, seccomp: SECCOMP_FD }, false, (path) => {
 		if (KERNEL_FILES.includes(path)) return 'file';
 		return directories.includes(path) ? 'directory' : undefined;
 	});
@@ -77,7 +79,7 @@ function expectGolden(name: string, value: unknown): void {
 
 describe.each(NAMESPACES)('in user namespace %s', (userNamespace) => {
 	test.each(USERS)('the OCI runtime configuration for user %s is the golden one', (name, user) => {
-		expectGolden(`runc-${userNamespace}-${name}`, runtimeConfig(specOf(userNamespace, user), 'x64'));
+		expectGolden(`runc-${userNamespace}-${name}`, runtimeConfig(specOf(userNamespace, user), false, 'x64'));
 	});
 
 	test.each(USERS)('the bwrap call for user %s is the golden one', (name, user) => {
@@ -88,7 +90,7 @@ describe.each(NAMESPACES)('in user namespace %s', (userNamespace) => {
 describe('with every limit', () => {
 	test.each(NAMESPACES)('in user namespace %s what the sandboxes are told is the golden one', (userNamespace) => {
 		const spec = specOf(userNamespace, ROOT_USER, LIMITS);
-		expectGolden(`runc-${userNamespace}-limits`, runtimeConfig(spec, 'x64'));
+		expectGolden(`runc-${userNamespace}-limits`, runtimeConfig(spec, false, 'x64'));
 		expectGolden(`bwrap-${userNamespace}-limits`, callOf(spec));
 		expectGolden('prlimit-limits', prlimitOptions(LIMITS.ulimits));
 	});
@@ -134,7 +136,7 @@ describe('the OCI runtime configuration', () => {
 			readonly user: object;
 		};
 	}
-	const configOf = (...args: Parameters<typeof specOf>) => runtimeConfig(specOf(...args), 'x64') as Config;
+	const configOf = (...args: Parameters<typeof specOf>) => runtimeConfig(specOf(...args), false, 'x64') as Config;
 
 	test('gives no user but root any capability, and nobody new privileges', () => {
 		for (const namespace of NAMESPACES) {
@@ -150,7 +152,7 @@ describe('the OCI runtime configuration', () => {
 	test('has limits that JavaScript has no number for, and nothing else that looks like them is touched', () => {
 		const env = { LIMIT: '"soft":"unlimited"' };
 		const spec = specOf('none', ROOT_USER, LIMITS);
-		const text = runtimeConfigText({ ...spec, process: { ...spec.process, env, argv: ['"hard":"unlimited"'] } });
+		const text = runtimeConfigText({ ...spec, process: { ...spec.process, env, argv: ['"hard":"unlimited"'] } }, false);
 		expect(text).toContain('"rlimits":[{"type":"RLIMIT_NOFILE","soft":1024,"hard":4096}');
 		expect(text).toContain('{"type":"RLIMIT_CORE","soft":0,"hard":18446744073709551615}');
 		expect(JSON.parse(text)).toMatchObject({
@@ -159,7 +161,11 @@ describe('the OCI runtime configuration', () => {
 	});
 
 	test('has no capability left for a root that drops all', () => {
-		const { process } = runtimeConfig(specOf('none', ROOT_USER, { ...LIMITS, capDrop: ['ALL'] }), 'x64') as Config;
+		const { process } = runtimeConfig(
+			specOf('none', ROOT_USER, { ...LIMITS, capDrop: ['ALL'] }),
+			false,
+			'x64',
+		) as Config;
 		expect(Object.values(process.capabilities).flat()).toEqual([]);
 	});
 

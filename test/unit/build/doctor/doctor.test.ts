@@ -9,9 +9,9 @@ import { type HostFacts, readFacts } from '../../../../src/build/doctor/facts.js
 import { describeFinding, FINDING_CODES } from '../../../../src/build/doctor/findings.js';
 import { findMount, isNetworkType, optionsOf } from '../../../../src/build/doctor/mounts.js';
 import { parseTarget } from '../../../../src/build/doctor/target.js';
-import { TINY_STATUS, tinyProgram } from '../../../../src/build/doctor/tiny-program.js';
 import { BuildError } from '../../../../src/errors.js';
 import { parseMounts } from '../../../../src/mountinfo.js';
+import { TINY_STATUS, tinyProgram } from '../../../../src/sandbox/tiny-program.js';
 import { temporaryDirectory } from '../../../support/fs.js';
 import { needs } from '../../../support/needs.js';
 

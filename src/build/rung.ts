@@ -1,0 +1,72 @@
+import type { WorkerProcess } from '../worker/start.js';
+import { causeOfSandbox, causeOfStart, type Evidence } from './doctor/causes.js';
+import { detectEnvironments } from './doctor/environment.js';
+import { readFacts } from './doctor/facts.js';
+import type { FindingCode } from './doctor/finding-code.js';
+import { describeFinding } from './doctor/findings.js';
+import { readStore } from './doctor/store-state.js';
+import type { Rung, RungNumber } from './events.js';
+import type { HostRequest } from './request.js';
+
+type Place = Pick<WorkerProcess, 'userNamespace' | 'rootfs' | 'mounts'>;
+
+/** The rung of a worker, without a sandbox. */
+export function placeOf(worker: Place): Pick<Rung, 'number' | 'userNamespace' | 'rootfs'> {
+	return { number: numberOf(worker), userNamespace: worker.userNamespace, rootfs: worker.rootfs };
+}
+
+/** The rung on which `worker` builds, with what keeps it from a better one and what would raise it. */
+export async function describeRung(
+	worker: WorkerProcess,
+	request: Pick<HostRequest, 'env' | 'store' | 'rootfs'>,
+): Promise<Rung> {
+	const [sandbox = 'none'] = worker.sandboxes;
+	const rung = { ...placeOf(worker), sandbox };
+	const codes = await findCauses(worker, request);
+	const [code] = codes;
+	if (code === undefined) return { ...rung, reason: [worker.reason, ...remarksOn(worker)].join('; ') };
+	const places = detectEnvironments(request.env, readFacts(request.env));
+	const { message, fixes } = describeFinding(code, places);
+	const [first] = fixes;
+	return { ...rung, reason: message, ...(first !== undefined && { advice: first.fix }) };
+}
+
+function numberOf({ userNamespace, rootfs, mounts }: Place): RungNumber {
+	if (rootfs === 'in-place') return 6;
+	if (!mounts) return 5;
+	if (rootfs === 'copy') return 4;
+	return ({ none: 1, full: 2, single: 3 } as const)[userNamespace];
+}
+
+/** What is not as usual with the sandbox. */
+function remarksOn({ sandboxes: [sandbox], less, refused }: WorkerProcess): readonly string[] {
+	const passed = refused.map((each) =>
+		each.reason.includes('is not installed') ? each.reason : `${each.sandbox} was refused (${each.reason})`,
+	);
+	if (!less) return passed;
+	return [...passed, `this container leaves ${String(sandbox)} no host name, keyring or root mount of its own`];
+}
+
+/** What is in the way of a better rung, the most important first; nothing where it was chosen by the user or is the best. */
+async function findCauses(
+	{ refusals, rootfs, proc, mounts }: WorkerProcess,
+	{ env, store, rootfs: wanted }: Pick<HostRequest, 'env' | 'store' | 'rootfs'>,
+): Promise<readonly FindingCode[]> {
+	const isCopied = rootfs === 'copy' && mounts && wanted === 'auto';
+	const isMasked = mounts && proc === 'job';
+	if (refusals.length === 0 && !isCopied && !isMasked) return [];
+	const [facts, state] = [readFacts(env), await readStore(store)];
+	const causes = refusals.map(({ plan, error }) => causeOf(error, { facts, store: state, plan, copied: false }));
+	const overlay = isCopied ? [...state.findings.filter(isOfOverlay), 'NO_OVERLAY' as const].slice(0, 1) : [];
+	return [...causes, ...overlay, ...(isMasked ? ['MASKED_PROC' as const] : [])];
+}
+
+function causeOf(error: Error, evidence: Evidence): FindingCode {
+	if ('code' in error && error.code === 'HOST_NO_SANDBOX')
+		return causeOfSandbox([{ name: 'chroot', works: false, reason: error.message }], evidence);
+	return causeOfStart(error, evidence);
+}
+
+function isOfOverlay(code: FindingCode): boolean {
+	return code === 'OVERLAY_ON_OVERLAY' || code === 'NETWORK_FILE_SYSTEM';
+}

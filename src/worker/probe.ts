@@ -1,0 +1,84 @@
+import { chmodSync, closeSync, ftruncateSync, mkdirSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { removeTree } from '../remove-tree.js';
+import { rawPath } from '../root-path.js';
+import { ownable } from '../rootfs/owner.js';
+import { NO_LIMITS } from '../sandbox/limits.js';
+import { runSandbox } from '../sandbox/run.js';
+import type { SandboxName, SandboxSpec } from '../sandbox/sandbox.js';
+import { TINY_STATUS, tinyProgram } from '../sandbox/tiny-program.js';
+import type { Refused } from './no-sandbox.js';
+import type { Session } from './open-session.js';
+import type { WorkerCalls } from './protocol.js';
+
+/** Whoever most builder images run as. */
+const USER = { uid: 1001, gid: 0, additionalGids: [] };
+const WORDS_LIMIT = 16_384;
+const LINE_LIMIT = 200;
+const ROOT_USER = { uid: 0, gid: 0, additionalGids: [] };
+
+/**
+ * The first of `sandboxes` in which a program ran that does nothing, in an empty root filesystem where real ones will be; and why each one
+ * before it was refused.
+ */
+export async function probeSandboxes(
+	sandboxes: readonly SandboxName[],
+	session: Session,
+	signal: AbortSignal,
+): Promise<WorkerCalls['probe']['response']> {
+	const { scratch, hostPath, target, needLess } = session;
+	const place = session.rootfs === 'copy' ? undefined : target.rootfs('probe');
+	const rootfs = place ?? join(scratch, 'probe');
+	furnish(rootfs);
+	const words = join(scratch, 'probe-words');
+	const output = openSync(words, 'a+', 0o600);
+	const streams = { stdin: 'ignore', stdout: output, stderr: output } as const;
+	const refused: Refused[] = [];
+	try {
+		const run = {
+			spec: specOf(rootfs, session),
+			streams,
+			scratch,
+			hostPath,
+			needLess,
+			inGroup: <T>(start: () => T) => start(),
+		};
+		for (const sandbox of sandboxes) {
+			const outcome = await runSandbox(sandbox, run, signal);
+			signal.throwIfAborted();
+			if (outcome.type === 'refused')
+				refused.push({ sandbox, reason: [outcome.reason, ...lastWords(output)].join(': ') });
+			else if (outcome.exit.type === 'code' && outcome.exit.code === TINY_STATUS)
+				return { sandbox, less: needLess.has(sandbox), refused };
+			else refused.push({ sandbox, reason: 'no program could be run in it' });
+		}
+		return { sandbox: undefined, less: false, refused };
+	} finally {
+		closeSync(output);
+		rmSync(words, { force: true });
+		removeTree(rawPath(rootfs));
+	}
+}
+
+/** What the program said last, and why it was refused is often only there; the next one begins anew. */
+function lastWords(output: number): readonly string[] {
+	const bytes = Buffer.alloc(WORDS_LIMIT);
+	const text = bytes.toString('utf8', 0, readSync(output, bytes, 0, WORDS_LIMIT, 0));
+	ftruncateSync(output);
+	const line = text.trim().split('\n').at(-1) ?? '';
+	return line === '' ? [] : [line.slice(0, LINE_LIMIT)];
+}
+
+function furnish(rootfs: string): void {
+	for (const name of ['', 'proc', 'sys', 'dev']) mkdirSync(join(rootfs, name), { recursive: true, mode: 0o755 });
+	writeFileSync(join(rootfs, 'end'), tinyProgram(process.arch) ?? '');
+	for (const name of ['', 'end']) chmodSync(join(rootfs, name), 0o755);
+}
+
+function specOf(rootfs: string, { userNamespace, mounts, proc, ids }: Session): SandboxSpec {
+	const user = userNamespace === 'single' || ownable(USER, ids) ? USER : ROOT_USER;
+	return {
+		...{ rootfs, userNamespace, mounts, proc, binds: [], limits: NO_LIMITS },
+		process: { argv: ['/end'], env: { PATH: '/' }, cwd: '/', user },
+	};
+}
