@@ -1,4 +1,4 @@
-import { BuildError } from '../errors.js';
+import { BuildError, isBuildError } from '../errors.js';
 import { formatRepository } from '../oci/reference.js';
 import { type Challenge, parseChallenges } from './challenge.js';
 import type { FoundCredentials } from './credentials.js';
@@ -21,8 +21,8 @@ export interface AuthOptions {
 
 interface AuthState {
 	readonly options: AuthOptions;
-	/** How each origin wants to be authorized, once it said so. */
-	readonly challenges: Map<string, Challenge>;
+	/** How each origin wants to be authorized, once it said so; first what it took last. Never empty. */
+	readonly challenges: Map<string, readonly Challenge[]>;
 	readonly tokens: Map<string, Promise<BearerToken>>;
 }
 
@@ -30,8 +30,9 @@ const BASIC: Challenge = { scheme: 'basic', params: new Map() };
 const EXPIRY_MARGIN = 10_000;
 
 /**
- * Answers 401 challenges, Bearer before Basic, for requests that carry `access`. Tokens are kept per origin and scope; once an origin
- * has asked, later requests carry a token from the start, so that no upload is sent in vain. A second 401 is REGISTRY_UNAUTHORIZED.
+ * Answers 401 challenges, Bearer before Basic, for requests that carry `access`; where the token server refuses and the registry takes Basic
+ * as well, the password goes to the registry itself. Tokens are kept per origin and scope; once an origin has asked, later requests
+ * carry a token from the start, so that no upload is sent in vain. When no answer is taken, REGISTRY_UNAUTHORIZED.
  */
 export function authorize(options: AuthOptions): Middleware {
 	const state: AuthState = { options, challenges: new Map(), tokens: new Map() };
@@ -39,24 +40,68 @@ export function authorize(options: AuthOptions): Middleware {
 		const { access } = request;
 		if (access === undefined) return next(request, signal);
 		const known = state.challenges.get(request.url.origin);
-		const first = await next(await withAuthorization(request, access, known, state, signal), signal);
-		// A 401 of another host, after a redirect, must not be answered with this registry's credentials.
-		if (first.status !== 401 || first.url.origin !== request.url.origin) return first;
+		const first = await next(await withKnown(request, access, known?.[0], state, signal), signal);
+		if (!isChallenged(request, first)) return first;
 		discard(first);
 		// What a credential helper gave may have a lifetime, too (Amazon ECR).
 		if (known !== undefined) options.forget?.(access);
-		const challenge = chooseChallenge(first) ?? (await ping(request.url, next, signal));
-		state.challenges.set(request.url.origin, challenge);
+		const chosen = chooseChallenges(first);
+		const challenges = chosen.length > 0 ? chosen : await ping(request.url, next, signal);
+		state.challenges.set(request.url.origin, challenges);
 		state.tokens.delete(cacheKey(request.url, access));
-		const answering = await withAuthorization(request, access, challenge, state, signal);
-		if (answering === request) {
-			throw unauthorized('the registry wants a user name and password', access, await options.find(access, signal));
-		}
-		const second = await next(answering, signal);
-		if (second.status !== 401 || second.url.origin !== request.url.origin) return second;
-		discard(second);
-		throw unauthorized('the registry answered 401', access, await options.find(access, signal));
+		return answerChallenges(request, access, challenges, state, next, signal);
 	};
+}
+
+/** A 401 of another host, after a redirect, must not be answered with this registry's credentials. */
+function isChallenged(request: HttpRequest, response: HttpResponse): boolean {
+	return response.status === 401 && response.url.origin === request.url.origin;
+}
+
+async function answerChallenges(
+	request: HttpRequest,
+	access: Access,
+	challenges: readonly Challenge[],
+	state: AuthState,
+	next: Transport,
+	signal: AbortSignal,
+): Promise<HttpResponse> {
+	let why = 'the registry wants a user name and password';
+	let refusal: BuildError | undefined;
+	for (const challenge of challenges) {
+		const answering = await withAuthorization(request, access, challenge, state, signal).catch(tokenRefusal);
+		if (isBuildError(answering)) refusal ??= answering;
+		if (isBuildError(answering) || answering === request) continue;
+		const response = await next(answering, signal);
+		if (!isChallenged(request, response)) {
+			const others = challenges.filter((each) => each !== challenge);
+			state.challenges.set(request.url.origin, [challenge, ...others]);
+			return response;
+		}
+		discard(response);
+		why = 'the registry answered 401';
+	}
+	throw refusal ?? unauthorized(why, access, await state.options.find(access, signal));
+}
+
+/** With what the registry took before. A refused token may be the fault of what a credential helper gave an hour ago (Google, Azure). */
+async function withKnown(
+	request: HttpRequest,
+	access: Access,
+	known: Challenge | undefined,
+	state: AuthState,
+	signal: AbortSignal,
+): Promise<HttpRequest> {
+	const { find, forget } = state.options;
+	try {
+		return await withAuthorization(request, access, known, state, signal);
+	} catch (error) {
+		if (!isBuildError(error, 'REGISTRY_UNAUTHORIZED') || access.from !== undefined) throw error;
+		const before = await find(access, signal);
+		forget?.(access);
+		if (JSON.stringify(await find(access, signal)) === JSON.stringify(before)) throw error;
+		return withAuthorization(request, access, known, state, signal);
+	}
 }
 
 /** With what `challenge` asks for. Where that is a password and we have none, as it is: who does not ask for it each time may take it. */
@@ -107,20 +152,29 @@ function cacheKey(url: URL, access: Access): string {
 }
 
 // gcr.io can answer 401 without a challenge; its /v2/ has one.
-async function ping(url: URL, next: Transport, signal: AbortSignal): Promise<Challenge> {
+async function ping(url: URL, next: Transport, signal: AbortSignal): Promise<readonly Challenge[]> {
 	const response = await next({ method: 'GET', url: new URL('/v2/', url) }, signal);
 	discard(response);
-	return (response.status === 401 ? chooseChallenge(response) : undefined) ?? BASIC;
+	const chosen = response.status === 401 ? chooseChallenges(response) : [];
+	return chosen.length > 0 ? chosen : [BASIC];
 }
 
-function chooseChallenge(response: HttpResponse): Challenge | undefined {
+/** What can be answered, what is most wanted first; none when nothing was asked. */
+function chooseChallenges(response: HttpResponse): readonly Challenge[] {
 	const header = response.headers['www-authenticate'];
-	if (header === undefined) return undefined;
+	if (header === undefined) return [];
 	const challenges = parseChallenges(header);
 	const bearer = challenges.find(({ scheme, params }) => scheme === 'bearer' && params.has('realm'));
-	const chosen = bearer ?? challenges.find(({ scheme }) => scheme === 'basic');
-	if (chosen !== undefined) return chosen;
+	const basic = challenges.find(({ scheme }) => scheme === 'basic');
+	const chosen = [bearer, basic].filter((challenge) => challenge !== undefined);
+	if (chosen.length > 0) return chosen;
 	throw new BuildError('REGISTRY_REFUSED', `${response.url.host} wants an authorization that s2oci does not speak`, {
 		hint: 'Registries use Bearer or Basic; check that no single sign-on proxy answers in place of the registry.',
 	});
+}
+
+/** `error` when no token was to be had: the registry itself may take what the token server did not. Throws any other. */
+function tokenRefusal(error: unknown): BuildError {
+	if (isBuildError(error, 'REGISTRY_UNAUTHORIZED', 'REGISTRY_UNREACHABLE', 'REGISTRY_REFUSED')) return error;
+	throw error;
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -66,6 +66,21 @@ export function connect(env: Record<string, string> = { REGISTRY_AUTH_FILE: auth
 /** Writes the auth file that {@link connect} reads. */
 export async function logIn(host: string, entry: Record<string, string> = { auth }): Promise<void> {
 	await writeFile(authFile, JSON.stringify({ auths: { [host]: entry } }));
+}
+
+/** A credential helper that gives what `answer` said last, and the variables with which {@link connect} finds it. */
+export async function writeHelper(): Promise<{
+	readonly env: Record<string, string>;
+	readonly answer: (credentials: { readonly username: string; readonly password: string }) => Promise<void>;
+}> {
+	const [program, file] = [join(directory, 'docker-credential-test'), join(directory, 'answer.json')];
+	await writeFile(program, `#!/bin/sh\ncat ${file}\n`);
+	await chmod(program, 0o755);
+	await writeFile(authFile, JSON.stringify({ credsStore: 'test' }));
+	return {
+		env: { REGISTRY_AUTH_FILE: authFile, PATH: `${directory}:/usr/bin:/bin` },
+		answer: ({ username: Username, password: Secret }) => writeFile(file, JSON.stringify({ Username, Secret })),
+	};
 }
 
 /** Puts a blob into the registry behind the client's back. */

@@ -16,8 +16,14 @@ export interface Faults {
 	readonly tokenUses?: number;
 	/** Accept this refresh token by OAuth2 POST. */
 	readonly identityToken?: string;
-	/** Demand Basic authorization. */
+	/** Demand Basic authorization; with `bearer`, either is taken. */
 	readonly basic?: { readonly username: string; readonly password: string };
+	/** The order of the challenges where there are two. */
+	readonly basicFirst?: boolean;
+	/** The token server answers everything with this status. */
+	readonly tokenStatus?: number;
+	/** The token server refuses whoever asks for more than one repository (GitLab, Docker Hub with an invalid name). */
+	readonly oneScope?: boolean;
 	/** Leave out WWW-Authenticate except on /v2/. */
 	readonly silentChallenge?: boolean;
 	/** A realm to send instead of the real one. */

@@ -5,9 +5,8 @@ import type { Call, State } from './registry-state.js';
 export function answerToken({ faults, tokens }: State, call: Call): void {
 	const form = new URLSearchParams(call.body.toString());
 	const { tokenAnswer = { field: 'token' } } = faults;
-	const namesService = call.url.searchParams.has('service') || form.has('service');
-	if (faults.postOnly === true && call.request.method !== 'POST') call.reply(405);
-	else if (faults.noService === true && namesService) call.reply(400, {}, '{"details":"unknown service"}');
+	const refused = refusalOf(faults, call, form);
+	if (refused !== undefined) call.reply(refused, {}, '{"details":"no"}');
 	else if (!isKnown(faults, call, form)) call.reply(401, {}, '{"details":"incorrect username or password"}');
 	else {
 		const token = randomUUID();
@@ -16,6 +15,15 @@ export function answerToken({ faults, tokens }: State, call: Call): void {
 		const body = JSON.stringify({ [tokenAnswer.field]: token, ...expires });
 		call.reply(200, { 'content-type': 'application/json' }, body);
 	}
+}
+
+function refusalOf(faults: State['faults'], { request, url }: Call, form: URLSearchParams): number | undefined {
+	if (faults.tokenStatus !== undefined) return faults.tokenStatus;
+	if (faults.postOnly === true && request.method !== 'POST') return 405;
+	const asked = [...url.searchParams.getAll('scope'), ...(form.get('scope')?.split(' ') ?? [])];
+	const namesService = url.searchParams.has('service') || form.has('service');
+	const isOdd = (faults.oneScope === true && asked.length > 1) || (faults.noService === true && namesService);
+	return isOdd ? 400 : undefined;
 }
 
 function isKnown({ bearer, identityToken, postOnly }: State['faults'], call: Call, form: URLSearchParams): boolean {

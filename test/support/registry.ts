@@ -111,8 +111,8 @@ function fails({ faults: { failures } }: State, { url, request, reply }: Call): 
 
 function isAuthorized({ faults, tokens }: State, { request }: Call): boolean {
 	const { authorization = '' } = request.headers;
-	if (faults.basic !== undefined) return authorization === basicOf(faults.basic);
-	if (faults.bearer === undefined) return true;
+	if (faults.basic !== undefined && authorization === basicOf(faults.basic)) return true;
+	if (faults.bearer === undefined) return faults.basic === undefined;
 	const token = authorization.replace(/^Bearer /, '');
 	const uses = tokens.get(token);
 	if (uses === undefined || uses >= (faults.tokenUses ?? Number.POSITIVE_INFINITY)) return false;
@@ -126,7 +126,9 @@ function challenge({ faults, tokenHost }: State, { url, reply }: Call): void {
 	const scope = demanded === undefined ? '' : `,scope="${demanded}"`;
 	const service = faults.noService === true ? '' : ',service="test registry"';
 	const realm = faults.realm ?? `http://${tokenHost}/token`;
-	const header = faults.basic ? 'Basic realm="test"' : `Bearer realm="${realm}"${service}${scope}`;
+	const basic = faults.basic === undefined ? [] : ['Basic realm="test"'];
+	const bearer = faults.bearer === undefined ? [] : [`Bearer realm="${realm}"${service}${scope}`];
+	const header = (faults.basicFirst === true ? [...basic, ...bearer] : [...bearer, ...basic]).join(', ');
 	const silent = faults.silentChallenge === true && url.pathname !== '/v2/';
 	reply(401, silent ? {} : { 'www-authenticate': header }, errorBody('UNAUTHORIZED', 'authentication required'));
 }

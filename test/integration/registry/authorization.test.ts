@@ -14,8 +14,10 @@ import {
 	seed,
 	signal,
 	start,
+	stored,
 	user,
 	waits,
+	writeHelper,
 } from '../../support/registry-client.js';
 
 describe('authorization', () => {
@@ -107,6 +109,69 @@ describe('authorization', () => {
 	});
 });
 
+describe('a registry that takes tokens and passwords', () => {
+	test.each([400, 401, 403, 404, 405, 500])(
+		'gets the password itself where the token server answers %i, and at once from then on',
+		async (tokenStatus) => {
+			const registry = await start({ bearer: user, basic: user, tokenStatus });
+			await logIn(registry.host);
+			const bytes = randomBytes(100);
+			const repository = repositoryOf(registry);
+			await put(repository, bytes);
+			const before = registry.requests.length;
+			expect(digestOf(await pull(repository, bytes))).toBe(digestOf(bytes));
+			expect(registry.requests.slice(before).map(({ server }) => server)).toEqual(['registry']);
+		},
+	);
+
+	test('gets a token, whichever it names first', async () => {
+		const registry = await start({ bearer: user, basic: user, basicFirst: true });
+		await logIn(registry.host);
+		await put(repositoryOf(registry), randomBytes(100));
+		const sent = registry.requests
+			.filter(({ server }) => server === 'registry')
+			.map(({ authorization }) => authorization);
+		expect(sent.filter((authorization) => authorization?.startsWith('Basic'))).toEqual([]);
+	});
+
+	test('tells what the token server said when the password is not taken either', async () => {
+		const registry = await start({ bearer: user, basic: user });
+		await logIn(registry.host, { auth: Buffer.from('alice:canary-wrong').toString('base64') });
+		await expect(repositoryOf(registry).manifest('v1', signal)).rejects.toMatchObject({
+			code: 'REGISTRY_UNAUTHORIZED',
+			message: expect.stringMatching(/the token server .* answered 401/) as string,
+		});
+	});
+
+	test('that wants tokens only never gets a password', async () => {
+		const registry = await start({ bearer: user, tokenStatus: 401 });
+		await logIn(registry.host);
+		await expect(repositoryOf(registry).manifest('v1', signal)).rejects.toMatchObject({
+			code: 'REGISTRY_UNAUTHORIZED',
+		});
+		const own = registry.requests.filter(({ server }) => server === 'registry');
+		expect(own.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
+	});
+});
+
+test.each(['bearer', 'basic'] as const)(
+	'what a credential helper gave is asked for anew when it is taken no longer (%s)',
+	async (kind) => {
+		const known = { ...user };
+		// No token lives long enough to be used twice.
+		const registry = await start({ [kind]: known, tokenAnswer: { field: 'token', expiresIn: 5 } });
+		const { env, answer } = await writeHelper();
+		const repository = repositoryOf(registry, 'team/app', connect(env));
+		await answer(known);
+		await repository.has(descriptorOf(Buffer.from('first')), signal);
+		known.password = 'canary-next';
+		await answer(known);
+		const bytes = randomBytes(10);
+		await put(repository, bytes);
+		expect(digestOf(stored(registry, bytes))).toBe(digestOf(bytes));
+	},
+);
+
 describe('retries', () => {
 	test('429 waits as long as Retry-After says', async () => {
 		const registry = await start({ failures: { count: 1, status: 429, retryAfter: '7' } });
@@ -196,6 +261,18 @@ describe('tokens', () => {
 		await put(repository, bytes);
 		expect(digestOf(await pull(repository, bytes))).toBe(digestOf(bytes));
 	});
+
+	test.each(['robot$team+builder', '00000000-0000-0000-0000-000000000000', '_json_key', 'AWS', 'jürgen@example.com'])(
+		'are given to the user %s, whose password may hold anything',
+		async (username) => {
+			const odd = { username, password: '{"key": "a:b\\n"}\n☃' };
+			const registry = await start({ bearer: odd });
+			await logIn(registry.host, { auth: Buffer.from(`${username}:${odd.password}`).toString('base64') });
+			await put(repositoryOf(registry), randomBytes(100));
+			const asked = registry.requests.find(({ server }) => server === 'token');
+			expect(new URL(asked?.path ?? '', 'http://test').searchParams.get('account')).toBe(username);
+		},
+	);
 
 	test('that are refused at once are asked for once more, not for ever', async () => {
 		const registry = await start({ bearer: user, tokenUses: 0 });

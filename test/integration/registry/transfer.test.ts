@@ -287,6 +287,19 @@ describe('mounting', () => {
 		},
 	);
 
+	test('a mount whose token is refused is no error, and an upload follows with a token of its own', async () => {
+		const registry = await start({ mount: 'accept', bearer: user, oneScope: true });
+		await logIn(registry.host);
+		const bytes = randomBytes(10);
+		const blob = seed(registry, bytes, 'base/image');
+		const registries = connect();
+		const base = repositoryOf(registry, 'base/image', registries);
+		const app = repositoryOf(registry, 'team/app', registries);
+		expect(await app.mount(blob, base, signal)).toBe(false);
+		await put(app, bytes);
+		expect(digestOf(stored(registry, bytes))).toBe(blob.digest);
+	});
+
 	test('the session of a refused mount that nobody uses is cancelled at the end', async () => {
 		const registry = await start({ mount: 'refuse' });
 		const blob = seed(registry, randomBytes(10), 'base/image');
