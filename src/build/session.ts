@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type Http, openHttp } from '../http/http.js';
+import { readLeastRate } from '../http/least-rate.js';
 import { isDigest } from '../oci/digest.js';
 import { openRegistries } from '../registry/registries.js';
 import type { OnRetry } from '../registry/retry.js';
@@ -29,7 +30,7 @@ export interface Session extends AsyncDisposable {
 	readonly serveBlobs: (open: (digest: string, signal: AbortSignal) => Promise<Readable>) => Promise<BlobServer>;
 }
 
-/** Opens a session. With `keep`, its scratch directory is moved to `saved` in the store instead of removed. Everything started here ends when `signal` is aborted or the session is disposed. */
+/** Opens a session. With `keep`, its scratch directory is moved to `saved` in the store instead of removed. Everything started here ends when `signal` is aborted or the session is disposed. Throws USAGE for variables that make no sense. */
 export async function openSession(
 	request: HostRequest,
 	options: Pick<WorkerOptions, 'streams' | 'onEvent' | 'inUse'> & {
@@ -38,6 +39,7 @@ export async function openSession(
 	},
 	signal: AbortSignal,
 ): Promise<Session> {
+	readLeastRate(request.env);
 	const scratch = await makeScratch(request.store);
 	const { store, env, rootfs, userns } = request;
 	const { streams, onEvent, inUse = [] } = options;

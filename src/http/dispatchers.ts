@@ -3,6 +3,7 @@ import { rootCertificates } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { BuildError, type ErrorCode, errnoOf, messageOf } from '../errors.js';
 import { basicOf } from './hop.js';
+import { readLeastRate, requireRate } from './least-rate.js';
 import { type ProxySetting, proxyFor } from './proxy.js';
 
 /** `caBundle` is the path of a PEM file that is trusted in addition; `unreachable` is the code of the error for an impossible proxy. */
@@ -26,7 +27,10 @@ const CONNECT_TIMEOUT = 30 * SECOND;
 /** How long a connection may be silent, in ms. */
 export const IDLE_TIMEOUT: number = 60 * SECOND;
 
-/** Connections by undici, which is loaded when the first is wanted: kept alive, through the proxies that {@link proxyFor} finds in `env`. */
+/**
+ * Connections by undici, which is loaded when the first is wanted: kept alive, through the proxies that {@link proxyFor} finds in `env`, and
+ * given up when they are slower than {@link readLeastRate} says.
+ */
 export function openDispatchers(options: DispatcherOptions): Dispatchers {
 	const dispatchers = new Map<string, Promise<Dispatcher>>();
 	return {
@@ -59,7 +63,8 @@ async function openDispatcher(
 	const tls = { ...(ca === undefined ? {} : { ca }), ...(insecure ? { rejectUnauthorized: false } : {}) };
 	const connect = { ...tls, timeout: CONNECT_TIMEOUT };
 	const settings = { connect, connections: 16, maxHeaderSize: 64 * 1024 };
-	if (proxy === undefined) return new Agent(settings);
+	const rate = requireRate(readLeastRate(options.env));
+	if (proxy === undefined) return new Agent(settings).compose(rate);
 	const proxyTls = { ...(ca === undefined ? {} : { ca }), timeout: CONNECT_TIMEOUT };
 	const authorization = basicOf(proxy);
 	const token = authorization === undefined ? {} : { token: authorization };
@@ -71,7 +76,7 @@ async function openDispatcher(
 		requestTls: connect,
 		proxyTls,
 		proxyTunnel: false,
-	});
+	}).compose(rate);
 }
 
 /** As Go and curl read it: a host without a scheme is spoken to over http. */

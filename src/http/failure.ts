@@ -1,11 +1,13 @@
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { redact, redactUrl } from '../redact.js';
+import { SLOW_HINT, TOO_SLOW } from './least-rate.js';
 
 const HINTS: Readonly<Record<string, string>> = {
 	ENOTFOUND: 'Check the spelling of the host name, and that this machine can resolve it.',
 	EAI_AGAIN: 'Name resolution does not work here; check DNS and the network of the container.',
 	ECONNREFUSED: 'Nothing listens there; check the host and the port.',
 	UND_ERR_CONNECT_TIMEOUT: 'Check the network, and HTTPS_PROXY if this network needs a proxy.',
+	[TOO_SLOW]: SLOW_HINT,
 };
 const STATUS_HINTS: Readonly<Record<number, string>> = {
 	401: 'Put the credentials into the URL (https://name:token@host/path); they are sent to that host only.',
@@ -24,9 +26,17 @@ export function requestFailed(method: string, url: URL, error: unknown): BuildEr
 	const hint = isTlsFailure(code)
 		? 'Give the certificate authority with --ca-bundle.'
 		: (HINTS[code] ?? 'Check the network between here and the server, and try again.');
-	const detail = redact(messageOf(error)).slice(0, 300);
-	const message = `${method} ${redactUrl(url)} failed: ${code === '' || detail.includes(code) ? detail : `${code} ${detail}`}`;
-	return new BuildError('HTTP_FAILED', message, { hint, cause: error });
+	return new BuildError('HTTP_FAILED', `${method} ${redactUrl(url)} failed: ${describeFailure(error)}`, {
+		hint,
+		cause: error,
+	});
+}
+
+/** What happened below HTTP: the code of the system, unless the words have it, and the words, redacted, at most 300 characters. */
+export function describeFailure(error: unknown): string {
+	const code = failureCode(error);
+	const words = redact(messageOf(error)).slice(0, 300);
+	return code === '' || code === TOO_SLOW || words.includes(code) ? words : `${code} ${words}`;
 }
 
 /** The error for an answer that is not the content: HTTP_NOT_FOUND for 404 and 410, else HTTP_FAILED. */

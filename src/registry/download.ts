@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream';
 import { verifyChunks } from '../content/verify.js';
 import { BuildError, messageOf } from '../errors.js';
+import { failureCode } from '../http/failure.js';
+import { TOO_SLOW } from '../http/least-rate.js';
 import type { Descriptor } from '../oci/descriptor.js';
 import { redact } from '../redact.js';
 import { responseError } from './response-error.js';
@@ -15,6 +17,11 @@ export interface Download {
 	readonly retry: RetryOptions;
 	readonly what: string;
 }
+
+/** How often a download that was too slow is tried: another server may be behind the same name. */
+const SLOW_ATTEMPTS = 2;
+/** Less than so many bytes are no progress after which the attempts count anew. */
+const PROGRESS = 64 * 1024;
 
 /**
  * The verified bytes of `blob`. When the connection breaks, the rest is requested with a Range; a registry that ignores it sends all
@@ -50,8 +57,9 @@ async function* resumingChunks(
 		} catch (error) {
 			signal.throwIfAborted();
 			if (offset >= blob.size) return;
-			if (offset > resumedAt) attempt = 1;
-			if (attempt >= ATTEMPTS) throw unreachable(download.what, error);
+			if (offset - resumedAt >= PROGRESS) attempt = 1;
+			if (attempt >= (failureCode(error) === TOO_SLOW ? SLOW_ATTEMPTS : ATTEMPTS))
+				throw unreachable(download.what, error);
 			const reason = redact(messageOf(error));
 			await waitToRetry({ what: download.what, attempt, reason }, undefined, download.retry, signal);
 		}

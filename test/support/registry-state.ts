@@ -38,6 +38,8 @@ export interface Faults {
 	};
 	/** Cut the connection after this many bytes of a blob, the next n times. */
 	readonly cut?: { count: number; readonly after: number };
+	/** Send a byte of a blob or manifest each so many ms, after so many at once. */
+	readonly drip?: { readonly after: number; readonly ms: number };
 	readonly wrongDigest?: boolean;
 	readonly wrongLength?: boolean;
 	/** Compresses every answer that has content, whatever was asked for, or only says so (`claimed`). */

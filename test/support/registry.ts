@@ -4,7 +4,7 @@ import { answerToken, basicOf } from './registry-token.js';
 
 export type { Faults, TestRegistry } from './registry-state.js';
 
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 
@@ -62,15 +62,7 @@ async function listen(
 					...(name === 'token' ? { body: body.toString() } : {}),
 				});
 				if (state.faults.slow !== undefined) await new Promise((resolve) => setTimeout(resolve, state.faults.slow));
-				const reply: Reply = (status, headers = {}, content) => {
-					const plain = Buffer.from(content ?? '');
-					const { gzip } = state.faults;
-					const bytes = gzip === 'real' && plain.length > 0 ? gzipSync(plain) : plain;
-					const length = gzip === 'real' ? String(bytes.length) : (headers['content-length'] ?? String(bytes.length));
-					const encoding = gzip === undefined || plain.length === 0 ? {} : { 'content-encoding': 'gzip' };
-					response.writeHead(status, { ...headers, ...encoding, 'content-length': length });
-					response.end(request.method === 'HEAD' ? undefined : bytes);
-				};
+				const reply = replyTo(request, response, state.faults);
 				handle({ request, response, url, body, reply });
 			},
 			() => undefined,
@@ -78,6 +70,32 @@ async function listen(
 	});
 	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 	return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, server };
+}
+
+function replyTo(request: IncomingMessage, response: ServerResponse, { gzip, drip }: Faults): Reply {
+	return (status, headers = {}, content) => {
+		const plain = Buffer.from(content ?? '');
+		const { bytes, ...encoding } = encoded(plain, gzip);
+		const length = gzip === 'real' ? undefined : headers['content-length'];
+		response.writeHead(status, { ...headers, ...encoding, 'content-length': length ?? String(bytes.length) });
+		if (request.method === 'HEAD') response.end();
+		else if (drip !== undefined && request.method === 'GET' && status < 300) dripInto(response, bytes, drip);
+		else response.end(bytes);
+	};
+}
+
+function encoded(bytes: Buffer, gzip: Faults['gzip']): { bytes: Buffer; 'content-encoding'?: 'gzip' } {
+	if (gzip === undefined || bytes.length === 0) return { bytes };
+	return { bytes: gzip === 'real' ? gzipSync(bytes) : bytes, 'content-encoding': 'gzip' };
+}
+
+function dripInto(response: ServerResponse, bytes: Uint8Array, { after, ms }: NonNullable<Faults['drip']>): void {
+	let sent = after;
+	response.write(bytes.subarray(0, after));
+	const timer = setInterval(() => {
+		if (response.destroyed || sent >= bytes.length) clearInterval(timer);
+		else response.write(bytes.subarray(sent, ++sent));
+	}, ms);
 }
 
 async function receive(request: IncomingMessage): Promise<Buffer> {
