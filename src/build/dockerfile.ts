@@ -12,7 +12,6 @@ import { BuildError } from '../errors.js';
 import { absolutePath } from '../host-path.js';
 import { type Http, openHttp } from '../http/http.js';
 import { openRegistries } from '../registry/registries.js';
-import type { OnRetry } from '../registry/retry.js';
 import type { Contract } from '../s2i/contract.js';
 import {
 	CONTEXT,
@@ -41,6 +40,7 @@ import { readEnvironment } from './environment.js';
 import type { Emit } from './events.js';
 import { type BuildRecord, createRecord } from './record.js';
 import type { BuildRequest } from './request.js';
+import { registryEvents } from './session.js';
 
 /**
  * A build whose result is a Dockerfile. `output` is a path; with a trailing `/`, or for an existing directory, its `Dockerfile`.
@@ -65,14 +65,13 @@ export async function writeDockerfile(request: DockerfileRequest, emit: Emit, si
 	const previous = previousImage(request);
 	const { env, dockerConfig, insecureRegistries, caBundle } = request;
 	const http = openHttp({ env, caBundle, userAgent: `s2oci/${VERSION}` });
-	const onRetry = (retry: Parameters<OnRetry>[0]) => emit({ type: 'retry', ...retry });
 	const registries = openRegistries({
 		env,
 		dockerConfig,
 		insecureRegistries,
 		caBundle,
 		userAgent: `s2oci/${VERSION}`,
-		onRetry,
+		...registryEvents(emit),
 	});
 	try {
 		warnOfOptions(request, emit);

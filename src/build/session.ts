@@ -5,8 +5,7 @@ import type { Readable } from 'node:stream';
 import { type Http, openHttp } from '../http/http.js';
 import { readLeastRate } from '../http/least-rate.js';
 import { isDigest } from '../oci/digest.js';
-import { openRegistries } from '../registry/registries.js';
-import type { OnRetry } from '../registry/retry.js';
+import { openRegistries, type RegistryOptions } from '../registry/registries.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import { VERSION } from '../version.js';
@@ -51,9 +50,9 @@ export async function openSession(
 	);
 	worker.catch(() => undefined);
 	const { insecureRegistries, caBundle, dockerConfig } = request;
-	const onRetry = (retry: Parameters<OnRetry>[0]) => options.emit({ type: 'retry', ...retry });
 	const userAgent = `s2oci/${VERSION}`;
-	const registries = openRegistries({ env, dockerConfig, insecureRegistries, caBundle, userAgent, onRetry });
+	const told = registryEvents(options.emit);
+	const registries = openRegistries({ env, dockerConfig, insecureRegistries, caBundle, userAgent, ...told });
 	const http = openHttp({ env, caBundle, userAgent });
 	const keepAs = options.keep === true ? join(store, 'saved', basename(scratch)) : undefined;
 	const servers: BlobServer[] = [];
@@ -87,6 +86,14 @@ export async function openSession(
 			await http.close();
 			await removeLeft(scratch);
 		},
+	};
+}
+
+/** Turns what is told of registries into events. */
+export function registryEvents(emit: Emit): Required<Pick<RegistryOptions, 'onRetry' | 'onWarning'>> {
+	return {
+		onRetry: (retry) => emit({ type: 'retry', ...retry }),
+		onWarning: ({ host, text }) => emit({ type: 'warning', code: 'REGISTRY', message: `${host} says: ${text}` }),
 	};
 }
 

@@ -10,6 +10,7 @@ import { type RetryOptions, retry } from './retry.js';
 import { openTransport } from './transport.js';
 import { type Habits, UNKNOWN_HABITS } from './upload-plan.js';
 import { cancelSession } from './upload-session.js';
+import { type OnWarning, tellWarnings } from './warnings.js';
 
 /** Gives access to one repository. */
 export type OpenRepository = (name: RepositoryName) => Repository;
@@ -31,13 +32,15 @@ export interface RegistryOptions extends RetryOptions {
 	readonly caBundle: string | undefined;
 	/** For example `s2oci/1.2.3`. */
 	readonly userAgent: string;
+	readonly onWarning?: OnWarning;
 }
 
 /** Opens the way to registries; nothing is read or sent before a repository is used. */
 export function openRegistries(options: RegistryOptions): Registries {
 	const insecure = matchHosts(options.insecureRegistries);
 	const transport = openTransport({ ...options, insecure });
-	const hop = followRedirects(transport.send);
+	const { onWarning = () => undefined } = options;
+	const hop = followRedirects(tellWarnings(onWarning)(transport.send));
 	const repeating = retry(options);
 	const auth = authorize({ ...findOnce(options), send: repeating(hop) });
 	const send = repeating(auth(hop));

@@ -23,6 +23,8 @@ let authFile: string;
 const closing: (() => Promise<void>)[] = [];
 /** How long the client of this test waited between attempts, in ms. */
 export const waits: number[] = [];
+/** What registries had to say to the client of this test. */
+export const warnings: string[] = [];
 /** Why the client of this test tried again. */
 export const retries: string[] = [];
 
@@ -32,6 +34,7 @@ beforeEach(async () => {
 	authFile = join(directory, 'auth.json');
 	waits.length = 0;
 	retries.length = 0;
+	warnings.length = 0;
 });
 
 afterEach(async () => {
@@ -58,6 +61,7 @@ export function connect(env: Record<string, string> = { REGISTRY_AUTH_FILE: auth
 			return Promise.resolve();
 		},
 		onRetry: ({ reason }) => retries.push(reason),
+		onWarning: ({ host, text }) => warnings.push(`${host}: ${text}`),
 	});
 	closing.push(() => registries.close());
 	return registries;

@@ -40,6 +40,9 @@ export interface Faults {
 	readonly cut?: { count: number; readonly after: number };
 	/** Send a byte of a blob or manifest each so many ms, after so many at once. */
 	readonly drip?: { readonly after: number; readonly ms: number };
+	/** Sent as Warning headers with every answer of the registry, and `storageWarning` with those of the storage. */
+	readonly warnings?: readonly string[];
+	readonly storageWarning?: string;
 	readonly wrongDigest?: boolean;
 	readonly wrongLength?: boolean;
 	/** Compresses every answer that has content, whatever was asked for, or only says so (`claimed`). */

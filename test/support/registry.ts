@@ -62,6 +62,8 @@ async function listen(
 					...(name === 'token' ? { body: body.toString() } : {}),
 				});
 				if (state.faults.slow !== undefined) await new Promise((resolve) => setTimeout(resolve, state.faults.slow));
+				const warnings = name === 'storage' ? state.faults.storageWarning : state.faults.warnings;
+				if (warnings !== undefined && name !== 'token') response.setHeader('warning', warnings);
 				const reply = replyTo(request, response, state.faults);
 				handle({ request, response, url, body, reply });
 			},
