@@ -6,7 +6,8 @@ export interface Challenge {
 
 const MAX_HEADER = 16 * 1024;
 const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
-const PARAM = /[\t ]*,?[\t ]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[\t ]*=[\t ]*(?:"((?:[^"\\]|\\.)*)"|([^\s,"=][^\s,"]*))/sy;
+const PARAM =
+	/[\t ]*(?:,[\t ]*)?([!#$%&'*+.^_`|~0-9A-Za-z-]+)[\t ]*=[\t ]*(?:"((?:[^"\\]|\\.)*)"|([^\s,"=][^\s,"]*))/sy;
 const TOKEN68 = /[\t ]+[A-Za-z0-9._~+/-]+=*(?=[\t ]*(?:,|$))/y;
 const SEPARATOR = /[\t ,]*/y;
 

@@ -9,6 +9,7 @@ import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.js';
 import { isIndexType, isManifestType, MANIFEST_ACCEPT } from '../oci/media-types.js';
 import { formatRepository, type RepositoryName } from '../oci/reference.js';
 import { openDownload } from './download.js';
+import { hasBlob } from './has-blob.js';
 import { mountBlob } from './mount.js';
 import { responseError } from './response-error.js';
 import type { RetryOptions } from './retry.js';
@@ -52,6 +53,10 @@ interface Context {
 /** The repository `name`. Nothing is sent before the first call. */
 export function openRepository(name: RepositoryName, access: RepositoryAccess): Repository {
 	const context: Context = { name, access };
+	const has = async (blob: Descriptor, signal: AbortSignal): Promise<boolean> => {
+		const request = await requestFor(context, 'HEAD', `blobs/${blob.digest}`, 'pull,push', signal);
+		return hasBlob(access.send, request, blob, `pushing ${blob.digest} to ${formatRepository(name)}`, signal);
+	};
 	const keyOf = (blob: Descriptor): string => `${formatRepository(name)}@${blob.digest}`;
 	const uploadTarget = async (signal: AbortSignal): Promise<UploadTarget> => {
 		return { name, endpoint: await access.endpoint(signal), send: access.send, retry: access.retry };
@@ -65,13 +70,13 @@ export function openRepository(name: RepositoryName, access: RepositoryAccess): 
 			const what = `pulling ${blob.digest} from ${formatRepository(name)}`;
 			return openDownload({ request, send: access.send, retry: access.retry, what }, blob, signal);
 		},
-		has: (blob, signal) => hasBlob(context, blob, signal),
+		has,
 		mount: async (blob, source, signal) => {
 			const from = access.nameOf(source);
 			if (from?.registry !== name.registry || from.path === name.path) return false;
 			const target = await uploadTarget(signal);
 			const mounted = await mountBlob(target, blob, from, signal);
-			if (mounted === 'unsure') return hasBlob(context, blob, signal);
+			if (mounted === 'unsure') return has(blob, signal);
 			if (mounted === true || mounted === undefined) return mounted === true;
 			access.opened.set(keyOf(blob), { target, session: mounted });
 			return false;
@@ -80,8 +85,7 @@ export function openRepository(name: RepositoryName, access: RepositoryAccess): 
 			const opened = access.opened.get(keyOf(blob))?.session;
 			access.opened.delete(keyOf(blob));
 			const { habits, learned } = access;
-			const has = () => hasBlob(context, blob, signal);
-			const options = { opened, habits: habits(), learned, has };
+			const options = { opened, habits: habits(), learned, has: () => has(blob, signal) };
 			await uploadBlob(await uploadTarget(signal), blob, content, options, signal);
 		},
 		putManifest: (manifest, tag, signal) => putManifest(context, manifest, tag, signal),
@@ -154,22 +158,6 @@ async function readManifest(response: HttpResponse, image: string, signal: Abort
 		signal.throwIfAborted();
 		throw unreachable(`pulling the manifest of ${image}`, error);
 	}
-}
-
-/**
- * Not every registry, nor the storage that it redirects to, answers HEAD: what cannot be learned is taken for missing, and uploaded. Who
- * may not push at all hears it then.
- */
-async function hasBlob(context: Context, blob: Descriptor, signal: AbortSignal): Promise<boolean> {
-	const request = await requestFor(context, 'HEAD', `blobs/${blob.digest}`, 'pull,push', signal);
-	const response = await context.access.send(request, signal);
-	if (response.status === 429) {
-		throw await responseError(response, `pushing ${blob.digest} to ${formatRepository(context.name)}`);
-	}
-	discard(response);
-	const { 'content-length': length, 'content-encoding': encoding } = response.headers;
-	const isSame = length === undefined || encoding !== undefined || Number(length) === blob.size;
-	return response.status === 200 && isSame;
 }
 
 async function putManifest(

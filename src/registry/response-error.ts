@@ -31,7 +31,8 @@ function classify(
 	if (status === 401)
 		return { code: 'REGISTRY_UNAUTHORIZED', hint: 'Log in to this registry, and check the repository name.' };
 	if (status === 429 || said.code === 'TOOMANYREQUESTS') return { code: 'REGISTRY_LIMITED', hint: limitHint(response) };
-	if (status === 404 || said.code === 'NAME_UNKNOWN') return { code: 'REGISTRY_NOT_FOUND', hint: missingHint(pushing) };
+	if (status === 404 || (status < 500 && isMissing(said)))
+		return { code: 'REGISTRY_NOT_FOUND', hint: missingHint(pushing) };
 	if (status === 403 || said.code === 'DENIED') {
 		const right = pushing ? 'push to' : 'pull from';
 		return {
@@ -45,6 +46,12 @@ function classify(
 	return { code: 'REGISTRY_REFUSED', hint: 'Read what the registry says; its log may tell more.' };
 }
 
+/** Harbor and the registry of Red Hat say UNKNOWN, and the rest in words. */
+function isMissing({ code, message }: RegistryError): boolean {
+	if (code === 'UNKNOWN') return /\bnot found\b/i.test(message);
+	return ['NAME_UNKNOWN', 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN', 'NOT_FOUND'].includes(code);
+}
+
 function missingHint(pushing: boolean): string {
 	return pushing
 		? 'Some registries (Amazon ECR, Harbor projects) want the repository to exist before the first push; create it.'
@@ -54,7 +61,10 @@ function missingHint(pushing: boolean): string {
 function limitHint(response: HttpResponse): string {
 	const after = response.headers['retry-after'];
 	const wait = after !== undefined && /^[0-9]{1,9}$/.test(after) ? ` The registry asks to wait ${after} s.` : '';
-	return `Log in, wait, or use a mirror: the registry limits how much may be requested.${wait}`;
+	// Docker Hub: 100;w=21600.
+	const [, count, seconds] = /^([0-9]{1,9});w=([0-9]{1,9})\b/.exec(response.headers['ratelimit-limit'] ?? '') ?? [];
+	const limit = count === undefined ? '' : ` (${count} in ${Number(seconds) / 3600} h)`;
+	return `Log in, wait, or use a mirror: the registry limits how much may be requested${limit}.${wait}`;
 }
 
 async function readError(response: HttpResponse): Promise<RegistryError> {

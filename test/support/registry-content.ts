@@ -58,7 +58,9 @@ function storeManifest({ faults, manifests }: State, call: Call, repository: str
 export function answerStorage(state: State, call: Call): void {
 	const [, repository, digest] = /^\/blob\/(.+)\/([^/]+)$/.exec(call.url.pathname) ?? [];
 	const bytes = state.blobs.get(`${repository}@${digest}`);
-	if (bytes !== undefined) sendBlob(state, call, bytes);
+	const { storageHead } = state.faults;
+	if (call.request.method === 'HEAD' && storageHead !== undefined) call.reply(storageHead);
+	else if (bytes !== undefined) sendBlob(state, call, bytes);
 	else if (call.url.pathname.startsWith('/upload/')) {
 		const [, , name = '', id = ''] = call.url.pathname.split('/');
 		continueUpload(state, call, decodeURIComponent(name), id);
@@ -69,13 +71,25 @@ export function answerStorage(state: State, call: Call): void {
 export function answerBlob(state: State, call: Call, repository: string, digest: string): void {
 	const { faults } = state;
 	const bytes = state.blobs.get(`${repository}@${digest}`);
-	if (call.request.method === 'HEAD' && faults.headBlob !== undefined) call.reply(faults.headBlob);
-	else if (bytes === undefined) call.reply(404, {}, errorBody('BLOB_UNKNOWN', 'blob unknown to registry'));
+	if (call.request.method === 'HEAD' && answerHead(state, call, repository, digest)) return;
+	if (bytes === undefined) call.reply(404, {}, errorBody('BLOB_UNKNOWN', 'blob unknown to registry'));
 	else if (call.request.method === 'GET' && faults.redirectTo !== undefined)
 		call.reply(307, { location: faults.redirectTo });
 	else if (call.request.method === 'GET' && faults.redirectBlobs === true) {
 		call.reply(307, { location: `http://${state.storageHost}/blob/${repository}/${digest}?X-Amz-Signature=canary` });
 	} else sendBlob(state, call, bytes);
+}
+
+function answerHead({ faults, storageHost }: State, call: Call, repository: string, digest: string): boolean {
+	const { headBlob } = faults;
+	if (faults.noLength === true) {
+		call.response.writeHead(200).end();
+		return true;
+	}
+	if (headBlob === undefined) return false;
+	if (typeof headBlob === 'number') call.reply(headBlob);
+	else call.reply(307, { location: headBlob === '' ? `http://${storageHost}/blob/${repository}/${digest}` : headBlob });
+	return true;
 }
 
 function sendBlob({ faults }: State, { request, response, reply }: Call, stored: Uint8Array): void {
@@ -148,7 +162,7 @@ function continueUpload(state: State, call: Call, repository: string, id: string
 		return;
 	}
 	if (faults.bodyLimit !== undefined && call.body.length > faults.bodyLimit) {
-		call.reply(413, {}, '<html>413 Request Entity Too Large</html>');
+		call.reply(faults.limitStatus ?? 413, {}, '<html>413 Request Entity Too Large</html>');
 		return;
 	}
 	if (refuses(state, call)) return;
@@ -157,7 +171,10 @@ function continueUpload(state: State, call: Call, repository: string, id: string
 		const next = faults.rotate === true ? randomUUID() : id;
 		uploads.delete(id);
 		uploads.set(next, content);
-		call.reply(202, { ...locationHeaders(state, repository, next), range: `0-${content.length - 1}` });
+		call.reply(faults.patchStatus ?? 202, {
+			...locationHeaders(state, repository, next),
+			range: `0-${content.length - 1}`,
+		});
 		return;
 	}
 	uploads.delete(id);

@@ -66,8 +66,16 @@ export interface Faults {
 	readonly rotate?: boolean;
 	/** Answers the PUT of a blob well, and does not keep it unless PATCH brought its content. */
 	readonly forgetBlobs?: boolean;
-	/** The status of every HEAD of a blob. */
-	readonly headBlob?: number;
+	/** The status of every HEAD of a blob, or where it is redirected to; '' is the storage. */
+	readonly headBlob?: number | string;
+	/** HEAD of a blob is answered without its length. */
+	readonly noLength?: boolean;
+	/** The storage answers HEAD with this status. */
+	readonly storageHead?: number;
+	/** The status that PATCH is answered with. */
+	readonly patchStatus?: number;
+	/** The status of a body that is larger than `bodyLimit`; 413 if undefined. */
+	readonly limitStatus?: number;
 	/**
 	 * The upload Location: 'relative', 'foreign' (a storage server on another port), 'https' (which this host does not speak), 'host'
 	 * (no scheme), 'scheme-less', 'none' (Docker-Upload-UUID only), or exactly this; absolute by default.
@@ -96,6 +104,7 @@ export interface SeenRequest {
 	readonly path: string;
 	readonly authorization?: string;
 	readonly contentRange?: string;
+	readonly accept?: string;
 	readonly body?: string;
 }
 

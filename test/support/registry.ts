@@ -52,13 +52,14 @@ async function listen(
 		void receive(request).then(
 			async (body) => {
 				const url = new URL(request.url ?? '/', 'http://test');
-				const { authorization, 'content-range': contentRange } = request.headers;
+				const { authorization, accept, 'content-range': contentRange } = request.headers;
 				state.requests.push({
 					server: name,
 					method: request.method ?? '',
 					path: request.url ?? '',
 					...(authorization === undefined ? {} : { authorization }),
 					...(contentRange === undefined ? {} : { contentRange }),
+					...(accept === undefined ? {} : { accept }),
 					...(name === 'token' ? { body: body.toString() } : {}),
 				});
 				if (state.faults.slow !== undefined) await new Promise((resolve) => setTimeout(resolve, state.faults.slow));

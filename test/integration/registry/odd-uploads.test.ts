@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../../src/oci/digest.js';
 import { descriptorOf } from '../../support/images.js';
 import { type Faults } from '../../support/registry.js';
-import { connect, put, repositoryOf, signal, start, stored } from '../../support/registry-client.js';
+import { connect, logIn, put, repositoryOf, seed, signal, start, stored, user } from '../../support/registry-client.js';
 
 const MIB = 1024 * 1024;
 
@@ -38,6 +38,8 @@ describe('a registry that knows POST, PATCH and PUT only', () => {
 
 test.each<[string, Faults]>([
 	['limits bodies to 1 MiB', { bodyLimit: MIB }],
+	['limits bodies to 4 MiB and answers 416, as GitHub', { bodyLimit: 4 * MIB - 1, limitStatus: 416 }],
+	['answers PATCH with 201, as ECR', { bodyLimit: 4 * MIB - 1, patchStatus: 201 }],
 	['limits bodies and moves sessions', { bodyLimit: 4 * MIB - 1, rotate: true }],
 	['limits bodies and wants chunks of 6 MiB', { bodyLimit: 8 * MIB, chunkMinimum: 6 * MIB }],
 	['refuses PUT without content after chunks, as ECR', { bodyLimit: 4 * MIB - 1, putEmpty: 400 }],
@@ -80,6 +82,37 @@ describe('after a PUT that is answered with 200 or 202', () => {
 		expect(digestOf(stored(registry, bytes))).toBe(digestOf(bytes));
 	});
 });
+
+describe('a blob that is there is not uploaded again', () => {
+	test.each<[string, Faults]>([
+		['is answered with 400', { headBlob: 400 }],
+		['is answered with 403', { headBlob: 403 }],
+		['is answered with 405', { headBlob: 405 }],
+		['is answered with 501', { headBlob: 501 }],
+		['tells no length', { noLength: true }],
+		['leads to the storage', { headBlob: '' }],
+		['leads to storage that answers GET only', { headBlob: '', storageHead: 403, redirectBlobs: true }],
+	])('where HEAD of it %s', async (_title, faults) => {
+		const registry = await start({ ...faults, bearer: user });
+		await logIn(registry.host);
+		const blob = seed(registry, randomBytes(1000));
+		expect(await repositoryOf(registry).has(blob, signal)).toBe(true);
+		const moved = registry.requests.filter(({ server }) => server === 'storage');
+		expect(moved.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
+	});
+});
+
+test.each(['http://127.0.0.1:1/blob', 'http://169.254.169.254/blob', 'gopher://x', '/'])(
+	'where HEAD of a blob leads to %s, it is uploaded',
+	async (headBlob) => {
+		const registry = await start({ headBlob, mount: 'refuse' });
+		const bytes = randomBytes(1000);
+		const repository = repositoryOf(registry);
+		expect(await repository.has(descriptorOf(bytes), signal)).toBe(false);
+		await put(repository, bytes);
+		expect(digestOf(stored(registry, bytes))).toBe(digestOf(bytes));
+	},
+);
 
 test.each([403, 405, 500])('where HEAD of a blob is answered with %i, it is uploaded', async (headBlob) => {
 	const registry = await start({ headBlob });

@@ -54,6 +54,12 @@ describe('parseChallenges', () => {
 		expect(parseChallenges(`Bearer realm="${'x'.repeat(20_000)}"`)).toEqual([]);
 	});
 
+	test('blanks cost no more than other characters', () => {
+		const began = performance.now();
+		for (let count = 0; count < 50; count += 1) parseChallenges(`Bearer ${' '.repeat(16_000)}`);
+		expect(performance.now() - began).toBeLessThan(1000);
+	});
+
 	test('any header ends, without throwing', () => {
 		fc.assert(
 			fc.property(

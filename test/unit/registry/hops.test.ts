@@ -130,6 +130,10 @@ describe('scopesFor', () => {
 			'repository:base/image:pull',
 		]);
 		expect(scopesFor(access, 'repository:base/image:pull')[0]).toBe('repository:base/image:pull');
+		expect(scopesFor(access, 'repository:base/image:pull repository:team/app:push')).toEqual([
+			'repository:base/image:pull',
+			'repository:team/app:pull,push',
+		]);
 	});
 });
 
@@ -139,6 +143,11 @@ describe('responseError', () => {
 	test.each([
 		[404, errors('NAME_UNKNOWN', 'repository not found'), 'pushing x to y', 'REGISTRY_NOT_FOUND', /create it/],
 		[404, errors('MANIFEST_UNKNOWN', 'no'), 'pulling x', 'REGISTRY_NOT_FOUND', /Check the name/],
+		[400, errors('UNKNOWN', 'artifact team/app:v1 not found'), 'pulling x', 'REGISTRY_NOT_FOUND', /Check the name/],
+		[400, errors('MANIFEST_UNKNOWN', 'no'), 'pulling x', 'REGISTRY_NOT_FOUND', /Check the name/],
+		[400, errors('UNKNOWN', 'unknown error'), 'pulling x', 'REGISTRY_REFUSED', /says/],
+		[404, errors('UNKNOWN', 'Not Found'), 'pulling x', 'REGISTRY_NOT_FOUND', /Check the name/],
+		[502, errors('UNKNOWN', 'upstream not found'), 'pulling x', 'REGISTRY_UNREACHABLE', /later/],
 		[403, errors('DENIED', 'no'), 'pushing x', 'REGISTRY_DENIED', /push to/],
 		[429, '', 'pulling x', 'REGISTRY_LIMITED', /Log in/],
 		[503, '<html>', 'pulling x', 'REGISTRY_UNREACHABLE', /later/],
@@ -147,6 +156,14 @@ describe('responseError', () => {
 	])('HTTP %i %s while %s is %s', async (status, body, what, code, hint) => {
 		const error = await responseError(response(status, {}, body), what);
 		expect(error).toMatchObject({ code, message: expect.stringContaining(`${what} failed: HTTP ${status}`) as string });
+		expect(error.hint).toMatch(hint);
+	});
+
+	test.each([
+		['100;w=21600', /\(100 in 6 h\)/],
+		['many', /requested\./],
+	])('a rate limit of %s is told', async (limit, hint) => {
+		const error = await responseError(response(429, { 'ratelimit-limit': limit }), 'pulling x');
 		expect(error.hint).toMatch(hint);
 	});
 
