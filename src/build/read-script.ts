@@ -43,17 +43,17 @@ export async function readHostScript(path: string): Promise<ExternalScript | und
 }
 
 /**
- * The script `name` from its URL, at most 1 MiB; undefined when the server says that it is not there. Throws HTTP_FAILED,
+ * The script `name` from its URL, which only the image named unless it was `given`, at most 1 MiB; undefined when the server says that it is not there. Throws HTTP_FAILED,
  * SCRIPT_INVALID for an empty or an HTML answer.
  */
 export async function readWebScript(
 	name: ScriptName,
-	{ url, text }: ScriptAddress & { readonly kind: 'http' },
+	{ url, text, given }: ScriptAddress & { readonly kind: 'http'; readonly given: boolean },
 	http: Pick<Http, 'get'>,
 	signal: AbortSignal,
 ): Promise<ExternalScript | undefined> {
 	try {
-		const { body } = await http.get(url, { maxBytes: MAX_DOWNLOAD }, signal);
+		const { body } = await http.get(url, { maxBytes: MAX_DOWNLOAD, ...(given ? {} : { namedBy: 'image' }) }, signal);
 		const bytes = await buffer(body);
 		const script = checked(bytes, text);
 		const hint = 'Does the server ask for a login? Check the URL with curl; credentials go into it as name:token@host.';

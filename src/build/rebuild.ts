@@ -2,7 +2,7 @@ import { formatImageLocation, type ImageLocation, parseImageLocation } from '../
 import { BuildError } from '../errors.js';
 import { absolutePath, workingDirectory } from '../host-path.js';
 import { redact } from '../redact.js';
-import { decodeRebuild, type RebuildInputs } from '../s2i/rebuild.js';
+import { decodeRebuild, type RebuildInputs, refuseLocalAddresses } from '../s2i/rebuild.js';
 import { parseRemote } from '../source/remote.js';
 import { build } from './build.js';
 import { wasBuiltHere } from './built-here.js';
@@ -78,6 +78,7 @@ async function readInputs(request: RebuildRequest, emit: Emit, signal: AbortSign
 	const displayName = Labels?.['io.k8s.display-name'];
 	const source = request.source ?? inputs.source;
 	if (source === '-') throw fromPipe();
+	refuseLocalAddresses(inputs, request.source === undefined);
 	if (!(await wasBuiltHere(request.store, image.config.descriptor.digest))) {
 		if (request.source === undefined) refuseElsewhere(source, request.image);
 		if (inputs.scriptsUrl?.startsWith('file://') === true) refuseElsewhere(inputs.scriptsUrl);
@@ -120,6 +121,7 @@ function requestOf(request: RebuildRequest, { displayName, ...inputs }: Recorded
 	return {
 		...request,
 		...inputs,
+		namedBy: 'image',
 		ref: inputs.commit,
 		tagName: displayName,
 		copy: inputs.copy && inputs.commit === undefined,

@@ -24,6 +24,8 @@ export interface HostRequest {
 	readonly caBundle: string | undefined;
 	/** Absolute path of a Docker `config.json`; the usual places when undefined. */
 	readonly dockerConfig: string | undefined;
+	/** `image` when the URLs of the request are what an image's labels say: they must not lead to addresses that only this machine should use. */
+	readonly namedBy?: 'image';
 	/** The environment of the s2oci process: where credentials and proxies are looked up. */
 	readonly env: Readonly<Record<string, string | undefined>>;
 }

@@ -53,7 +53,7 @@ export async function openSession(
 	const userAgent = `s2oci/${VERSION}`;
 	const told = registryEvents(options.emit);
 	const registries = openRegistries({ env, dockerConfig, insecureRegistries, caBundle, userAgent, ...told });
-	const http = openHttp({ env, caBundle, userAgent });
+	const http = openHttp({ env, caBundle, userAgent, namedBy: request.namedBy });
 	const keepAs = options.keep === true ? join(store, 'saved', basename(scratch)) : undefined;
 	const servers: BlobServer[] = [];
 	return {

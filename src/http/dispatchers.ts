@@ -1,23 +1,32 @@
 import { readFile } from 'node:fs/promises';
+import type { LookupFunction } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { BuildError, type ErrorCode, errnoOf, messageOf } from '../errors.js';
 import { basicOf } from './hop.js';
 import { readLeastRate, requireRate } from './least-rate.js';
+import { judgeAddresses, type NamedBy } from './lookup.js';
 import { type ProxySetting, proxyFor } from './proxy.js';
 
-/** `caBundle` is the path of a PEM file that is trusted in addition; `unreachable` is the code of the error for an impossible proxy. */
+/** `caBundle` is the path of a PEM file that is trusted in addition; `unreachable` and `refused` are the codes of the errors for an impossible proxy and for an address that must not be asked. */
 export interface DispatcherOptions {
 	/** Where proxies are looked up. */
 	readonly env: Readonly<Record<string, string | undefined>>;
 	readonly caBundle: string | undefined;
 	readonly unreachable: ErrorCode;
+	readonly refused: ErrorCode;
+	/** In place of the system's, for tests. */
+	readonly lookup?: LookupFunction | undefined;
 }
 
 /** The connections to all hosts. */
 export interface Dispatchers {
-	/** undici's dispatcher for `url`; `insecure` means that certificates are not verified. Throws USAGE for an unreadable CA bundle. */
-	readonly open: (url: URL, insecure: boolean) => Promise<Dispatcher>;
+	/**
+	 * undici's dispatcher for `url`, whose host `namedBy` named; `insecure` means that certificates are not verified. Throws USAGE for an
+	 * unreadable CA bundle, and `refused` for addresses as {@link judgeAddresses} does; names are judged when they are connected to, except
+	 * behind a proxy, which looks them up itself.
+	 */
+	readonly open: (url: URL, insecure: boolean, namedBy: NamedBy) => Promise<Dispatcher>;
 	/** Ends all connections. */
 	readonly close: () => Promise<void>;
 }
@@ -33,12 +42,14 @@ export const IDLE_TIMEOUT: number = 60 * SECOND;
  */
 export function openDispatchers(options: DispatcherOptions): Dispatchers {
 	const dispatchers = new Map<string, Promise<Dispatcher>>();
+	const judge = judgeAddresses(options.refused, options.lookup);
 	return {
-		open: async (url, insecure) => {
+		open: async (url, insecure, namedBy) => {
+			const within = judge.lookupFor(url, namedBy);
 			const setting = proxyFor(url, options.env);
 			const proxy = setting === undefined ? undefined : parseProxy(setting, options.unreachable);
-			const key = `${insecure ? 'insecure' : 'verified'} ${proxy?.href ?? 'direct'}`;
-			const dispatcher = dispatchers.get(key) ?? openDispatcher(options, insecure, proxy);
+			const key = `${insecure ? 'insecure' : 'verified'} ${proxy?.href ?? within.key}`;
+			const dispatcher = dispatchers.get(key) ?? openDispatcher(options, insecure, proxy, within.lookup);
 			dispatchers.set(key, dispatcher);
 			return dispatcher;
 		},
@@ -57,6 +68,7 @@ async function openDispatcher(
 	options: DispatcherOptions,
 	insecure: boolean,
 	proxy: URL | undefined,
+	lookup: LookupFunction,
 ): Promise<Dispatcher> {
 	const { Agent, ProxyAgent } = await import('undici');
 	const ca = await certificates(options.caBundle);
@@ -64,7 +76,7 @@ async function openDispatcher(
 	const connect = { ...tls, timeout: CONNECT_TIMEOUT };
 	const settings = { connect, connections: 16, maxHeaderSize: 64 * 1024 };
 	const rate = requireRate(readLeastRate(options.env));
-	if (proxy === undefined) return new Agent(settings).compose(rate);
+	if (proxy === undefined) return new Agent({ ...settings, connect: { ...connect, lookup } }).compose(rate);
 	const proxyTls = { ...(ca === undefined ? {} : { ca }), timeout: CONNECT_TIMEOUT };
 	const authorization = basicOf(proxy);
 	const token = authorization === undefined ? {} : { token: authorization };

@@ -1,22 +1,24 @@
 import { BuildError } from '../errors.js';
 import { redactUrl } from '../redact.js';
 import { isLocalAddress, isLoopback } from './address.js';
+import type { NamedBy } from './lookup.js';
 
 /** Where a request goes, and the Authorization header that its origin gets. */
 export interface Hop {
 	/** Without user info and fragment. */
 	readonly url: URL;
 	readonly authorization: string | undefined;
+	readonly namedBy: NamedBy;
 }
 
-/** The first hop to `text`, user info made an Authorization header (RFC 7617). Throws HTTP_FAILED for what is no http or https URL. */
-export function firstHop(text: string): Hop {
+/** The first hop to `text`, which `namedBy` named, user info made an Authorization header (RFC 7617). Throws HTTP_FAILED for what is no http or https URL. */
+export function firstHop(text: string, namedBy: 'user' | 'image' = 'user'): Hop {
 	if (!URL.canParse(text)) throw notHttp('the URL cannot be parsed');
 	const url = new URL(text);
 	if (url.protocol !== 'http:' && url.protocol !== 'https:')
 		throw notHttp(`${redactUrl(url)} is not an http or https URL`);
 	const authorization = basicOf(url);
-	return { url: bare(url), authorization };
+	return { url: bare(url), authorization, namedBy };
 }
 
 /**
@@ -35,7 +37,7 @@ export function nextHop(hop: Hop, location: string): Hop {
 		throw refused(from, `${redactUrl(to)}, which is not encrypted`);
 	if ((isLoopback(to) && !isLoopback(from)) || isLocalAddress(to))
 		throw refused(from, `${redactUrl(to)}, an address that only this machine should use`);
-	return { url: to, authorization: undefined };
+	return { url: to, authorization: undefined, namedBy: to.hostname === from.hostname ? hop.namedBy : from };
 }
 
 function bare(url: URL): URL {

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
@@ -13,11 +14,11 @@ export interface Http {
 	/**
 	 * GET of an http or https URL as a stream, which must be consumed or destroyed; `url` is what answered in the end, without user
 	 * info. Follows at most 5 redirects, never from https to http; credentials in the URL go to their origin only and never to another
-	 * host, scheme or port. Only 200 and 201 count; 404 and 410 are HTTP_NOT_FOUND. More than `maxBytes` is an error, not truncation.
+	 * host, scheme or port. A host that a label named (`namedBy`) or a server redirects to is not at every address. Only 200 and 201 count; 404 and 410 are HTTP_NOT_FOUND. More than `maxBytes` is an error, not truncation.
 	 */
 	readonly get: (
 		url: string,
-		options: { readonly maxBytes: number },
+		options: { readonly maxBytes: number; readonly namedBy?: 'image' },
 		signal: AbortSignal,
 	) => Promise<{ readonly body: Readable; readonly url: string }>;
 	/**
@@ -56,11 +57,17 @@ export function openHttp(options: {
 	readonly caBundle: string | undefined;
 	/** For example `s2oci/1.2.3`. */
 	readonly userAgent: string;
+	/** Who names what is got, unless that is said. */
+	readonly namedBy?: 'user' | 'image' | undefined;
+	/** In place of the system's, for tests. */
+	readonly lookup?: LookupFunction;
 }): Http {
-	const dispatchers = openDispatchers({ ...options, unreachable: 'HTTP_FAILED' });
+	const dispatchers = openDispatchers({ ...options, unreachable: 'HTTP_FAILED', refused: 'HTTP_FAILED' });
 	const send = sendWith(dispatchers, options.userAgent);
 	return {
-		get: async (url, { maxBytes }, signal) => get(send, firstHop(url), maxBytes, signal),
+		get: async (url, { maxBytes, namedBy = options.namedBy }, signal) => {
+			return get(send, firstHop(url, namedBy), maxBytes, signal);
+		},
 		post: async (url, body, { contentType, tries, timeoutMs }, signal) => {
 			const sent: Sent = { method: 'POST', headers: { 'content-type': contentType }, body };
 			return post(send, firstHop(url), sent, { tries, timeoutMs }, signal);
@@ -70,9 +77,9 @@ export function openHttp(options: {
 }
 
 function sendWith(dispatchers: Dispatchers, userAgent: string): Send {
-	return async ({ url, authorization }, { method, headers, body }, signal) => {
+	return async ({ url, authorization, namedBy }, { method, headers, body }, signal) => {
 		signal.throwIfAborted();
-		const dispatcher = await dispatchers.open(url, false);
+		const dispatcher = await dispatchers.open(url, false, namedBy);
 		const { request } = await import('undici');
 		const own = { 'user-agent': userAgent, 'accept-encoding': 'identity', accept: '*/*' };
 		try {

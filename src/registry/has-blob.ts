@@ -1,6 +1,6 @@
 import { isBuildError } from '../errors.js';
 import type { Descriptor } from '../oci/descriptor.js';
-import { resolveHop } from './hosts.js';
+import { namedBy, resolveHop } from './hosts.js';
 import { responseError } from './response-error.js';
 import { discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
 
@@ -41,7 +41,7 @@ async function follow(
 	return orNothing(signal, async () => {
 		const to = resolveHop(url, headers['location'] ?? '');
 		const isOwn = access !== undefined && to.origin === url.origin;
-		const response = await send({ method, url: to, ...(isOwn ? { access } : {}) }, signal);
+		const response = await send({ method, url: to, ...namedBy(url, to), ...(isOwn ? { access } : {}) }, signal);
 		discard(response);
 		return response;
 	});

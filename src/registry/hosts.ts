@@ -49,6 +49,11 @@ export function resolveHop(from: URL, location: string): URL {
 	return to;
 }
 
+/** Who named the host of `to`, which `from` sent, as a request says it: nobody new when it is the host that was asked, on any port. */
+export function namedBy(from: URL, to: URL): { readonly namedBy?: URL } {
+	return to.hostname === from.hostname ? {} : { namedBy: from };
+}
+
 /** Nothing but TLS is spoken where TLS was spoken, and nothing but plain HTTP where that was. */
 function isSameServer(from: URL, to: URL): boolean {
 	if (to.hostname !== from.hostname || to.protocol === from.protocol) return false;

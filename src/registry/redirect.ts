@@ -1,5 +1,5 @@
 import { BuildError } from '../errors.js';
-import { resolveHop } from './hosts.js';
+import { namedBy, resolveHop } from './hosts.js';
 import { discard, type HttpRequest, type HttpResponse, type Middleware } from './transport.js';
 
 const MAX_REDIRECTS = 10;
@@ -36,6 +36,8 @@ function redirected(request: HttpRequest, url: URL): HttpRequest {
 		method: request.method,
 		url,
 		headers: Object.fromEntries(kept),
+		...(request.namedBy === undefined ? {} : { namedBy: request.namedBy }),
+		...namedBy(request.url, url),
 		...(request.body === undefined ? {} : { body: request.body }),
 		...(request.awaited === undefined ? {} : { awaited: request.awaited }),
 	};

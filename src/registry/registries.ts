@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import type { ImageSource } from '../content/blob.js';
 import { formatRepository, type RepositoryName } from '../oci/reference.js';
 import { type AuthOptions, authorize } from './auth.js';
@@ -33,6 +34,8 @@ export interface RegistryOptions extends RetryOptions {
 	/** For example `s2oci/1.2.3`. */
 	readonly userAgent: string;
 	readonly onWarning?: OnWarning;
+	/** In place of the system's, for tests. */
+	readonly lookup?: LookupFunction;
 }
 
 /** Opens the way to registries; nothing is read or sent before a repository is used. */

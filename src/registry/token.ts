@@ -6,7 +6,7 @@ import { redact, redactUrl } from '../redact.js';
 import type { Challenge } from './challenge.js';
 import type { Credentials } from './credential-helper.js';
 import type { FoundCredentials } from './credentials.js';
-import { resolveHop } from './hosts.js';
+import { namedBy, resolveHop } from './hosts.js';
 import { type Access, discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
 
 /** A bearer token; `expires` is in milliseconds since 1970. */
@@ -37,6 +37,7 @@ export async function fetchToken(
 	const realm = resolveHop(registry, challenge.params.get('realm') ?? '');
 	const asked = {
 		realm,
+		...namedBy(registry, realm),
 		service: challenge.params.get('service') ?? '',
 		scopes: scopesFor(access, challenge.params.get('scope')),
 	};
@@ -51,6 +52,7 @@ export async function fetchToken(
 /** What a token is asked for, and where. */
 interface Asked {
 	readonly realm: URL;
+	readonly namedBy?: URL;
 	/** Empty where the challenge names none: it is left out then, as a name that we invent may be refused. */
 	readonly service: string;
 	readonly scopes: readonly string[];
@@ -115,24 +117,28 @@ export function basicAuthorization(credentials: { readonly username: string; rea
 }
 
 function tokenRequest(
-	{ realm, service, scopes }: Asked,
+	{ realm, service, scopes, ...named }: Asked,
 	credentials: Extract<Credentials, { type: 'basic' }> | undefined,
 ): HttpRequest {
 	const url = new URL(realm);
 	if (service !== '') url.searchParams.set('service', service);
 	for (const scope of scopes) url.searchParams.append('scope', scope);
-	if (credentials === undefined) return { method: 'GET', url };
+	if (credentials === undefined) return { method: 'GET', url, ...named };
 	url.searchParams.set('account', credentials.username);
-	return { method: 'GET', url, headers: { authorization: basicAuthorization(credentials) } };
+	return { method: 'GET', url, ...named, headers: { authorization: basicAuthorization(credentials) } };
 }
 
-function postRequest({ realm, service, scopes }: Asked, grant: Readonly<Record<string, string>>): HttpRequest {
+function postRequest(
+	{ realm, service, scopes, ...origin }: Asked,
+	grant: Readonly<Record<string, string>>,
+): HttpRequest {
 	const named = service === '' ? {} : { service };
 	const form = new URLSearchParams({ ...grant, ...named, scope: scopes.join(' '), client_id: 's2oci' });
 	const bytes = Buffer.from(form.toString());
 	return {
 		method: 'POST',
 		url: realm,
+		...origin,
 		headers: { 'content-type': 'application/x-www-form-urlencoded' },
 		body: { size: bytes.length, open: () => Promise.resolve(Readable.from([bytes])) },
 		idempotent: true,

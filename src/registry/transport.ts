@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { OpenContent } from '../content/blob.js';
@@ -29,6 +30,8 @@ export interface HttpRequest {
 	readonly idempotent?: boolean;
 	/** `never` answers with the redirect itself: for requests whose body is a secret. */
 	readonly redirect?: 'follow' | 'never';
+	/** The server whose word this address is, when it is not its own host's; absent for the host that the user named. */
+	readonly namedBy?: URL;
 }
 
 /** An HTTP response; header names are lower-case. `url` is what answered in the end, after redirects. The body must be consumed. */
@@ -52,6 +55,8 @@ export interface TransportOptions {
 	readonly insecure: (url: URL) => boolean;
 	readonly caBundle: string | undefined;
 	readonly userAgent: string;
+	/** In place of the system's, for tests. */
+	readonly lookup?: LookupFunction;
 }
 
 // A registry may copy a blob to its storage before it answers the PUT.
@@ -59,14 +64,16 @@ const COMMIT_TIMEOUT = 300_000;
 
 /** HTTP/1.1 over undici: kept-alive connections, proxies of `env` (never for loopback), no redirects. `close` ends all connections. */
 export function openTransport(options: TransportOptions): { readonly send: Transport; close(): Promise<void> } {
-	const { env, caBundle, userAgent } = options;
-	const dispatchers = openDispatchers({ env, caBundle, unreachable: 'REGISTRY_UNREACHABLE' });
+	const { env, caBundle, userAgent, lookup } = options;
+	const codes = { unreachable: 'REGISTRY_UNREACHABLE', refused: 'REGISTRY_REFUSED' } as const;
+	const dispatchers = openDispatchers({ env, caBundle, lookup, ...codes });
 	return {
 		send: async (request, signal) => {
 			signal.throwIfAborted();
 			const { url } = request;
 			const insecure = url.protocol === 'https:' && options.insecure(url);
-			return send(request, await dispatchers.open(url, insecure), userAgent, signal);
+			const dispatcher = await dispatchers.open(url, insecure, request.namedBy ?? 'user');
+			return send(request, dispatcher, userAgent, signal);
 		},
 		close: () => dispatchers.close(),
 	};

@@ -1,6 +1,6 @@
 import { BuildError } from '../errors.js';
 import { formatRepository, type RepositoryName } from '../oci/reference.js';
-import { resolveHop } from './hosts.js';
+import { namedBy, resolveHop } from './hosts.js';
 import { responseError } from './response-error.js';
 import type { RetryOptions } from './retry.js';
 import { type Access, discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
@@ -52,7 +52,7 @@ export function sessionOf(response: HttpResponse): UploadSession | undefined {
  * registry knows it, and not every token may; two seconds at most.
  */
 export async function cancelSession(target: UploadTarget, url: URL): Promise<void> {
-	const request: HttpRequest = { method: 'DELETE', url };
+	const request: HttpRequest = { method: 'DELETE', url, ...namedBy(target.endpoint, url) };
 	const isOwn = url.origin === target.endpoint.origin;
 	const access: Access = { repository: target.name, actions: 'delete' };
 	try {
@@ -73,6 +73,7 @@ export function sessionRequest(
 	const request = {
 		method,
 		url,
+		...namedBy(target.endpoint, url),
 		...(body === undefined ? { headers } : { body, headers: { ...CONTENT, ...headers } }),
 	};
 	return url.origin === target.endpoint.origin ? { ...request, access: push(target) } : request;

@@ -1,7 +1,9 @@
 import * as v from 'valibot';
 import { BuildError } from '../errors.js';
+import { isLocalAddress } from '../http/address.js';
 import { type EnvironmentVariable, readImageEnvironment } from './environment.js';
 import { withoutCredentials } from './labels.js';
+import { parseImageScriptsUrl } from './script-url.js';
 
 /** The label with all that `rebuild` needs, in JSON. */
 export const REBUILD_LABEL = 'io.s2oci.build';
@@ -104,6 +106,26 @@ export function decodeRebuild(
 		labels: Object.entries(labels).flatMap(([name, value]) => (output.labels.includes(name) ? [{ name, value }] : [])),
 		runtime: output.runtime === undefined ? undefined : { user: undefined, ...output.runtime },
 	};
+}
+
+/**
+ * Throws IMAGE_INVALID when `inputs`, which anybody may have written, would have this machine ask an address that only it should use, such as
+ * its cloud's for credentials: for scripts the rules of {@link parseImageScriptsUrl} count. `source` says whether its source counts.
+ */
+export function refuseLocalAddresses(inputs: RebuildInputs, source: boolean): void {
+	const { builder, runtime, scriptsUrl = '' } = inputs;
+	if (/^https?:/i.test(scriptsUrl)) parseImageScriptsUrl(scriptsUrl, REBUILD_LABEL);
+	// What has neither a dot nor a port is no host, but a name at Docker Hub.
+	const hosts = [builder, runtime?.image ?? ''].map((name) => /^(?:docker:\/\/)?([^/]*[.:][^/]*)\//.exec(name)?.[1]);
+	const images = hosts.map((host) => `https://${host ?? ''}`);
+	for (const place of [...images, ...(source ? [inputs.source] : [])]) {
+		const url = URL.canParse(place) ? new URL(place) : undefined;
+		if (url === undefined || !isLocalAddress(url)) continue;
+		const message = `the image says that it was made from ${url.host}, an address that only this machine should use`;
+		throw new BuildError('IMAGE_INVALID', message, {
+			hint: 'Do not build it again, if you do not know who made the image.',
+		});
+	}
 }
 
 const unset = {

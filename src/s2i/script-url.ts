@@ -30,12 +30,12 @@ export function parseScriptsUrl(text: string): ScriptsUrl {
 
 /**
  * What the image's scripts URL names. Throws IMAGE_INVALID for all that {@link parseScriptsUrl} refuses, for `file:`, because an image
- * must not make us read the files of the host, and for addresses of cloud metadata.
+ * must not make us read the files of the host, and for addresses of cloud metadata. `label` is for messages.
  */
-export function parseImageScriptsUrl(text: string): ScriptsUrl {
+export function parseImageScriptsUrl(text: string, label = 'io.openshift.s2i.scripts-url'): ScriptsUrl {
 	const invalid: Invalid = (problem) => {
 		const shown = JSON.stringify(redact(text).slice(0, 200));
-		return new BuildError('IMAGE_INVALID', `the image's label io.openshift.s2i.scripts-url, ${shown}, ${problem}`, {
+		return new BuildError('IMAGE_INVALID', `the image's label ${label}, ${shown}, ${problem}`, {
 			hint: 'Say with --scripts-url where the scripts are, or put them into .s2i/bin of the source.',
 		});
 	};

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { firstHop, type Hop, nextHop } from '../../../src/http/hop.js';
 
 const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
-const hop = (url: string): Hop => ({ url: new URL(url), authorization: 'Basic x' });
+const hop = (url: string): Hop => ({ url: new URL(url), authorization: 'Basic x', namedBy: 'user' });
 
 describe('the first hop', () => {
 	test.each([

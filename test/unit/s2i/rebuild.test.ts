@@ -3,7 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../../src/oci/digest.js';
 import { imageChange } from '../../../src/s2i/image-change.js';
 import { withoutCredentials } from '../../../src/s2i/labels.js';
-import { decodeRebuild, encodeRebuild, REBUILD_LABEL, type RebuildInputs } from '../../../src/s2i/rebuild.js';
+import {
+	decodeRebuild,
+	encodeRebuild,
+	REBUILD_LABEL,
+	type RebuildInputs,
+	refuseLocalAddresses,
+} from '../../../src/s2i/rebuild.js';
 
 const commit = 'c0ffee'.repeat(6) + 'beef';
 const least: RebuildInputs = {
@@ -183,4 +189,34 @@ test.each([
 	['git@example.org:a', 'git@example.org:a'],
 ])('a location without credentials keeps who one is to ssh: %s', (text, location) => {
 	expect(withoutCredentials(text)).toBe(location);
+});
+
+describe('labels that name an address for this machine only', () => {
+	test.each<[string, Partial<RebuildInputs>]>([
+		['scripts', { scriptsUrl: 'http://169.254.169.254/x' }],
+		['scripts by name', { scriptsUrl: 'HTTPS://metadata.google.internal/x' }],
+		['a source', { source: 'http://[fd00:ec2::254]/app.tar.gz' }],
+		['a repository', { source: 'git://169.254.169.254/app.git' }],
+		['a builder', { builder: '169.254.169.254/team/builder:1' }],
+		['a builder in full', { builder: 'docker://metadata.goog/team/builder:1' }],
+		['a runtime image', { runtime: { image: '100.100.100.200:80/run', artifacts: [], user: undefined } }],
+	])('are refused: %s', (_title, inputs) => {
+		const refused = expect.objectContaining({ code: 'IMAGE_INVALID' }) as Error;
+		expect(() => refuseLocalAddresses({ ...least, ...inputs }, true)).toThrow(refused);
+	});
+
+	test.each<[string, Partial<RebuildInputs>]>([
+		['a private network', { scriptsUrl: 'http://10.0.0.1/x', source: 'https://gitlab.local/app.git' }],
+		['this machine', { scriptsUrl: 'http://127.0.0.1:8000/x', builder: 'localhost:5000/builder' }],
+		['a name at Docker Hub', { builder: 'metadata/builder:1' }],
+		['a name without a path', { builder: 'metadata:latest' }],
+		['a layout', { builder: 'oci:/srv/metadata:1' }],
+		['what is copied', { source: '/srv/app', scriptsUrl: 'file:///srv/s2i' }],
+	])('are those alone: %s may be named', (_title, inputs) => {
+		expect(() => refuseLocalAddresses({ ...least, ...inputs }, true)).not.toThrow();
+	});
+
+	test('do not count for the source that the user names instead', () => {
+		expect(() => refuseLocalAddresses({ ...least, source: 'http://169.254.169.254/' }, false)).not.toThrow();
+	});
 });
