@@ -25,6 +25,7 @@ import type { BuildOutcome } from './result.js';
 import { checkLabels, makeResultImage } from './result-image.js';
 import { describeRung } from './rung.js';
 import { openSession, type Session, transferProgress } from './session.js';
+import { settleStore } from './settle-store.js';
 import { listenFor } from './tell.js';
 import { type BaseTransfer, startBaseTransfer } from './transfer.js';
 import { tryLine } from './try-it.js';
@@ -37,7 +38,7 @@ export async function build(request: BuildRequest, emit: Emit, signal: AbortSign
 	try {
 		const stop = AbortSignal.any([signal, failed.signal]);
 		const image = await untilFault(
-			buildImage(request, record, (error) => failed.abort(error), stop),
+			buildImage(settleStore(request), record, (error) => failed.abort(error), stop),
 			signal,
 		);
 		const [target] = request.targets;

@@ -1,5 +1,6 @@
 import type { Pruned, PrunePolicy } from '../rootfs/prune.js';
 import type { HostRequest } from './request.js';
+import { settleStore } from './settle-store.js';
 import { exists, openStoreSession } from './store.js';
 
 export type { Pruned, PrunePolicy } from '../rootfs/prune.js';
@@ -17,7 +18,8 @@ const NOTHING: Pruned = { removed: [], kept: [], held: [], foreign: [] };
  * Removes layers that no running build uses and `policy` does not spare, and what builds that were killed left, from the store; builds may
  * go on meanwhile. It works in a worker, as files of subordinate ids can only be removed there. Throws HOST_NO_NAMESPACES, HOST_STORE.
  */
-export async function prune(request: PruneRequest, signal: AbortSignal): Promise<Pruned> {
+export async function prune(asked: PruneRequest, signal: AbortSignal): Promise<Pruned> {
+	const request = settleStore(asked);
 	if (!(await exists(request.store))) return NOTHING;
 	await using session = await openStoreSession(request, signal);
 	const worker = await session.worker;

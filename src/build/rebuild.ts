@@ -15,6 +15,7 @@ import { createRecord } from './record.js';
 import type { BuildRequest, HostRequest, PullPolicy } from './request.js';
 import type { BuildOutcome } from './result.js';
 import { openSession, transferProgress } from './session.js';
+import { settleStore } from './settle-store.js';
 import { listenFor } from './tell.js';
 
 /** What `s2oci rebuild` is told; all else comes from the image's labels. */
@@ -51,7 +52,7 @@ export interface RebuildRequest
 export async function rebuild(request: RebuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
 	let inputs: Recorded;
 	try {
-		inputs = await untilFault(readInputs(request, emit, signal), signal);
+		inputs = await untilFault(readInputs(settleStore(request), emit, signal), signal);
 	} catch (error) {
 		return listenFor(request, emit).tell(createRecord(emit).failed(signal.aborted ? signal.reason : error), {});
 	}

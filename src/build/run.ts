@@ -13,13 +13,15 @@ import { hostFiles } from './process.js';
 import { createRecord } from './record.js';
 import type { RunRequest } from './request.js';
 import { openSession, transferProgress } from './session.js';
+import { settleStore } from './settle-store.js';
 
 /**
- * Pulls `request.image` and runs its ENTRYPOINT and CMD with the terminal's own output, on the host's network. Resolves with the
+ * Pulls `asked.image` and runs its ENTRYPOINT and CMD with the terminal's own output, on the host's network. Resolves with the
  * program's exit status (128 + n after signal n), or with undefined when aborting stopped it; rejects with a BuildError when it could not
  * be started.
  */
-export async function run(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<number | undefined> {
+export async function run(asked: RunRequest, emit: Emit, signal: AbortSignal): Promise<number | undefined> {
+	const request = settleStore(asked);
 	const record = createRecord(emit);
 	const onEvent = transferProgress(emit);
 	await using session = await openSession(request, { streams: 'inherit', onEvent, emit }, signal);

@@ -7,6 +7,7 @@ import { rawPath } from '../root-path.js';
 import { diskUse, holdsLayers, type StoredLayer } from '../rootfs/stored-layers.js';
 import type { HostRequest } from './request.js';
 import { openSession, type Session } from './session.js';
+import { settleStore } from './settle-store.js';
 
 /** An image whose manifest and config are remembered, so that its registry need not be asked. */
 export interface StoredImage {
@@ -49,10 +50,11 @@ const recordSchema = v.object({
 const configSchema = v.object({ rootfs: v.object({ diff_ids: v.array(digest) }) });
 
 /**
- * What is in the store of `request`, which is not made when it does not exist. Some of its files only a worker may see, so one is started:
+ * What is in the store of `asked`, which is not made when it does not exist. Some of its files only a worker may see, so one is started:
  * throws HOST_NO_NAMESPACES and HOST_STORE.
  */
-export async function listStore(request: HostRequest, signal: AbortSignal): Promise<StoreListing> {
+export async function listStore(asked: HostRequest, signal: AbortSignal): Promise<StoreListing> {
+	const request = settleStore(asked);
 	const { store } = request;
 	if (!(await exists(store))) return { store, layers: [], images: [], others: [], bytes: 0 };
 	const others = await listOthers(store);

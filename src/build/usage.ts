@@ -11,6 +11,7 @@ import { hostFiles } from './process.js';
 import { createRecord } from './record.js';
 import type { BuildRequest, HostRequest } from './request.js';
 import { openSession, transferProgress } from './session.js';
+import { settleStore } from './settle-store.js';
 
 /** What `s2oci usage` is told. */
 export interface UsageRequest
@@ -23,7 +24,8 @@ export interface UsageRequest
  * Runs the image's usage script on our own streams; no image is made. Resolves with its exit status (128 + n after signal n), or with
  * undefined when aborting stopped it. Throws SCRIPT_MISSING and what pulling an image throws.
  */
-export async function usage(request: UsageRequest, emit: Emit, signal: AbortSignal): Promise<number | undefined> {
+export async function usage(asked: UsageRequest, emit: Emit, signal: AbortSignal): Promise<number | undefined> {
+	const request = settleStore(asked);
 	const record = createRecord(emit);
 	await using session = await openSession(
 		request,

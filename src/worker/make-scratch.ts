@@ -1,26 +1,33 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BuildError, messageOf } from '../errors.js';
+import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { spreadDirectories } from '../linux/ext4.js';
+import { findStore } from './store-place.js';
 
 const PRIVATE = 0o700;
 /** With the sticky bit, which says nothing more of a private directory: its own directories are spread, as far as they can be. */
 const SPREAD = 0o1700;
 
-/** Makes a new private directory for one build in `store`, and the store where it is missing. Throws HOST_NO_SPACE, HOST_STORE. */
+/**
+ * Makes a new private directory for one build in `store`, which {@link findStore} found, and the store where it is missing. Throws
+ * HOST_NO_SPACE, HOST_STORE.
+ */
 export async function makeScratch(store: string): Promise<string> {
 	const work = join(store, 'work');
 	const scratch = join(work, randomBytes(6).toString('hex'));
 	try {
 		await mkdir(work, { recursive: true, mode: PRIVATE });
+		// Somebody else may have made it meanwhile.
+		if (findStore(store) !== store) throw new Error('others may write there');
 		await spreadOnce(work);
 		await mkdir(scratch, { mode: PRIVATE });
 		// A store in a setgid directory would hand its group on to all that is made in it.
 		await chmod(scratch, PRIVATE);
 		return scratch;
 	} catch (error) {
+		if (isBuildError(error)) throw error;
 		const refused = new BuildError('HOST_STORE', `the store ${store} cannot be written: ${messageOf(error)}`, {
 			hint: 'Name a directory that you may write, on a disk with free space, with --store DIR or S2OCI_STORE.',
 			cause: error,

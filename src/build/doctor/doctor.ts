@@ -16,16 +16,17 @@ const PROGRAMS: readonly string[] = ['unshare', 'newuidmap', 'newgidmap', 'runc'
 const LIMIT_MS = 60_000;
 
 /**
- * Finds out what builds of `request` would meet here, by doing what they do, and what is to be done about it; and whether `targets` can be
+ * Finds out what builds of `asked` would meet here, by doing what they do, and what is to be done about it; and whether `targets` can be
  * used. Nothing stays but the empty store. All that it returns is redacted. Rejects only when `signal` is aborted.
  */
 export async function diagnose(
-	request: HostRequest,
+	asked: HostRequest,
 	targets: readonly DoctorTarget[],
 	signal: AbortSignal,
 ): Promise<Diagnosis> {
-	const facts = readFacts(request.env);
-	const { reason, ...store } = await readStore(request.store);
+	const facts = readFacts(asked.env);
+	const { reason, ...store } = await readStore(asked.store);
+	const request = { ...asked, store: store.path };
 	const context: TrialContext = { request, facts, store };
 	const looking = Promise.all(targets.map((target) => tryRegistry(target, request, signal)));
 	looking.catch(() => undefined);

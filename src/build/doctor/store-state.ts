@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { messageOf } from '../../errors.js';
 import { printablePath } from '../../root-path.js';
 import { makeScratch } from '../../worker/make-scratch.js';
+import { findStore } from '../../worker/store-place.js';
 import type { StoreState } from './diagnosis.js';
 import type { FindingCode } from './finding-code.js';
 import { findMount, isNetworkType, mountsHere, optionsOf } from './mounts.js';
@@ -11,8 +12,8 @@ const LOW_BYTES = 2e9;
 
 /** What the disk under `store` is like; the store is made when it does not exist. Why it cannot be written is in `reason`. */
 export async function readStore(store: string): Promise<StoreState & { readonly reason: string | undefined }> {
-	const reason = await whyUnwritable(store);
-	const path = realOf(store);
+	const { used, reason } = await tryStore(store);
+	const path = realOf(used);
 	const mount = findMount(mountsHere(), path);
 	const [type, options] = [mount?.type ?? 'unknown', mount === undefined ? [] : optionsOf(mount)];
 	const state = { freeBytes: freeOf(path), writable: reason === undefined };
@@ -42,14 +43,16 @@ function judge(
 	return signs.filter(([, isThere]) => isThere).map(([code]) => code);
 }
 
-async function whyUnwritable(store: string): Promise<string | undefined> {
+async function tryStore(store: string): Promise<{ readonly used: string; readonly reason: string | undefined }> {
+	let used = store;
 	try {
-		const probe = await makeScratch(store);
+		used = findStore(store);
+		const probe = await makeScratch(used);
 		writeFileSync(join(probe, 'file'), '.');
 		rmSync(probe, { recursive: true });
-		return undefined;
+		return { used, reason: undefined };
 	} catch (error) {
-		return messageOf(error);
+		return { used, reason: messageOf(error) };
 	}
 }
 
