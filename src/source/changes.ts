@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fsPath, latin1Path, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
+import { isInside } from './confine.js';
 import type { Git } from './git.js';
 import type { OpenedRepository } from './private-repository.js';
 
@@ -23,11 +24,18 @@ const POINTER =
  * What is in the working tree of a local repository but not in its commit, submodules aside; nothing when that cannot be found out. The
  * index of the repository is read and not written.
  */
-export async function listChanges({ repository, gitFor, setting }: OpenedRepository): Promise<readonly string[]> {
+export async function listChanges({
+	repository,
+	gitFor,
+	setting,
+	roots,
+}: OpenedRepository): Promise<readonly string[]> {
 	const { workTree, gitDirectory } = repository;
 	if (workTree === undefined) return [];
 	const elsewhere = setting('core.worktree');
 	const place = elsewhere === undefined ? workTree : absoluteFrom(gitDirectory, elsewhere);
+	const real = await realpath(place).catch(() => undefined);
+	if (real === undefined || !roots.some((root) => isInside(real, root))) return [];
 	const options = ['--porcelain', '-z', '--no-renames', '--untracked-files=normal', '--ignore-submodules=all'];
 	const git = gitFor(place, join(gitDirectory, 'index'));
 	const status = await git(workTree, ['--no-optional-locks', 'status', ...options]).catch(() => undefined);

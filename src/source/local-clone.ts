@@ -32,7 +32,7 @@ export interface LocalOptions extends CloneOptions {
 /** What the superproject and its submodules have in common. */
 interface Work {
 	readonly options: LocalOptions;
-	readonly open: (repository: LocalRepository) => Promise<OpenedRepository>;
+	readonly open: (repository: LocalRepository, outer: readonly string[]) => Promise<OpenedRepository>;
 	/** Paths of what is not built, and of Git LFS pointers that are, from the root of the source. */
 	readonly changes: string[];
 	readonly pointers: string[];
@@ -51,9 +51,10 @@ export async function checkOutLocal(source: GitSource, options: LocalOptions, si
 	const repository = await findRepository(source.url);
 	if (repository === undefined) throw broken(source.url, 'it is no git directory');
 	let opened = 0;
-	const open = (found: LocalRepository) => openRepository(found, join(scratch, String(opened++)), env, signal);
+	const open: Work['open'] = (found, outer) =>
+		openRepository(found, join(scratch, String(opened++)), { env, outer }, signal);
 	const work: Work = { options, open, changes: [], pointers: [], signal };
-	const main = await open(repository);
+	const main = await open(repository, []);
 	const id = await findCommit(main, source);
 	const commit = await readCommit(main.gitFor('/'), source.url, { cwd: '/', id, ref: source.ref });
 	await mkdir(checkout);
@@ -106,11 +107,16 @@ async function fill(opened: OpenedRepository, target: Checkout, position: Positi
 	work.pointers.push(...(await listPointers(plain, target.directory)).map((path) => `${prefix}${path}`));
 	if (work.options.ignoreSubmodules) return;
 	for (const submodule of await listSubmodules(opened, plain, target.commit, entries)) {
-		await fillSubmodule(submodule, target, position);
+		await fillSubmodule(submodule, target, opened, position);
 	}
 }
 
-async function fillSubmodule(submodule: Submodule, target: Checkout, position: Position): Promise<void> {
+async function fillSubmodule(
+	submodule: Submodule,
+	target: Checkout,
+	{ roots }: OpenedRepository,
+	position: Position,
+): Promise<void> {
 	const { work, prefix, depth } = position;
 	const { emitNotice } = work.options;
 	const name = `${prefix}${submodule.path}`;
@@ -122,7 +128,8 @@ async function fillSubmodule(submodule: Submodule, target: Checkout, position: P
 		emitNotice(`the submodule ${redact(name)} is left empty: its update is none`);
 		return;
 	}
-	const found = depth < MAX_DEPTH ? await findSubmodule(submodule, work.open) : undefined;
+	const found =
+		depth < MAX_DEPTH ? await findSubmodule(submodule, (repository) => work.open(repository, roots)) : undefined;
 	if (found === undefined) return fetchSubmodule(submodule, name, directory, work);
 	await noteChanges(found, submodule, name, work);
 	const inner = { commit: submodule.commit, directory, contextDir };

@@ -1,5 +1,6 @@
 import { lstat, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { confineRepository } from './confine-repository.js';
 import { type Git, openGit } from './git.js';
 import { broken, type LocalRepository, readSmallFile } from './local-repository.js';
 import type { Remote } from './remote.js';
@@ -17,6 +18,8 @@ export interface OpenedRepository {
 	readonly setting: (name: string) => string | undefined;
 	/** The names of its remotes. */
 	readonly remotes: readonly string[];
+	/** The directories that it and its submodules may lead to, of {@link confineRepository}. */
+	readonly roots: readonly string[];
 }
 
 const MAX_COPY = 64 * 1024 * 1024;
@@ -24,15 +27,19 @@ const MAX_COPY = 64 * 1024 * 1024;
 /**
  * Opens `repository` through the new git directory `directory`. Neither its configuration nor its hooks are in effect, so that it can
  * neither start a program nor have missing objects fetched, and whom it belongs to does not matter (decision 027). Only its `objects`,
- * refs, HEAD, shallow boundary and excludes are used, its configuration only as text. Throws SOURCE_GIT.
+ * refs, HEAD, shallow boundary and excludes are used, its configuration only as text. It may not lead out of itself and `outer`, as
+ * {@link confineRepository} has it. Throws SOURCE_GIT and SOURCE_INVALID.
  */
 export async function openRepository(
 	repository: LocalRepository,
 	directory: string,
-	env: Environment,
+	{ env, outer }: { readonly env: Environment; readonly outer: readonly string[] },
 	signal: AbortSignal,
 ): Promise<OpenedRepository> {
-	const values = await readSettings(repository, env, signal);
+	const read = () => readSettings(repository, env, signal);
+	const readWorkTree = async () => (await read()).find(([key]) => key === 'core.worktree')?.[1];
+	const roots = await confineRepository(repository, { roots: outer, env, readWorkTree });
+	const values = await read();
 	const setting = (name: string) => values.find(([key]) => key === name)?.[1];
 	await mkdir(join(directory, 'objects/info'), { recursive: true, mode: 0o700 });
 	await mkdir(join(directory, 'info'));
@@ -50,7 +57,7 @@ export async function openRepository(
 			...(index !== undefined && { GIT_INDEX_FILE: index }),
 		});
 	const remotes = values.flatMap(([key]) => /^remote\.(.+)\.url$/s.exec(key)?.[1] ?? []);
-	return { repository, directory, gitFor, setting, remotes: [...new Set(remotes)] };
+	return { repository, directory, gitFor, setting, remotes: [...new Set(remotes)], roots };
 }
 
 const LOCAL: Remote = { url: '', location: '', origin: '', username: undefined, password: undefined };

@@ -82,7 +82,7 @@ test('odd names of a context directory are found, with the attributes above it',
 	await expect(fetch(repository, { contextDir: 'a b /no' })).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
 });
 
-test('alternates, a separate git directory, a .git link, a bundle, packed refs and sha256 build', async () => {
+test('alternates, a separate git directory and a .git link that may be used, a bundle, packed refs and sha256 build', async () => {
 	const { url, job } = makeOrigin({ 'app.js': 'one' });
 	git(job, 'clone', '--quiet', url, 'full');
 	git(job, 'clone', '--quiet', '--reference', join(job, 'full'), url, 'reference');
@@ -97,8 +97,11 @@ test('alternates, a separate git directory, a .git link, a bundle, packed refs a
 	git(job, 'init', '--quiet', '--object-format=sha256', 'sha256');
 	commit(join(job, 'sha256'), { 'app.js': 'one' }, 'First');
 	git(job, 'clone', '--quiet', url, 'line\nbreak');
+	git(job, '--git-dir=apart.git', 'config', 'core.worktree', join(job, 'separate'));
+	git(job, '--git-dir=elsewhere', 'config', 'core.worktree', join(job, 'linked'));
+	const env = { ...GIT_ENV, GIT_ALTERNATE_OBJECT_DIRECTORIES: join(job, 'full/.git/objects') };
 	for (const name of ['full', 'reference', 'separate', 'bundle', 'packed', 'linked', 'sha256', 'line\nbreak']) {
-		const { path, info, notices } = await fetch(join(job, name));
+		const { path, info, notices } = await fetch(join(job, name), { env });
 		expect({ name, files: readdirSync(path), notices }).toEqual({ name, files: ['app.js'], notices: [] });
 		expect(info).toMatchObject({ commit: git(join(job, name), 'rev-parse', 'HEAD'), ref: 'main' });
 	}
@@ -177,7 +180,11 @@ test('core.worktree and variables of the environment do not change what is built
 	const env = { ...GIT_ENV, GIT_INDEX_FILE: '/nonexistent', GIT_LITERAL_PATHSPECS: '1', GIT_OBJECT_DIRECTORY: '/x' };
 	const { path, notices } = await fetch(repository, { env });
 	expect(readdirSync(path)).toEqual(['app.js']);
-	expect(notices).toEqual([expect.stringContaining('(untracked.js)')]);
+	expect(notices).toEqual([]);
+	const inside = join(repository, 'moved');
+	renameSync(other, inside);
+	git(repository, 'config', 'core.worktree', inside);
+	expect((await fetch(repository, { env })).notices).toEqual([expect.stringContaining('(untracked.js)')]);
 });
 
 test('the source is not written to, not even by git', async () => {
