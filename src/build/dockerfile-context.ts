@@ -1,6 +1,7 @@
 import { chmod, copyFile, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, posix } from 'node:path';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
+import { writeOutputFile } from '../output-file.js';
 import { redact } from '../redact.js';
 import type { Contract } from '../s2i/contract.js';
 import { CONTEXT, type ContextMount } from '../s2i/dockerfile.js';
@@ -47,7 +48,7 @@ export async function makeSourceDirectory(context: string): Promise<string> {
 
 /** Writes one text file of the context. Throws OUTPUT_FAILED. */
 export async function writeContextFile(path: string, text: string): Promise<void> {
-	await writing(path, () => writeFile(path, text, { mode: 0o644 }));
+	await writing(path, () => writeOutputFile(path, text));
 }
 
 /**

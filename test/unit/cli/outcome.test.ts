@@ -1,14 +1,21 @@
+import { execFileSync, spawn } from 'node:child_process';
 import {
 	chmodSync,
 	chownSync,
+	closeSync,
+	constants,
+	lchownSync,
 	linkSync,
 	lstatSync,
+	mkdirSync,
+	openSync,
 	readdirSync,
 	readFileSync,
 	symlinkSync,
 	writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { BuildOutcome } from '../../../src/build/result.js';
 import { writeFiles } from '../../../src/cli/outcome.js';
@@ -43,6 +50,71 @@ describe('the result file', () => {
 		expect(await write(path)).toBeUndefined();
 		expect(JSON.parse(readFileSync(target, 'utf8'))).toEqual(outcome.result);
 		expect(lstatSync(path).isSymbolicLink()).toBe(true);
+	});
+
+	test.for(['result.json', 'dir/result.json', 'by-ours'])(
+		'behind a link of another user is refused, at %s',
+		async (name, context) => {
+			needs(context, process.getuid?.() === 0, 'only root can give a link to another user');
+			using directory = temporaryDirectory();
+			const victim = join(directory.path, 'victim');
+			mkdirSync(victim);
+			writeFileSync(join(victim, 'result.json'), 'of the victim');
+			symlinkSync(join(victim, 'result.json'), join(directory.path, 'result.json'));
+			symlinkSync(victim, join(directory.path, 'dir'));
+			symlinkSync('dir/result.json', join(directory.path, 'by-ours'));
+			for (const link of ['result.json', 'dir']) lchownSync(join(directory.path, link), 1234, 1234);
+			expect(await write(join(directory.path, name))).toMatchObject({
+				code: 'OUTPUT_FAILED',
+				message: expect.stringContaining('is a link of user 1234') as string,
+			});
+			expect(readFileSync(join(victim, 'result.json'), 'utf8')).toBe('of the victim');
+			expect(readdirSync(victim)).toEqual(['result.json']);
+		},
+	);
+
+	test('that is a pipe is written to its reader, and is an error without one', async () => {
+		using directory = temporaryDirectory();
+		const path = join(directory.path, 'pipe');
+		execFileSync('mkfifo', [path]);
+		expect(await write(path)).toMatchObject({
+			code: 'OUTPUT_FAILED',
+			message: expect.stringContaining('nobody reads') as string,
+		});
+		const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+		try {
+			expect(await write(path)).toBeUndefined();
+			expect(JSON.parse(readFileSync(reader, 'utf8'))).toEqual(outcome.result);
+		} finally {
+			closeSync(reader);
+		}
+	});
+
+	test('may be larger than a pipe, whose reader is slow, and ends when it never reads', {
+		timeout: 30_000,
+	}, async () => {
+		using directory = temporaryDirectory();
+		const path = join(directory.path, 'pipe');
+		execFileSync('mkfifo', [path]);
+		const large = { result: { success: true, digest: 'x'.repeat(300_000) } } as unknown as BuildOutcome;
+		const slow = spawn('sh', ['-c', 'exec <"$1"; sleep 1; wc -c', 'sh', path], { stdio: ['ignore', 'pipe', 'ignore'] });
+		const read = slow.stdout.toArray();
+		await delay(300);
+		expect(await writeFiles(large, { resultFile: path } as unknown as OutputArguments)).toBeUndefined();
+		expect(Number(Buffer.concat((await read) as Buffer[]).toString())).toBeGreaterThan(300_000);
+		const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+		const stuck = await writeFiles(large, { resultFile: path } as unknown as OutputArguments);
+		closeSync(reader);
+		expect(stuck).toMatchObject({ code: 'OUTPUT_FAILED', message: expect.stringContaining('reads') as string });
+	});
+
+	test('may be an open file of this process', async () => {
+		using directory = temporaryDirectory();
+		const file = openSync(join(directory.path, 'open'), 'w');
+		expect(await write(`/proc/self/fd/${file}`)).toBeUndefined();
+		expect(await write(`/dev/fd/${file}`)).toBeUndefined();
+		closeSync(file);
+		expect(JSON.parse(readFileSync(join(directory.path, 'open'), 'utf8'))).toEqual(outcome.result);
 	});
 
 	test('of another user stays theirs', async (context) => {
