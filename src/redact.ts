@@ -1,18 +1,40 @@
+const SCHEME = '[a-z][a-z0-9+.-]{0,20}:\\/\\/';
+/** Up to where the next one begins: a list of URLs need not have white space. */
+const URLS = new RegExp(`\\b(${SCHEME})((?:(?!${SCHEME})\\S)*)`, 'gi');
+/** What can only be a host: a name in a domain, an address. A single word, or one with a number behind it, may be a user with a password. */
+const HOST = /^(?:\[[0-9a-f:.]+\]|localhost|[a-z0-9_-]+(?:\.[a-z0-9_-]+)+\.?)$/i;
+/** Not the `@` of a digest. */
+const AT = /@(?!sha(?:256|512):[0-9a-f]{16})/g;
+
 /**
  * `text` without what must not be printed: user info and query strings of URLs (presigned storage URLs carry credentials
- * in the query), and control characters, which a registry could use to rewrite a terminal or forge a log line.
+ * in the query), and control characters, which a registry could use to rewrite a terminal or forge a log line. People write passwords
+ * with `@`, `/`, `?` and `#` that RFC 3986 has encoded, so user info ends at the last `@`, and rather a part of a path is hidden than one of
+ * those shown.
  */
 export function redact(text: string): string {
-	return stripControls(text).replace(
-		/\b([a-z][a-z0-9+.-]{0,20}:\/\/)([^\s/?#@]*@)?([^\s?#]*)(\?[^\s#]*)?/gi,
-		(_all, scheme: string, user: string | undefined, rest: string, query: string | undefined) =>
-			`${scheme}${user === undefined ? '' : '[redacted]@'}${rest}${query === undefined ? '' : '?[redacted]'}`,
-	);
+	return stripControls(text).replace(URLS, (_all, scheme: string, rest: string) => `${scheme}${redactRest(rest)}`);
 }
 
 /** `url` as text, without user info, query and fragment. */
 export function redactUrl(url: URL): string {
 	return `${url.protocol}//${url.host}${url.pathname}`;
+}
+
+function redactRest(rest: string): string {
+	const authority = rest.slice(0, endOf(rest, /[/?#]/));
+	const end = HOST.test(authority) ? 0 : lastAt(rest) + 1;
+	const shown = rest.slice(end).replace(/^([^?#]*)\?[^#]*/, '$1?[redacted]');
+	return end === 0 ? shown : `[redacted]@${shown}`;
+}
+
+function lastAt(text: string): number {
+	return [...text.matchAll(AT)].at(-1)?.index ?? -1;
+}
+
+function endOf(text: string, mark: RegExp): number {
+	const at = text.search(mark);
+	return at === -1 ? text.length : at;
 }
 
 function stripControls(text: string): string {
