@@ -96,9 +96,28 @@ async function runOciRuntime(name: 'runc' | 'crun', run: SandboxRun, signal: Abo
 	const bundle = join(run.scratch, name);
 	const state = join(run.scratch, `${name}-state`);
 	for (const path of [bundle, state]) mkdirSync(path, { recursive: true, mode: 0o700 });
+	try {
+		writeFileSync(join(bundle, 'config.json'), runtimeConfigText(run.spec, run.less), { mode: 0o600 });
+		return await runBundle({ name, program, bundle, state }, run, signal);
+	} finally {
+		// The environment is in it, with values that nobody is to find in a scratch directory that is kept.
+		for (const path of [bundle, state]) rmSync(path, { recursive: true, force: true });
+	}
+}
+
+interface Bundle {
+	readonly name: 'runc' | 'crun';
+	readonly program: string;
+	readonly bundle: string;
+	readonly state: string;
+}
+
+async function runBundle(
+	{ name, program, bundle, state }: Bundle,
+	run: SandboxRun,
+	signal: AbortSignal,
+): Promise<SandboxOutcome> {
 	const [log, pidFile] = [join(bundle, 'log'), join(bundle, 'pid')];
-	for (const path of [log, pidFile]) rmSync(path, { force: true });
-	writeFileSync(join(bundle, 'config.json'), runtimeConfigText(run.spec, run.less));
 	const id = `s2oci-${randomUUID()}`;
 	const global = name === 'runc' ? ['--rootless', 'true'] : ['--cgroup-manager', 'disabled'];
 	const options = [...global, '--root', state, '--log', log];
