@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { BuildError } from '../errors.js';
 import type { Image } from '../oci/image.js';
 import { readContract } from '../s2i/contract.js';
+import { checkEnvironmentSize } from '../s2i/environment-size.js';
 import { resolveUser } from '../s2i/users.js';
 import { NO_LIMITS } from '../sandbox/limits.js';
 import { type ContainerProcess, exitStatus } from '../sandbox/sandbox.js';
@@ -61,5 +62,6 @@ async function describeProcess(request: RunRequest, image: Image, worker: Worker
 	const user = resolveUser(contract.user, passwd ?? '', group ?? '');
 	const env: Record<string, string> = { HOME: user.home, ...contract.env };
 	for (const { name, value } of request.environment) env[name] = value;
+	checkEnvironmentSize(env, 'build');
 	return { argv: [program, ...args], env, cwd: contract.workingDir, user };
 }

@@ -1,4 +1,5 @@
 import { type EnvironmentVariable, mergeEnvironment } from './environment.js';
+import { checkEnvironmentSize } from './environment-size.js';
 
 /** What the environment of assemble is made from. */
 export interface AssembleEnvironmentInput {
@@ -33,7 +34,8 @@ const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'ALL_PROXY'];
 /**
  * The environment of the assemble process: the image's ENV, over it the build's, over that `--build-env`, and below all what only
  * this run needs: HOME, SOURCE_DATE_EPOCH, TZ, CA bundle and proxies. `S2I_INCREMENTAL=true` tells that there are artifacts to
- * restore. What only this run needs is never written to the image.
+ * restore. What only this run needs is never written to the image. Throws USAGE
+ * when all of it together is too large for a process.
  */
 export function assembleEnvironment(input: AssembleEnvironmentInput): Readonly<Record<string, string>> {
 	const { caBundle, incremental = false, buildEnvironment = [] } = input;
@@ -41,13 +43,15 @@ export function assembleEnvironment(input: AssembleEnvironmentInput): Readonly<R
 	const artifacts = incremental ? { S2I_INCREMENTAL: 'true' } : {};
 	const given = { ...input.image, ...artifacts, ...Object.fromEntries(asked) };
 	const certificates = caBundle === undefined ? [] : CA_VARIABLES.map((name) => [name, caBundle] as const);
-	return {
+	const environment = {
 		HOME: input.home,
 		SOURCE_DATE_EPOCH: String(input.epoch),
 		TZ: 'UTC',
 		...Object.fromEntries([...certificates, ...proxyVariables(input.host, given)]),
 		...given,
 	};
+	checkEnvironmentSize(environment, 'build');
+	return environment;
 }
 
 /** A proxy that the image or the build sets in either case is theirs in both: programs disagree on which case they read. */

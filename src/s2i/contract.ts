@@ -3,6 +3,7 @@ import { BuildError, type ErrorCode } from '../errors.js';
 import type { ContainerConfig } from '../oci/image.js';
 import { redact } from '../redact.js';
 import { readImageEnvironment } from './environment.js';
+import { checkEnvironmentSize } from './environment-size.js';
 
 /** Who decided which user runs a script. */
 export type UserOrigin = 'option' | 'label' | 'image';
@@ -54,11 +55,12 @@ const ASSEMBLE_INPUT_FILES = 'io.openshift.s2i.assemble-input-files';
  * The S2I contract of a builder or runtime image: `overrides` win over labels, labels over their deprecated forms, those over the
  * variables of old images. A scripts URL that is not `image://` is kept as it is and fails only when a script is needed from it; the
  * one of the command line is no override but one more place to look. Throws
- * IMAGE_INVALID for unclean paths, USAGE when it was the command line that gave them.
+ * IMAGE_UNSUPPORTED for an environment that no process can have, IMAGE_INVALID for unclean paths, USAGE when it was the command line that gave them.
  */
 export function readContract(config: ContainerConfig, overrides: ContractOverrides = {}): Contract {
 	const labels = config.Labels ?? {};
 	const env = Object.fromEntries(readImageEnvironment(config.Env).map(({ name, value }) => [name, value]));
+	checkEnvironmentSize(env, 'image');
 	const deprecations: string[] = [];
 	const look = (label: string, oldLabel: string, variable: string) =>
 		firstOf(labels, env, [label, oldLabel, variable], deprecations);

@@ -31,6 +31,17 @@ test('the contract of a sclorg builder image is read from its labels', () => {
 	});
 });
 
+test.each([
+	['variables', Array.from({ length: 2001 }, (_, index) => `N${index}=1`)],
+	['bytes, more than 1048576', Array.from({ length: 20 }, (_, index) => `N${index}=${'x'.repeat(60_000)}`)],
+	['bytes in "LARGE"', [`LARGE=${'x'.repeat(131_072)}`]],
+])('an environment that no process can have is refused by its %s', (what, Env) => {
+	expect(() => readContract({ Env })).toThrow(
+		expect.objectContaining({ code: 'IMAGE_UNSUPPORTED', message: expect.stringContaining(what) as string }) as Error,
+	);
+	expect(Object.keys(readContract({ Env: Env.slice(0, 17).map((each) => each.slice(0, 60_000)) }).env)).not.toEqual([]);
+});
+
 test('an image without any setting has the defaults of Docker and S2I', () => {
 	expect(readContract({ Labels: null, Volumes: null })).toEqual({
 		scriptsUrl: undefined,

@@ -182,6 +182,20 @@ test('--build-env wins over all, and only assemble sees it', () => {
 	expect(environment).toEqual([{ name: 'A', value: 'image' }]);
 });
 
+test('what is too much for a process is a usage error that shows no value', () => {
+	const value = 'secret'.repeat(10_000);
+	const buildEnvironment = Array.from({ length: 20 }, (_, index) => ({ name: `N${index}`, value }));
+	const refused = expect.objectContaining({
+		code: 'USAGE',
+		message: expect.not.stringContaining('secret') as string,
+		hint: expect.stringContaining('--build-env') as string,
+	}) as Error;
+	expect(() => assembleEnvironment({ ...input, buildEnvironment })).toThrow(refused);
+	const environment = Array.from({ length: 2000 }, (_, index) => ({ name: `N${index}`, value: '' }));
+	expect(() => assembleEnvironment({ ...input, environment })).toThrow(refused);
+	expect(() => assembleEnvironment({ ...input, environment: environment.slice(0, 1990) })).not.toThrow();
+});
+
 test('a proxy of --build-env is the only one', () => {
 	const buildEnvironment = [{ name: 'https_proxy', value: 'http://mine' }];
 	const environment = assembleEnvironment({ ...input, buildEnvironment, host: { HTTPS_PROXY: 'http://host' } });
