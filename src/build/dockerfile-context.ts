@@ -1,6 +1,7 @@
 import { chmod, copyFile, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, posix } from 'node:path';
+import { basename, dirname, join, posix, resolve } from 'node:path';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
+import { makePath } from '../make-path.js';
 import { writeOutputFile } from '../output-file.js';
 import { redact } from '../redact.js';
 import type { Contract } from '../s2i/contract.js';
@@ -30,7 +31,7 @@ export async function clearContext(context: string): Promise<void> {
 	}
 	await writing(context, async () => {
 		for (const path of Object.values(CONTEXT)) await rm(join(context, path), { recursive: true, force: true });
-		await mkdir(upload, { recursive: true });
+		makePath(resolve(upload));
 		await writeFile(join(context, MARKER), 'Everything here is replaced by the next s2oci build --as-dockerfile.\n');
 	});
 	await makeSourceDirectory(context);

@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { ISOLATIONS, PULL_POLICIES, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../build/choices.js';
 import type { Emit } from '../build/events.js';
 import type { HostRequest, PullPolicy } from '../build/request.js';
@@ -79,14 +79,28 @@ export function firstSet(...values: readonly (string | undefined)[]): string | u
 	return values.find((value) => value !== undefined && value !== '');
 }
 
-/** The XDG specification has relative paths ignored. */
+/** The XDG specification has relative paths ignored. Without a home the store is in the directory for temporary files. */
 function defaultStore(env: Environment): string {
 	const store = firstSet(env['S2OCI_STORE']);
 	if (store !== undefined) return store;
 	const cache = firstSet(env['XDG_CACHE_HOME']);
 	if (cache !== undefined && isAbsolute(cache)) return join(cache, 's2oci');
-	return join(firstSet(env['HOME']) ?? homedir(), '.cache/s2oci');
+	const home = firstSet(env['HOME']) ?? homeOfUser();
+	if (isAbsolute(home) && !NO_HOME.test(resolve(home))) return join(home, '.cache/s2oci');
+	return join(firstSet(env['TMPDIR']) ?? '/tmp', `s2oci-${process.geteuid?.() ?? 0}`);
 }
+
+/** Empty for a user without an entry in passwd(5). */
+function homeOfUser(): string {
+	try {
+		return homedir();
+	} catch {
+		return '';
+	}
+}
+
+/** What containers without an entry in passwd(5) have for a home, and where the kernel keeps no files. */
+const NO_HOME = /^\/(?:(?:proc|sys|dev)(?:\/.*)?)?$/s;
 
 function readRegistryHost(text: string): string {
 	if (/^(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?$/i.test(text)) return text.toLowerCase();

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
+import { makePath } from '../make-path.js';
 import type { Descriptor, Document } from '../oci/descriptor.js';
 import type { Index, Manifest } from '../oci/image.js';
 import { OCI_INDEX } from '../oci/media-types.js';
@@ -133,7 +134,7 @@ async function hasBlob(directory: string, blob: Descriptor): Promise<boolean> {
 
 // A symbolic link among these directories would lead writes out of the layout.
 async function prepare(directory: string): Promise<void> {
-	await mkdir(directory, { recursive: true });
+	makePath(resolve(directory));
 	for (const name of ['blobs', 'blobs/sha256', 'blobs/sha512']) {
 		const path = join(directory, name);
 		await mkdir(path).catch((error: unknown) => {

@@ -1,6 +1,7 @@
-import { lstat, mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { BuildError, errnoOf } from '../errors.js';
+import { makePath } from '../make-path.js';
 import { projectFiles } from './project.js';
 import { scripts } from './scripts.js';
 import type { SkeletonFile } from './skeleton-file.js';
@@ -25,7 +26,7 @@ export async function writeSkeleton(destination: string, image: string): Promise
 	}
 	try {
 		for (const { path, mode, text } of files) {
-			await mkdir(dirname(join(destination, path)), { recursive: true });
+			makePath(dirname(resolve(destination, path)));
 			await writeFile(join(destination, path), text, { mode, flag: 'wx' });
 		}
 		return files;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { spreadDirectories } from '../linux/ext4.js';
+import { makePath } from '../make-path.js';
 import { findStore } from './store-place.js';
 
 const PRIVATE = 0o700;
@@ -18,7 +19,7 @@ export async function makeScratch(store: string): Promise<string> {
 	const work = join(store, 'work');
 	const scratch = join(work, randomBytes(6).toString('hex'));
 	try {
-		await mkdir(work, { recursive: true, mode: PRIVATE });
+		makePath(work, PRIVATE);
 		// Somebody else may have made it meanwhile.
 		if (findStore(store) !== store) throw new Error('others may write there');
 		await spreadOnce(work);

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
+import { makePath } from '../make-path.js';
 import { findProgram } from '../program.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
@@ -250,7 +250,7 @@ async function openWorker(
 		await end({ keepAs });
 		removeOwn(options.scratch);
 	};
-	mkdirSync(options.store, { recursive: true, mode: 0o700 });
+	makePath(options.store, 0o700);
 	try {
 		const { rootfs, proc, notices } = await call('open', openingOf(plan, options));
 		const place = { userNamespace: plan.kind, mounts: plan.mounts, rootfs, proc };

@@ -117,6 +117,25 @@ test.for(['work', 'layers-1', 'layers-1/none', 'images', 'saved', 'holds.lock'])
 	},
 );
 
+test.for([
+	['HOME=/', { HOME: '/' }],
+	['HOME=/proc/1', { HOME: '/proc/1' }],
+] as const)('with %s the store is in the directory for temporary files', async ([, env]) => {
+	const workspace = makeWorkspace();
+	const own = join(workspace.temporary, `s2oci-${process.geteuid?.() ?? 0}`);
+	const { status } = await s2oci(workspace, ['build', ...args()], { env: { ...env, S2OCI_STORE: '' } });
+	expect(status).toBe(0);
+	expect(readdirSync(own)).toContain('layers-1');
+	expect(readdirSync('/')).not.toContain('.cache');
+});
+
+test('a store in /proc is refused, and nothing hangs', async () => {
+	const workspace = makeWorkspace();
+	const failed = await s2oci(workspace, ['build', ...args(), '--store', '/proc/1/x/y'], { limitMs: 60_000 });
+	expect(failed.result?.error?.code).toBe('HOST_STORE');
+	expect(failed.status).toBe(4);
+});
+
 describe('where others may write', () => {
 	test.for([
 		['root', 0o777],

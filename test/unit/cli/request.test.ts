@@ -269,12 +269,18 @@ test('assemble is told the loglevel that was asked for, unless it is told alread
 	expect((await request('. img --loglevel 5 -e BUILD_LOGLEVEL=1')).buildEnvironment).toEqual([]);
 });
 
-test.each([
+const STORES: readonly (readonly [Readonly<Record<string, string>>, string])[] = [
 	[{ S2OCI_STORE: '/a', XDG_CACHE_HOME: '/b' }, '/a'],
 	[{ XDG_CACHE_HOME: '/b' }, '/b/s2oci'],
 	[{ XDG_CACHE_HOME: 'relative' }, '/home/ada/.cache/s2oci'],
 	[{ S2OCI_STORE: '', XDG_CACHE_HOME: '' }, '/home/ada/.cache/s2oci'],
-])('with %j the store is %s', async (env, store) => {
+	...['/', '//', '/proc/1', '/proc', '/sys/x', '/dev', '/x/../proc/self', '.'].map(
+		(HOME) => [{ HOME, TMPDIR: '/var/tmp' }, `/var/tmp/s2oci-${process.geteuid?.() ?? 0}`] as const,
+	),
+	[{ HOME: '/', TMPDIR: '' }, `/tmp/s2oci-${process.geteuid?.() ?? 0}`],
+	[{ HOME: '/processes' }, '/processes/.cache/s2oci'],
+];
+test.each(STORES)('with %j the store is %s', async (env, store) => {
 	expect((await request('. img', { env })).store).toBe(store);
 });
 
