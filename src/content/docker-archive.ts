@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import * as v from 'valibot';
 import { BuildError } from '../errors.js';
+import { parseJson } from '../json.js';
 import type { Descriptor, Document } from '../oci/descriptor.js';
 import { type Digest, digestOf, finishDigest, hexOf } from '../oci/digest.js';
 import type { Index, Manifest } from '../oci/image.js';
@@ -112,7 +113,7 @@ async function readList(members: ArchiveMembers, path: string): Promise<readonly
 	}
 	const bytes = await members.read('manifest.json', MAX_LIST_BYTES);
 	try {
-		const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
+		const value: unknown = parseJson(Buffer.from(bytes).toString('utf8'));
 		const checked = v.safeParse(listSchema, withoutNulls(listSchema, value));
 		if (checked.success) return checked.output;
 	} catch (cause) {

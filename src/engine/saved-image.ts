@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { BuildError } from '../errors.js';
+import { parseJson } from '../json.js';
 import type { Descriptor, Document } from '../oci/descriptor.js';
 import { type Digest, digestOf } from '../oci/digest.js';
 import type { Manifest } from '../oci/image.js';
@@ -49,7 +50,7 @@ export function savedImage(find: FindSaved, family: MediaFamily, what: string): 
 function readList(find: FindSaved, what: string): v.InferOutput<typeof list>[number] {
 	const bytes = bytesOf(find('manifest.json'), what, 'manifest.json');
 	try {
-		const [image] = v.parse(list, JSON.parse(Buffer.from(bytes).toString('utf8')));
+		const [image] = v.parse(list, parseJson(Buffer.from(bytes).toString('utf8')));
 		if (image !== undefined) return image;
 	} catch (cause) {
 		throw invalid(what, 'its manifest.json is not a list of images', cause);

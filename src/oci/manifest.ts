@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { BuildError } from '../errors.js';
+import { parseJson } from '../json.js';
 import { redact } from '../redact.js';
 import type { Document } from './descriptor.js';
 import { algorithmOf, type Digest, digestOf, finishDigest, hasherFor, isDigest } from './digest.js';
@@ -188,9 +189,9 @@ function check<T>(
 function parseObject(bytes: Uint8Array, what: string): Record<string, unknown> {
 	let value: unknown;
 	try {
-		value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+		value = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
 	} catch (cause) {
-		throw new BuildError('IMAGE_INVALID', `${what} is not valid JSON`, { hint: INVALID_HINT, cause });
+		throw new BuildError('IMAGE_INVALID', `${what} is not valid JSON, or too deep`, { hint: INVALID_HINT, cause });
 	}
 	if (typeof value !== 'object' || value === null || Array.isArray(value))
 		throw invalid(what, 'it is not a JSON object');

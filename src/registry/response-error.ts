@@ -1,4 +1,5 @@
 import { BuildError, type ErrorCode } from '../errors.js';
+import { parseJson } from '../json.js';
 import { redact } from '../redact.js';
 import { discard, type HttpResponse } from './transport.js';
 
@@ -84,7 +85,7 @@ async function readError(response: HttpResponse): Promise<RegistryError> {
 
 function parseError(body: string): RegistryError {
 	try {
-		const { errors } = JSON.parse(body) as { errors?: unknown };
+		const { errors } = parseJson(body) as { errors?: unknown };
 		const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
 		if (typeof first === 'object' && first !== null) {
 			const { code, message } = first as Record<string, unknown>;

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { readBytes } from '../content/verify.js';
 import { BuildError } from '../errors.js';
+import { parseJson } from '../json.js';
 import { formatRepository } from '../oci/reference.js';
 import { redact, redactUrl } from '../redact.js';
 import type { Challenge } from './challenge.js';
@@ -160,7 +161,7 @@ async function parseToken(response: HttpResponse, realm: URL): Promise<BearerTok
 function parseTokenBody(text: string): { value: string; lifetime: number } | undefined {
 	let body: unknown;
 	try {
-		body = JSON.parse(text);
+		body = parseJson(text);
 	} catch {
 		return undefined;
 	}

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { BuildError } from '../errors.js';
+import { parseJson } from '../json.js';
 
 /** Where assemble may leave labels for the image; the path does not depend on the destination. */
 export const METADATA_PATH = '/tmp/.s2i/image_metadata.json';
@@ -13,7 +14,7 @@ const schema = v.object({ labels: v.array(v.record(v.string(), v.string())) });
  */
 export function parseMetadata(text: string): Readonly<Record<string, string>> {
 	if (text.length > MAX_METADATA) throw metadataInvalid('is longer than 256 KiB');
-	const result = v.safeParse(schema, parseJson(text));
+	const result = v.safeParse(schema, readJson(text));
 	if (!result.success) {
 		const [issue] = result.issues;
 		throw metadataInvalid(`has the wrong shape at ${JSON.stringify((v.getDotPath(issue) ?? 'the top').slice(0, 100))}`);
@@ -21,9 +22,9 @@ export function parseMetadata(text: string): Readonly<Record<string, string>> {
 	return Object.fromEntries(result.output.labels.flatMap((labels) => Object.entries(labels)));
 }
 
-function parseJson(text: string): unknown {
+function readJson(text: string): unknown {
 	try {
-		return JSON.parse(text);
+		return parseJson(text);
 	} catch (cause) {
 		throw metadataInvalid('is not JSON', cause);
 	}

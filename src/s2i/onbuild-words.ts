@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { BuildError } from '../errors.js';
+import { parseJson } from '../json.js';
 import { redact } from '../redact.js';
 
 /** Looks up a variable; undefined when it is not set. */
@@ -40,7 +41,7 @@ export function showInstruction(text: string): string {
 export function readJsonForm(text: string): readonly string[] | undefined {
 	if (!text.startsWith('[')) return undefined;
 	try {
-		const result = v.safeParse(strings, JSON.parse(text));
+		const result = v.safeParse(strings, parseJson(text));
 		return result.success ? result.output : undefined;
 	} catch {
 		return undefined;

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { BuildError } from '../errors.js';
 import { isLocalAddress } from '../http/address.js';
+import { parseJson } from '../json.js';
 import { type EnvironmentVariable, readImageEnvironment } from './environment.js';
 import { withoutCredentials } from './labels.js';
 import { parseImageScriptsUrl } from './script-url.js';
@@ -94,7 +95,7 @@ export function decodeRebuild(
 	env: readonly string[] | undefined,
 ): RebuildInputs {
 	const written = labels[REBUILD_LABEL];
-	const inputs = written === undefined ? fromS2i(labels) : parseJson(written);
+	const inputs = written === undefined ? fromS2i(labels) : readJson(written);
 	const result = v.safeParse(schema, inputs);
 	if (!result.success) throw rebuildInvalid(written === undefined, v.getDotPath(result.issues[0]));
 	const { output } = result;
@@ -160,9 +161,9 @@ function isUnset(value: unknown): boolean {
 	return value === undefined || value === false || (Array.isArray(value) && value.length === 0);
 }
 
-function parseJson(written: string): unknown {
+function readJson(written: string): unknown {
 	try {
-		return JSON.parse(written);
+		return parseJson(written);
 	} catch {
 		return undefined;
 	}
