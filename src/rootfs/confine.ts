@@ -20,14 +20,18 @@ export interface Resolved {
 }
 
 const MAX_LINKS = 40;
+/** As deep as the directories of a layer may be. */
+const MAX_PARTS = 256;
 
 /**
  * Resolves `path` below the host directory `root` one part at a time, so that no link of the image leads out of it (CVE-2024-9676,
  * CVE-2026-55686). Only safe while nothing else writes there, that is before and after assemble runs. With `followLast` false
- * the last part may itself be a link. Throws LAYER_UNSAFE when links never end.
+ * the last part may itself be a link. Throws LAYER_UNSAFE when links never end or lead through too many parts, IMAGE_UNSUPPORTED when
+ * `path` has more than 256.
  */
 export function resolveInRoot(root: RawPath, path: RawPath, followLast = true): Resolved {
 	const pending = partsOf(path).reverse();
+	checkDepth(pending, path);
 	let here: RootPath = ROOT;
 	let stats: Stats | undefined = lstatSync(fsPath(root));
 	let links = 0;
@@ -40,6 +44,7 @@ export function resolveInRoot(root: RawPath, path: RawPath, followLast = true): 
 		here = target.startsWith('/') ? ROOT : parentOf(here);
 		stats = statOf(joinRaw(root, here));
 		pending.push(...partsOf(latin1Path(target)).reverse());
+		checkDepth(pending, path);
 	}
 	return { path: here, stats };
 }
@@ -83,6 +88,17 @@ function statOf(path: RawPath): Stats | undefined {
 		if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
 		throw error;
 	}
+}
+
+function checkDepth(parts: readonly string[], path: RawPath): void {
+	if (parts.length <= MAX_PARTS) return;
+	throw new BuildError(
+		'IMAGE_UNSUPPORTED',
+		`"${printablePath(path).slice(0, 100)}…" has more than ${MAX_PARTS} parts`,
+		{
+			hint: 'Give the image shorter paths in WORKDIR and its labels.',
+		},
+	);
 }
 
 function endless(path: RawPath): BuildError {

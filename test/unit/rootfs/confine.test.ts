@@ -1,0 +1,20 @@
+import { mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { rawPath } from '../../../src/root-path.js';
+import { makeDirectories, resolveInRoot } from '../../../src/rootfs/confine.js';
+import { temporaryDirectory } from '../../support/fs.js';
+
+const refused = expect.objectContaining({ code: 'IMAGE_UNSUPPORTED' }) as Error;
+
+test('a path of an image may have 256 parts, links included', () => {
+	using directory = temporaryDirectory();
+	const root = rawPath(directory.path);
+	expect(makeDirectories(root, rawPath('/a'.repeat(256))).made).toHaveLength(256);
+	expect(() => makeDirectories(root, rawPath('/b'.repeat(257)))).toThrow(refused);
+	mkdirSync(join(directory.path, 'd'));
+	symlinkSync('d/../'.repeat(300), join(directory.path, 'far'));
+	symlinkSync('far/'.repeat(30), join(directory.path, 'farther'));
+	expect(() => resolveInRoot(root, rawPath('/far/x'))).toThrow(refused);
+	expect(() => resolveInRoot(root, rawPath('/farther'))).toThrow(refused);
+});
