@@ -47,7 +47,14 @@ interface Node {
 	children: Map<string, Node> | undefined;
 }
 
+/** The root directory, and how many parts of links were walked so far. */
+interface Root extends Node {
+	steps: number;
+}
+
 const MAX_LINKS = 40;
+/** Parts of links that the names of one layer may lead through. Honest layers have a few for each name. */
+const MAX_STEPS = 20_000_000;
 const MAX_NAME = 255;
 const MAX_PATH = 4095;
 /** A last part that is no name, or cannot be one. */
@@ -57,7 +64,7 @@ const IMPLICIT: DirectoryEntry = { type: 'directory', mode: 0o755, uid: 0, gid: 
 
 /** An empty layer: just an implicit root directory. */
 export function createLayerTree(): LayerTree {
-	const root: Node = { entry: IMPLICIT, children: undefined };
+	const root: Root = { entry: IMPLICIT, children: undefined, steps: 0 };
 	/** Where the last name was placed, by its directory as the archive spells it: the next is mostly beside it. */
 	let last: { readonly directory: RawPath; readonly position: Position } | undefined;
 	const parentAt = (path: RootPath): Node | undefined => {
@@ -112,10 +119,10 @@ interface Position {
 	readonly path: RootPath;
 }
 
-function walk(root: Node, parts: readonly string[], name: RawPath, missing: RootPath[]): Position;
-function walk(root: Node, parts: readonly string[], name: RawPath, missing: undefined): Position | undefined;
+function walk(root: Root, parts: readonly string[], name: RawPath, missing: RootPath[]): Position;
+function walk(root: Root, parts: readonly string[], name: RawPath, missing: undefined): Position | undefined;
 function walk(
-	root: Node,
+	root: Root,
 	parts: readonly string[],
 	name: RawPath,
 	missing: RootPath[] | undefined,
@@ -135,7 +142,7 @@ function walk(
 		if (target !== undefined) {
 			if (++links > MAX_LINKS) throw unsafe(name, 'its parents are links that never end');
 			if (target.startsWith('/')) trail.length = 0;
-			pending.push(...splitPath(target).reverse());
+			pending.push(...stepsOf(target, root, name).reverse());
 			continue;
 		}
 		const next = directoryAt(here, part, child) ?? (missing && makeDirectory(here, part, name, missing));
@@ -145,6 +152,13 @@ function walk(
 		if (next.path.length > MAX_PATH) throw unsafe(name, 'it is longer than 4095 bytes');
 	}
 	return trail.at(-1) ?? origin;
+}
+
+function stepsOf(target: string, root: Root, name: RawPath): string[] {
+	const steps = splitPath(target);
+	root.steps += steps.length;
+	if (root.steps > MAX_STEPS) throw unsafe(name, 'the links of the layer lead through too many directories');
+	return steps;
 }
 
 function childAt(node: Node | undefined, name: string): Node | undefined {

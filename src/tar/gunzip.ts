@@ -13,6 +13,8 @@ const FIXED_HEADER = 10;
 const TRAILER = 8;
 /** Far more than the name, comment and extra field of any honest file. */
 const MAX_HEADER = 128 * 1024;
+const FIRST_WINDOW = 512;
+const MAX_WINDOW = 1 << 30;
 const FLAG_HEADER_CRC = 2;
 const FLAG_EXTRA = 4;
 const FLAG_NAME = 8;
@@ -48,23 +50,27 @@ function createMembers(inflater: Inflater): Members {
 	let count = 0;
 	let crc = 0;
 	let size = 0;
+	/** What the inflater gets of a chunk: it copies that, and the next member may begin after a few bytes. */
+	let window = FIRST_WINDOW;
 	const header = (rest: Buffer): Buffer => {
-		const all = Buffer.concat([held, rest]);
+		const all = held.length === 0 ? rest : Buffer.concat([held, rest]);
 		if (count > 0 && all[0] === 0) {
 			part = 'padding';
 			return NONE;
 		}
 		const length = headerLength(all, inflater);
-		held = length === undefined ? all : NONE;
+		held = length === undefined ? Buffer.from(all) : NONE;
 		if (length === undefined) return NONE;
 		inflater.reset();
-		[part, crc, size] = ['body', 0, 0];
+		[part, crc, size, window] = ['body', 0, 0, FIRST_WINDOW];
 		return all.subarray(length);
 	};
 	const body = function* (rest: Buffer): Generator<Buffer, Buffer, undefined> {
-		const left = yield* inflated(rest);
+		const piece = rest.subarray(0, window);
+		window = Math.min(window * 4, MAX_WINDOW);
+		const left = yield* inflated(piece);
 		if (left !== undefined) part = 'trailer';
-		return rest.subarray(rest.length - (left ?? 0));
+		return rest.subarray(piece.length - (left ?? 0));
 	};
 	const inflated = function* (rest: Buffer): ReturnType<Inflater['write']> {
 		const pieces = inflater.write(rest);

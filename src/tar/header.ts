@@ -32,6 +32,9 @@ export interface LearntElsewhere {
 
 /** The records of a sparse file's map in pax 0.0, one for each number. */
 const SPARSE_NUMBERS: readonly string[] = ['GNU.sparse.offset', 'GNU.sparse.numbytes'];
+const COMMA = Buffer.from(',');
+/** Two for each of the parts that a sparse file may have. */
+const MAX_SPARSE_NUMBERS = 1 << 19;
 const SPARSE_MAP = 'GNU.sparse.map';
 
 /** The type flag of a header block. */
@@ -97,6 +100,7 @@ export function bodySize(block: Buffer, records: PaxRecords): number {
 /** The records of a pax extended header body, parsed by their length, never by newline. Throws LAYER_INVALID. */
 export function readPax(body: Buffer): PaxRecords {
 	const records = new Map<string, Buffer>();
+	const numbers: Buffer[] = [];
 	let at = 0;
 	while (at < body.length) {
 		const space = body.indexOf(0x20, at);
@@ -106,20 +110,27 @@ export function readPax(body: Buffer): PaxRecords {
 		const whole =
 			Number.isInteger(length) && end <= body.length && equals > space && equals < end && body[end - 1] === 0x0a;
 		if (!whole) throw invalid('a pax record is malformed');
-		addRecord(records, body.toString('latin1', space + 1, equals), Buffer.from(body.subarray(equals + 1, end - 1)));
+		addRecord(records, numbers, body.toString('latin1', space + 1, equals), body.subarray(equals + 1, end - 1));
 		at = end;
 	}
+	if (numbers.length > 0) records.set(SPARSE_MAP, joinMap(records.get(SPARSE_MAP), numbers));
 	return records;
 }
 
 /** Of records with one keyword the last counts, but for those of pax 0.0's map, which become the one record of 0.1. */
-function addRecord(records: Map<string, Buffer>, keyword: string, value: Buffer): void {
-	if (!SPARSE_NUMBERS.includes(keyword)) {
-		records.set(keyword, value);
+function addRecord(records: Map<string, Buffer>, numbers: Buffer[], keyword: string, value: Buffer): void {
+	if (SPARSE_NUMBERS.includes(keyword)) {
+		numbers.push(value);
+		if (numbers.length > MAX_SPARSE_NUMBERS) throw invalid('a sparse file has too many parts');
 		return;
 	}
-	const before = records.get(SPARSE_MAP);
-	records.set(SPARSE_MAP, before === undefined ? value : Buffer.concat([before, Buffer.from(','), value]));
+	if (keyword === SPARSE_MAP) numbers.length = 0;
+	records.set(keyword, Buffer.from(value));
+}
+
+function joinMap(before: Buffer | undefined, numbers: readonly Buffer[]): Buffer {
+	const all = before === undefined ? numbers : [before, ...numbers];
+	return Buffer.concat(all.flatMap((number, index) => (index === 0 ? [number] : [COMMA, number])));
 }
 
 /** A LAYER_INVALID error about a tar stream. */

@@ -23,6 +23,22 @@ const entries = fc.oneof(
 );
 const steps = fc.array(fc.tuple(names, entries), { maxLength: 14 });
 
+test('names that lead through endless directories by links are refused in time', () => {
+	const links = Array.from({ length: 38 }, (_, index) => [`l${index}`, `${'d/../'.repeat(810)}l${index + 1}`] as const);
+	const tree = treeWith({ ...Object.fromEntries(links), l38: 'd' });
+	tree.place(latin1Path('d/x'));
+	const began = performance.now();
+	expect(() => {
+		for (let index = 0; index < 100_000; index += 1) tree.place(latin1Path(`l0/${index % 2}/f${index}`));
+	}).toThrow(unsafe);
+	expect(performance.now() - began).toBeLessThan(15_000);
+});
+
+test('many names through an honest link are placed', () => {
+	const tree = treeWith({ lib: 'usr/lib' });
+	for (let index = 0; index < 100_000; index += 1) tree.place(latin1Path(`lib/${index % 7}/f`));
+});
+
 describe('the place of a layer’s entry', () => {
 	test.each([
 		['a', 'a'],

@@ -123,3 +123,12 @@ describe('inflating by the library of the host', () => {
 		expect((await expand([gzipSync('abc')])).toString()).toBe('abc');
 	});
 });
+
+test('a stream of empty members takes linear time', async (context) => {
+	needs(context, found !== undefined, 'this host lacks libisal.so.2');
+	const empty = gzipSync('');
+	const chunk = Buffer.alloc(empty.length * 12_000, empty);
+	const began = performance.now();
+	expect(await expand(Array.from({ length: 20 }, () => chunk))).toHaveLength(0);
+	expect(performance.now() - began).toBeLessThan(8000);
+});
