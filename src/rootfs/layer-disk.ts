@@ -54,6 +54,9 @@ export interface LayerDisk {
 	readonly finish: (entries: readonly (readonly [RootPath, LayerEntry])[]) => readonly string[];
 }
 
+/** Names are told to people only. */
+const MAX_LOST = 100;
+const MAX_LOST_NAME = 255;
 const O_NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const S_IFCHR = 0o020000;
 const S_IFIFO = 0o010000;
@@ -70,7 +73,7 @@ export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOp
 	const diskPath = (path: RootPath) => fsPath(joinRaw(root, path));
 	const own = createOwn(ids);
 	const setXattrs = (path: RootPath, entry: TarEntry) => {
-		for (const name of keepXattrs(joinRaw(root, path), entry, libc)) lost.add(name);
+		addLost(lost, keepXattrs(joinRaw(root, path), entry, libc));
 	};
 	let file: { readonly fd: number; readonly path: RootPath; readonly entry: TarEntry } | undefined;
 	return {
@@ -124,6 +127,10 @@ export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOp
 			return [...lost];
 		},
 	};
+}
+
+function addLost(lost: Set<string>, names: readonly string[]): void {
+	for (const name of names) if (lost.size < MAX_LOST) lost.add(name.slice(0, MAX_LOST_NAME));
 }
 
 function makeImplicit(disk: string | Buffer): void {

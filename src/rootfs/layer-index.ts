@@ -9,6 +9,7 @@ export interface LayerIndex {
 }
 
 const FORMAT = 1;
+const PART = 1 << 20;
 const FORMS = ['file', 'directory', 'symlink', 'character', 'block', 'fifo', 'whiteout'] as const;
 
 type Xattrs = Readonly<Record<string, string>>;
@@ -21,10 +22,16 @@ const document = v.object({
 	entries: v.custom<readonly Row[]>(Array.isArray),
 });
 
-/** The index as text; one row an entry keeps 50,000 of them near 4 MB. */
-export function formatLayerIndex(index: LayerIndex): string {
-	const rows = index.entries.map(([path, entry]) => JSON.stringify(rowOf(path, entry)));
-	return `{"format":${String(FORMAT)},"lostXattrs":${JSON.stringify(index.lostXattrs)},"entries":[\n${rows.join(',\n')}\n]}\n`;
+/** The index as text, in parts of about 1 MiB; one row an entry keeps 50,000 of them near 4 MB. */
+export function* formatLayerIndex(index: LayerIndex): Generator<string, void, undefined> {
+	let part = `{"format":${String(FORMAT)},"lostXattrs":${JSON.stringify(index.lostXattrs)},"entries":[\n`;
+	for (const [number, [path, entry]] of index.entries.entries()) {
+		part += `${number === 0 ? '' : ',\n'}${JSON.stringify(rowOf(path, entry))}`;
+		if (part.length < PART) continue;
+		yield part;
+		part = '';
+	}
+	yield `${part}\n]}\n`;
 }
 
 /** Reads what {@link formatLayerIndex} wrote; undefined when it is of another format or damaged, so that the layer is unpacked again. */

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { errnoOf } from '../errors.js';
@@ -66,7 +66,12 @@ export function unpackRoot(unpacked: string): string {
 
 /** Completes `unpacked` with the layer's index and its summary. */
 export function writeUnpackedLayer(unpacked: string, index: LayerIndex): void {
-	writeFileSync(join(unpacked, INDEX_NAME), formatLayerIndex(index), { mode: 0o600 });
+	const file = openSync(join(unpacked, INDEX_NAME), 'w', 0o600);
+	try {
+		for (const part of formatLayerIndex(index)) writeFileSync(file, part);
+	} finally {
+		closeSync(file);
+	}
 	writeFileSync(join(unpacked, SUMMARY_NAME), JSON.stringify(summarize(index)), { mode: 0o600 });
 }
 

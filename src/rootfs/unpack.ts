@@ -3,8 +3,9 @@ import { noSpace } from '../host-fault.js';
 import { latin1Path, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
 import { createTarReader } from '../tar/reader.js';
+import { createIndexBudget, type IndexBudget } from './index-budget.js';
 import { type LayerDisk, type LayerDiskOptions, openLayerDisk } from './layer-disk.js';
-import { createLayerTree, type LayerTree } from './layer-tree.js';
+import { createLayerTree, type LayerTree, type Placement } from './layer-tree.js';
 import type { DirectoryEntry, Entry, LayerEntry } from './tree.js';
 import { parseWhiteout, type Whiteout } from './whiteout.js';
 
@@ -59,16 +60,26 @@ export async function unpackLayer(
 	}
 }
 
-/** Decides what each entry of the stream means for the layer so far. */
-function createEntryWriter(tree: LayerTree, disk: LayerDisk): (entry: TarEntry) => void {
+/** Finds the place of a name, and makes the directories that it lacks. */
+function createPlacer(tree: LayerTree, disk: LayerDisk, budget: IndexBudget): (name: RawPath) => Placement {
 	let count = 0;
-	const place = (name: RawPath) => {
+	return (name) => {
 		const placement = tree.place(name);
-		for (const path of placement.missing) disk.makeImplicit(path);
 		count += 1 + placement.missing.length;
 		if (count > MAX_ENTRIES) throw tooMany();
+		budget.path(placement.path);
+		for (const path of placement.missing) {
+			budget.path(path);
+			disk.makeImplicit(path);
+		}
 		return placement;
 	};
+}
+
+/** Decides what each entry of the stream means for the layer so far. */
+function createEntryWriter(tree: LayerTree, disk: LayerDisk): (entry: TarEntry) => void {
+	const budget = createIndexBudget();
+	const place = createPlacer(tree, disk, budget);
 	const setOpaque = (path: RootPath) => {
 		const existing = tree.get(path);
 		if (existing?.type === 'directory') tree.set(path, { ...existing, opaque: true });
@@ -103,6 +114,7 @@ function createEntryWriter(tree: LayerTree, disk: LayerDisk): (entry: TarEntry) 
 		disk.makeDirectory(path, entry, exists);
 	};
 	return (entry) => {
+		budget.attributes(entry);
 		const whiteout = parseWhiteout(entry.path);
 		if (whiteout !== undefined) {
 			hide(entry.path, whiteout);

@@ -1,0 +1,41 @@
+import { BuildError } from '../errors.js';
+import type { RawPath } from '../root-path.js';
+import type { TarEntry } from '../tar/entry.js';
+
+/** Bytes of what a layer declares, as far as it is kept in memory and in the layer's index. */
+export interface IndexBudget {
+	/** Counts a path of the layer. Throws LAYER_INVALID. */
+	readonly path: (path: RawPath) => void;
+	/** Counts what an entry has besides its path. Throws LAYER_INVALID. */
+	readonly attributes: (entry: Pick<TarEntry, 'linkPath' | 'xattrs'>) => void;
+}
+
+const MIB = 2 ** 20;
+/** Together below what one string of the JavaScript engine holds, 512 MiB, with the rest of 2,000,000 rows. */
+const MAX_PATH_BYTES = 256 * MIB;
+const MAX_XATTR_BYTES = 64 * MIB;
+const LONGER_IN_JSON = /[^ !#-[\]-~]/;
+
+/** A budget for one layer: 256 MiB of paths and targets of links, as JSON has them, and 64 MiB of extended attributes. */
+export function createIndexBudget(): IndexBudget {
+	let paths = 0;
+	let xattrs = 0;
+	const count = (path: RawPath) => {
+		paths += LONGER_IN_JSON.test(path) ? Buffer.byteLength(JSON.stringify(path)) : path.length;
+		if (paths > MAX_PATH_BYTES) throw tooMuch('of paths', MAX_PATH_BYTES);
+	};
+	return {
+		path: count,
+		attributes: (entry) => {
+			count(entry.linkPath);
+			for (const [name, value] of entry.xattrs) xattrs += name.length + value.length;
+			if (xattrs > MAX_XATTR_BYTES) throw tooMuch('of extended attributes', MAX_XATTR_BYTES);
+		},
+	};
+}
+
+function tooMuch(what: string, limit: number): BuildError {
+	return new BuildError('LAYER_INVALID', `a layer has more than ${limit / MIB} MiB ${what}`, {
+		hint: 'Do not use this image before you know who made it.',
+	});
+}
