@@ -8,21 +8,39 @@ type Step = { readonly rest: number; readonly pattern: number } | undefined | ty
  * character as it is. The whole of `name` must match. Time is at most quadratic in the lengths, whatever the pattern.
  */
 export function goMatch(pattern: string, name: string): boolean | typeof BAD_PATTERN {
+	const glob = parseGlob(pattern);
+	return glob === BAD_PATTERN ? BAD_PATTERN : matchGlob(glob, Array.from(name), { left: Number.POSITIVE_INFINITY });
+}
+
+/** A pattern by its characters, known to be one. */
+export type Glob = readonly string[] & { readonly __brand: 'Glob' };
+
+/** How many steps matching may still take, here and wherever else it is given. */
+export interface Steps {
+	left: number;
+}
+
+/** `pattern` for {@link matchGlob}. */
+export function parseGlob(pattern: string): Glob | typeof BAD_PATTERN {
 	const glob = Array.from(pattern);
-	const text = Array.from(name);
-	if (!isPattern(glob)) return BAD_PATTERN;
+	return isPattern(glob) ? (glob as readonly string[] as Glob) : BAD_PATTERN;
+}
+
+/** As {@link goMatch}, for the characters of a name. Takes what it needs of `steps`, and is false when nothing is left. */
+export function matchGlob(glob: Glob, text: readonly string[], steps: Steps): boolean {
 	let at = 0;
 	let from = 0;
 	let star: { readonly pattern: number; readonly text: number } | undefined;
 	while (at < text.length || from < glob.length) {
+		steps.left -= 1;
+		if (steps.left < 0) return false;
 		if (glob[from] === '*') {
 			star = { pattern: from, text: at };
 			from += 1;
 			continue;
 		}
 		const step = from < glob.length ? matchOne(glob, from, text, at) : undefined;
-		if (step === BAD_PATTERN) return BAD_PATTERN;
-		if (step !== undefined) {
+		if (step !== undefined && step !== BAD_PATTERN) {
 			at = step.rest;
 			from = step.pattern;
 			continue;

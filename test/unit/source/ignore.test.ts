@@ -61,3 +61,30 @@ test.each<[string, readonly string[], string, readonly string[]]>([
 	};
 	expect(files.filter(isLeft)).toEqual(left);
 });
+
+test('rules that cost too much are refused, not waited for', { timeout: 60_000 }, () => {
+	const ignore = parseIgnore(Array.from({ length: 10_000 }, () => `${'*a'.repeat(50)}b`).join('\n'));
+	const name = 'a'.repeat(250);
+	expect(() => {
+		for (let index = 0; index < 100_000; index += 1) ignore(`${name}${index}`);
+	}).toThrow(
+		expect.objectContaining({ code: 'SOURCE_INVALID', hint: expect.stringContaining('fewer') as string }) as Error,
+	);
+});
+
+test.each([
+	['a\n!a\n*\n!a', false],
+	['a\n!*', false],
+	['!*\na', true],
+	['*\n!a\na\n[b]', true],
+])('of %j the last rule counts, whether it has a pattern or not', (text, ignored) => {
+	expect(parseIgnore(text)('a')).toBe(ignored);
+});
+
+test('ten thousand names as rules cost next to nothing', () => {
+	const ignore = parseIgnore(Array.from({ length: 10_000 }, (_, index) => `dir/file-${index}`).join('\n'));
+	const began = performance.now();
+	for (let index = 0; index < 200_000; index += 1)
+		if (ignore(`dir/file-${index}`) !== index < 10_000) expect.fail(String(index));
+	expect(performance.now() - began).toBeLessThan(10_000);
+});
