@@ -13,12 +13,13 @@ const full = (outside: number): NamespacePlan => ({
 });
 
 describe('the user namespaces to try', () => {
-	test('are none for root, then one id, then none and no mounts', () => {
-		const plans = planNamespaces(0, 0).map(({ kind, mounts }) => [kind, mounts]);
+	test('are none for root, then one id with a /proc, then none and no mounts, then one id at all', () => {
+		const plans = planNamespaces(0, 0).map(({ kind, mounts, ownProc = false }) => [kind, mounts, ownProc]);
 		expect(plans).toEqual([
-			['none', true],
-			['single', true],
-			['none', false],
+			['none', true, false],
+			['single', true, true],
+			['none', false, false],
+			['single', true, false],
 		]);
 	});
 
