@@ -28,6 +28,16 @@ const VOLUME: Advice['fixes'] = {
 	debian: 'name a directory on a local ext4 or xfs with --store DIR or S2OCI_STORE',
 };
 
+const SET_CAPABILITIES =
+	'chmod u-s /usr/bin/new?idmap && setcap cap_setuid+ep /usr/bin/newuidmap && setcap cap_setgid+ep /usr/bin/newgidmap';
+const MAPPER_CAPABILITIES: Advice['fixes'] = {
+	debian: SET_CAPABILITIES,
+	rhel: SET_CAPABILITIES,
+	container: `RUN ${SET_CAPABILITIES} in the image that the job runs in`,
+	kubernetes: `RUN ${SET_CAPABILITIES} in the image of the pod`,
+	gitlab: `RUN ${SET_CAPABILITIES} in the image of the job`,
+};
+
 /** The advice for every finding. */
 export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
 	NOT_ROOT: {
@@ -112,12 +122,12 @@ export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
 	MAPPER_UNPRIVILEGED: {
 		message:
 			'newuidmap and newgidmap are neither setuid root nor have capabilities, as copying an image without them may leave it',
-		fixes: {
-			debian: 'chmod u+s /usr/bin/newuidmap /usr/bin/newgidmap',
-			rhel: 'setcap cap_setuid+ep /usr/bin/newuidmap && setcap cap_setgid+ep /usr/bin/newgidmap',
-			kubernetes: 'RUN chmod u+s /usr/bin/newuidmap /usr/bin/newgidmap in the image of the pod',
-			gitlab: 'RUN chmod u+s /usr/bin/newuidmap /usr/bin/newgidmap in the image of the job',
-		},
+		fixes: MAPPER_CAPABILITIES,
+	},
+	MAPPER_SET_UID: {
+		message:
+			'newuidmap and newgidmap are set-user-ID root, which has no rights in a container without CAP_SYS_ADMIN; file capabilities have',
+		fixes: MAPPER_CAPABILITIES,
 	},
 	MAPPER_NOSUID: {
 		message: 'newuidmap is on a file system that is mounted nosuid, so it has no rights',

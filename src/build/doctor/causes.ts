@@ -63,11 +63,12 @@ function causeOfProc({ maskedProc, noNewPrivileges }: HostFacts): FindingCode {
 	return noNewPrivileges && !maskedProc ? 'NO_NEW_PRIVS' : 'MASKED_PROC';
 }
 
-function causeOfMapping({ noNewPrivileges, mappers, apparmorRestricts }: HostFacts): FindingCode {
+function causeOfMapping({ noNewPrivileges, mappers, apparmorRestricts, inContainer }: HostFacts): FindingCode {
 	if (noNewPrivileges) return 'NO_NEW_PRIVS';
 	if (mappers?.nosuid === true) return 'MAPPER_NOSUID';
 	if (apparmorRestricts) return 'APPARMOR_USERNS';
-	return mappers?.setuid === false ? 'MAPPER_UNPRIVILEGED' : 'SUBUID_REFUSED';
+	if (mappers?.setuid === false) return 'MAPPER_UNPRIVILEGED';
+	return inContainer && mappers?.setuid === true ? 'MAPPER_SET_UID' : 'SUBUID_REFUSED';
 }
 
 /** Root needs no user namespace. */

@@ -12,6 +12,7 @@ export type FindingCode =
 	| 'NO_UNSHARE'
 	| 'NO_NEWUIDMAP'
 	| 'MAPPER_UNPRIVILEGED'
+	| 'MAPPER_SET_UID'
 	| 'MAPPER_NOSUID'
 	| 'NO_NEW_PRIVS'
 	| 'NO_SUBUID'

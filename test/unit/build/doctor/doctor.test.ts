@@ -71,6 +71,7 @@ describe('a worker that does not start', () => {
 		[UIDMAP, { noNewPrivileges: true }, {}, 'NO_NEW_PRIVS'],
 		[UIDMAP, { mappers: { setuid: true, nosuid: true } }, {}, 'MAPPER_NOSUID'],
 		[UIDMAP, { mappers: { setuid: false, nosuid: false } }, {}, 'MAPPER_UNPRIVILEGED'],
+		[UIDMAP, { mappers: { setuid: true, nosuid: false }, inContainer: true }, {}, 'MAPPER_SET_UID'],
 		[UIDMAP, {}, {}, 'SUBUID_REFUSED'],
 		['EPERM: mount', {}, noexec, 'NOEXEC'],
 	] as const)('with %j and %j is explained', (message, facts, rest, code) => {
