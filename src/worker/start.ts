@@ -177,8 +177,11 @@ function workerCommand(plan: NamespacePlan, path: string | undefined): readonly 
 	// One id is mapped by unshare itself: where no_new_privs is set, an exec before the mapping would lose all capabilities for good.
 	const user = { none: [], single: ['--user', '--map-root-user'], full: ['--user'] }[plan.kind];
 	const wait = plan.kind === 'full' ? ['/bin/sh', '-c', WAIT] : [];
-	const unshare = findProgram('unshare', path) ?? 'unshare';
-	return [unshare, ...user, '--mount', '--pid', '--fork', '--kill-child', '--', ...wait, ...node];
+	const options = [...user, '--mount', '--pid', '--fork', '--kill-child', '--', ...wait, ...node];
+	const [unshare, setpriv] = [findProgram('unshare', path), findProgram('setpriv', path)];
+	if (unshare === undefined || setpriv === undefined) return [unshare ?? 'unshare', ...options];
+	// A worker that is busy does not see its channel close: the kernel ends unshare with us, and the worker with unshare.
+	return [setpriv, '--pdeathsig', 'KILL', '--', unshare, ...options];
 }
 
 function spawnWorker(plan: NamespacePlan, options: WorkerOptions): Attempt {
