@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { latin1Path, type RawPath } from './root-path.js';
+import { latin1Path, type RawPath, rawPath } from './root-path.js';
 
 /** Numbers of mount(2). */
 const LOCKED_FLAGS: Readonly<Record<string, number>> = {
@@ -30,6 +30,15 @@ export function readMounts(): readonly Mount[] {
 /** Where something is mounted, each path once. Throws where there is no /proc. */
 export function readMountPoints(): readonly RawPath[] {
 	return [...new Set(readMounts().map(({ path }) => path))];
+}
+
+/** The mount that `path`, absolute and free of links, is on. */
+export function findMount(mounts: readonly Mount[], path: string): Mount | undefined {
+	const raw = rawPath(path);
+	const holding = mounts.filter(
+		(mount) => mount.path === '/' || raw === mount.path || raw.startsWith(`${mount.path}/`),
+	);
+	return holding.toSorted((a, b) => a.path.length - b.path.length).at(-1);
 }
 
 /** {@link readMounts} of the text of a mountinfo file, which was read as `latin1`: its paths are bytes. */

@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { BuildError } from '../errors.js';
 import type { Limits } from '../sandbox/limits.js';
 import { type ContainerProcess, type Exit, exitStatus } from '../sandbox/sandbox.js';
+import { withoutName } from '../worker/no-sandbox.js';
 import type { RootName, WorkerCalls } from '../worker/protocol.js';
 import type { WorkerProcess } from '../worker/start.js';
 import { collectOutput, type Output } from './output.js';
@@ -56,7 +57,7 @@ export async function executeProcess(run: ProcessRun, context: ExecuteContext): 
 /** The sandbox that ran a program at the start may refuse a real one, with its limits and mounts. */
 function reportOther(worker: WorkerProcess, { sandbox, refused }: Ended, record: BuildRecord): void {
 	if (refused.length === 0) return;
-	const reason = refused.map((each) => `${each.sandbox} was refused (${each.reason})`).join('; ');
+	const reason = refused.map((each) => `${each.sandbox} was refused (${withoutName(each)})`).join('; ');
 	record.rung({ ...placeOf(worker), sandbox, reason });
 }
 

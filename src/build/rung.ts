@@ -1,3 +1,4 @@
+import { withoutName } from '../worker/no-sandbox.js';
 import type { WorkerProcess } from '../worker/start.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from './doctor/causes.js';
 import { detectEnvironments } from './doctor/environment.js';
@@ -41,7 +42,7 @@ function numberOf({ userNamespace, rootfs, mounts }: Place): RungNumber {
 /** What is not as usual with the sandbox. */
 function remarksOn({ sandboxes: [sandbox], less, refused }: WorkerProcess): readonly string[] {
 	const passed = refused.map((each) =>
-		each.reason.includes('is not installed') ? each.reason : `${each.sandbox} was refused (${each.reason})`,
+		each.reason.includes('is not installed') ? each.reason : `${each.sandbox} was refused (${withoutName(each)})`,
 	);
 	if (!less) return passed;
 	return [...passed, `this container leaves ${String(sandbox)} no host name, keyring or root mount of its own`];

@@ -44,7 +44,12 @@ function remount(mount: Mount, flags: number, libc: Pick<Libc, 'mount'>): void {
 	libc.mount(mount.path, mount.path, '', MS_REMOUNT | MS_BIND | lockedFlags(mount) | flags, '');
 }
 
-/** A bind mount that is remounted leaves what is mounted below it as it was. */
+/** A bind mount that is remounted leaves what is mounted below it as it was. What a later mount covers has no path. */
 function mountsAt(path: RawPath): readonly Mount[] {
-	return readMounts().filter((mount) => mount.path === path || mount.path.startsWith(`${path}/`));
+	const mounts = readMounts().filter((mount) => isWithin(mount.path, path));
+	return mounts.filter((mount, index) => !mounts.slice(index + 1).some((later) => isWithin(mount.path, later.path)));
+}
+
+function isWithin(path: RawPath, directory: RawPath): boolean {
+	return path === directory || path.startsWith(`${directory}/`);
 }

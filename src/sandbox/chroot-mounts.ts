@@ -25,7 +25,7 @@ export function chrootMounts({ rootfs, binds, proc }: SandboxSpec, typeOf: TypeO
 	return [
 		...mountProc(at, proc),
 		bind(rawPath('/sys'), at('/sys')),
-		{ type: 'restrict', path: at('/sys'), flags: MS_RDONLY | KERNEL_FLAGS, optional: true },
+		{ type: 'restrict', path: at('/sys'), flags: MS_RDONLY | KERNEL_FLAGS, optional: proc === 'job' },
 		// What is masked in the job's own is so already, and may not be touched.
 		...READONLY_PATHS.flatMap((path) => (typeOf(path) === undefined ? [] : readOnly(at(path), proc === 'job'))),
 		...MASKED_PATHS.flatMap((path) => mask(at(path), typeOf(path), proc === 'job')),

@@ -7,14 +7,25 @@ export interface Refused {
 	readonly reason: string;
 }
 
+/** Why it was refused; programs begin with their own names. */
+export function withoutName({ sandbox, reason }: Refused): string {
+	return reason.replace(new RegExp(`^${sandbox}:? ?`), '');
+}
+
 /** HOST_NO_SANDBOX with why each was refused. */
 export function noSandbox(refused: readonly Refused[]): BuildError {
-	const reasons = refused.map(
-		({ sandbox, reason }) => `${sandbox}: ${reason.replace(new RegExp(`^${sandbox}:? ?`), '')}`,
-	);
+	const reasons = refused.map((each) => `${each.sandbox}: ${withoutName(each)}`);
 	return new BuildError('HOST_NO_SANDBOX', `no sandbox could be started (${reasons.join('; ')})`, {
-		hint: refused.every(({ reason }) => reason.includes('is not installed')) ? INSTALL : FORBIDDEN,
+		hint: hintFor(refused.map(({ reason }) => reason)),
 	});
+}
+
+/** Why nothing of an image that is copied can be run. */
+export const NOEXEC_STORE = 'the store, to which the image is copied, is mounted noexec';
+
+function hintFor(reasons: readonly string[]): string {
+	if (reasons.includes(NOEXEC_STORE)) return 'Name a directory on another file system with --store DIR or S2OCI_STORE.';
+	return reasons.every((reason) => reason.includes('is not installed')) ? INSTALL : FORBIDDEN;
 }
 
 const INSTALL =

@@ -1,5 +1,6 @@
 import { chmodSync, closeSync, ftruncateSync, mkdirSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { findMount, readMounts } from '../mountinfo.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import { ownable } from '../rootfs/owner.js';
@@ -7,7 +8,7 @@ import { NO_LIMITS } from '../sandbox/limits.js';
 import { runSandbox } from '../sandbox/run.js';
 import type { SandboxName, SandboxSpec } from '../sandbox/sandbox.js';
 import { TINY_STATUS, tinyProgram } from '../sandbox/tiny-program.js';
-import type { Refused } from './no-sandbox.js';
+import { NOEXEC_STORE, type Refused } from './no-sandbox.js';
 import type { Session } from './open-session.js';
 import type { WorkerCalls } from './protocol.js';
 
@@ -46,13 +47,15 @@ export async function probeSandboxes(
 		for (const sandbox of sandboxes) {
 			const outcome = await runSandbox(sandbox, run, signal);
 			signal.throwIfAborted();
-			if (outcome.type === 'refused')
-				refused.push({ sandbox, reason: [outcome.reason, ...lastWords(output)].join(': ') });
+			if (outcome.type === 'refused') refused.push({ sandbox, reason: reasonOf(outcome.reason, lastWords(output)) });
 			else if (outcome.exit.type === 'code' && outcome.exit.code === TINY_STATUS)
 				return { sandbox, less: needLess.has(sandbox), refused };
 			else refused.push({ sandbox, reason: 'no program could be run in it' });
 		}
-		return { sandbox: undefined, less: false, refused };
+		const [first] = sandboxes;
+		if (first === undefined || session.rootfs !== 'copy' || !isNoexec(scratch))
+			return { sandbox: undefined, less: false, refused };
+		return { sandbox: undefined, less: false, refused: [{ sandbox: first, reason: NOEXEC_STORE }] };
 	} finally {
 		closeSync(output);
 		rmSync(words, { force: true });
@@ -61,12 +64,20 @@ export async function probeSandboxes(
 }
 
 /** What the program said last, and why it was refused is often only there; the next one begins anew. */
-function lastWords(output: number): readonly string[] {
+function lastWords(output: number): string {
 	const bytes = Buffer.alloc(WORDS_LIMIT);
 	const text = bytes.toString('utf8', 0, readSync(output, bytes, 0, WORDS_LIMIT, 0));
 	ftruncateSync(output);
-	const line = text.trim().split('\n').at(-1) ?? '';
-	return line === '' ? [] : [line.slice(0, LINE_LIMIT)];
+	return (text.trim().split('\n').at(-1) ?? '').slice(0, LINE_LIMIT);
+}
+
+function reasonOf(reason: string, words: string): string {
+	return words === '' || reason.includes(words) ? reason : `${reason}: ${words}`;
+}
+
+/** `path` is absolute and, being in our mount namespace, was resolved by the parent. */
+function isNoexec(path: string): boolean {
+	return findMount(readMounts(), path)?.options.includes('noexec') === true;
 }
 
 function furnish(rootfs: string): void {

@@ -41,6 +41,27 @@ describe('a host without', () => {
 		expect(await leftovers(workspace)).toEqual([]);
 	});
 
+	test('a store where a copy of the image can be run says so before anything is pulled', async (context) => {
+		requireRoot(context);
+		const mount = 'mount -t tmpfs -o noexec tmpfs $STORE';
+		const failed = await onHost(makeWorkspace(), mount, [
+			TINY_APP,
+			builder(),
+			'--copy',
+			'--rootfs',
+			'copy',
+			'--isolation',
+			'chroot',
+		]);
+		expectRefusal(failed, 4);
+		expect(failed.result?.error).toMatchObject({
+			code: 'HOST_NO_SANDBOX',
+			message: expect.stringContaining('noexec') as string,
+			hint: expect.stringContaining('--store') as string,
+		});
+		expect(failed.stderr).not.toContain('pull took');
+	});
+
 	test('the chosen sandbox does not take another one', async (context) => {
 		requireRoot(context);
 		const hide = `mount --bind /dev/null "$(readlink -f ${findProgram('bwrap') ?? '/nonexistent'})"`;

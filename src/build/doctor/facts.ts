@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import type { Mount } from '../../mountinfo.js';
+import { findMount, type Mount } from '../../mountinfo.js';
 import { findProgram } from '../../program.js';
-import { findMount, mountsHere, optionsOf } from './mounts.js';
+import { mountsHere, optionsOf } from './mounts.js';
 
 /** What the kernel and the disk say of this process and this host. It explains failures; it never replaces an attempt. */
 export interface HostFacts {

@@ -1,5 +1,4 @@
 import { type Mount, readMounts } from '../../mountinfo.js';
-import { rawPath } from '../../root-path.js';
 
 const NETWORK =
 	/^(?:nfs4?|cifs|smb3|9p|ceph|lustre|gpfs|glusterfs|afs|fuse(?:\..*)?|fuseblk|virtiofs|beegfs|orangefs)$/;
@@ -11,15 +10,6 @@ export function mountsHere(): readonly Mount[] {
 	} catch {
 		return [];
 	}
-}
-
-/** The mount that `path`, absolute and free of links, is on. */
-export function findMount(mounts: readonly Mount[], path: string): Mount | undefined {
-	const raw = rawPath(path);
-	const holding = mounts.filter(
-		(mount) => mount.path === '/' || raw === mount.path || raw.startsWith(`${mount.path}/`),
-	);
-	return holding.toSorted((a, b) => a.path.length - b.path.length).at(-1);
 }
 
 /** Its options, each once: those of the mount point and those of the file system. */

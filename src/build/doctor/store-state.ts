@@ -1,12 +1,13 @@
 import { realpathSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.js';
+import { findMount } from '../../mountinfo.js';
 import { printablePath } from '../../root-path.js';
 import { makeScratch } from '../../worker/make-scratch.js';
 import { findStore } from '../../worker/store-place.js';
 import type { StoreState } from './diagnosis.js';
 import type { FindingCode } from './finding-code.js';
-import { findMount, isNetworkType, mountsHere, optionsOf } from './mounts.js';
+import { isNetworkType, mountsHere, optionsOf } from './mounts.js';
 
 const LOW_BYTES = 2e9;
 

@@ -134,12 +134,3 @@ describe.each(CASES)('artifacts saved by %s in %s', (user, sandbox) => {
 		expect(left).toEqual([]);
 	});
 });
-
-describe('a sandbox that is refused', () => {
-	test('gives way to the next one, which saves the artifacts', (context) => {
-		skipFor(context, lacking('bwrap'));
-		const script = { script: `${TAR} -cf - kept`, sandboxes: ['missing' as SandboxName, 'bwrap' as const] };
-		const { saved } = save('ourselves', 'bwrap', script);
-		expect(saved[0]?.value).toMatchObject({ sandbox: 'bwrap', entries: 1 });
-	});
-});

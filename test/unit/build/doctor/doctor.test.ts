@@ -7,10 +7,10 @@ import { causeOfSandbox, causeOfStart, type Evidence } from '../../../../src/bui
 import { detectEnvironments, ENVIRONMENTS } from '../../../../src/build/doctor/environment.js';
 import { type HostFacts, readFacts } from '../../../../src/build/doctor/facts.js';
 import { describeFinding, FINDING_CODES } from '../../../../src/build/doctor/findings.js';
-import { findMount, isNetworkType, optionsOf } from '../../../../src/build/doctor/mounts.js';
+import { isNetworkType, optionsOf } from '../../../../src/build/doctor/mounts.js';
 import { parseTarget } from '../../../../src/build/doctor/target.js';
 import { BuildError } from '../../../../src/errors.js';
-import { parseMounts } from '../../../../src/mountinfo.js';
+import { findMount, parseMounts } from '../../../../src/mountinfo.js';
 import { TINY_STATUS, tinyProgram } from '../../../../src/sandbox/tiny-program.js';
 import { temporaryDirectory } from '../../../support/fs.js';
 import { needs } from '../../../support/needs.js';
