@@ -83,6 +83,8 @@ export function createCalls(
 			} finally {
 				if (opened !== undefined && stay === true) unlockScratch(opened.scratch);
 				else if (opened !== undefined) await removeScratch(opened.scratch, keepAs);
+				// The end of the channel closes once more, when the next worker may be in the directory.
+				if (stay === true) opened = undefined;
 			}
 			return {};
 		},

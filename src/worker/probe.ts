@@ -1,5 +1,6 @@
 import { chmodSync, closeSync, ftruncateSync, mkdirSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { MS_BIND } from '../linux/libc.js';
 import { findMount, readMounts } from '../mountinfo.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
@@ -27,10 +28,8 @@ export async function probeSandboxes(
 	session: Session,
 	signal: AbortSignal,
 ): Promise<WorkerCalls['probe']['response']> {
-	const { scratch, hostPath, target, needLess } = session;
-	const place = session.rootfs === 'copy' ? undefined : target.rootfs('probe');
-	const rootfs = place ?? join(scratch, 'probe');
-	furnish(rootfs);
+	const { scratch, hostPath, needLess } = session;
+	const { rootfs, remove } = makeRoot(session);
 	const words = join(scratch, 'probe-words');
 	const output = openSync(words, 'a+', 0o600);
 	const streams = { stdin: 'ignore', stdout: output, stderr: output } as const;
@@ -59,7 +58,7 @@ export async function probeSandboxes(
 	} finally {
 		closeSync(output);
 		rmSync(words, { force: true });
-		removeTree(rawPath(rootfs));
+		remove();
 	}
 }
 
@@ -78,6 +77,27 @@ function reasonOf(reason: string, words: string): string {
 /** `path` is absolute and, being in our mount namespace, was resolved by the parent. */
 function isNoexec(path: string): boolean {
 	return findMount(readMounts(), path)?.options.includes('noexec') === true;
+}
+
+/** Every id can reach it, and where copies will be run, it is on their file system. */
+function makeRoot({ scratch, target, rootfs, libc }: Session): {
+	readonly rootfs: string;
+	readonly remove: () => void;
+} {
+	const own = join(scratch, 'probe-root');
+	const shown = target.rootfs('probe');
+	if (shown !== undefined && rootfs === 'overlay') {
+		furnish(shown);
+		return { rootfs: shown, remove: () => removeTree(rawPath(shown)) };
+	}
+	furnish(own);
+	if (shown === undefined) return { rootfs: own, remove: () => removeTree(rawPath(own)) };
+	libc.mount(rawPath(own), rawPath(shown), '', MS_BIND, '');
+	const remove = () => {
+		libc.unmount(rawPath(shown));
+		for (const path of [shown, own]) removeTree(rawPath(path));
+	};
+	return { rootfs: shown, remove };
 }
 
 function furnish(rootfs: string): void {

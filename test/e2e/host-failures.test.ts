@@ -1,8 +1,16 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Finished, s2oci } from '../support/build.js';
-import { findProgram, leftovers, makeWorkspace, requireRoot, requireUser, type Workspace } from '../support/host.js';
+import { build, type Finished, s2oci } from '../support/build.js';
+import {
+	findProgram,
+	leftovers,
+	makeWorkspace,
+	requirePrograms,
+	requireRoot,
+	requireUser,
+	type Workspace,
+} from '../support/host.js';
 import { assembleSource, TINY_APP, tinyLayout, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();
@@ -41,7 +49,7 @@ describe('a host without', () => {
 		expect(await leftovers(workspace)).toEqual([]);
 	});
 
-	test('a store where a copy of the image can be run says so before anything is pulled', async (context) => {
+	test('a store where no copy of the image can be run says so before anything is pulled', async (context) => {
 		requireRoot(context);
 		const mount = 'mount -t tmpfs -o noexec tmpfs $STORE';
 		const failed = await onHost(makeWorkspace(), mount, [
@@ -71,6 +79,21 @@ describe('a host without', () => {
 			code: 'HOST_NO_SANDBOX',
 			hint: expect.stringContaining('--isolation') as string,
 		});
+	});
+
+	test('a sandbox in the best namespaces takes the next ones, where the source that was fetched still is', async (context) => {
+		requireRoot(context);
+		requirePrograms(context, 'bwrap');
+		const workspace = makeWorkspace();
+		const programs = join(workspace.root, 'programs');
+		mkdirSync(programs);
+		// Refused where every id is what it is outside.
+		const refusing = `#!/bin/sh\ngrep -q 4294967295 /proc/self/uid_map && exit 1\nexec ${String(findProgram('bwrap'))} "$@"\n`;
+		writeFileSync(join(programs, 'bwrap'), refusing, { mode: 0o755 });
+		const env = { PATH: `${programs}:${process.env['PATH'] ?? ''}` };
+		const { result } = await build(workspace, [TINY_APP, builder(), '--copy', '--isolation', 'bwrap'], { env });
+		expect(result.rung).toMatchObject({ number: 3, sandbox: 'bwrap' });
+		expect(await leftovers(workspace)).toEqual([]);
 	});
 
 	test('the best sandbox takes the next one, and says why', async (context) => {
