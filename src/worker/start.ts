@@ -1,9 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { makePath } from '../make-path.js';
-import { findProgram } from '../program.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import type { Proc, SandboxName } from '../sandbox/sandbox.js';
@@ -22,6 +20,7 @@ import {
 	planNamespaces,
 	type WantedNamespace,
 } from './user-namespace.js';
+import { workerCommand } from './worker-command.js';
 
 /** The process in the namespaces. It holds no credentials; when it or we die, the other ends within a second. */
 export interface WorkerProcess {
@@ -72,9 +71,6 @@ export interface WorkerOptions {
 
 const START_LIMIT_MS = 30_000;
 const CLOSE_LIMIT_MS = 10_000;
-const ENTRY = fileURLToPath(new URL('./main.js', import.meta.url));
-/** Waits for its ids to be mapped before it becomes Node, since only an exec as a mapped root gains capabilities. */
-const WAIT = 'read -r _ <&4 || exit 1; exec "$0" "$@" 4<&-';
 
 /**
  * Starts the worker in the best namespaces that this user can get and in which a program ran in a sandbox. Throws HOST_NO_NAMESPACES with
@@ -169,19 +165,6 @@ interface Attempt {
 	readonly child: ChildProcess;
 	readonly ready: (signal: AbortSignal) => Promise<void>;
 	readonly kill: () => void;
-}
-
-function workerCommand(plan: NamespacePlan, path: string | undefined): readonly [string, ...string[]] {
-	const node = [process.execPath, '--no-warnings', ENTRY] as const;
-	if (!plan.mounts) return node;
-	// One id is mapped by unshare itself: where no_new_privs is set, an exec before the mapping would lose all capabilities for good.
-	const user = { none: [], single: ['--user', '--map-root-user'], full: ['--user'] }[plan.kind];
-	const wait = plan.kind === 'full' ? ['/bin/sh', '-c', WAIT] : [];
-	const options = [...user, '--mount', '--pid', '--fork', '--kill-child', '--', ...wait, ...node];
-	const [unshare, setpriv] = [findProgram('unshare', path), findProgram('setpriv', path)];
-	if (unshare === undefined || setpriv === undefined) return [unshare ?? 'unshare', ...options];
-	// A worker that is busy does not see its channel close: the kernel ends unshare with us, and the worker with unshare.
-	return [setpriv, '--pdeathsig', 'KILL', '--', unshare, ...options];
 }
 
 function spawnWorker(plan: NamespacePlan, options: WorkerOptions): Attempt {
