@@ -56,6 +56,7 @@ describe('files', () => {
 			rung: {
 				userNamespace: expect.any(String) as string,
 				rootfs: 'overlay',
+				number: expect.any(Number) as number,
 				sandbox: expect.any(String) as string,
 				reason: expect.any(String) as string,
 			},
