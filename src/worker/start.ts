@@ -84,8 +84,8 @@ export async function startWorker(options: WorkerOptions, signal: AbortSignal): 
 		const reason = refusals.length === 0 ? plan.reason : said(refusals);
 		const before = { reason, refusals: [...refusals], remedy: remedyOf(refusals), keepScratch: !isLast };
 		const attempt = await begin(plan, options, signal).catch((error: unknown) => new Error(messageOf(error)));
-		signal.throwIfAborted();
 		if (attempt instanceof Error) {
+			signal.throwIfAborted();
 			refusals.push({ plan, error: attempt });
 			continue;
 		}
