@@ -106,7 +106,7 @@ test('what is thrown in a thread of the worker ends as 70', async () => {
 	const { url, bodies } = await listenForCallback(204);
 	const program = withWorkerCode(workspace, '');
 	const thread = join(dirname(dirname(program)), 'dist/worker/unpack-thread.js');
-	appendFileSync(thread, "parentPort?.on('message', () => setTimeout(() => { throw new Error('canary'); }, 0));");
+	appendFileSync(thread, "parentPort?.prependListener('message', () => { throw new Error('canary'); });");
 	const registry = await tinyRegistry({ slow: 100 });
 	const args = ['build', TINY_APP, `${registry.host}/builders/tiny`, '--copy', '--callback-url', url];
 	await expectReported(await s2oci(workspace, args, { program }), workspace, bodies);
