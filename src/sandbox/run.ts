@@ -26,10 +26,10 @@ export async function runSandbox(
 	{ needLess, ...run }: PossibleRun,
 	signal: AbortSignal,
 ): Promise<SandboxOutcome> {
-	const { start, program } = SANDBOXES[name];
+	const { start, program, hasLess } = SANDBOXES[name];
 	if (program !== undefined && findProgram(program, run.hostPath) === undefined) return notInstalled(program);
 	const first = await start({ ...run, less: needLess.has(name) }, signal);
-	if (first.type === 'exited' || signal.aborted || program === undefined || needLess.has(name)) return first;
+	if (first.type === 'exited' || signal.aborted || !hasLess || needLess.has(name)) return first;
 	const second = await start({ ...run, less: true }, signal);
 	if (second.type === 'refused') return first;
 	needLess.add(name);
@@ -43,16 +43,18 @@ export interface PossibleRun extends Omit<SandboxRun, 'less'> {
 
 interface Sandbox {
 	readonly start: (run: SandboxRun, signal: AbortSignal) => Promise<SandboxOutcome>;
-	/** Without it, there is nothing to do with less. */
+	/** What has to be installed. */
 	readonly program: string | undefined;
+	/** Whether there is something that it can do without. */
+	readonly hasLess: boolean;
 }
 
 const SANDBOXES: Readonly<Record<SandboxName, Sandbox>> = {
-	runc: { start: (run, signal) => runOciRuntime('runc', run, signal), program: 'runc' },
-	crun: { start: (run, signal) => runOciRuntime('crun', run, signal), program: 'crun' },
-	bwrap: { start: runBwrap, program: 'bwrap' },
-	chroot: { start: runChroot, program: undefined },
-	none: { start: runUnconfined, program: undefined },
+	runc: { start: (run, signal) => runOciRuntime('runc', run, signal), program: 'runc', hasLess: true },
+	crun: { start: (run, signal) => runOciRuntime('crun', run, signal), program: 'crun', hasLess: true },
+	bwrap: { start: runBwrap, program: 'bwrap', hasLess: true },
+	chroot: { start: runChroot, program: undefined, hasLess: true },
+	none: { start: runUnconfined, program: undefined, hasLess: false },
 };
 
 async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {

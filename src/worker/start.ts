@@ -151,6 +151,7 @@ export async function startWorkerIn(
 }
 
 async function begin(plan: NamespacePlan, options: WorkerOptions, signal: AbortSignal): Promise<Attempt> {
+	signal.throwIfAborted();
 	const attempt = spawnWorker(plan, options);
 	try {
 		await attempt.ready(signal);

@@ -57,7 +57,8 @@ function allPlans(uid: number, gid: number): readonly NamespacePlan[] {
 	if (uid === 0) {
 		if (ownIds('uid') === 1) return [single('root is the only id of the user namespace we are in')];
 		return [
-			{ kind: 'none', mounts: true, uids: [], gids: [], reason: 'we are root' },
+			// A process could look into those of the job through their /proc, being in the same user namespace.
+			{ kind: 'none', mounts: true, ownProc: true, uids: [], gids: [], reason: 'we are root' },
 			{ ...single('root may not make a mount namespace here'), ownProc: true },
 			{ kind: 'none', mounts: false, uids: [], gids: [], reason: 'root may not make namespaces here' },
 			single('root may not change its root directory here'),

@@ -13,10 +13,10 @@ const full = (outside: number): NamespacePlan => ({
 });
 
 describe('the user namespaces to try', () => {
-	test('are none for root, then one id with a /proc, then none and no mounts, then one id at all', () => {
+	test('are none for root with a /proc, then one id with one, then none and no mounts, then one id at all', () => {
 		const plans = planNamespaces(0, 0).map(({ kind, mounts, ownProc = false }) => [kind, mounts, ownProc]);
 		expect(plans).toEqual([
-			['none', true, false],
+			['none', true, true],
 			['single', true, true],
 			['none', false, false],
 			['single', true, false],
