@@ -2,7 +2,7 @@ import { withoutName } from '../worker/no-sandbox.js';
 import type { WorkerProcess } from '../worker/start.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from './doctor/causes.js';
 import { detectEnvironments } from './doctor/environment.js';
-import { readFacts } from './doctor/facts.js';
+import { type HostFacts, readFacts } from './doctor/facts.js';
 import type { FindingCode } from './doctor/finding-code.js';
 import { describeFinding } from './doctor/findings.js';
 import { readStore } from './doctor/store-state.js';
@@ -23,11 +23,10 @@ export async function describeRung(
 ): Promise<Rung> {
 	const [sandbox = 'none'] = worker.sandboxes;
 	const rung = { ...placeOf(worker), sandbox };
-	const codes = await findCauses(worker, request);
-	const [code] = codes;
+	const facts = readFacts(request.env);
+	const [code] = await findCauses(worker, request, facts);
 	if (code === undefined) return { ...rung, reason: [worker.reason, ...remarksOn(worker)].join('; ') };
-	const places = detectEnvironments(request.env, readFacts(request.env));
-	const { message, fixes } = describeFinding(code, places);
+	const { message, fixes } = describeFinding(code, detectEnvironments(request.env, facts));
 	const [first] = fixes;
 	return { ...rung, reason: message, ...(first !== undefined && { advice: first.fix }) };
 }
@@ -51,12 +50,13 @@ function remarksOn({ sandboxes: [sandbox], less, refused }: WorkerProcess): read
 /** What is in the way of a better rung, the most important first; nothing where it was chosen by the user or is the best. */
 async function findCauses(
 	{ refusals, rootfs, proc, mounts }: WorkerProcess,
-	{ env, store, rootfs: wanted }: Pick<HostRequest, 'env' | 'store' | 'rootfs'>,
+	{ store, rootfs: wanted }: Pick<HostRequest, 'store' | 'rootfs'>,
+	facts: HostFacts,
 ): Promise<readonly FindingCode[]> {
 	const isCopied = rootfs === 'copy' && mounts && wanted === 'auto';
 	const isMasked = mounts && proc === 'job';
 	if (refusals.length === 0 && !isCopied && !isMasked) return [];
-	const [facts, state] = [readFacts(env), await readStore(store)];
+	const state = await readStore(store);
 	const causes = refusals.map(({ plan, error }) => causeOf(error, { facts, store: state, plan, copied: false }));
 	const overlay = isCopied ? [...state.findings.filter(isOfOverlay), 'NO_OVERLAY' as const].slice(0, 1) : [];
 	return [...causes, ...overlay, ...(isMasked ? ['MASKED_PROC' as const] : [])];

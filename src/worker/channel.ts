@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { BuildError, isBuildError } from '../errors.js';
-import type { CallName, FromWorker, WorkerCalls } from './protocol.js';
+import type { FromWorker } from './messages.js';
+import type { CallName, WorkerCalls } from './protocol.js';
 import { fromWire } from './wire-error.js';
 
 /** Asks the worker for something. */

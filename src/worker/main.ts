@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isBuildError } from '../errors.js';
 import { createCalls, loadExecute } from './calls.js';
-import type { FromWorker, Request } from './protocol.js';
+import type { FromWorker, Request } from './messages.js';
 import { toWire } from './wire-error.js';
 
 /** How long calls under way may take to notice that they were stopped. */

@@ -1,4 +1,3 @@
-import type { ErrorCode } from '../errors.js';
 import type { Digest } from '../oci/digest.js';
 import type { RawPath } from '../root-path.js';
 import type { LayerStatistics } from '../rootfs/diff.js';
@@ -280,25 +279,3 @@ export interface WorkerCalls {
 }
 
 export type CallName = keyof WorkerCalls;
-
-export type Request = {
-	[Name in CallName]: { readonly id: number; readonly call: Name; readonly request: WorkerCalls[Name]['request'] };
-}[CallName];
-
-/** An error as it crosses the channel. `code` is absent for a bug, which then carries its stack. */
-export interface WireError {
-	readonly code?: ErrorCode;
-	readonly message: string;
-	readonly hint?: string;
-	readonly stack?: string;
-}
-
-export type FromWorker =
-	| { readonly type: 'ready' }
-	| { readonly type: 'answer'; readonly id: number; readonly response: unknown }
-	| { readonly type: 'failure'; readonly id: number; readonly error: WireError }
-	/** `bytes` of the layer are unpacked so far, uncompressed. */
-	| { readonly type: 'unpacked'; readonly diffId: Digest; readonly bytes: number }
-	| { readonly type: 'packed'; readonly bytes: number }
-	/** What nobody caught in the worker. */
-	| { readonly type: 'fault'; readonly error: WireError };

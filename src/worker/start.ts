@@ -9,6 +9,7 @@ import { createChannel, type WorkerCall, type WorkerEvent } from './channel.js';
 import { killSession } from './kill-session.js';
 import { noSandbox, type Refused } from './no-sandbox.js';
 import { PROTOCOL_VERSION, type WorkerCalls } from './protocol.js';
+import { allRefused, REFUSALS, type Refusal, remedyOf, said } from './refusals.js';
 import { orderSandboxes, type SandboxPlace } from './sandbox-order.js';
 import {
 	idsOf,
@@ -16,7 +17,6 @@ import {
 	mapIds,
 	mappingName,
 	type NamespacePlan,
-	noNamespaces,
 	planNamespaces,
 	type WantedNamespace,
 } from './user-namespace.js';
@@ -98,31 +98,7 @@ export async function startWorker(options: WorkerOptions, signal: AbortSignal): 
 		}
 	}
 	if (plans.length === 0) throw notForUs(options.userns);
-	throw allRefused(refusals, options);
-}
-
-/** An attempt to start a worker, and why it came to nothing. */
-export interface Refusal {
-	readonly plan: NamespacePlan;
-	readonly error: Error;
-}
-
-const REFUSALS = ['HOST_NO_NAMESPACES', 'HOST_NO_OVERLAY', 'HOST_NO_SANDBOX'] as const;
-
-/** What is wrong where nothing works: what was insisted on, or else the best that was missing. */
-function allRefused(refusals: readonly Refusal[], { rootfs }: WorkerOptions): Error {
-	const first = (code: (typeof REFUSALS)[number]) => refusals.find(({ error }) => isBuildError(error, code))?.error;
-	const told = (rootfs === 'overlay' ? first('HOST_NO_OVERLAY') : undefined) ?? first('HOST_NO_SANDBOX');
-	if (told !== undefined) return told;
-	return noNamespaces(said(refusals), remedyOf(refusals));
-}
-
-function said(refusals: readonly Refusal[]): string {
-	return [...new Set(refusals.map(({ error }) => error.message))].join('; ');
-}
-
-function remedyOf(refusals: readonly Refusal[]): string | undefined {
-	return refusals.flatMap(({ error }) => (isBuildError(error) ? (error.hint ?? []) : [])).at(-1);
+	throw allRefused(refusals, options.rootfs);
 }
 
 function notForUs(userns: WorkerOptions['userns']): BuildError {

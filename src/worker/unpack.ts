@@ -6,7 +6,8 @@ import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
 import type { IdLimits } from '../rootfs/owner.js';
-import type { FromWorker, WantedLayer, WireError } from './protocol.js';
+import type { FromWorker, WireError } from './messages.js';
+import type { WantedLayer } from './protocol.js';
 import type { UnpackTask } from './unpack-thread.js';
 import { fromWire } from './wire-error.js';
 

@@ -1,6 +1,6 @@
 import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { hostFault } from '../host-fault.js';
-import type { WireError } from './protocol.js';
+import type { WireError } from './messages.js';
 
 /** `thrown` in the form that crosses the channel. A full disk and the like are no bugs, whoever met them; `place` is where. */
 export function toWire(thrown: unknown, place?: string): WireError {
