@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-	{ ignores: ['dist/', 'testdata/', 'node_modules/', '*.cjs', '*.mjs', 'bin/', 'scripts/', 'bench/'] },
+	{ ignores: ['dist/', 'testdata/', 'node_modules/', '.demo/', '*.cjs', '*.mjs', 'bin/', 'scripts/', 'bench/'] },
 	{
 		files: ['src/**/*.ts', 'test/**/*.ts'],
 		extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
