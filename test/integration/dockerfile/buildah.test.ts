@@ -57,7 +57,8 @@ function openBuildah(context: TestContext): Buildah {
 	return {
 		build: async (tag, wanted, ...options) => {
 			const { context: directory, text } = await write({ ...wanted, builder });
-			run('bud', '--isolation', 'chroot', ...options, '-t', tag, directory);
+			// Its own default may be more than this machine allows.
+			run('bud', '--isolation', 'chroot', '--ulimit', 'nofile=1024:1024', ...options, '-t', tag, directory);
 			return text;
 		},
 		config: (tag) => {
