@@ -90,22 +90,3 @@ test.for(RUNGS)(
 	},
 );
 layers.isTested();
-
-test.for(RUNGS.filter(({ number }) => number < 5))(
-	'a worker that does not look up ends within a second of kill -9 of its parent, on rung $number',
-	async (rung, context) => {
-		const { workspace, args, options } = arrange(rung, context);
-		const registry = await tinyRegistry();
-		const source = assembleSource('echo began; sleep 300');
-		const words = ['build', source, `${registry.host}/builders/tiny`, `${registry.host}/team/app`, ...args];
-		const running = startS2oci(workspace, [...words, '--build-env', `MARK=${workspace.mark}`], options);
-		await until('assemble to begin', () => running.stderr().includes('began'));
-		const find = (victim: RegExp) => processesOf(workspace.mark).filter((pid) => victim.test(commandOf(pid)));
-		const workers = find(VICTIMS.worker);
-		expect(workers.length).toBeGreaterThan(0);
-		for (const pid of workers) process.kill(pid, 'SIGSTOP');
-		for (const pid of find(VICTIMS.parent)) process.kill(pid, 'SIGKILL');
-		await running.finished;
-		await until('the end of the worker', () => processesOf(workspace.mark).length === 0, 1000);
-	},
-);
