@@ -175,7 +175,7 @@ describe('s2i build', () => {
 		const { workspace, builder, tag } = await scene();
 		const source = makeSource({ '.s2i/bin/run': '#!/bin/sh\necho it runs >&2\nsleep 300 & sleep 300\n' });
 		const running = startS2oci(workspace, ['build', source, builder, tag, '--run'], asS2i(workspace));
-		await until('the program', () => running.stderr().includes('it runs'));
+		await until('the program', () => running.stderr().includes('it runs'), 60_000);
 		running.child.kill('SIGINT');
 		expect((await running.finished).status).toBe(2);
 		expect(await leftovers(workspace)).toEqual([]);
