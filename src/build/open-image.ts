@@ -30,6 +30,8 @@ export interface OpenedTarget {
 	readonly target: ImageTarget;
 	readonly tag: string | undefined;
 	readonly name: string;
+	/** What an image that is there was. */
+	readonly done: 'pushed' | 'loaded' | 'written';
 }
 
 /** Archives are rare, and tar-stream takes as long to load as the rest of the build. */
@@ -83,15 +85,16 @@ export async function openImageTarget(
 		case 'registry': {
 			const { repository, digest, tag } = location.reference;
 			if (digest !== undefined) throw digestTarget(name);
-			return { target: access.registry(repository), tag, name };
+			return { target: access.registry(repository), tag, name, done: 'pushed' };
 		}
 		case 'oci':
-			return { target: openLayout(location.path), tag: location.ref, name };
+			return { target: openLayout(location.path), tag: location.ref, name, done: 'written' };
 		case 'oci-archive':
 			return {
 				target: (await ociArchive()).createOciArchive(location.path, await access.scratch()),
 				tag: location.ref,
 				name,
+				done: 'written',
 			};
 		case 'docker-archive':
 			if (location.ref?.startsWith('@') === true) throw indexTarget(name);
@@ -99,6 +102,7 @@ export async function openImageTarget(
 				target: (await dockerArchive()).createDockerArchive(location.path, await access.scratch()),
 				tag: location.ref,
 				name,
+				done: 'written',
 			};
 	}
 }
@@ -110,7 +114,7 @@ async function openEngine(location: EngineLocation, access: ImageAccess, signal:
 	const engine = await access.engine(location.type);
 	await engine.find(location.name, signal);
 	const { nameInStore, openEngineTarget } = await import('../engine/engine-target.js');
-	return { target: openEngineTarget(engine), tag: nameInStore(engine, location.name), name };
+	return { target: openEngineTarget(engine), tag: nameInStore(engine, location.name), name, done: 'loaded' };
 }
 
 function indexTarget(name: string): BuildError {

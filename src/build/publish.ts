@@ -28,7 +28,7 @@ export async function publishImage(
 		await baseLayers;
 		await opened.target.put(config.descriptor, () => Promise.resolve(Readable.from([config.bytes])), either);
 		await opened.target.putManifest(manifest, opened.tag, either);
-		record.emit({ type: 'log', level: 1, message: `pushed ${opened.name}@${manifest.descriptor.digest}` });
+		record.emit({ type: 'log', level: 1, message: `${opened.done} ${opened.name}@${manifest.descriptor.digest}` });
 	};
 	const publishing = targets.map(publish);
 	try {

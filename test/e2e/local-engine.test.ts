@@ -27,9 +27,10 @@ describe('an image of podman as the builder', () => {
 		const podman = makePodman(context, workspace);
 		const { PATH, log } = watchedPodman(workspace, 'echo "$1" >> "$log"');
 		const env = { ...podman.env, PATH };
-		const args = [TINY_APP, 'podman:local-builder', 'podman:my-app', '--copy'];
+		const args = [TINY_APP, 'podman:local-builder', 'podman:my-app', '--copy', '--loglevel=1'];
 		const first = await build(workspace, args, { env });
 		expect(commandsIn(log)).toEqual(['save', 'load']);
+		expect(first.stderr).toContain(`loaded podman:my-app@${first.result.digest}`);
 		const second = await build(workspace, args, { env });
 		expect(commandsIn(log)).toEqual(['save', 'load', 'load']);
 		expect(second.result.digest).toBe(first.result.digest);
@@ -52,8 +53,11 @@ describe('an image of podman as the builder', () => {
 			'-o',
 			`oci:${layout}`,
 			'--copy',
+			'--loglevel=1',
 		];
-		const { result } = await build(workspace, args, { env: podman.env });
+		const { result, stderr } = await build(workspace, args, { env: podman.env });
+		expect(stderr).toContain(`pushed ${registry.host}/app:latest@${result.digest}`);
+		expect(stderr).toContain(`written oci:${layout}@${result.digest}`);
 		const { manifest, config } = await decoded(readLayout(layout));
 		expect((await pulled(registry, 'app')).manifest).toEqual(manifest);
 		expect(config.rootfs.diff_ids.slice(0, -1)).toEqual(podman.inspect('local-builder').RootFS.Layers);
