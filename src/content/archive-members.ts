@@ -5,7 +5,8 @@ import { Readable } from 'node:stream';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { type ArchiveMember, indexArchive } from '../tar/archive.js';
-import { expand, SNIFFED, sniffArchive } from './expand.js';
+import { SNIFFED } from '../tar/sniff.js';
+import { expand, sniffArchive } from './expand.js';
 import { readBytes, unreadable } from './verify.js';
 
 /** The files of a tar, found by the name inside it; the content is read from the tar itself, nothing is extracted. */

@@ -18,9 +18,10 @@ import {
 import { withoutNulls } from '../oci/nulls.js';
 import { formatReference, parseReference } from '../oci/reference.js';
 import type { ArchiveMember } from '../tar/archive.js';
+import { SNIFFED } from '../tar/sniff.js';
 import { type ArchiveMembers, openMembers } from './archive-members.js';
 import type { ImageSource, ImageTarget } from './blob.js';
-import { SNIFFED, sniffArchive } from './expand.js';
+import { sniffArchive } from './expand.js';
 import { openLayout } from './layout.js';
 import { blobPath } from './layout-source.js';
 import { archiveBytes, archiveFile, writeArchive } from './oci-archive.js';

@@ -7,6 +7,7 @@ import { type Digest, finishDigest, hasherFor } from '../oci/digest.js';
 import { MAX_CONFIG_BYTES } from '../oci/manifest.js';
 import type { LayerCompression } from '../oci/media-types.js';
 import { type ArrivingMember, readArchive } from '../tar/archive.js';
+import { sniffCompression, takeStart } from '../tar/sniff.js';
 
 /** A file of an archive that has arrived. */
 export interface SavedMember {
@@ -31,6 +32,8 @@ export type FindSaved = (name: string) => SavedMember | undefined;
 
 const ANY: Digest = `sha256:${'0'.repeat(64)}` as Digest;
 const MAX_LINKS = 8;
+/** In how many bytes a document begins, white space before it included. */
+const JSON_START = 64;
 /** All documents of an archive together. */
 const MAX_MEMORY = 64 * 1024 * 1024;
 
@@ -64,11 +67,9 @@ async function keep(
 	{ isNeeded, directory }: Keeping,
 	signal: AbortSignal,
 ): Promise<SavedMember> {
-	const chunks = content[Symbol.asyncIterator]();
-	const first = await takeStart(chunks);
-	const compression = compressionOf(first);
-	const all = rejoin(first, chunks);
-	if (size <= MAX_CONFIG_BYTES && /^\s*[[{]/.test(first.subarray(0, 64).toString('latin1'))) {
+	const { start, all } = await takeStart(content[Symbol.asyncIterator](), JSON_START);
+	const compression = compressionOf(start);
+	if (size <= MAX_CONFIG_BYTES && /^\s*[[{]/.test(start.toString('latin1'))) {
 		return { size, compression, digest: undefined, content: { bytes: await gather(all) } };
 	}
 	const hash = compression === 'none' ? undefined : hasherFor(ANY);
@@ -89,22 +90,6 @@ async function keep(
 	return { size, compression, digest: hash && finishDigest(hash), content: path === undefined ? undefined : { path } };
 }
 
-/** At least four bytes, where there are as many. */
-async function takeStart(chunks: AsyncIterator<Uint8Array>): Promise<Buffer> {
-	let start = Buffer.alloc(0);
-	while (start.length < 4) {
-		const next = await chunks.next();
-		if (next.done === true) break;
-		start = Buffer.concat([start, next.value]);
-	}
-	return start;
-}
-
-async function* rejoin(first: Uint8Array, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
-	if (first.length > 0) yield first;
-	for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
-}
-
 async function gather(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
 	const all: Uint8Array[] = [];
 	for await (const chunk of chunks) all.push(chunk);
@@ -116,8 +101,8 @@ async function drain(chunks: AsyncIterator<Uint8Array>): Promise<void> {
 }
 
 function compressionOf(start: Buffer): LayerCompression {
-	if (start[0] === 0x1f && start[1] === 0x8b) return 'gzip';
-	return start.subarray(0, 4).toString('hex') === '28b52ffd' ? 'zstd' : 'none';
+	const found = sniffCompression(start);
+	return found === 'gzip' || found === 'zstd' ? found : 'none';
 }
 
 function targetOf(name: string, { type, target = '' }: ArrivingMember): string {

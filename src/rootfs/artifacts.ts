@@ -6,6 +6,7 @@ import type { Libc } from '../linux/libc.js';
 import { fsPath, printablePath, type RawPath } from '../root-path.js';
 import { decompress } from '../tar/decompress.js';
 import { createTarReader } from '../tar/reader.js';
+import { sniffCompression, takeStart } from '../tar/sniff.js';
 import { createArtifactWriter, quoted } from './artifact-tree.js';
 import { openLayerDisk } from './layer-disk.js';
 import { createLayerTree } from './layer-tree.js';
@@ -137,16 +138,8 @@ async function* inflated(
 	chunks: AsyncGenerator<Buffer, void, undefined>,
 	signal: AbortSignal,
 ): AsyncGenerator<Buffer, void, undefined> {
-	const first = await chunks.next();
-	if (first.done === true) return;
-	const whole = prepended(first.value, chunks);
-	const isGzip = first.value[0] === 0x1f && first.value[1] === 0x8b;
-	yield* isGzip ? decompress('gzip', whole, '', signal) : whole;
-}
-
-async function* prepended(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
-	yield first;
-	yield* rest;
+	const { start, all } = await takeStart(chunks);
+	yield* sniffCompression(start) === 'gzip' ? decompress('gzip', all, '', signal) : all;
 }
 
 function createNotices(): { readonly add: (text: string) => void; readonly all: () => readonly string[] } {

@@ -7,8 +7,9 @@ import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { hostFault } from '../host-fault.js';
 import { redact } from '../redact.js';
 import { rawPath } from '../root-path.js';
-import { type Compression, decompress } from '../tar/decompress.js';
+import { decompress } from '../tar/decompress.js';
 import { createTarReader } from '../tar/reader.js';
+import { sniffCompression, takeStart } from '../tar/sniff.js';
 import { type Budget, createBudget } from './budget.js';
 import { sourceFull } from './directory.js';
 import { createExtraction, type Extraction } from './extract.js';
@@ -20,16 +21,8 @@ import { unpackZip } from './unzip.js';
 export type ArchiveSource = Extract<Source, { readonly type: 'archive' | 'stdin' }>;
 
 const MAX_DOWNLOAD = 8 * 1024 ** 3;
-const HEAD = 6;
 const CHUNK = 1024 * 1024;
-const MAGIC: readonly (readonly [string, Compression | 'zip' | 'xz' | 'bzip2'])[] = [
-	['504b0304', 'zip'],
-	['504b0506', 'zip'],
-	['1f8b', 'gzip'],
-	['28b52ffd', 'zstd'],
-	['fd377a585a00', 'xz'],
-	['425a68', 'bzip2'],
-];
+const ZIP = ['504b0304', '504b0506'];
 
 /**
  * Unpacks a zip or a tar (plain, gzip, zstd), told apart by how it begins, into the new directory `root`. `work` is for spool files,
@@ -96,15 +89,16 @@ async function unpackStream(
 	{ source, work, budget, extraction }: Unpacking,
 	signal: AbortSignal,
 ): Promise<void> {
-	const { head, chunks } = await readHead(counted(stream, budget));
-	if (head.length === 0) throw unusable(source, 'it is empty');
-	const found = MAGIC.find(([magic]) => head.toString('hex').startsWith(magic))?.[1] ?? 'none';
+	const { start, all } = await takeStart(counted(stream, budget));
+	if (start.length === 0) throw unusable(source, 'it is empty');
+	const isZip = ZIP.some((magic) => start.toString('hex').startsWith(magic));
+	const found = isZip ? 'zip' : sniffCompression(start);
 	if (found === 'xz' || found === 'bzip2') {
 		throw unusable(source, `it is compressed with ${found}`, `Pipe it: ${found} -dc FILE | s2oci build - …`);
 	}
 	if (found !== 'zip') {
 		const reader = createTarReader(extraction);
-		for await (const chunk of decompress(found, chunks, join(work, 'spool'), signal)) {
+		for await (const chunk of decompress(found, all, join(work, 'spool'), signal)) {
 			signal.throwIfAborted();
 			budget.addUnpacked(chunk.length);
 			reader.write(chunk);
@@ -115,7 +109,7 @@ async function unpackStream(
 		await unpackZip(source.location, extraction, budget, signal);
 	} else {
 		const spool = join(work, 'spool');
-		await pipeline(chunks, createWriteStream(spool, { flags: 'wx', mode: 0o600 }), { signal });
+		await pipeline(all, createWriteStream(spool, { flags: 'wx', mode: 0o600 }), { signal });
 		await unpackZip(spool, extraction, budget, signal);
 	}
 }
@@ -125,23 +119,6 @@ async function* counted(stream: Readable, budget: Budget): AsyncGenerator<Buffer
 		budget.addPacked((chunk as Buffer).length);
 		yield chunk as Buffer;
 	}
-}
-
-/** The first bytes, and all of the bytes. */
-async function readHead(
-	input: AsyncGenerator<Buffer, void, undefined>,
-): Promise<{ readonly head: Buffer; readonly chunks: AsyncGenerator<Buffer, void, undefined> }> {
-	let head: Buffer = Buffer.alloc(0);
-	while (head.length < HEAD) {
-		const next = await input.next();
-		if (next.done === true) break;
-		head = Buffer.concat([head, next.value]);
-	}
-	async function* chunks(): AsyncGenerator<Buffer, void, undefined> {
-		yield head;
-		yield* input;
-	}
-	return { head: head.subarray(0, HEAD), chunks: chunks() };
 }
 
 /** Whatever is not ours is damage that a library found. */
