@@ -16,33 +16,40 @@ export interface Confinement {
 	readonly readWorkTree: () => Promise<string | undefined>;
 }
 
+/** What {@link confineRepository} found. */
+export interface Confined {
+	/** The directories that the repository and its submodules may lead to. */
+	readonly roots: readonly string[];
+	/** SOURCE_INVALID when objects may come from elsewhere: only what is in the source too may be taken from them. */
+	readonly leadsOut: BuildError | undefined;
+}
+
 /**
  * Refuses a repository that would have us read what lies outside of `roots`: whoever made the source can write a `.git` file or link, a
  * `commondir`, `objects/info/alternates` and links in the git directory that lead to any repository or file of the user who runs us. A git
- * directory elsewhere counts only when it names this working tree itself: a worktree by its `gitdir` file (gitrepository-layout(5)), a
- * submodule and any other by `core.worktree`. Resolves with the directories that the repository and its submodules may lead to. Throws
- * SOURCE_INVALID.
+ * directory elsewhere counts when it names this working tree itself: a worktree by its `gitdir` file (gitrepository-layout(5)), a
+ * submodule and any other by `core.worktree`. Another git directory and alternates outside, as of clones with `--separate-git-dir` and
+ * `--reference`, make `leadsOut`. Throws SOURCE_INVALID for all else.
  */
-export async function confineRepository(
-	repository: LocalRepository,
-	confinement: Confinement,
-): Promise<readonly string[]> {
+export async function confineRepository(repository: LocalRepository, confinement: Confinement): Promise<Confined> {
 	const { path } = repository;
 	const gitDirectory = await realpath(repository.gitDirectory);
 	const commonDirectory = await realpath(repository.commonDirectory);
 	const own = await Promise.all([path, ...confinement.roots].map((root) => realpath(root)));
 	const isOwn = (place: string) => own.some((root) => isInside(place, root));
 	const isWorktree = await isWorktreeOf(gitDirectory, commonDirectory, path);
-	if (!isOwn(gitDirectory) && !isWorktree && !(await namesWorkTree(repository, gitDirectory, confinement)))
-		throw outside(path, 'its git directory', gitDirectory, backPointer(gitDirectory, path));
+	const isNamed = isOwn(gitDirectory) || isWorktree || (await namesWorkTree(repository, gitDirectory, confinement));
 	const roots = isOwn(gitDirectory) ? own : [...own, gitDirectory];
 	if (!isWorktree && !roots.some((root) => isInside(commonDirectory, root)))
 		throw outside(path, 'its commondir', commonDirectory, CLONE);
 	const all = [...roots, ...(isWorktree ? [commonDirectory] : [])];
 	const allowed = await readAllowed(confinement.env);
 	await checkTree({ path, roots: all, seen: new Set() }, [gitDirectory, commonDirectory]);
-	await checkAlternates({ path, roots: all, seen: new Set(), allowed }, join(commonDirectory, 'objects'));
-	return all;
+	const lender = await findLender({ path, roots: all, seen: new Set(), allowed }, join(commonDirectory, 'objects'));
+	if (!isNamed)
+		return { roots: all, leadsOut: outside(path, 'its git directory', gitDirectory, backPointer(gitDirectory, path)) };
+	if (lender === undefined) return { roots: all, leadsOut: undefined };
+	return { roots: all, leadsOut: outside(path, 'objects/info/alternates', lender, alternatesHint(lender)) };
 }
 
 const CLONE = 'Build a clone of it instead, or the directory as it is with --copy.';
@@ -123,19 +130,23 @@ async function entriesOf(directory: string): Promise<readonly Dirent[]> {
 	}
 }
 
-/** Alternates have alternates (gitrepository-layout(5)). */
-async function checkAlternates(walk: Walk & { readonly allowed: readonly string[] }, objects: string): Promise<void> {
-	if (walk.seen.has(objects)) return;
+/** The first directory outside that objects are borrowed from. Alternates have alternates (gitrepository-layout(5)). */
+async function findLender(
+	walk: Walk & { readonly allowed: readonly string[] },
+	objects: string,
+): Promise<string | undefined> {
+	if (walk.seen.has(objects)) return undefined;
 	walk.seen.add(objects);
 	for (const named of await listAlternates(walk, objects)) {
 		const target = await realOf(resolve(objects, named));
 		if (target === undefined) continue;
 		const isOwn = walk.roots.some((root) => isInside(target, root));
-		if (!isOwn && !walk.allowed.some((each) => isInside(target, each)))
-			throw outside(walk.path, 'objects/info/alternates', target, alternatesHint(target));
+		if (!isOwn && !walk.allowed.some((each) => isInside(target, each))) return target;
 		if (isOwn) await checkTree({ ...walk, seen: new Set() }, [target]);
-		await checkAlternates(walk, target);
+		const further = await findLender(walk, target);
+		if (further !== undefined) return further;
 	}
+	return undefined;
 }
 
 async function listAlternates({ path }: Walk, objects: string): Promise<readonly string[]> {

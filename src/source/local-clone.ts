@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { BuildError, isBuildError } from '../errors.js';
 import { redact } from '../redact.js';
 import { listChanges } from './changes.js';
+import { checkIsThere } from './check-is-there.js';
 import { type Checkout, checkOut } from './checkout.js';
 import {
 	type CloneOptions,
@@ -55,11 +56,16 @@ export async function checkOutLocal(source: GitSource, options: LocalOptions, si
 		openRepository(found, join(scratch, String(opened++)), { env, outer }, signal);
 	const work: Work = { options, open, changes: [], pointers: [], signal };
 	const main = await open(repository, []);
+	if (main.leadsOut !== undefined && options.keepMetadata) throw main.leadsOut;
 	const id = await findCommit(main, source);
 	const commit = await readCommit(main.gitFor('/'), source.url, { cwd: '/', id, ref: source.ref });
 	await mkdir(checkout);
 	work.changes.push(...(await listChanges(main)));
-	await fill(main, { commit: id, directory: checkout, contextDir }, { work, prefix: '', depth: 0 });
+	await fill(
+		main,
+		{ commit: id, directory: checkout, contextDir },
+		{ work, prefix: '', depth: 0, leadsOut: main.leadsOut },
+	);
 	if (options.keepMetadata) await addMetadata(main, { ...source, ...(source.ref !== undefined && { ref: id }) }, work);
 	if (work.changes.length > 0) {
 		const names = nameSome(work.changes);
@@ -97,13 +103,16 @@ interface Position {
 	/** Empty, or ends with a slash. */
 	readonly prefix: string;
 	readonly depth: number;
+	/** Of this repository, or of one above it. */
+	readonly leadsOut: OpenedRepository['leadsOut'];
 }
 
 async function fill(opened: OpenedRepository, target: Checkout, position: Position): Promise<void> {
-	const { work, prefix } = position;
+	const { work, prefix, leadsOut } = position;
 	const plain = opened.gitFor(target.directory);
 	const { git } = await withLfs(plain, work.options.env);
 	const entries = await checkOut(opened, git, target);
+	if (leadsOut !== undefined) await checkIsThere(opened.repository, target.directory, entries, leadsOut);
 	work.pointers.push(...(await listPointers(plain, target.directory)).map((path) => `${prefix}${path}`));
 	if (work.options.ignoreSubmodules) return;
 	for (const submodule of await listSubmodules(opened, plain, target.commit, entries)) {
@@ -115,9 +124,8 @@ async function fillSubmodule(
 	submodule: Submodule,
 	target: Checkout,
 	{ roots }: OpenedRepository,
-	position: Position,
+	{ work, prefix, depth, leadsOut }: Position,
 ): Promise<void> {
-	const { work, prefix, depth } = position;
 	const { emitNotice } = work.options;
 	const name = `${prefix}${submodule.path}`;
 	const directory = await resolveContextDir(target.directory, submodule.path);
@@ -133,7 +141,7 @@ async function fillSubmodule(
 	if (found === undefined) return fetchSubmodule(submodule, name, directory, work);
 	await noteChanges(found, submodule, name, work);
 	const inner = { commit: submodule.commit, directory, contextDir };
-	await fill(found, inner, { work, prefix: `${name}/`, depth: depth + 1 });
+	await fill(found, inner, { work, prefix: `${name}/`, depth: depth + 1, leadsOut: leadsOut ?? found.leadsOut });
 }
 
 /** Only what is checked out can have changes. */

@@ -1,6 +1,6 @@
 import { lstat, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { confineRepository } from './confine-repository.js';
+import { type Confined, confineRepository } from './confine-repository.js';
 import { type Git, openGit } from './git.js';
 import { broken, type LocalRepository, readSmallFile } from './local-repository.js';
 import type { Remote } from './remote.js';
@@ -18,8 +18,9 @@ export interface OpenedRepository {
 	readonly setting: (name: string) => string | undefined;
 	/** The names of its remotes. */
 	readonly remotes: readonly string[];
-	/** The directories that it and its submodules may lead to, of {@link confineRepository}. */
-	readonly roots: readonly string[];
+	/** Of {@link confineRepository}. */
+	readonly roots: Confined['roots'];
+	readonly leadsOut: Confined['leadsOut'];
 }
 
 const MAX_COPY = 64 * 1024 * 1024;
@@ -38,7 +39,7 @@ export async function openRepository(
 ): Promise<OpenedRepository> {
 	const read = () => readSettings(repository, env, signal);
 	const readWorkTree = async () => (await read()).find(([key]) => key === 'core.worktree')?.[1];
-	const roots = await confineRepository(repository, { roots: outer, env, readWorkTree });
+	const { roots, leadsOut } = await confineRepository(repository, { roots: outer, env, readWorkTree });
 	const values = await read();
 	const setting = (name: string) => values.find(([key]) => key === name)?.[1];
 	await mkdir(join(directory, 'objects/info'), { recursive: true, mode: 0o700 });
@@ -57,7 +58,7 @@ export async function openRepository(
 			...(index !== undefined && { GIT_INDEX_FILE: index }),
 		});
 	const remotes = values.flatMap(([key]) => /^remote\.(.+)\.url$/s.exec(key)?.[1] ?? []);
-	return { repository, directory, gitFor, setting, remotes: [...new Set(remotes)], roots };
+	return { repository, directory, gitFor, setting, remotes: [...new Set(remotes)], roots, leadsOut };
 }
 
 const LOCAL: Remote = { url: '', location: '', origin: '', username: undefined, password: undefined };
