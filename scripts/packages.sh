@@ -35,6 +35,7 @@ package_of() {
 	getent | ldd) echo libc-bin ;;
 	useradd) echo passwd ;;
 	mkfs.ext4 | lsattr | chattr) echo e2fsprogs ;;
+	mkfs.btrfs) echo btrfs-progs ;;
 	capsh | setcap) echo libcap2-bin ;;
 	ip) echo iproute2 ;;
 	ps) echo procps ;;

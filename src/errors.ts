@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+
 /** Every failure a user can meet. The prefix decides the exit status, see `cli/exit-code.ts` and `docs/errors.md`. */
 export type ErrorCode =
 	| 'USAGE'
@@ -60,10 +62,18 @@ export function isBuildError(value: unknown, ...codes: readonly ErrorCode[]): va
 	return value instanceof BuildError && (codes.length === 0 || codes.includes(value.code));
 }
 
-/** The `code` of a Node system error (`ENOENT`…), or undefined for anything else. */
+/**
+ * The name of a system error (`ENOENT`…), or undefined for anything else. libuv names only errors that it knows, so a full quota or a
+ * stale network file is known by its number (errno(3)).
+ */
 export function errnoOf(value: unknown): string | undefined {
-	if (!(value instanceof Error) || !('code' in value)) return undefined;
-	return typeof value.code === 'string' ? value.code : undefined;
+	if (!(value instanceof Error) || !('code' in value) || typeof value.code !== 'string') return undefined;
+	const name = /^unknown/i.test(value.code) && 'errno' in value ? nameOf(value.errno) : undefined;
+	return name ?? value.code;
+}
+
+function nameOf(errno: unknown): string | undefined {
+	return Object.entries(constants.errno).find(([, number]) => number === -Number(errno))?.[0];
 }
 
 /** The text of any thrown value, without a stack. */

@@ -1,4 +1,5 @@
-import { statfsSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { BuildError, errnoOf, isBuildError } from '../errors.js';
 import { hostFault, noSpace } from '../host-fault.js';
 import { redact } from '../redact.js';
@@ -107,23 +108,32 @@ export function openGit(remote: Remote, env: Environment, signal: AbortSignal, r
 		if (result.failed && result.exitCode === undefined && result.signal === undefined) throw gitUnusable(result.cause);
 		const bytes = Buffer.from(result.stdout);
 		const stderr = Buffer.from(result.stderr).toString('utf8');
-		if (result.failed) checkRoom(cwd, result.signal === 'SIGXFSZ' ? TOO_LARGE : stderr);
+		if (result.failed) checkRoom(repository['GIT_DIR'] ?? cwd, result.signal === 'SIGXFSZ' ? TOO_LARGE : stderr);
 		return { ok: !result.failed, stdout: bytes.toString('utf8'), bytes, stderr };
 	};
 }
 
 /** Git names the reason only where it looked at it, and the disk tells of the rest. Throws HOST_NO_SPACE. */
 function checkRoom(directory: string, stderr: string): void {
-	const code = ROOM.find(([pattern]) => pattern.test(stderr))?.[1];
-	const isFull = code === undefined && UNWRITTEN.test(stderr) && !hasRoom(directory);
-	const error = Object.assign(new Error(redact(stderr).slice(-300)), { code: isFull ? 'ENOSPC' : code });
+	const named = ROOM.find(([pattern]) => pattern.test(stderr))?.[1];
+	const code = named ?? (UNWRITTEN.test(stderr) ? tryRoom(directory) : undefined);
+	const error = Object.assign(new Error(redact(stderr).slice(-300)), { code });
 	const full = noSpace(error, `the source, which git puts into ${directory}`);
 	if (full !== undefined) throw full;
 }
 
-function hasRoom(directory: string): boolean {
-	const { bavail, bsize, files, ffree } = statfsSync(directory);
-	return bavail * bsize >= ROOM_BYTES && (files === 0 || ffree > 0);
+/** What the disk answers to a file in `directory`: neither a quota nor a limit on files is in what it says of its free space. */
+function tryRoom(directory: string): string | undefined {
+	if (directory === '/') return undefined;
+	const path = join(directory, `.s2oci-room-${String(process.pid)}`);
+	try {
+		writeFileSync(path, Buffer.alloc(ROOM_BYTES), { flag: 'w' });
+		return undefined;
+	} catch (error) {
+		return errnoOf(error);
+	} finally {
+		rmSync(path, { force: true });
+	}
 }
 
 /** The transport programs that git starts outlive it, so its whole process group is ended. */

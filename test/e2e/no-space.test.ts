@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Finished, s2oci } from '../support/build.js';
-import { leftovers, makeWorkspace, requireRoot, type Workspace } from '../support/host.js';
+import { leftovers, makeWorkspace, requirePrograms, requireRoot, type Workspace } from '../support/host.js';
+import { needs } from '../support/needs.js';
 import { assembleSource, TINY_APP, tinyLayout, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();
@@ -108,6 +109,34 @@ describe('a store without room', () => {
 	test('for what assemble writes is a hint', async () => {
 		const source = assembleSource('dd if=/dev/zero of=big bs=1k count=9000');
 		const failed = await buildAfter(makeWorkspace(), small('size=4m'), [source, builder(), '--copy']);
+		expect(failed.result?.error).toMatchObject({
+			code: 'ASSEMBLE_FAILED',
+			hint: expect.stringContaining('--store') as string,
+		});
+	});
+});
+
+describe('a full quota', () => {
+	const limited = (
+		size: string,
+	) => `truncate --size=200M $ROOT/img; mkfs.btrfs -q $ROOT/img >&2; mount -o loop,nodev $ROOT/img $ROOT/store
+		btrfs quota enable $ROOT/store; btrfs qgroup limit ${size} $ROOT/store`;
+
+	beforeEach((context) => {
+		requirePrograms(context, 'mkfs.btrfs', 'btrfs');
+		needs(context, /\tbtrfs$/m.test(readFileSync('/proc/filesystems', 'utf8')), 'the kernel has no btrfs');
+	});
+
+	test.each(['directory', 'git', 'tar'] as const)('for a source that is a %s is named', async (kind) => {
+		const workspace = makeWorkspace();
+		const failed = await buildAfter(workspace, limited('4M'), [...bigSource(workspace, kind), builder()]);
+		await expectNoSpace(workspace, failed, workspace.store);
+		expect(failed.result?.error?.message).toContain('quota');
+	});
+
+	test('for what assemble writes is a hint', async () => {
+		const source = assembleSource('dd if=/dev/urandom of=big bs=1k count=60000');
+		const failed = await buildAfter(makeWorkspace(), limited('40M'), [source, builder(), '--copy']);
 		expect(failed.result?.error).toMatchObject({
 			code: 'ASSEMBLE_FAILED',
 			hint: expect.stringContaining('--store') as string,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { BuildError } from '../../src/errors.js';
+import { BuildError, errnoOf } from '../../src/errors.js';
 import { hostFault, noSpace } from '../../src/host-fault.js';
 
 function systemError(code: string, more: object = {}): Error {
@@ -29,6 +29,12 @@ describe('a system error', () => {
 	])('%s is %s, with a hint', (code, expected) => {
 		expect(noSpace(systemError(code), 'x')).toBeUndefined();
 		expect(hostFault(systemError(code))).toMatchObject({ code: expected, hint: expect.any(String) as string });
+	});
+
+	test.each(['UNKNOWN', 'Unknown system error -122'])('that libuv calls %s is known by its number', (code) => {
+		const error = systemError(code, { errno: -122 });
+		expect(noSpace(error, 'x')?.message).toBe('the disk quota of this user is used up for x');
+		expect(errnoOf(systemError(code, { errno: -99_999 }))).toBe(code);
 	});
 
 	test('that names no path is said of the place that is given', () => {
