@@ -107,7 +107,8 @@ function targetOf(
 
 /** What this program itself needs of the host while it runs. */
 function ownPaths(hostPath: string): readonly string[] {
-	return [process.execPath, fileURLToPath(import.meta.url), ...hostPath.split(':').filter((path) => isAbsolute(path))];
+	const program = fileURLToPath(new URL('./main.js', import.meta.url));
+	return [process.execPath, program, ...hostPath.split(':').filter((path) => isAbsolute(path))];
 }
 
 type Opened = Pick<Session, 'proc'> & { readonly rootfs: 'overlay' | 'copy' };
