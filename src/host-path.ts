@@ -1,4 +1,5 @@
-import { isAbsolute, resolve } from 'node:path';
+import { realpathSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { BuildError, errnoOf } from './errors.js';
 
 /** The directory in which this process was started. Throws USAGE when it was removed or cannot be reached. */
@@ -17,4 +18,15 @@ export function workingDirectory(): string {
 /** `path` without `.` and `..` parts, below the working directory unless it is absolute. Throws as {@link workingDirectory}. */
 export function absolutePath(path: string): string {
 	return isAbsolute(path) ? resolve(path) : resolve(workingDirectory(), path);
+}
+
+/** `path`, which is absolute, without links as far as it exists. */
+export function realOf(path: string): string {
+	for (let at = path; ; at = dirname(at)) {
+		try {
+			return join(realpathSync(at), path.slice(at.length));
+		} catch {
+			if (at === dirname(at)) return path;
+		}
+	}
 }

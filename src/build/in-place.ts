@@ -105,15 +105,24 @@ async function expectFile(path: string | undefined): Promise<void> {
 }
 
 /** What is in this container but not of the image, in the words of the worker's `adopt`. */
-async function foreignPaths({ store, env, source }: LiveContext['request']): Promise<{
-	readonly skip: readonly string[];
-	readonly tools: readonly string[];
-}> {
+async function foreignPaths({
+	store,
+	storeParents = [],
+	env,
+	source,
+}: LiveContext['request']): Promise<
+	Readonly<Record<'skip' | 'tools' | 'storeParents', readonly string[]>> & { readonly store: string }
+> {
 	const folders = FOLDER_VARIABLES.flatMap((name) => env[name] ?? []).filter((path) => path.startsWith('/'));
 	const own = source === undefined ? [] : await directoryOf(source);
 	const real = (paths: readonly string[]) => Promise.all(paths.map((path) => realpath(path).catch(() => path)));
 	const tools = [PROGRAM, dirname(dirname(process.execPath)), ...FOLDERS];
-	return { skip: await real([store, ...folders, ...own]), tools: await real(tools) };
+	return {
+		skip: await real([...folders, ...own]),
+		tools: await real(tools),
+		store: await realpath(store),
+		storeParents: await real(storeParents),
+	};
 }
 
 async function directoryOf(source: string): Promise<readonly string[]> {

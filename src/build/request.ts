@@ -11,6 +11,10 @@ export type PullPolicy = (typeof PULL_POLICIES)[number];
 export interface HostRequest {
 	/** Absolute path of the layer store; made when it does not exist. */
 	readonly store: string;
+	/** Whether nobody named the store, so that another place is as good. */
+	readonly storeByDefault?: boolean;
+	/** Directories that are made for the store alone, outermost first, once the store is settled. */
+	readonly storeParents?: readonly string[];
 	readonly isolation: (typeof ISOLATIONS)[number];
 	/** Which user namespace the worker runs in. */
 	readonly userns: (typeof USER_NAMESPACES)[number];

@@ -26,8 +26,10 @@ export interface RequestContext {
 export function readHostRequest(args: HostArguments, env: Environment): HostRequest {
 	const caBundle = firstSet(args.caBundle, env['SSL_CERT_FILE'], env['NODE_EXTRA_CA_CERTS']);
 	const platform = firstSet(args.platform);
+	const named = firstSet(args.store, env['S2OCI_STORE']);
 	return {
-		store: absolutePath(firstSet(args.store) ?? defaultStore(env)),
+		store: absolutePath(named ?? defaultStore(env)),
+		...(named === undefined && { storeByDefault: true }),
 		...readRung(args),
 		platform: platform === undefined ? hostPlatform(process.arch) : parsePlatform(platform),
 		insecureRegistries: args.insecureRegistries.map(readRegistryHost),
@@ -81,8 +83,6 @@ export function firstSet(...values: readonly (string | undefined)[]): string | u
 
 /** The XDG specification has relative paths ignored. Without a home the store is in the directory for temporary files. */
 function defaultStore(env: Environment): string {
-	const store = firstSet(env['S2OCI_STORE']);
-	if (store !== undefined) return store;
 	const cache = firstSet(env['XDG_CACHE_HOME']);
 	if (cache !== undefined && isAbsolute(cache)) return join(cache, 's2oci');
 	const home = firstSet(env['HOME']) ?? homeOfUser();

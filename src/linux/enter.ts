@@ -1,5 +1,5 @@
 import type koffi from 'koffi';
-import type { RawPath } from '../root-path.js';
+import { type RawPath, ROOT_DIRECTORY } from '../root-path.js';
 
 type Koffi = typeof koffi;
 type Native = (signature: string) => (...args: readonly unknown[]) => number;
@@ -76,7 +76,7 @@ export async function enterRoot(entry: Entry): Promise<never> {
 	if (entry.hostname !== undefined) setHostname(library, entry.hostname);
 	if (entry.loopback) switchOnLoopback(native);
 	for (const { resource, soft, hard } of entry.limits) setrlimit(resource, words64(soft, hard));
-	native('int chroot(void *path)')(cString(entry.root));
+	if (entry.root !== ROOT_DIRECTORY) native('int chroot(void *path)')(cString(entry.root));
 	native('int chdir(void *path)')(cString(Buffer.from(entry.cwd).toString('latin1')));
 	for (let number = 0; number <= LAST_CAPABILITY; number++) {
 		if (!entry.capabilities.includes(number)) dropBounding(prctl, number);

@@ -11,6 +11,7 @@ import {
 	ROOT_DIRECTORY,
 	type RootPath,
 } from '../root-path.js';
+import { openBrought } from './brought.js';
 import type { RootDirectory } from './root-directory.js';
 import { awaitNextTick, type Stamps, scanChanges, stampTree } from './stamps.js';
 import type { UpperEntry } from './upper.js';
@@ -36,6 +37,8 @@ export interface InPlaceContext {
 	/** A private directory, for files that pass time. */
 	readonly scratch: string;
 	readonly libc: Libc;
+	/** Whether the image has something at a path. */
+	readonly isDeclared: (path: RootPath) => boolean;
 	/** Another root directory than `/`, for tests. */
 	readonly root?: RawPath;
 }
@@ -46,13 +49,15 @@ const NO_STAMPS: Stamps = new Map();
 
 /**
  * The live root filesystem as a place to build in: nothing is mounted or copied, and changes are found by comparing each entry with how it
- * was at {@link InPlaceRoot.stamp}. Directories that this user may not read are left out, since it cannot change what is in them. Scanning
- * throws ASSEMBLE_FAILED for a new file that cannot be read.
+ * was at {@link InPlaceRoot.stamp}. Directories that this user may not read are left out, since it cannot change what is in them, and so is
+ * what the job itself brought or writes (`openBrought`). Scanning throws ASSEMBLE_FAILED for a new file that cannot be read.
  */
-export function openInPlace({ foreign, scratch, libc, root = ROOT_DIRECTORY }: InPlaceContext): InPlaceRoot {
+export function openInPlace(context: InPlaceContext): InPlaceRoot {
+	const { foreign, scratch, libc, isDeclared, root = ROOT_DIRECTORY } = context;
 	const me = process.getuid?.() ?? 0;
 	const widened = new Map<RawPath, number>();
 	let stamps: Stamps = NO_STAMPS;
+	let brought = openBrought(root, stamps, isDeclared);
 	let kept: readonly RootPath[] = [];
 	const widen = (disk: RawPath, bits: number): boolean => {
 		const { uid, mode } = lstatSync(fsPath(disk));
@@ -72,9 +77,6 @@ export function openInPlace({ foreign, scratch, libc, root = ROOT_DIRECTORY }: I
 		if (stamps.has(path)) return false;
 		throw unreadable(path);
 	};
-	// Only root can give files away, so another's file was there before.
-	const judged = (entry: UpperEntry): UpperEntry =>
-		me !== 0 && entry.uid !== me ? { ...entry, copiedUp: entry.type !== 'whiteout' } : entry;
 	const restore = () => {
 		for (const [disk, mode] of [...widened].reverse()) restoreMode(disk, mode);
 		widened.clear();
@@ -89,15 +91,16 @@ export function openInPlace({ foreign, scratch, libc, root = ROOT_DIRECTORY }: I
 		stamp: (placed) => {
 			kept = placed.filter(({ keep }) => keep).map(({ path }) => path);
 			stamps = stampTree(root, new Set([...foreign(), ...placed.map(({ path }) => path)]), listReadable);
+			brought = openBrought(root, stamps, isDeclared);
 			awaitNextTick(stamps, scratch);
 		},
 		scan: (skip) => {
 			restore();
 			const hidden = new Set([...foreign(), ...skip]);
-			const changes = scanChanges(root, stamps, hidden, libc, list);
+			const changes = brought.without(scanChanges(root, stamps, hidden, libc, list));
 			const apart = kept.filter((path) => !skip.has(path) && isBelow(path, hidden));
 			const found = [...changes, ...apart.flatMap((path) => scanNew(root, path, libc, list))];
-			return found.filter(isReadableFile).map(judged);
+			return found.filter(isReadableFile);
 		},
 		restore,
 	};

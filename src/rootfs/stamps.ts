@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { type BigIntStats, lstatSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
@@ -6,10 +6,12 @@ import { childOf, fsPath, joinRaw, parentOf, type RawPath, ROOT, type RootPath }
 import { readUpper, shortEnough, type UpperEntry } from './upper.js';
 
 /** What no change leaves as it is: a write, a chmod or a rename sets the inode's change time, which no program can set back. */
-interface Stamp {
+export interface Stamp {
 	readonly inode: bigint;
 	/** Nanoseconds. */
 	readonly changed: bigint;
+	/** Nanoseconds; programs can set it. */
+	readonly modified: bigint;
 	readonly size: bigint;
 	readonly mode: bigint;
 	readonly uid: bigint;
@@ -84,8 +86,7 @@ function walk(
 		const stats = lstatSync(fsPath(disk), { bigint: true, throwIfNoEntry: false });
 		if (stats === undefined) return;
 		const isDirectory = stats.isDirectory();
-		const { ino: inode, ctimeNs: changed, size, mode, uid, birthtimeNs: born } = stats;
-		visit(path, { inode, changed, size, mode, uid, born }, isDirectory);
+		visit(path, stampOf(stats), isDirectory);
 		if (!isDirectory) return;
 		for (const name of unlessGone(() => list(disk)) ?? []) {
 			const child = childOf(path, name);
@@ -93,6 +94,12 @@ function walk(
 		}
 	};
 	for (let path = pending.pop(); path !== undefined; path = pending.pop()) shortEnough(path, look);
+}
+
+/** The stamp of what `stats` are of. */
+export function stampOf(stats: BigIntStats): Stamp {
+	const { ino: inode, ctimeNs: changed, mtimeNs: modified, size, mode, uid, birthtimeNs: born } = stats;
+	return { inode, changed, modified, size, mode, uid, born };
 }
 
 function listNames(directory: RawPath): readonly string[] {

@@ -211,9 +211,8 @@ function beginProcess(
 	request: Pick<WorkerCalls['execute']['request'], 'root' | 'process'>,
 	{ session, mounted }: State,
 ): { readonly filesystem: RootFilesystem; readonly context: Session & ExecuteContext } {
-	const { userNamespace, ids, rootfs, mounts, proc } = session();
-	const isFixed = userNamespace === 'single' || rootfs === 'in-place';
-	if (!isFixed && !ownable(request.process.user, ids)) throw unmapped(request.process.user.uid);
+	const { userNamespace, ids, mounts, proc } = session();
+	if (ids.uids > 1 && !ownable(request.process.user, ids)) throw unmapped(request.process.user.uid);
 	const { filesystem, binds } = required(mounted.get(request.root), 'mount');
 	filesystem.turn(request.process.user);
 	return {

@@ -1,4 +1,5 @@
 import { isBuildError } from '../errors.js';
+import { mayBecomeAnyone } from '../linux/capabilities.js';
 import type { Libc } from '../linux/libc.js';
 import { type Limits, NO_LIMITS } from '../sandbox/limits.js';
 import { type PossibleRun, runSandbox } from '../sandbox/run.js';
@@ -144,6 +145,7 @@ function ownerOf(
 	{ userNamespace, process: { user } }: SandboxSpec,
 	sandboxes: readonly SandboxName[],
 ): { readonly uid: number; readonly gid: number } {
-	if (sandboxes.includes('none')) return { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+	if (sandboxes.includes('none') && !mayBecomeAnyone())
+		return { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 	return userNamespace === 'single' ? { uid: 0, gid: 0 } : user;
 }

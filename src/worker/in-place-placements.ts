@@ -14,18 +14,25 @@ import {
 	rawPath,
 } from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
+import type { Owner } from '../rootfs/declare.js';
 import type { Placed } from '../rootfs/in-place.js';
+import { type IdLimits, ownable } from '../rootfs/owner.js';
 import { createHostCopier } from './copy-host.js';
 import { createCopier } from './copy-tree.js';
 import type { HostBind } from './host-binds.js';
 import { isKernels, misplaced } from './mount-point.js';
+import { chownTree } from './prepare-root.js';
 
 /** What a build puts into the live root filesystem, and takes out again. */
 export interface Placements {
 	/** Moves the host's directory `source` to `destination`, where nothing may be. */
-	readonly move: (source: RawPath, destination: RawPath, keep: boolean) => Promise<void>;
-	/** Copies what of the host the process is to see to where nothing may be; it does not become part of the image. */
-	readonly show: (bind: HostBind) => void;
+	readonly move: (
+		source: RawPath,
+		destination: RawPath,
+		as: { readonly keep: boolean; readonly owner: Owner },
+	) => Promise<void>;
+	/** Copies what of the host the process is to see to where nothing may be, for `user`; it does not become part of the image. */
+	readonly show: (bind: HostBind, user: Owner | undefined) => void;
 	/** Makes the directory `path` where it is missing; returns where it really is. */
 	readonly directory: (path: RawPath) => RootPath;
 	readonly placed: () => readonly Placed[];
@@ -38,16 +45,21 @@ export interface Placements {
 const ANY_ID = { uids: Number.MAX_SAFE_INTEGER, gids: Number.MAX_SAFE_INTEGER };
 
 /**
- * Placements below `root`. All belongs to this process's user. Its functions throw IMAGE_UNSUPPORTED for what leads to the kernel's
+ * Placements below `root`. With one id all belongs to this process's user. Its functions throw IMAGE_UNSUPPORTED for what leads to the kernel's
  * directories or may not be written, HOST_IN_PLACE for what is there already, HOST_NO_SPACE.
  */
-export function openPlacements(root: RawPath, libc: Libc, signal: AbortSignal): Placements {
+export function openPlacements(
+	root: RawPath,
+	{ libc, ids }: { readonly libc: Libc; readonly ids: IdLimits },
+	signal: AbortSignal,
+): Placements {
 	const placed: Placed[] = [];
 	const scaffolding = new Set<RootPath>();
 	const me = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 	const target = { root, ids: ANY_ID, libc, claim: () => undefined };
 	const copier = createCopier(target, { ownerOf: () => me, mode: undefined }, signal);
-	const shown = createHostCopier(undefined);
+	const ownerFor = (owner: Owner | undefined) =>
+		owner !== undefined && ids.uids > 1 && ownable(owner, ids) ? owner : undefined;
 	const directory = (path: RawPath): RootPath => {
 		const { path: real, made } = writable(path, () => makeDirectories(root, path));
 		for (const each of made) scaffolding.add(each);
@@ -64,18 +76,21 @@ export function openPlacements(root: RawPath, libc: Libc, signal: AbortSignal): 
 	};
 	const copyTo = (source: RawPath, path: RootPath) => writable(path, () => copier.copy(source, path));
 	return {
-		move: async (source, destination, keep) => {
+		move: async (source, destination, { keep, owner }) => {
 			const path = free(trimmed(destination), keep);
 			if (!writable(path, () => renamed(source, joinRaw(root, path)))) {
 				await copyTo(source, path);
 				removeTree(source);
 			}
 			chmodSync(fsPath(joinRaw(root, path)), 0o755);
+			const real = ownerFor(owner);
+			if (real !== undefined) chownTree(joinRaw(root, path), real);
 		},
-		show: ({ source, destination }) => {
+		show: ({ source, destination }, user) => {
 			if (source.type === 'itself') throw unmountable(destination);
 			const path = free(trimmed(rawPath(destination)), false);
 			const place = joinRaw(root, path);
+			const shown = createHostCopier(ownerFor(user));
 			if (source.type === 'copy') writable(path, () => shown.tree(source.path, place, source.mode));
 			else writable(path, () => shown.content(Buffer.from(source.base64, 'base64'), source.mode, place));
 		},
@@ -116,7 +131,8 @@ function removeEmpty(disk: RawPath): void {
 
 function writable<T>(path: RawPath, work: () => T): T {
 	const explain = (error: unknown): never => {
-		if (!['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error) ?? '')) throw error;
+		if (errnoOf(error) === 'EROFS') throw readOnlyRoot(path, error);
+		if (!['EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) throw error;
 		throw new BuildError(
 			'HOST_IN_PLACE',
 			`user ${process.getuid?.() ?? 0} may not make "/${printablePath(path).replace(/^\/+/, '')}" in this container`,
@@ -132,6 +148,15 @@ function writable<T>(path: RawPath, work: () => T): T {
 	} catch (error) {
 		return explain(error);
 	}
+}
+
+/** HOST_IN_PLACE for a container whose root filesystem nobody can write, as `path` in it showed. */
+export function readOnlyRoot(path: RawPath, cause: unknown): BuildError {
+	const shown = printablePath(path).replace(/^\/*/, '/');
+	return new BuildError('HOST_IN_PLACE', `the root filesystem of this container is read-only, ${shown} as well`, {
+		hint: 'In place, assemble writes to it: run the job without readOnlyRootFilesystem: true (Kubernetes, OpenShift) or --read-only (Docker, Podman).',
+		cause,
+	});
 }
 
 function unmountable(destination: string): BuildError {

@@ -1,5 +1,6 @@
-import { existsSync, writeFileSync } from 'node:fs';
-import { BuildError } from '../errors.js';
+import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { readMountPoints } from '../mountinfo.js';
 import type { Digest } from '../oci/digest.js';
@@ -21,8 +22,9 @@ import { diffUpper, NO_CHANGES } from '../rootfs/diff.js';
 import { openInPlace } from '../rootfs/in-place.js';
 import { digestFile } from '../rootfs/layer-digests.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
+import type { IdLimits } from '../rootfs/owner.js';
 import { checkImage, type DeclaredImage, readDeclaredImage } from './in-place-check.js';
-import { openPlacements, type Placements } from './in-place-placements.js';
+import { openPlacements, type Placements, readOnlyRoot } from './in-place-placements.js';
 import { diskInode } from './inodes.js';
 import type { WorkerCalls } from './protocol.js';
 import { inspect, type RootFilesystem, writeLayer } from './root-filesystem.js';
@@ -33,6 +35,8 @@ export interface InPlaceSession {
 	readonly layers: LayerStore;
 	readonly scratch: string;
 	readonly libc: Libc;
+	/** Which owners on disk are those of the image: with one id, none is. */
+	readonly ids: IdLimits;
 	/** Another root directory than `/`, for tests. */
 	readonly root?: RawPath;
 }
@@ -49,6 +53,8 @@ interface Adopted {
 	readonly image: DeclaredImage;
 	readonly diffIds: readonly Digest[];
 	readonly skip: readonly RootPath[];
+	readonly store: RootPath;
+	readonly storeParents: readonly RootPath[];
 }
 
 const KERNELS = ['proc', 'sys', 'dev'] as readonly string[] as readonly RootPath[];
@@ -56,21 +62,19 @@ const KERNELS = ['proc', 'sys', 'dev'] as readonly string[] as readonly RootPath
 const MARK = '.s2oci-built';
 /** The process sees these of the host as they are. */
 const SHOWN: readonly string[] = ['/etc/resolv.conf', '/etc/hosts', '/run/s2oci/ca-bundle.crt'];
-/** Owners on disk say who runs the job, not whose files these are in the image. */
-const ONE_ID = { uids: 1, gids: 1 };
-
 /** Works in the root filesystem that this process lives in. */
 export function openLiveRoot(session: InPlaceSession): InPlace {
 	const { layers, root = ROOT_DIRECTORY } = session;
 	let adopted: Adopted | undefined;
 	return {
-		adopt: async ({ diffIds, files, skip, tools }, signal) => {
+		adopt: async ({ diffIds, files, skip, tools, ...request }, signal) => {
+			const store = hostPath(request.store);
 			const image = readDeclaredImage(diffIds, layers);
 			const brought = tools.map(hostPath).filter((path) => !image.base.has(path));
 			const own = [...skip.map(hostPath), ...brought].filter((path) => path !== ROOT);
-			const foreign = new Set([...mountsBelow(root), ...own]);
+			const foreign = new Set([...mountsBelow(root), ...own, store]);
 			const compared = await checkImage(image, { always: files.map(hostPath), foreign, root }, signal);
-			adopted = { image, diffIds, skip: own };
+			adopted = { image, diffIds, skip: own, store, storeParents: request.storeParents.map(hostPath) };
 			return compared;
 		},
 		mount: (diffIds, signal) => {
@@ -81,12 +85,14 @@ export function openLiveRoot(session: InPlaceSession): InPlace {
 }
 
 function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortSignal): RootFilesystem {
-	const { libc, scratch, root = ROOT_DIRECTORY } = session;
+	const { libc, scratch, ids, root = ROOT_DIRECTORY } = session;
+	const { skip, store, storeParents } = adopted;
 	const { base, digests } = adopted.image;
 	let workingDir: RootPath = ROOT;
-	const foreign = () => new Set([...mountsBelow(root), ...adopted.skip.filter((path) => !isWithin(workingDir, path))]);
-	const directory = openInPlace({ foreign, scratch, libc, root });
-	const placements = openPlacements(root, libc, signal);
+	const foreign = () => new Set([...mountsBelow(root), store, ...skip.filter((path) => !isWithin(workingDir, path))]);
+	const directory = openInPlace({ foreign, scratch, libc, root, isDeclared: (path) => base.has(path) });
+	const placements = openPlacements(root, { libc, ids }, signal);
+	const scaffolding = () => new Set([...placements.scaffolding, ...storeParents]);
 	const excluded = new Set<RootPath>(KERNELS);
 	let diff = NO_CHANGES;
 	let isBuild = false;
@@ -99,7 +105,8 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 			workingDir = await placeAll(request, placements);
 			isBuild = request.placements.some(({ keep }) => !keep);
 			const lost = [...foreign()].find((path) => isWithin(workingDir, path));
-			if (lost !== undefined) throw onVolume(workingDir, lost);
+			if (lost !== undefined) throw lost === store ? inStore(workingDir, store) : onVolume(workingDir, lost);
+			refuseReadOnly(joinRaw(root, workingDir));
 			for (const { path, keep } of placements.placed()) if (!keep) excluded.add(path);
 			directory.stamp(placements.placed());
 			return [];
@@ -115,11 +122,15 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 			for (const path of paths) excluded.add(resolveInRoot(root, rawPath(path), false).path);
 			const sameContent = (path: RootPath, { layer }: { readonly layer: number }) =>
 				digests[layer]?.get(path) === digestFile(joinRaw(root, path));
-			const context = { base, ids: ONE_ID, assembleUser, sameContent, scaffolding: placements.scaffolding };
+			const context = { base, ids, assembleUser, sameContent, scaffolding: scaffolding() };
 			diff = diffUpper(directory.scan(excluded), context);
 			return diff.statistics;
 		},
-		pack: (request, progress, stop) => writeLayer(diff, { root, libc }, request, progress, stop),
+		pack: (request, progress, stop) => {
+			// Nothing keeps assemble from emptying the directory that the store is in.
+			mkdirSync(dirname(request.output), { recursive: true, mode: 0o700 });
+			return writeLayer(diff, { root, libc }, request, progress, stop);
+		},
 		unmount: () => {
 			directory.restore();
 			placements.remove();
@@ -144,12 +155,12 @@ function mark(path: RawPath): void {
 
 /** Puts everything in place; returns where the working directory really is. */
 async function placeAll(
-	{ placements, binds, workingDir }: WorkerCalls['prepare']['request'],
+	{ placements, binds, workingDir, user }: WorkerCalls['prepare']['request'],
 	target: Placements,
 ): Promise<RootPath> {
-	for (const { source, destination, keep } of placements)
-		await target.move(rawPath(source), rawPath(destination), keep);
-	for (const bind of binds) if (!SHOWN.includes(bind.destination)) target.show(bind);
+	for (const { source, destination, keep, owner } of placements)
+		await target.move(rawPath(source), rawPath(destination), { keep, owner });
+	for (const bind of binds) if (!SHOWN.includes(bind.destination)) target.show(bind, user);
 	return target.directory(rawPath(workingDir));
 }
 
@@ -183,6 +194,20 @@ function usedBefore(marked: RawPath): BuildError {
 			hint: 'Run each build in a container of its own: what the first one left would be missing in the image.',
 		},
 	);
+}
+
+/** A directory that this user may not write is the image's business; one that nobody can write is that of the job. */
+function refuseReadOnly(workingDir: RawPath): void {
+	try {
+		accessSync(fsPath(workingDir), constants.W_OK);
+	} catch (error) {
+		if (errnoOf(error) === 'EROFS') throw readOnlyRoot(workingDir, error);
+	}
+}
+
+function inStore(workingDir: RootPath, store: RootPath): BuildError {
+	const message = `WORKDIR /${printablePath(workingDir)} of the builder image is in the store /${printablePath(store)}, of which nothing is in a layer`;
+	return new BuildError('HOST_IN_PLACE', message, { hint: 'Name another directory with --store DIR or S2OCI_STORE.' });
 }
 
 function onVolume(workingDir: RootPath, mount: RootPath): BuildError {

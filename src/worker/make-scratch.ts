@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync, statSync, utimesSync } from 'node:fs';
 import { chmod, mkdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { BuildError, isBuildError, messageOf } from '../errors.js';
+import { dirname, join } from 'node:path';
+import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { spreadDirectories } from '../linux/ext4.js';
 import { makePath } from '../make-path.js';
 import { findStore } from './store-place.js';
 
 const PRIVATE = 0o700;
+/** Of what is only above the store, as assemble would make it. */
+const PARENT = 0o755;
 /** With the sticky bit, which says nothing more of a private directory: its own directories are spread, as far as they can be. */
 const SPREAD = 0o1700;
 
@@ -19,7 +22,7 @@ export async function makeScratch(store: string): Promise<string> {
 	const work = join(store, 'work');
 	const scratch = join(work, randomBytes(6).toString('hex'));
 	try {
-		makePath(work, PRIVATE);
+		makeStore(store);
 		// Somebody else may have made it meanwhile.
 		if (findStore(store) !== store) throw new Error('others may write there');
 		await spreadOnce(work);
@@ -34,6 +37,21 @@ export async function makeScratch(store: string): Promise<string> {
 			cause: error,
 		});
 		throw noSpace(error, `the store ${store}`) ?? refused;
+	}
+}
+
+/** A directory that is there may be an image's, and gets its time back. */
+function makeStore(store: string): void {
+	let there = dirname(store);
+	while (!existsSync(there) && there !== dirname(there)) there = dirname(there);
+	const before = statSync(there, { throwIfNoEntry: false });
+	makePath(dirname(store), PARENT);
+	makePath(join(store, 'work'), PRIVATE);
+	if (before === undefined || statSync(there).mtimeMs === before.mtimeMs) return;
+	try {
+		utimesSync(there, before.atime, before.mtime);
+	} catch (error) {
+		if (errnoOf(error) !== 'EPERM') throw error;
 	}
 }
 

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BuildError, messageOf } from '../errors.js';
+import { mayBecomeAnyone } from '../linux/capabilities.js';
 import { type Libc, loadLibc } from '../linux/libc.js';
 import { libcWithoutKoffi } from '../linux/without-koffi.js';
 import { rawPath } from '../root-path.js';
@@ -16,6 +17,7 @@ import { type InPlace, openLiveRoot } from './in-place.js';
 import { type MountTarget, openMountTarget, openScratchTarget } from './mount-target.js';
 import { PROTOCOL_VERSION, type WorkerCalls } from './protocol.js';
 import { lockScratch, unlockScratch } from './scratch.js';
+import { ownIds } from './user-namespace.js';
 
 /** What a worker holds from `open` to `close`. */
 export interface Session extends Readonly<Omit<WorkerCalls['open']['request'], 'version'>> {
@@ -87,10 +89,12 @@ function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | und
 	const layers = openLayerStore(join(store, INDEXES_FORMAT));
 	const { hold } = openLayerHold(store, scratch, libc);
 	const [cgroups, target] = [openCgroups(scratch, libc), openScratchTarget(scratch)];
-	const live = openLiveRoot({ layers, scratch, libc });
+	// As another user, assemble makes files that are that user's, and all owners on disk are those of the image.
+	const ids = loaded !== undefined && mayBecomeAnyone() ? { uids: ownIds('uid'), gids: ownIds('gid') } : request.ids;
+	const live = openLiveRoot({ layers, scratch, libc, ids });
 	const notices = loaded === undefined ? [WITHOUT_KOFFI] : [];
 	const fixed = { rootfs: 'in-place', proc: 'job', needLess: new Set<SandboxName>(), whiteouts: false } as const;
-	return { ...request, ...fixed, libc, layers, hold, target, cgroups, live, notices };
+	return { ...request, ...fixed, ids, libc, layers, hold, target, cgroups, live, notices };
 }
 
 const WITHOUT_KOFFI =

@@ -136,7 +136,8 @@ function placeFiles({ source, path, owner }: Placed, { directory, ids }: Prepara
 	}
 }
 
-function chownTree(path: RawPath, owner: Owner): void {
+/** Gives `path` and all below it to `owner`. */
+export function chownTree(path: RawPath, owner: Owner): void {
 	const pending = [path];
 	for (let raw = pending.pop(); raw !== undefined; raw = pending.pop()) {
 		const stats = lstatSync(fsPath(raw));

@@ -127,6 +127,9 @@ export interface WorkerCalls {
 			readonly skip: readonly string[];
 			/** The same, unless the image has them. */
 			readonly tools: readonly string[];
+			/** Absolute path of the store, and of what was made for it alone; nothing of the store is in the layer. */
+			readonly store: string;
+			readonly storeParents: readonly string[];
 		};
 		/** How many files were compared. */
 		readonly response: { readonly compared: number };

@@ -8,7 +8,7 @@ import { digestOf } from '../../src/oci/digest.js';
 import { layerMediaType } from '../../src/oci/media-types.js';
 import { build, type Finished } from './build.js';
 import { makeWorkspace, removeTree } from './host.js';
-import { type Job, type JobOptions, openJob } from './job.js';
+import { type Job, type JobOptions, type JobUser, openJob } from './job.js';
 import type { Faults, TestRegistry } from './registry.js';
 import { tarDirectory, tarFile, tarHardLink, tarOf, tarSymlink } from './tar.js';
 import { type EncodedImage, emptyRegistry, encodeImage, publish, tinyParts } from './tiny.js';
@@ -74,20 +74,25 @@ export interface Scene {
 }
 
 /** A job whose store is in its own root filesystem. */
-export async function openScene(faults: Faults = {}): Promise<Scene> {
+export async function openScene(
+	faults: Faults = {},
+	user?: JobUser,
+	store: string | undefined = '/tmp/store',
+): Promise<Scene> {
 	const registry = await emptyRegistry(faults);
 	const layout = makeBuilder(registry);
-	return sceneOf(registry, layout, '/tmp/store');
+	return sceneOf(registry, layout, store, user);
 }
 
-/** Another job of the same builder; `store` is the job's, on a mount when it is a directory of the host. */
-export function sceneOf(registry: TestRegistry, layout: string, store: string): Scene {
-	const job = openJob(layout);
+/** Another job of the same builder; `store` is the job's, on a mount when it is a directory of the host, its default when empty. */
+export function sceneOf(registry: TestRegistry, layout: string, store: string, user?: JobUser): Scene {
+	const job = openJob(layout, user);
 	const words = (source: string) => [
 		...['build', source, `${registry.host}/builders/tiny`, `${registry.host}/team/app:1`, '--copy'],
-		...['--result-file', join(job.workspace.home, 'result.json'), '--store', store],
+		...['--result-file', join(job.workspace.home, 'result.json')],
+		...(store === '' ? [] : ['--store', store]),
 	];
-	const shared = existsSync(store) ? `bind ${store}` : '';
+	const shared = store !== '' && existsSync(store) ? `bind ${store}` : '';
 	return {
 		...{ registry, layout, job, words },
 		build: (source, more = [], options = {}) => {
@@ -98,8 +103,8 @@ export function sceneOf(registry: TestRegistry, layout: string, store: string): 
 }
 
 /** What the best rung of this host makes of the same source, builder and names. */
-export async function elsewhere({ registry }: Scene, source: string): Promise<string> {
-	const args = [source, `${registry.host}/builders/tiny`, `${registry.host}/team/app:1`, '--copy'];
+export async function elsewhere({ registry }: Scene, source: string, more: readonly string[] = []): Promise<string> {
+	const args = [source, `${registry.host}/builders/tiny`, `${registry.host}/team/app:1`, '--copy', ...more];
 	const { result } = await build(makeWorkspace(), args, { env });
 	return `${String(result.layer?.diffId)} ${String(result.digest)}`;
 }

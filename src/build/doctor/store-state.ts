@@ -1,6 +1,7 @@
-import { realpathSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.js';
+import { realOf } from '../../host-path.js';
 import { findMount } from '../../mountinfo.js';
 import { printablePath } from '../../root-path.js';
 import { makeScratch } from '../../worker/make-scratch.js';
@@ -54,16 +55,6 @@ async function tryStore(store: string): Promise<{ readonly used: string; readonl
 		return { used, reason: undefined };
 	} catch (error) {
 		return { used, reason: messageOf(error) };
-	}
-}
-
-function realOf(store: string): string {
-	for (let path = store; ; path = join(path, '..')) {
-		try {
-			return join(realpathSync(path), store.slice(path.length));
-		} catch {
-			if (path === '/') return store;
-		}
 	}
 }
 

@@ -61,11 +61,13 @@ async function openScene(members: readonly TarMember[] = BASE): Promise<Scene> {
 	const diffIds = [digestOf(tar)];
 	layers.publish(digestOf(tar), inside('layer'));
 	const [root, scratch] = [inside('root'), inside('scratch')];
-	const live = openLiveRoot({ layers, scratch, libc: libcWithoutKoffi(scratch), root: rawPath(root) });
+	const libc = libcWithoutKoffi(scratch);
+	const live = openLiveRoot({ layers, scratch, libc, ids: { uids: 1, gids: 1 }, root: rawPath(root) });
 	let count = 0;
 	return {
 		at: (path) => join(root, path),
-		adopt: (more) => live.adopt({ diffIds, files: [], skip: [], tools: [], ...more }, signal),
+		adopt: (more) =>
+			live.adopt({ diffIds, files: [], skip: [], tools: [], store: '/store', storeParents: [], ...more }, signal),
 		mount: (wanted = diffIds) => live.mount(wanted, signal),
 		placement: (destination, keep = false) => {
 			const source = inside(`source-${count++}`);

@@ -27,6 +27,7 @@ test('a build has the documented defaults', async () => {
 	expect(env).toEqual({ HOME: '/home/ada' });
 	expect(rest).toEqual({
 		store: '/home/ada/.cache/s2oci',
+		storeByDefault: true,
 		isolation: 'auto',
 		userns: 'auto',
 		rootfs: 'auto',

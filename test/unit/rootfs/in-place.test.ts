@@ -27,7 +27,8 @@ interface Scene extends Disposable {
 	) => readonly string[];
 }
 
-function openScene(files: readonly string[], foreign: readonly string[] = []): Scene {
+/** Of `files`, the image has those that are not among `brought`. */
+function openScene(files: readonly string[], foreign: readonly string[] = [], brought: readonly string[] = []): Scene {
 	const directory = temporaryDirectory();
 	const [root, scratch] = ['root', 'scratch'].map((name) => join(directory.path, name)) as [string, string];
 	for (const path of [root, scratch]) mkdirSync(path);
@@ -37,7 +38,9 @@ function openScene(files: readonly string[], foreign: readonly string[] = []): S
 		writeFileSync(at(path), path);
 	}
 	const paths = new Set(foreign as readonly RootPath[]);
-	const live = openInPlace({ foreign: () => paths, scratch, libc: libcWithoutKoffi(scratch), root: rawPath(root) });
+	const isDeclared = (path: string) => !brought.includes(path);
+	const libc = libcWithoutKoffi(scratch);
+	const live = openInPlace({ foreign: () => paths, scratch, libc, isDeclared, root: rawPath(root) });
 	return {
 		at,
 		changed: (change, placed = [], skip = []) => {
