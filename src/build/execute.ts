@@ -82,7 +82,7 @@ function processFailed(
 	return new BuildError('ASSEMBLE_FAILED', `${what} ended ${howItEnded(ended.exit)}. ${said}`, {
 		hint: isOutOfMemory(ended)
 			? 'SIGKILL usually means that memory ran out: give the job more.'
-			: (spaceHint(lines) ??
+			: (diskHint(lines, worker) ??
 				privilegeHint({ lines, singleId: hasOneId(worker), uid: process.user.uid }) ??
 				'The reason is in what it printed. -e BUILD_LOGLEVEL=5 makes many builder images say more.'),
 	});
@@ -93,9 +93,16 @@ function hasOneId({ userNamespace, rootfs }: WorkerProcess): boolean {
 	return userNamespace === 'single' || (rootfs === 'in-place' && globalThis.process.getuid?.() !== 0);
 }
 
-/** Most programs print the words of strerror(3), Node.js the name. */
-function spaceHint(lines: string): string | undefined {
+const FULL_CONTAINER =
+	'A disk is full: in place, assemble writes to the root filesystem of the container of this job. Give the job more of it (Kubernetes: ephemeral-storage), or free some space on its node.';
+const READ_ONLY =
+	'In place, assemble writes to the container of this job, of which a part is read-only: run the job without readOnlyRootFilesystem: true (Kubernetes, OpenShift) or --read-only (Docker, Podman), and mount nothing read-only where assemble writes.';
+
+/** What the words say of the disk: most programs print those of strerror(3), Node.js the name. */
+function diskHint(lines: string, { rootfs }: Pick<WorkerProcess, 'rootfs'>): string | undefined {
+	if (rootfs === 'in-place' && /read-only file system|\bEROFS\b/i.test(lines)) return READ_ONLY;
 	if (!/no space left on device|disk quota exceeded|\b(?:ENOSPC|EDQUOT)\b/i.test(lines)) return undefined;
+	if (rootfs === 'in-place') return FULL_CONTAINER;
 	return 'A disk is full, which for most paths is that of the store: free some space there, or name a larger disk with --store DIR or S2OCI_STORE.';
 }
 

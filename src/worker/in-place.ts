@@ -90,7 +90,10 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 	const { base, digests } = adopted.image;
 	let workingDir: RootPath = ROOT;
 	const foreign = () => new Set([...mountsBelow(root), store, ...skip.filter((path) => !isWithin(workingDir, path))]);
-	const directory = openInPlace({ foreign, scratch, libc, root, isDeclared: (path) => base.has(path) });
+	// A checkout that WORKDIR is in may be written to with the very bytes and times that it has.
+	const isSource = (path: RootPath) => skip.some((each) => isWithin(workingDir, each) && isWithin(path, each));
+	const isDeclared = (path: RootPath) => base.has(path) || isSource(path);
+	const directory = openInPlace({ foreign, scratch, libc, root, isDeclared });
 	const placements = openPlacements(root, { libc, ids }, signal);
 	const scaffolding = () => new Set([...placements.scaffolding, ...storeParents]);
 	const excluded = new Set<RootPath>(KERNELS);

@@ -164,3 +164,32 @@ mkdir -p /tmp/made; echo t > /tmp/made/file`;
 		expectEqual(scene, finished, expected);
 	});
 });
+
+describe('what a container lacks for a build in place is named:', () => {
+	test.each([
+		['a root directory that can be written', ''],
+		['the same, with a place for temporary files', 'mount -t tmpfs -o mode=1777 none $ROOT/tmp'],
+	])('%s', async (_what, temporary) => {
+		const scene = await openScene({}, OWNER, '');
+		const { status, result } = await scene.build(assembleSource(ASSEMBLE), IN_PLACE, {
+			env: env({ S2OCI_STORE: join(scene.job.workspace.home, 'store') }),
+			setup: `mount --bind $ROOT $ROOT\n${temporary}`,
+			locked: 'mount -o remount,ro,bind $ROOT',
+		});
+		expect([status, result?.error?.code]).toEqual([4, 'HOST_IN_PLACE']);
+		expect(result?.error?.message).toContain('the root filesystem of this container is read-only');
+		expect(result?.error?.hint).toContain('readOnlyRootFilesystem');
+	});
+
+	test('space, for assemble', async () => {
+		const scene = await openScene({}, OWNER, '');
+		const setup = 'mkdir -p $ROOT/opt/full; mount -t tmpfs -o size=64k,mode=1777 none $ROOT/opt/full';
+		const { status, result } = await scene.build(
+			assembleSource('dd if=/dev/zero of=/opt/full/file bs=1k count=100'),
+			IN_PLACE,
+			{ env: env({}), setup },
+		);
+		expect([status, result?.error?.code]).toEqual([1, 'ASSEMBLE_FAILED']);
+		expect(result?.error?.hint).toContain('in place, assemble writes to the root filesystem of the container');
+	});
+});

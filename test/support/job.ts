@@ -24,6 +24,8 @@ export interface Job {
 export interface JobOptions extends RunOptions {
 	/** Shell lines that run as root, in the job's mount namespace, before it begins; `$ROOT` is its root directory, `$JOB` its user. */
 	readonly setup?: string;
+	/** Shell lines that run as root when all is mounted that the job sees. */
+	readonly locked?: string;
 	/** Shell lines that run in the job before s2oci, as its user. */
 	readonly before?: string;
 	/** The capabilities that root has; all when undefined. */
@@ -49,7 +51,10 @@ export function openJob(layout: string, user: JobUser = JOB_USER): Job {
 	execFileSync('umoci', ['raw', 'unpack', '--image', `${layout}:latest`, join(root, 'fs')], { stdio: 'ignore' });
 	const fs = join(root, 'fs');
 	chownSync(workspace.home, user.uid, user.gid);
-	const start = (args: readonly string[], { setup = '', before, rights, hidden = [], ...options }: JobOptions = {}) => {
+	const start = (
+		args: readonly string[],
+		{ setup = '', locked = '', before, rights, hidden = [], ...options }: JobOptions = {},
+	) => {
 		const first =
 			before === undefined
 				? ''
@@ -68,6 +73,7 @@ for each in ${brought(layout).join(' ')}; do bind "$each"; done
 for each in home tmp; do bind "${workspace.root}/$each"; done
 file ${process.execPath}
 ${hidden.map((path) => `mount -t tmpfs none "$ROOT${path}"`).join('\n')}
+${locked}
 cd /; exec ${enter} ${first}"$@"`;
 		return startS2oci(workspace, args, {
 			...options,
