@@ -51,9 +51,15 @@ function renderFinding({ code, message, fixes }: Finding, places: Diagnosis['pla
 	return ['', `${code}: ${message}`, ...shown.map(({ place, fix }) => `  ${place}: ${fix}`)];
 }
 
+/** Whether the job runs in the builder image, nobody knows who was not told the image. */
+function withoutBest(rungs: Diagnosis['rungs']): string {
+	const isUnknown = rungs.some(({ status }) => status === 'unknown');
+	if (!isUnknown) return 'no build would work here; see docs/doctor.md';
+	return 'no rung above 6 works; whether a job in the builder image does is found out by s2oci doctor BUILDER';
+}
+
 function renderBest({ best, rungs }: Diagnosis): string {
-	if (best === undefined)
-		return '\nno build would work here, unless this is a job in the builder image (rung 6); see docs/doctor.md';
+	if (best === undefined) return `\n${withoutBest(rungs)}`;
 	const name = rungs.find(({ rung }) => rung === best.rung)?.name ?? '';
 	return `\nbest: rung ${best.rung}, ${name}, with ${best.sandbox} (${best.reason})`;
 }

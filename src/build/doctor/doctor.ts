@@ -2,11 +2,13 @@ import { findProgram } from '../../program.js';
 import { startWorker } from '../../worker/start.js';
 import type { HostRequest } from '../request.js';
 import { describeRung } from '../rung.js';
+import { chooseStore } from '../settle-store.js';
 import type { Diagnosis, RungTrial } from './diagnosis.js';
 import { detectEnvironments } from './environment.js';
 import { readFacts } from './facts.js';
 import type { FindingCode } from './finding-code.js';
 import { describeFinding } from './findings.js';
+import { IN_PLACE_UNTRIED, tryInPlace } from './in-place-trial.js';
 import { tryRegistry } from './registry.js';
 import { type TrialContext, tryRungs, trySandboxes, withScratch, workerOptions } from './rungs.js';
 import { readStore } from './store-state.js';
@@ -25,13 +27,17 @@ export async function diagnose(
 	signal: AbortSignal,
 ): Promise<Diagnosis> {
 	const facts = readFacts(asked.env);
-	const { reason, ...store } = await readStore(asked.store);
+	const { reason, ...store } = await readStore(chooseStore(asked));
 	const request = { ...asked, store: store.path };
 	const context: TrialContext = { request, facts, store };
 	const looking = Promise.all(targets.map((target) => tryRegistry(target, request, signal)));
 	looking.catch(() => undefined);
-	const rungs = reason === undefined ? await tryRungs(context, signal) : [noStore(reason)];
-	const best = reason === undefined ? await tryBest(context, signal) : undefined;
+	const outside = reason === undefined ? await tryBest(context, signal) : undefined;
+	const tried = reason === undefined ? await tryRungs(context, signal) : [noStore(reason)];
+	const isLast = reason === undefined && outside === undefined;
+	const inPlace = isLast ? await tryInPlace(request, targets, signal) : IN_PLACE_UNTRIED;
+	const rungs = reason === undefined ? [...tried, inPlace] : tried;
+	const best = outside ?? bestInPlace(inPlace);
 	const programs = PROGRAMS.map((name) => ({ name, path: findProgram(name, request.env['PATH']) }));
 	const registries = await looking;
 	const places = detectEnvironments(request.env, facts);
@@ -62,6 +68,11 @@ async function tryBest(context: TrialContext, outer: AbortSignal): Promise<Diagn
 	}
 }
 
+/** A build that finds nothing better is made in place. */
+function bestInPlace({ status, reason }: RungTrial): Diagnosis['best'] {
+	return status === 'works' ? { rung: 6, sandbox: 'none', reason } : undefined;
+}
+
 function noStore(reason: string): RungTrial {
 	return {
 		...{ rung: 1, name: 'any', status: 'blocked', reason, sandboxes: [] },
@@ -78,5 +89,18 @@ function collect(
 	const all = [...better, store, ...registries].flatMap(({ findings }) => findings);
 	const codes = new Set<FindingCode>([...all, ...(hasGit ? [] : (['NO_GIT'] as const))]);
 	if (best !== undefined) codes.delete('NOT_ROOT');
+	for (const code of codes) if (VOLUME_FINDINGS.has(code) && !isVolumeOfUse(code, best, rungs)) codes.delete(code);
 	return [...codes];
+}
+
+/** For which another place of the store is the advice. */
+const VOLUME_FINDINGS: ReadonlySet<FindingCode> = new Set<FindingCode>([
+	...(['OVERLAY_ON_OVERLAY', 'NETWORK_FILE_SYSTEM', 'NO_OVERLAY', 'NOEXEC'] as const),
+]);
+
+/** An overlay is all that rung 4 lacks, and no other rung gets further by it; from where nothing may be executed, only copies suffer. */
+function isVolumeOfUse(code: FindingCode, best: Diagnosis['best'], rungs: readonly RungTrial[]): boolean {
+	if (code !== 'NOEXEC') return best?.rung === 4;
+	const better = rungs.filter(({ rung }) => best === undefined || rung < best.rung);
+	return better.some(({ findings }) => findings.includes('NOEXEC'));
 }
