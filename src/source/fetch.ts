@@ -67,7 +67,9 @@ async function fetchLocalRepository(
 ): Promise<SourceInfo> {
 	if (isEmptyRepository(join(source.url, '.git'))) throw noCommits(source.url);
 	if (source.ref === undefined && !(await isGitInstalled(options, signal))) {
-		options.emitNotice('git is not installed: the directory is copied as it is, with what is not committed');
+		options.emitNotice(
+			'git is not installed: the directory is copied as it is, with what is not committed, and the image says nothing of the commit',
+		);
 		return fetchDirectory(source.url, contextDir, options, signal);
 	}
 	return fetchRepository(source, contextDir, options, signal);
