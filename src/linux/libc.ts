@@ -25,6 +25,8 @@ export interface Libc {
 	readonly closeOnExec: (first: number) => void;
 	/** Has this process killed when its parent dies. An exec that gains capabilities, as the worker's does, undoes it. */
 	readonly dieWithParent: () => void;
+	/** Ends this process at once with all its threads, from whichever of them it is called (_exit(2)). */
+	readonly exit: (status: number) => void;
 	/** A connection to the unix socket `path`. It blocks, but a read ends with EAGAIN after `timeout` ms, so that a thread can end. */
 	readonly connect: (path: RawPath, timeout: number) => number;
 	/** Has orphans among this process's descendants come back to it rather than to the init of its container. */
@@ -117,6 +119,7 @@ function libcOf({ native, bare }: Binding): Libc {
 	const keyctl = bare('long syscall(long number, int operation, void *name)');
 	const ioctl = native('int ioctl(int fd, unsigned long request, void *argument)');
 	const lseek = native('int64_t lseek(int fd, int64_t offset, int whence)');
+	const exit = bare('int _exit(int status)');
 	const pipe2 = native('int pipe2(_Out_ int *fds, int flags)');
 	const fcntl = native('int fcntl(int fd, int command, ...)');
 	const widen = (fd: number) => {
@@ -158,6 +161,7 @@ function libcOf({ native, bare }: Binding): Libc {
 		adoptOrphans: () => void prctl(PR_SET_CHILD_SUBREAPER, 1),
 		leaveKeyring: () => void keyctl(SYS_KEYCTL[process.arch] ?? -1, KEYCTL_JOIN_SESSION_KEYRING, null),
 		dieWithParent: () => void prctl(PR_SET_PDEATHSIG, SIGKILL),
+		exit: (status) => void exit(status),
 		pipe: () => {
 			const fds: [number, number] = [-1, -1];
 			pipe2(fds, O_CLOEXEC);

@@ -21,17 +21,24 @@ export function listProcesses(): readonly ProcessEntry[] {
 
 /**
  * Kills what `find` finds among all processes, again and again, until all of it is dead. Resolves after 5 s at the latest, with the
- * processes that still run: those of others, whom this user may not end, and those that make new ones faster.
+ * processes that still run: those of others, whom this user may not end, and those that make new ones faster. One that forks and ends all
+ * the time is never seen, only the dead that it leaves: all are dead when twice in a row the same are.
  */
 export async function killAll(
 	find: (processes: readonly ProcessEntry[]) => readonly ProcessEntry[],
 ): Promise<readonly number[]> {
 	const end = Date.now() + KILL_TIME_MS;
+	let before: string | undefined;
 	for (;;) {
-		const found = find(listProcesses()).filter(({ runs }) => runs);
-		if (found.length === 0 || Date.now() > end) return found.map(({ pid }) => pid);
-		for (const { pid } of found) kill(pid);
-		await delay(KILL_PAUSE_MS);
+		const found = find(listProcesses());
+		const running = found.filter(({ runs }) => runs);
+		const now = found.map(({ pid }) => pid).join();
+		const isOver = running.length === 0 && (now === before || now === '');
+		if (isOver) return [];
+		if (Date.now() > end) return (running.length > 0 ? running : found).map(({ pid }) => pid);
+		for (const { pid } of running) kill(pid);
+		if (running.length > 0) await delay(KILL_PAUSE_MS);
+		before = now;
 	}
 }
 

@@ -21,6 +21,7 @@ export function libcWithoutKoffi(parent: string): Libc {
 		tryLock: () => false,
 		closeOnExec: () => undefined,
 		dieWithParent: () => undefined,
+		exit: missing('_exit'),
 		adoptOrphans: () => undefined,
 		leaveKeyring: () => undefined,
 		pipe: () => {

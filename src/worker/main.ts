@@ -2,7 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isBuildError } from '../errors.js';
 import { createCalls, loadExecute } from './calls.js';
 import type { FromWorker, Request } from './messages.js';
+import { createParentWatch } from './watch-parent.js';
 import { toWire } from './wire-error.js';
+import { PARENT_FD } from './worker-command.js';
 
 /** How long calls under way may take to notice that they were stopped. */
 const SETTLE_MS = 5000;
@@ -20,7 +22,9 @@ function serve(): void {
 	const running = new Set<Promise<void>>();
 	const settled = () => Promise.race([Promise.allSettled(running), delay(SETTLE_MS)]);
 	const calls = createCalls(send, stop, settled);
+	const watch = createParentWatch(PARENT_FD);
 	const end = async () => {
+		watch.clean();
 		try {
 			await calls.close({});
 		} finally {
@@ -43,6 +47,7 @@ function serve(): void {
 		if (message.call === 'close') return;
 		running.add(answered);
 		void answered.finally(() => running.delete(answered));
+		if (message.call === 'open') void answered.then(() => watch.start(message.request.mounts));
 	});
 	send({ type: 'ready' });
 	setImmediate(() => void loadExecute());

@@ -20,7 +20,7 @@ import {
 	planNamespaces,
 	type WantedNamespace,
 } from './user-namespace.js';
-import { workerCommand } from './worker-command.js';
+import { PARENT_FD, workerCommand } from './worker-command.js';
 
 /** The process in the namespaces. It holds no credentials; when it or we die, the other ends within a second. */
 export interface WorkerProcess {
@@ -160,7 +160,7 @@ function spawnWorker(plan: NamespacePlan, options: WorkerOptions): Attempt {
 	const complaints: string[] = [];
 	const complain = (chunk: Buffer) => void complaints.push(chunk.toString());
 	child.stderr?.on('data', complain);
-	child.stdio[4]?.on('error', () => undefined);
+	child.stdio[PARENT_FD]?.on('error', () => undefined);
 	const ready = (signal: AbortSignal) =>
 		new Promise<void>((resolve, reject) => {
 			const gone = () => reject(new Error(complaints.join('').trim().split('\n').at(-1) ?? 'unshare failed'));
@@ -178,7 +178,7 @@ function spawnWorker(plan: NamespacePlan, options: WorkerOptions): Attempt {
 			});
 			if (plan.kind !== 'full' || child.pid === undefined) return;
 			mapIds(child.pid, plan, path, signal).then(() => {
-				(child.stdio[4] as NodeJS.WritableStream).end('\n');
+				(child.stdio[PARENT_FD] as NodeJS.WritableStream).write('\n');
 			}, reject);
 		});
 	return { child, ready, kill: () => killGroup(child) };

@@ -35,3 +35,15 @@ test('our own process is there, with its parent', () => {
 		expect.objectContaining({ pid: process.pid, parent: process.ppid, runs: true }),
 	);
 });
+
+test('one that forks and ends all the time, so that only its dead are ever seen, is reported', {
+	timeout: 20_000,
+}, async () => {
+	let last = 0;
+	const left = await killAll(() => [{ pid: ++last, parent: 1, session: 1, runs: false }]);
+	expect(left).toEqual([last]);
+});
+
+test('the dead that nobody waits for are no reason to fail', async () => {
+	expect(await killAll(() => [{ pid: 7, parent: 1, session: 1, runs: false }])).toEqual([]);
+});

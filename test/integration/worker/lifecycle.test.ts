@@ -106,6 +106,38 @@ describe.each(CASES)('a build of %s in %s', (user, sandbox) => {
 	});
 });
 
+/** Takes a worker half a minute, in which it looks at nothing else. */
+const LONG = Array.from({ length: 10_000 }, (_none, number) => `/${'a/'.repeat(250)}${number}`);
+const BUSY: readonly (readonly [User, boolean])[] = [
+	['ourselves', false],
+	['s2oci-subuid', false],
+	['s2oci-plain', false],
+	['ourselves', true],
+];
+
+describe.each(BUSY)('a worker of %s, without namespaces: %s,', (user, withoutNamespaces) => {
+	const reason = withoutUser(user) ?? lacking('unshare', 'setpriv');
+
+	test('ends when its parent is killed while it is busy', async (context) => {
+		skipFor(context, reason);
+		using sessions = openSessions(user);
+		const mark = `busy-${user}-${String(withoutNamespaces)}-${process.pid}`;
+		const running = sessions.start({
+			layers: [LAYER],
+			inspect: { stat: LONG, read: [] },
+			env: { PATH: `/usr/bin:/bin:/usr/sbin:/sbin:/nonexistent/${mark}` },
+			withoutNamespaces,
+		});
+		await running.step('inspect');
+		await delay(1000);
+		const [driver = 0] = processesWith(mark).filter((pid) => read(`/proc/${pid}/cmdline`).includes('session.mjs'));
+		process.kill(driver, 'SIGKILL');
+		await delay(100);
+		expect(processesWith(mark).length).toBeGreaterThan(0);
+		expect(await timeUntil(() => processesWith(mark).length === 0)).toBeLessThan(LIMIT_MS);
+	});
+});
+
 describe('scratch directories of other builds', () => {
 	test('stay while their build runs or is about to begin', async () => {
 		using sessions = openSessions();

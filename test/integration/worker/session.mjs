@@ -25,6 +25,7 @@ try {
 			scratch,
 			env: process.env,
 			rootfs: plan.rootfs,
+			userns: plan.userns,
 			streams: 'forward',
 			onEvent: () => undefined,
 		},
@@ -49,6 +50,7 @@ try {
 		result.stored = (await worker.call('present', { diffIds })).present;
 	}
 	await worker.call('mount', { root: 'builder', diffIds });
+	say({ step: 'inspect' });
 	Object.assign(result, await worker.call('inspect', { root: 'builder', ...plan.inspect }));
 	await worker.call('prepare', { root: 'builder', ...plan.prepare });
 	if (plan.execute !== undefined) {

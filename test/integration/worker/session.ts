@@ -60,12 +60,14 @@ export interface SessionPlan {
 	readonly rootfs?: 'overlay' | 'copy';
 	/** The environment of the parent of the worker. */
 	readonly env?: Readonly<Record<string, string>>;
+	/** Without mounts and namespaces, as root in a plain container. */
+	readonly withoutNamespaces?: boolean;
 }
 
 export interface RunningSession {
 	readonly driver: ChildProcess;
 	/** Resolves when the session begins the step `name`. */
-	readonly step: (name: 'start' | 'unpack' | 'execute' | 'pack') => Promise<void>;
+	readonly step: (name: 'start' | 'unpack' | 'inspect' | 'execute' | 'pack') => Promise<void>;
 	readonly result: Promise<SessionResult>;
 }
 
@@ -83,6 +85,7 @@ export const EPOCH = 1_700_000_000;
 /** A file that sessions inherit though nobody asked for it, beyond those that Node itself closes. */
 const LEAKED_FD = 100;
 const DRIVER = fileURLToPath(new URL('./session.mjs', import.meta.url));
+const WITHOUT_NAMESPACES = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
 const APPLETS = [
 	'sh',
 	'cat',
@@ -150,7 +153,9 @@ export function openSessions(user: User = 'ourselves'): SessionStore {
 		const path = '/usr/bin:/bin:/usr/sbin:/sbin';
 		const env = { PATH: path, ...(dist !== undefined && { S2OCI_TEST_DIST: dist }), ...plan.env };
 		const switchUser = ids === undefined ? [] : [`--reuid=${ids.uid}`, `--regid=${ids.gid}`, '--init-groups'];
-		const [program, ...args] = [...(ids === undefined ? [] : ['setpriv', ...switchUser]), process.execPath, DRIVER];
+		const wrapper = plan.withoutNamespaces === true ? WITHOUT_NAMESPACES : [];
+		const become = ids === undefined ? [] : ['setpriv', ...switchUser];
+		const [program, ...args] = [...wrapper, ...become, process.execPath, DRIVER];
 		const stdio = ['pipe', 'pipe', 'pipe', ...Array<'ignore'>(LEAKED_FD - 3).fill('ignore'), leaked] as const;
 		const driver = spawn(program, args, { stdio: [...stdio], env, cwd: '/' });
 		driver.stdin?.end(JSON.stringify({ ...planFor(plan, source, output), store, name, layers }));
@@ -192,6 +197,7 @@ function planFor(plan: SessionPlan, source: string, output: string): object {
 	const argv = ['/bin/sh', '-c', script ?? ''];
 	return {
 		rootfs: plan.rootfs ?? 'auto',
+		userns: plan.withoutNamespaces === true ? 'none' : 'auto',
 		inspect: plan.inspect ?? { stat: [], read: [] },
 		prepare: {
 			placements: [{ source, destination: '/tmp/src', owner: ASSEMBLE_USER, keep: false }],

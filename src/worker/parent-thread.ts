@@ -1,0 +1,29 @@
+import { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { workerData } from 'node:worker_threads';
+import { loadLibc } from '../linux/libc.js';
+import { killDescendants } from '../sandbox/descendants.js';
+import type { Watched } from './watch-parent.js';
+
+/** How long the main thread may take to notice that the parent is gone. */
+const NOTICE_MS = 500;
+/** How long its clean-up may take; what it leaves, the next build removes. */
+const CLEAN_MS = 5000;
+/** How long what it started may take to die. */
+const KILL_MS = 300;
+
+/** Only a system call ends all threads, and a signal of its own never ends process 1 of a pid namespace (pid_namespaces(7)). */
+async function endProcess({ cleaning, ownsPids }: Watched): Promise<void> {
+	const loading = loadLibc();
+	await delay(NOTICE_MS);
+	if (Atomics.load(cleaning, 0) !== 0) await delay(CLEAN_MS);
+	if (!ownsPids) await Promise.race([killDescendants(), delay(KILL_MS)]);
+	(await loading)?.exit(1);
+	process.kill(process.pid, 'SIGKILL');
+}
+
+const watched = workerData as Watched;
+const parent = new Socket({ fd: watched.fd, readable: true, writable: false });
+parent.on('error', () => undefined);
+parent.on('close', () => void endProcess(watched));
+parent.resume();
