@@ -14,11 +14,10 @@ const KILL_MS = 300;
 
 /** Only a system call ends all threads, and a signal of its own never ends process 1 of a pid namespace (pid_namespaces(7)). */
 async function endProcess({ cleaning, ownsPids }: Watched): Promise<void> {
-	const loading = loadLibc();
 	await delay(NOTICE_MS);
 	if (Atomics.load(cleaning, 0) !== 0) await delay(CLEAN_MS);
 	if (!ownsPids) await Promise.race([killDescendants(), delay(KILL_MS)]);
-	(await loading)?.exit(1);
+	(await loadLibc())?.exit(1);
 	process.kill(process.pid, 'SIGKILL');
 }
 
