@@ -19,6 +19,8 @@ const OWNER_ONLY = 0o700;
 /** How many directories are open at once; what is deeper is moved up before it is removed. */
 const MAX_OPEN = 64;
 const MAX_RETRIES = 3;
+/** Something was made meanwhile, or is no directory any more, or has become one. */
+const CHANGED: readonly (string | undefined)[] = ['ENOTEMPTY', 'ENOTDIR', 'ELOOP', 'EISDIR'];
 
 /** An open directory of the tree that is removed; `top` is the one that directories too deep are moved to. */
 interface OpenDirectory {
@@ -66,7 +68,7 @@ function remove(path: RawPath, above: OpenDirectory | undefined): void {
 			return;
 		} catch (error) {
 			if (errnoOf(error) === 'ENOENT') return;
-			if (errnoOf(error) !== 'ENOTEMPTY' || retries === MAX_RETRIES) throw error;
+			if (!CHANGED.includes(errnoOf(error)) || retries === MAX_RETRIES) throw error;
 		}
 	}
 }

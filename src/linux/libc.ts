@@ -13,8 +13,10 @@ export interface Libc {
 	readonly setXattr: (path: RawPath, name: string, value: Uint8Array) => void;
 	/** The extended attributes of `path` itself; empty where the file system has none. */
 	readonly listXattrs: (path: RawPath) => ReadonlyMap<string, Buffer>;
-	/** Whether an open file has extended attributes. */
-	readonly hasXattrs: (fd: number) => boolean;
+	/** The extended attributes of an open file. */
+	readonly listOpenXattrs: (fd: number) => ReadonlyMap<string, Buffer>;
+	/** Opens `path`, below the directory `from` and through no link (openat2(2)). Throws EXDEV, ELOOP; ENOSYS or EPERM where that is missing. */
+	readonly openBeneath: (from: number, path: RawPath, flags: number) => number;
 	/** Where the next data (`SEEK_DATA`) or hole (`SEEK_HOLE`) of an open file is, from `offset` on; the end of the file when none is. */
 	readonly seek: (fd: number, offset: number, what: 'data' | 'hole', size: number) => number;
 	/** Takes an exclusive lock without waiting; false when somebody holds it. */
@@ -51,6 +53,9 @@ const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 const LAST_FD = 0xffffffff;
 const SYS_CLOSE_RANGE = 436;
+const SYS_OPENAT2 = 437;
+const RESOLVE_NO_SYMLINKS = 4;
+const RESOLVE_BENEATH = 8;
 const CLOSE_RANGE_CLOEXEC = 4;
 const PR_SET_PDEATHSIG = 1;
 const PR_SET_CHILD_SUBREAPER = 36;
@@ -135,6 +140,7 @@ function libcOf({ native, bare }: Binding): Libc {
 		unmount: (target) => void umount(cString(target), MNT_DETACH | UMOUNT_NOFOLLOW),
 		mknod: (path, mode, device = 0) => void mknod(cString(path), mode, device),
 		...xattrCalls({ native, bare }),
+		openBeneath: openBeneathCall(native),
 		connect: connectCall(native),
 		seek: (fd, offset, what, size) => {
 			try {
@@ -171,10 +177,11 @@ function libcOf({ native, bare }: Binding): Libc {
 	};
 }
 
-function xattrCalls({ native, bare }: Binding): Pick<Libc, 'setXattr' | 'listXattrs' | 'hasXattrs'> {
+function xattrCalls({ native, bare }: Binding): Pick<Libc, 'setXattr' | 'listXattrs' | 'listOpenXattrs'> {
 	const set = native('int lsetxattr(void *path, void *name, void *value, size_t size, int flags)');
-	const get = native('intptr_t lgetxattr(void *path, void *name, void *value, size_t size)');
+	const get = bare('intptr_t lgetxattr(void *path, void *name, void *value, size_t size)');
 	const list = bare('intptr_t llistxattr(void *path, void *list, size_t size)');
+	const getOpen = bare('intptr_t fgetxattr(int fd, void *name, void *value, size_t size)');
 	const listOpen = bare('intptr_t flistxattr(int fd, void *list, size_t size)');
 	const buffer = Buffer.alloc(XATTR_LIST_MAX);
 	const pathBuffer = Buffer.alloc(PATH_MAX);
@@ -183,32 +190,33 @@ function xattrCalls({ native, bare }: Binding): Pick<Libc, 'setXattr' | 'listXat
 		pathBuffer[pathBuffer.write(path, 'latin1')] = 0;
 		return pathBuffer;
 	};
-	const names = (path: Buffer): readonly string[] => {
-		const size = list(path, buffer, buffer.length);
-		return size <= 0 ? [] : buffer.toString('latin1', 0, size).split('\0').filter(Boolean);
-	};
 	/** What is listed may yet be refused: file capabilities of another user namespace are (EOVERFLOW), and attributes that went (ENODATA). */
-	const read = (path: Buffer, name: string): Buffer | undefined => {
-		try {
-			return Buffer.from(buffer.subarray(0, get(path, cString(name), buffer, buffer.length)));
-		} catch {
-			return undefined;
-		}
+	const read = (file: Buffer | number, listOf: Native, getOf: Native): ReadonlyMap<string, Buffer> => {
+		// Most files have none, and asking for the size alone spares the kernel an allocation.
+		if (listOf(file, null, 0) <= 0) return NO_XATTRS;
+		const size = listOf(file, buffer, buffer.length);
+		const names = size <= 0 ? [] : buffer.toString('latin1', 0, size).split('\0').filter(Boolean);
+		return new Map(
+			names.flatMap((name): [string, Buffer][] => {
+				const length = getOf(file, cString(name), buffer, buffer.length);
+				return length < 0 ? [] : [[name, Buffer.from(buffer.subarray(0, length))]];
+			}),
+		);
 	};
 	return {
 		setXattr: (path, name, value) => void set(cString(path), cString(name), value, value.length, 0),
-		hasXattrs: (fd) => listOpen(fd, null, 0) > 0,
-		listXattrs: (path) => {
-			const raw = shared(path);
-			// Most files have none, and asking for the size alone spares the kernel an allocation.
-			if (list(raw, null, 0) <= 0) return NO_XATTRS;
-			const found = new Map<string, Buffer>();
-			for (const name of names(raw)) {
-				const value = read(raw, name);
-				if (value !== undefined) found.set(name, value);
-			}
-			return found;
-		},
+		listXattrs: (path) => read(shared(path), list, get),
+		listOpenXattrs: (fd) => read(fd, listOpen, getOpen),
+	};
+}
+
+/** Called for every directory of a walk, so what it needs is made once. */
+function openBeneathCall(native: (signature: string) => Native): Libc['openBeneath'] {
+	const openat2 = native('long syscall(long number, int from, void *path, void *how, size_t size)');
+	const how = new BigUint64Array([0n, 0n, BigInt(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)]);
+	return (from, path, flags) => {
+		how[0] = BigInt(flags | O_CLOEXEC);
+		return openat2(SYS_OPENAT2, from, cString(path), how, how.byteLength);
 	};
 }
 

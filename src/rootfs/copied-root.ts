@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Libc, MS_BIND, MS_NODEV, MS_REMOUNT } from '../linux/libc.js';
 import { lockedFlags, readMounts } from '../mountinfo.js';
-import { ROOT, type RootPath, rawPath } from '../root-path.js';
+import { ROOT, rawPath } from '../root-path.js';
 import { copyLayers } from './copy.js';
 import type { BaseTree } from './merge.js';
 import type { RootDirectory } from './root-directory.js';
@@ -30,7 +30,7 @@ export async function openCopy(
 	const copy = join(scratch, 'rootfs');
 	mkdirSync(copy, { recursive: true, mode: 0o755 });
 	await copyLayers(base, lowers, copy, libc, signal);
-	const stamps = stampTree(rawPath(copy), new Set<RootPath>());
+	const stamps = stampTree({ root: rawPath(copy), skip: new Set() }, libc);
 	awaitNextTick(stamps, scratch);
 	let mounted = false;
 	const unmount = () => {
@@ -49,7 +49,7 @@ export async function openCopy(
 		unmount,
 		close: unmount,
 		hideBelow: () => undefined,
-		scan: (skip) => scanChanges(rawPath(copy), stamps, skip, libc),
+		scan: (skip) => scanChanges({ root: rawPath(copy), skip }, stamps, libc),
 	};
 }
 

@@ -1,9 +1,9 @@
-import { accessSync, chmodSync, constants, lstatSync, readdirSync } from 'node:fs';
+import { accessSync, chmodSync, closeSync, constants, fstatSync, openSync, readdirSync, statSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import {
 	fsPath,
-	joinRaw,
+	latin1Path,
 	parentOf,
 	printablePath,
 	type RawPath,
@@ -12,6 +12,7 @@ import {
 	type RootPath,
 } from '../root-path.js';
 import { openBrought } from './brought.js';
+import { type OpenTree, unlessGone, withTree } from './open-tree.js';
 import type { RootDirectory } from './root-directory.js';
 import { awaitNextTick, type Stamps, scanChanges, stampTree } from './stamps.js';
 import type { UpperEntry } from './upper.js';
@@ -43,6 +44,7 @@ export interface InPlaceContext {
 	readonly root?: RawPath;
 }
 
+const O_PATH = 0o10000000;
 const READ_FILE = 0o400;
 const READ_DIRECTORY = 0o500;
 const NO_STAMPS: Stamps = new Map();
@@ -55,32 +57,39 @@ const NO_STAMPS: Stamps = new Map();
 export function openInPlace(context: InPlaceContext): InPlaceRoot {
 	const { foreign, scratch, libc, isDeclared, root = ROOT_DIRECTORY } = context;
 	const me = process.getuid?.() ?? 0;
-	const widened = new Map<RawPath, number>();
+	const widened = new Map<RootPath, number>();
 	let stamps: Stamps = NO_STAMPS;
 	let brought = openBrought(root, stamps, isDeclared);
 	let kept: readonly RootPath[] = [];
-	const widen = (disk: RawPath, bits: number): boolean => {
-		const { uid, mode } = lstatSync(fsPath(disk));
+	const widen = (path: RootPath, disk: RawPath, bits: number): boolean => {
+		const { uid, mode } = statSync(fsPath(disk));
 		if (uid !== me) return false;
-		widened.set(disk, mode & 0o7777);
+		widened.set(path, mode & 0o7777);
 		chmodSync(fsPath(disk), (mode & 0o7777) | bits);
 		return true;
 	};
-	const list = (disk: RawPath): readonly string[] => {
-		if (!isReadable(disk, constants.R_OK | constants.X_OK) && !widen(disk, READ_DIRECTORY)) return [];
+	const list = (path: RootPath, disk: RawPath): readonly string[] => {
+		if (!isReadable(disk, constants.R_OK | constants.X_OK) && !widen(path, disk, READ_DIRECTORY)) return [];
 		return readdirSync(fsPath(disk), { encoding: 'latin1' });
 	};
-	const isReadableFile = ({ path, type }: UpperEntry): boolean => {
+	const readable = (tree: OpenTree, { path, type }: UpperEntry): boolean => {
 		if (type !== 'file') return true;
-		const disk = joinRaw(root, path);
-		if (isReadable(disk, constants.R_OK) || widen(disk, READ_FILE)) return true;
+		const isReady = withEntry(tree, path, (disk) => isReadable(disk, constants.R_OK) || widen(path, disk, READ_FILE));
+		if (isReady !== false) return true;
 		if (stamps.has(path)) return false;
 		throw unreadable(path);
 	};
 	const restore = () => {
-		for (const [disk, mode] of [...widened].reverse()) restoreMode(disk, mode);
+		withTree(root, libc, (tree) => {
+			// What is gone by now needs no mode.
+			for (const [path, mode] of [...widened].reverse()) {
+				withEntry(tree, path, (disk) => chmodSync(fsPath(disk), mode));
+			}
+		});
 		widened.clear();
 	};
+	// Everything at and below `from`, as new.
+	const scanNew = (from: RootPath) => scanChanges({ root, skip: new Set(), list, from }, NO_STAMPS, libc);
 	return {
 		path: root,
 		changed: root,
@@ -90,28 +99,21 @@ export function openInPlace(context: InPlaceContext): InPlaceRoot {
 		hideBelow: () => undefined,
 		stamp: (placed) => {
 			kept = placed.filter(({ keep }) => keep).map(({ path }) => path);
-			stamps = stampTree(root, new Set([...foreign(), ...placed.map(({ path }) => path)]), listReadable);
+			const skip = new Set([...foreign(), ...placed.map(({ path }) => path)]);
+			stamps = stampTree({ root, skip, list: listReadable }, libc);
 			brought = openBrought(root, stamps, isDeclared);
 			awaitNextTick(stamps, scratch);
 		},
 		scan: (skip) => {
 			restore();
 			const hidden = new Set([...foreign(), ...skip]);
-			const changes = brought.without(scanChanges(root, stamps, hidden, libc, list));
+			const changes = brought.without(scanChanges({ root, skip: hidden, list }, stamps, libc));
 			const apart = kept.filter((path) => !skip.has(path) && isBelow(path, hidden));
-			const found = [...changes, ...apart.flatMap((path) => scanNew(root, path, libc, list))];
-			return found.filter(isReadableFile);
+			const found = [...changes, ...apart.flatMap(scanNew)];
+			return withTree(root, libc, (tree) => found.filter((entry) => readable(tree, entry)));
 		},
 		restore,
 	};
-}
-
-/** Everything at and below `path`, as new. */
-function scanNew(root: RawPath, path: RootPath, libc: Libc, list: (disk: RawPath) => readonly string[]) {
-	return scanChanges(joinRaw(root, path), NO_STAMPS, new Set(), libc, list).map((entry) => ({
-		...entry,
-		path: (entry.path === ROOT ? path : `${path}/${entry.path}`) as RootPath,
-	}));
 }
 
 function isBelow(path: RootPath, ancestors: ReadonlySet<RootPath>): boolean {
@@ -119,8 +121,19 @@ function isBelow(path: RootPath, ancestors: ReadonlySet<RootPath>): boolean {
 	return false;
 }
 
-function listReadable(disk: RawPath): readonly string[] {
+function listReadable(_: RootPath, disk: RawPath): readonly string[] {
 	return isReadable(disk, constants.R_OK | constants.X_OK) ? readdirSync(fsPath(disk), { encoding: 'latin1' }) : [];
+}
+
+/** Does `work` to the file or directory `path` itself, which is no link; undefined when it is gone. */
+function withEntry<T>(tree: OpenTree, path: RootPath, work: (disk: RawPath) => T): T | undefined {
+	const file = unlessGone(() => openSync(fsPath(tree.entry(path)), O_PATH | constants.O_NOFOLLOW));
+	if (file === undefined) return undefined;
+	try {
+		return fstatSync(file).isSymbolicLink() ? undefined : work(latin1Path(`/proc/self/fd/${file}`));
+	} finally {
+		closeSync(file);
+	}
 }
 
 function isReadable(disk: RawPath, mode: number): boolean {
@@ -130,15 +143,6 @@ function isReadable(disk: RawPath, mode: number): boolean {
 	} catch (error) {
 		if (errnoOf(error) === 'EACCES') return false;
 		throw error;
-	}
-}
-
-/** What is gone by now needs no mode. */
-function restoreMode(disk: RawPath, mode: number): void {
-	try {
-		chmodSync(fsPath(disk), mode);
-	} catch (error) {
-		if (errnoOf(error) !== 'ENOENT') throw error;
 	}
 }
 

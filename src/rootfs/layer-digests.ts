@@ -64,9 +64,13 @@ export function readLayerDigests(directory: string): LayerDigests | undefined {
 
 /** The digest of a file's content, as {@link LayerDigests} has it. Throws the error of the file system, also for a link. */
 export function digestFile(path: RawPath): string {
+	return digestOpenFile(openSync(fsPath(path), O_READ));
+}
+
+/** {@link digestFile} of an open file, which it closes. */
+export function digestOpenFile(file: number): string {
 	const hash = createHash('sha256');
 	const buffer = Buffer.allocUnsafe(CHUNK);
-	const file = openSync(fsPath(path), O_READ);
 	try {
 		for (;;) {
 			const count = readSync(file, buffer, 0, CHUNK, null);

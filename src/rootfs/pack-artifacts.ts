@@ -23,8 +23,8 @@ export async function packArtifacts(
 		.sort((a, b) => (a.path < b.path ? -1 : 1));
 	const file = openSync(output, 'wx', 0o600);
 	try {
-		const declare = (path: RootPath, fd: number) => toPut(readOpenFile(root, path, fd, libc));
-		const options = { epoch: Number.MAX_SAFE_INTEGER, progress: () => undefined, declare, seek: libc.seek };
+		const declare = (path: RootPath, fd: number) => toPut(readOpenFile(path, fd, libc));
+		const options = { epoch: Number.MAX_SAFE_INTEGER, progress: () => undefined, declare, libc };
 		return await packLayer(changes, root, file, options, signal);
 	} finally {
 		closeSync(file);

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, readSync, writeSync } from 'node:fs';
 import { noSpace } from '../host-fault.js';
 import type { Libc } from '../linux/libc.js';
 import { type Digest, finishDigest } from '../oci/digest.js';
-import { fsPath, joinRaw, latin1Path, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { latin1Path, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { BLOCK_SIZE, type TarEntry } from '../tar/entry.js';
 import { createGzipWriter } from '../tar/gzip.js';
 import { paddingOf, TAR_END, writeHeader } from '../tar/writer.js';
 import { createLinker } from './links.js';
+import { changedMeanwhile, type OpenTree, openFile, openTree } from './open-tree.js';
 import type { Change, Entry, Put, UnreadFile } from './tree.js';
 import { whiteoutOf } from './whiteout.js';
 
@@ -25,8 +26,8 @@ export interface PackOptions {
 	readonly progress: (bytes: number) => void;
 	/** What an {@link UnreadFile} is, which is open as `file`. */
 	readonly declare: (path: RootPath, file: number) => Put;
-	/** Finds the holes of files, which are not read. */
-	readonly seek: Libc['seek'];
+	/** Opens directories, and finds the holes of files, which are not read. */
+	readonly libc: Pick<Libc, 'seek' | 'openBeneath'>;
 }
 
 const BUFFER = 256 * 1024;
@@ -35,11 +36,10 @@ const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
 const WHITEOUT = { mode: 0o644, uid: 0, gid: 0 };
 const PADDING = Buffer.alloc(BLOCK_SIZE);
 const ZEROS = Buffer.alloc(BUFFER);
-const O_READ = constants.O_RDONLY | constants.O_NOFOLLOW;
 
 /**
  * Writes `changes`, with the file contents below `root`, as a gzip layer to the open file `output`: tar, sha256, gzip, sha256 and write
- * in one pass. Throws HOST_NO_SPACE.
+ * in one pass. Throws HOST_NO_SPACE, and ASSEMBLE_SURVIVED for a file that is no more what it was.
  */
 export async function packLayer(
 	changes: readonly (Change | UnreadFile)[],
@@ -69,24 +69,38 @@ export async function packLayer(
 		report(REPORT_EVERY);
 		await gzip.write(chunk);
 	});
-	const linked = createLinker();
-	for (const change of changes) {
-		if (change.path === ROOT && change.type === 'remove') continue;
-		const opened = openContent(change, root, options.declare);
-		try {
-			const entry = tarEntry(opened.change.type === 'put' ? linked(opened.change) : opened.change, options.epoch);
-			const pending = add(entry, opened, sink, options.seek);
-			// A promise for each of many small files would take longer than their content.
-			if (pending !== undefined) await pending;
-		} finally {
-			if (opened.file !== undefined) closeSync(opened.file);
-		}
+	const tree = openTree(root, options.libc);
+	try {
+		await addAll(changes, tree, sink, options);
+	} finally {
+		tree.close();
 	}
 	await putAll(TAR_END, sink);
 	await sink.flush();
 	await gzip.end();
 	report(1);
 	return { digest: finishDigest(blob), diffId: finishDigest(tar), size };
+}
+
+async function addAll(
+	changes: readonly (Change | UnreadFile)[],
+	tree: OpenTree,
+	sink: Sink,
+	{ declare, epoch, libc }: PackOptions,
+): Promise<void> {
+	const linked = createLinker();
+	for (const change of changes) {
+		if (change.path === ROOT && change.type === 'remove') continue;
+		const opened = openContent(change, tree, declare);
+		try {
+			const entry = tarEntry(opened.change.type === 'put' ? linked(opened.change) : opened.change, epoch);
+			const pending = add(entry, opened, sink, libc.seek);
+			// A promise for each of many small files would take longer than their content.
+			if (pending !== undefined) await pending;
+		} finally {
+			if (opened.file !== undefined) closeSync(opened.file);
+		}
+	}
 }
 
 function tarEntry(change: Change, epoch: number): TarEntry {
@@ -156,27 +170,25 @@ function bufferedSink(output: (chunk: Buffer) => Promise<void>): Sink {
 /** A change, and the file that has its content. */
 interface Opened {
 	readonly change: Change;
-	readonly path: RawPath;
 	readonly file: number | undefined;
 }
 
-function openContent(change: Change | UnreadFile, root: RawPath, declare: PackOptions['declare']): Opened {
-	const path = joinRaw(root, change.path);
+function openContent(change: Change | UnreadFile, tree: OpenTree, declare: PackOptions['declare']): Opened {
 	if (change.type === 'unread') {
-		const file = openSync(fsPath(path), O_READ);
+		const file = openFile(tree, change.path);
 		try {
-			return { change: declare(change.path, file), path, file };
+			return { change: declare(change.path, file), file };
 		} catch (error) {
 			closeSync(file);
 			throw error;
 		}
 	}
 	const hasContent = change.type === 'put' && change.entry.type === 'file' && change.entry.size > 0;
-	return { change, path, file: hasContent ? openSync(fsPath(path), O_READ) : undefined };
+	return { change, file: hasContent ? openFile(tree, change.path) : undefined };
 }
 
 /** Adds an entry, at once where there is room for it. */
-function add(entry: TarEntry, opened: Opened, sink: Sink, seek: PackOptions['seek']): Promise<void> | undefined {
+function add(entry: TarEntry, opened: Opened, sink: Sink, seek: Libc['seek']): Promise<void> | undefined {
 	const header = writeHeader(entry);
 	const length = header.length + entry.size + paddingOf(entry.size);
 	if (length > BUFFER) return addLarge(header, entry.size, { ...opened, seek }, sink);
@@ -191,12 +203,7 @@ function addSmall(header: Buffer, size: number, opened: Opened, sink: Sink): voi
 	sink.put(PADDING.subarray(0, paddingOf(size)));
 }
 
-async function addLarge(
-	header: Buffer,
-	size: number,
-	opened: Opened & Pick<PackOptions, 'seek'>,
-	sink: Sink,
-): Promise<void> {
+async function addLarge(header: Buffer, size: number, opened: Opened & Pick<Libc, 'seek'>, sink: Sink): Promise<void> {
 	const { file, seek } = opened;
 	await putAll(header, sink);
 	for (let at = 0; at < size; ) {
@@ -213,9 +220,9 @@ async function addLarge(
 	await putAll(PADDING.subarray(0, paddingOf(size)), sink);
 }
 
-function readSome(left: number, at: number, { file, path }: Opened, sink: Sink): number {
+function readSome(left: number, at: number, { file, change }: Opened, sink: Sink): number {
 	const count = file === undefined ? 0 : sink.read(file, left, at);
-	if (count === 0) throw new Error(`${printablePath(path)} became shorter while it was packed`);
+	if (count === 0) throw changedMeanwhile(change.path);
 	return count;
 }
 

@@ -30,7 +30,7 @@ export interface PruneContext {
 	readonly store: string;
 	/** Private directory of this process, in the store. */
 	readonly scratch: string;
-	readonly libc: Pick<Libc, 'tryLock'>;
+	readonly libc: Pick<Libc, 'tryLock' | 'openBeneath'>;
 	/** Whether files that were unpacked under `mapping` can be removed here. */
 	readonly removable: (mapping: string) => boolean;
 	/** Only tells what would go. */
@@ -45,7 +45,7 @@ const MOVED = 'pruned';
  */
 export async function pruneLayers(context: PruneContext, policy: PrunePolicy, signal: AbortSignal): Promise<Pruned> {
 	const { store, scratch, libc, dryRun } = context;
-	const listed = await listLayers(store, signal);
+	const listed = await listLayers(store, signal, libc);
 	mkdirSync(join(scratch, MOVED), { recursive: true, mode: 0o700 });
 	const { pruned, moved } = await withHolds(
 		store,

@@ -1,13 +1,14 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
-import { fsPath, type RawPath } from '../root-path.js';
+import { fsPath, type RawPath, type RootPath } from '../root-path.js';
+import { type OpenTree, openFile } from './open-tree.js';
 
 const CHUNK = 128 * 1024;
 const O_READ = constants.O_RDONLY | constants.O_NOFOLLOW;
 const buffers = [Buffer.allocUnsafeSlow(CHUNK), Buffer.allocUnsafeSlow(CHUNK)] as const;
 
-/** Whether two files of equal size hold the same bytes. */
-export function sameBytes(left: RawPath, right: RawPath): boolean {
-	const a = openSync(fsPath(left), O_READ);
+/** Whether the file `path` of `tree` holds the same bytes as the file `right`, of equal size. Throws ASSEMBLE_SURVIVED when it is gone. */
+export function sameBytes(tree: OpenTree, path: RootPath, right: RawPath): boolean {
+	const a = openFile(tree, path);
 	try {
 		const b = openSync(fsPath(right), O_READ);
 		try {

@@ -1,9 +1,9 @@
 import { type BigIntStats, lstatSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
-import { childOf, fsPath, joinRaw, parentOf, type RawPath, ROOT, type RootPath } from '../root-path.js';
-import { readUpper, shortEnough, type UpperEntry } from './upper.js';
+import { childOf, fsPath, nameIn, parentOf, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { type Opener, unlessGone, withTree } from './open-tree.js';
+import { checkLength, readUpper, type UpperEntry } from './upper.js';
 
 /** What no change leaves as it is: a write, a chmod or a rename sets the inode's change time, which no program can set back. */
 export interface Stamp {
@@ -22,13 +22,23 @@ export interface Stamp {
 /** The stamps of every entry below one directory. */
 export type Stamps = ReadonlyMap<RootPath, Stamp>;
 
-/** The names in a directory, as raw bytes. */
-export type ListDirectory = (directory: RawPath) => readonly string[];
+/** The names in the directory `path`, which is at `disk`, as raw bytes. */
+export type ListDirectory = (path: RootPath, disk: RawPath) => readonly string[];
 
-/** Stamps every entry below `root`, without `skip` and all below. Costs one lstat an entry. What vanishes meanwhile is left out. */
-export function stampTree(root: RawPath, skip: ReadonlySet<RootPath>, list: ListDirectory = listNames): Stamps {
+/** What is walked, and how. */
+export interface Walk {
+	readonly root: RawPath;
+	/** Left out, with all below. */
+	readonly skip: ReadonlySet<RootPath>;
+	readonly list?: ListDirectory;
+	/** What the walk begins with; the root when undefined. */
+	readonly from?: RootPath;
+}
+
+/** Stamps every entry. Costs one lstat an entry. What vanishes meanwhile is left out. */
+export function stampTree(walk: Walk, libc: Opener): Stamps {
 	const stamps = new Map<RootPath, Stamp>();
-	walk(root, skip, list, (path, stamp) => void stamps.set(path, stamp));
+	visitAll(walk, libc, ({ path, stamp }) => void stamps.set(path, stamp));
 	return stamps;
 }
 
@@ -46,54 +56,59 @@ export function awaitNextTick(stamps: Stamps, scratch: string): void {
 }
 
 /**
- * What is different below `root` from what `stamps` say, as overlay would show it in an upper directory: changed entries as they are
+ * What is different from what `stamps` say, as overlay would show it in an upper directory: changed entries as they are
  * now, and a whiteout for each stamped path that is gone from a directory that is still there.
  */
-export function scanChanges(
-	root: RawPath,
-	stamps: Stamps,
-	skip: ReadonlySet<RootPath>,
-	libc: Libc | undefined,
-	list: ListDirectory = listNames,
-): readonly UpperEntry[] {
+export function scanChanges(walk: Walk, stamps: Stamps, libc: Libc | undefined): readonly UpperEntry[] {
 	const owners = new Map([...stamps.values()].map((stamp) => [identityOf(stamp), stamp.uid]));
 	const directories = new Set<RootPath>();
 	const seen = new Set<RootPath>();
 	const found: UpperEntry[] = [];
-	walk(root, skip, list, (path, stamp, isDirectory) => {
+	visitAll(walk, libc, ({ path, disk, stamp, isDirectory }) => {
 		seen.add(path);
 		if (isDirectory) directories.add(path);
 		if (isEqual(stamps.get(path), stamp)) return;
-		const entry = unlessGone(() => readUpper(root, path, libc));
+		const entry = unlessGone(() => readUpper(path, disk, libc));
 		// The inode number of a file that was deleted is given to the next one, which may be another user's.
 		if (entry !== undefined) found.push({ ...entry, copiedUp: owners.get(identityOf(stamp)) === stamp.uid });
 	});
 	for (const path of stamps.keys()) {
-		if (!seen.has(path) && directories.has(parentOf(path)) && !skip.has(path)) found.push(whiteout(path));
+		if (!seen.has(path) && directories.has(parentOf(path)) && !walk.skip.has(path)) found.push(whiteout(path));
 	}
 	return found;
 }
 
-function walk(
-	root: RawPath,
-	skip: ReadonlySet<RootPath>,
-	list: ListDirectory,
-	visit: (path: RootPath, stamp: Stamp, isDirectory: boolean) => void,
-): void {
-	const pending: RootPath[] = [ROOT];
-	const look = (path: RootPath) => {
-		const disk = joinRaw(root, path);
+interface Visited {
+	readonly path: RootPath;
+	readonly disk: RawPath;
+	readonly stamp: Stamp;
+	readonly isDirectory: boolean;
+}
+
+function visitAll({ root, skip, list = listNames, from = ROOT }: Walk, libc: Opener, visit: (found: Visited) => void) {
+	const pending: RootPath[] = [];
+	const look = (path: RootPath, disk: RawPath) => {
 		const stats = lstatSync(fsPath(disk), { bigint: true, throwIfNoEntry: false });
 		if (stats === undefined) return;
 		const isDirectory = stats.isDirectory();
-		visit(path, stampOf(stats), isDirectory);
-		if (!isDirectory) return;
-		for (const name of unlessGone(() => list(disk)) ?? []) {
+		visit({ path, disk, stamp: stampOf(stats), isDirectory });
+		if (isDirectory) pending.push(path);
+	};
+	const enter = (path: RootPath, directory: RawPath) => {
+		for (const name of list(path, directory)) {
 			const child = childOf(path, name);
-			if (!skip.has(child)) pending.push(child);
+			if (skip.has(child)) continue;
+			checkLength(child);
+			look(child, nameIn(directory, name));
 		}
 	};
-	for (let path = pending.pop(); path !== undefined; path = pending.pop()) shortEnough(path, look);
+	withTree(root, libc, (tree) => {
+		unlessGone(() => look(from, tree.entry(from)));
+		for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
+			const here = path;
+			unlessGone(() => enter(here, tree.directory(here)));
+		}
+	});
 }
 
 /** The stamp of what `stats` are of. */
@@ -102,17 +117,8 @@ export function stampOf(stats: BigIntStats): Stamp {
 	return { inode, changed, modified, size, mode, uid, born };
 }
 
-function listNames(directory: RawPath): readonly string[] {
-	return readdirSync(fsPath(directory), { encoding: 'latin1' });
-}
-
-function unlessGone<T>(look: () => T): T | undefined {
-	try {
-		return look();
-	} catch (error) {
-		if (errnoOf(error) === 'ENOENT') return undefined;
-		throw error;
-	}
+function listNames(_: RootPath, disk: RawPath): readonly string[] {
+	return readdirSync(fsPath(disk), { encoding: 'latin1' });
 }
 
 function identityOf({ inode, born }: Stamp): string {

@@ -1,9 +1,10 @@
-import { lstatSync, readdirSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
 import { errnoOf } from '../errors.js';
 import { type Digest, isDigest } from '../oci/digest.js';
-import { fsPath, nameIn, type RawPath, rawPath } from '../root-path.js';
+import { childOf, fsPath, nameIn, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
+import { type Opener, unlessGone, withTree } from './open-tree.js';
 
 /** A layer as it lies in the store. */
 export interface StoredLayer {
@@ -23,7 +24,7 @@ const INDEXES = /^indexes-\d+$/;
 const BLOCK = 512;
 
 /** The layers below `store`, of every mapping and format; slow, since it looks at every file. Throws when `signal` is aborted. */
-export async function listLayers(store: string, signal: AbortSignal): Promise<readonly StoredLayer[]> {
+export async function listLayers(store: string, signal: AbortSignal, libc?: Opener): Promise<readonly StoredLayer[]> {
 	const layers: StoredLayer[] = [];
 	for (const { directory, mapping } of layerDirectories(store)) {
 		for (const name of listDirectory(rawPath(join(store, directory)))) {
@@ -31,7 +32,7 @@ export async function listLayers(store: string, signal: AbortSignal): Promise<re
 			const diffId = diffIdOf(name);
 			const lastUsed = lastUseOf(join(store, path));
 			if (diffId === undefined || lastUsed === undefined) continue;
-			layers.push({ path, mapping, diffId, bytes: diskUse(rawPath(join(store, path))), lastUsed });
+			layers.push({ path, mapping, diffId, bytes: diskUse(rawPath(join(store, path)), libc), lastUsed });
 			await pause();
 			signal.throwIfAborted();
 		}
@@ -57,31 +58,51 @@ export function lastUseOf(path: string): number | undefined {
 	return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
 }
 
-/** What the tree at `path` takes on disk, in bytes; a file with several links counts once. What vanishes meanwhile counts nothing. */
-export function diskUse(path: RawPath): number {
+/**
+ * What the tree at `path` takes on disk, in bytes; a file with several links counts once. What vanishes meanwhile, and what may not be
+ * read, counts nothing.
+ */
+export function diskUse(path: RawPath, libc?: Opener): number {
+	const stats = lstatSync(fsPath(path), { throwIfNoEntry: false });
+	if (stats?.isDirectory() !== true) return (stats?.blocks ?? 0) * BLOCK;
 	const linked = new Set<string>();
-	const pending = [path];
-	let bytes = 0;
-	for (let raw = pending.pop(); raw !== undefined; raw = pending.pop()) {
-		const stats = lstatSync(fsPath(raw), { throwIfNoEntry: false });
-		if (stats === undefined) continue;
-		if (stats.nlink > 1 && !stats.isDirectory()) {
-			const inode = `${stats.dev}:${stats.ino}`;
-			if (linked.has(inode)) continue;
-			linked.add(inode);
+	const pending: RootPath[] = [ROOT];
+	let bytes = stats.blocks * BLOCK;
+	const count = (directory: RootPath, disk: RawPath) => {
+		for (const name of listDirectory(disk)) {
+			const found = lstatSync(fsPath(nameIn(disk, name)), { throwIfNoEntry: false });
+			if (found?.isDirectory() === true) pending.push(childOf(directory, name));
+			else if (found === undefined || (found.nlink > 1 && !isFirst(found, linked))) continue;
+			bytes += found.blocks * BLOCK;
 		}
-		bytes += stats.blocks * BLOCK;
-		if (stats.isDirectory()) for (const name of listDirectory(raw)) pending.push(nameIn(raw, name));
-	}
-	return bytes;
+	};
+	return withTree(path, libc, (tree) => {
+		for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
+			const here = directory;
+			whereReadable(() => count(here, tree.directory(here)), undefined);
+		}
+		return bytes;
+	});
+}
+
+/** Whether no other name of the file was counted. */
+function isFirst({ dev, ino }: Stats, linked: Set<string>): boolean {
+	const inode = `${dev}:${ino}`;
+	const isNew = !linked.has(inode);
+	linked.add(inode);
+	return isNew;
 }
 
 /** Names as raw bytes. */
 function listDirectory(path: RawPath): readonly string[] {
+	return whereReadable(() => readdirSync(fsPath(path), { encoding: 'latin1' }), []);
+}
+
+function whereReadable<T>(look: () => T, otherwise: T): T {
 	try {
-		return readdirSync(fsPath(path), { encoding: 'latin1' });
+		return unlessGone(look) ?? otherwise;
 	} catch (error) {
-		if (['ENOENT', 'ENOTDIR', 'EACCES'].includes(errnoOf(error) ?? '')) return [];
+		if (errnoOf(error) === 'EACCES') return otherwise;
 		throw error;
 	}
 }

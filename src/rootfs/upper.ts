@@ -1,17 +1,9 @@
 import { fstatSync, lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
-import { BuildError, errnoOf } from '../errors.js';
+import { BuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
-import {
-	childOf,
-	fsPath,
-	joinRaw,
-	latin1Path,
-	printablePath,
-	type RawPath,
-	ROOT,
-	type RootPath,
-} from '../root-path.js';
+import { childOf, fsPath, latin1Path, nameIn, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { imageXattrs } from './image-xattrs.js';
+import { unlessGone, withTree } from './open-tree.js';
 import type { UnreadFile } from './tree.js';
 
 /** One entry of an overlay's upper directory, with the ids and attributes that are on disk. */
@@ -37,10 +29,12 @@ export interface UpperEntry {
 
 const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
 const OVERLAY = 'user.overlay.';
+const MAX_PATH = 4095;
 
 /**
  * All entries of the upper directory `root`, parents before children, except those that `skip` names (with all below them).
- * Costs one lstat and one listxattr an entry; file contents are not read.
+ * Costs one lstat and one listxattr an entry; file contents are not read. What vanishes meanwhile is left out. Throws ASSEMBLE_FAILED for
+ * a path that no image can hold.
  */
 export function scanUpper(root: RawPath, skip: ReadonlySet<RootPath>, libc: Libc): readonly UpperEntry[] {
 	return scanUnread(root, skip, libc, () => false).filter((entry) => entry.type !== 'unread');
@@ -54,53 +48,57 @@ export function scanUnread(
 	isNew: (directory: RootPath) => boolean,
 ): readonly (UpperEntry | UnreadFile)[] {
 	const found: (UpperEntry | UnreadFile)[] = [];
-	const pending: RootPath[] = [ROOT];
-	const scan = (path: RootPath) => {
-		const entry = readUpper(root, path, libc);
+	const pending: RootPath[] = [];
+	const look = (path: RootPath, disk: RawPath) => {
+		const entry = unlessGone(() => readUpper(path, disk, libc));
+		if (entry === undefined) return;
 		found.push(entry);
-		if (entry.type !== 'directory') return;
+		if (entry.type === 'directory') pending.push(path);
+	};
+	const enter = (path: RootPath, directory: RawPath) => {
 		const unread = isNew(path);
-		for (const below of readdirSync(fsPath(joinRaw(root, path)), { encoding: 'latin1', withFileTypes: true })) {
+		for (const below of readdirSync(fsPath(directory), { encoding: 'latin1', withFileTypes: true })) {
 			const child = childOf(path, below.name);
 			if (skip.has(child)) continue;
+			checkLength(child);
 			if (unread && below.isFile()) found.push({ type: 'unread', path: child });
-			else pending.push(child);
+			else look(child, nameIn(directory, below.name));
 		}
 	};
-	for (let path = pending.pop(); path !== undefined; path = pending.pop()) shortEnough(path, scan);
-	return found;
+	return withTree(root, libc, (tree) => {
+		look(ROOT, tree.entry(ROOT));
+		for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
+			const here = path;
+			unlessGone(() => enter(here, tree.directory(here)));
+		}
+		return found;
+	});
 }
 
-/** Looks at `path` with `look`. Throws ASSEMBLE_FAILED when that path is longer than what the system takes (PATH_MAX). */
-export function shortEnough(path: RootPath, look: (path: RootPath) => void): void {
-	try {
-		look(path);
-	} catch (cause) {
-		if (errnoOf(cause) !== 'ENAMETOOLONG') throw cause;
-		const shown = printablePath(latin1Path(path.slice(0, 200)));
-		throw new BuildError(
-			'ASSEMBLE_FAILED',
-			`assemble made "/${shown}...", whose path is too long (${path.length} bytes)`,
-			{
-				hint: 'No image can hold paths over 4095 bytes, and this host no longer ones than that together with the path of its store.',
-				cause,
-			},
-		);
-	}
+/** Throws ASSEMBLE_FAILED when `path` is longer than what any system takes (PATH_MAX). */
+export function checkLength(path: RootPath): void {
+	if (path.length <= MAX_PATH) return;
+	const shown = printablePath(latin1Path(path.slice(0, 200)));
+	throw new BuildError(
+		'ASSEMBLE_FAILED',
+		`assemble made "/${shown}...", whose path is too long (${path.length} bytes)`,
+		{
+			hint: `No image can hold paths over ${MAX_PATH} bytes.`,
+		},
+	);
 }
 
-/** The entry at `path` below `root` as it is on disk. Without `libc`, extended attributes are not seen. */
-export function readUpper(root: RawPath, path: RootPath, libc: Libc | undefined): UpperEntry {
-	const disk = joinRaw(root, path);
+/** The entry `path`, which is at `disk`, as it is there. Without `libc`, extended attributes are not seen. */
+export function readUpper(path: RootPath, disk: RawPath, libc: Libc | undefined): UpperEntry {
 	const listed = libc?.listXattrs(disk) ?? NO_XATTRS;
 	const entry = entryOf(path, lstatSync(fsPath(disk)), listed);
-	return entry.type === 'symlink' ? { ...entry, target: readlinkSync(fsPath(disk), { encoding: 'latin1' }) } : entry;
+	if (entry.type !== 'symlink') return entry;
+	return { ...entry, target: readlinkSync(fsPath(disk), { encoding: 'latin1' }) };
 }
 
-/** The regular file at `path` below `root`, which is open as `file`. */
-export function readOpenFile(root: RawPath, path: RootPath, file: number, libc: Libc): UpperEntry {
-	const listed = libc.hasXattrs(file) ? libc.listXattrs(joinRaw(root, path)) : NO_XATTRS;
-	return entryOf(path, fstatSync(file), listed);
+/** The regular file `path`, which is open as `file`. */
+export function readOpenFile(path: RootPath, file: number, libc: Libc): UpperEntry {
+	return entryOf(path, fstatSync(file), libc.listOpenXattrs(file));
 }
 
 function entryOf(path: RootPath, stats: Stats, listed: ReadonlyMap<string, Buffer>): UpperEntry {

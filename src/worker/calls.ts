@@ -110,8 +110,8 @@ function createLayerCalls({
 			return { present: diffIds.filter((diffId) => session().layers.has(diffId)) };
 		},
 		listLayers: async () => {
-			const { store } = session();
-			return { layers: await listLayers(store, signal), held: [...readHolds(store)] };
+			const { store, libc } = session();
+			return { layers: await listLayers(store, signal, libc), held: [...readHolds(store)] };
 		},
 		pruneLayers: ({ policy, dryRun }) => {
 			const { store, scratch, libc, mapping, userNamespace } = session();

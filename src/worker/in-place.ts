@@ -20,8 +20,9 @@ import {
 import { resolveInRoot } from '../rootfs/confine.js';
 import { diffUpper, NO_CHANGES } from '../rootfs/diff.js';
 import { openInPlace } from '../rootfs/in-place.js';
-import { digestFile } from '../rootfs/layer-digests.js';
+import { digestOpenFile } from '../rootfs/layer-digests.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
+import { openFile, withTree } from '../rootfs/open-tree.js';
 import type { IdLimits } from '../rootfs/owner.js';
 import { checkImage, type DeclaredImage, readDeclaredImage } from './in-place-check.js';
 import { openPlacements, type Placements, readOnlyRoot } from './in-place-placements.js';
@@ -123,10 +124,12 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 		warm: () => undefined,
 		diff: ({ assembleUser, excluded: paths }) => {
 			for (const path of paths) excluded.add(resolveInRoot(root, rawPath(path), false).path);
-			const sameContent = (path: RootPath, { layer }: { readonly layer: number }) =>
-				digests[layer]?.get(path) === digestFile(joinRaw(root, path));
-			const context = { base, ids, assembleUser, sameContent, scaffolding: scaffolding() };
-			diff = diffUpper(directory.scan(excluded), context);
+			const found = directory.scan(excluded);
+			diff = withTree(root, libc, (tree) => {
+				const sameContent = (path: RootPath, { layer }: { readonly layer: number }) =>
+					digests[layer]?.get(path) === digestOpenFile(openFile(tree, path));
+				return diffUpper(found, { base, ids, assembleUser, sameContent, scaffolding: scaffolding() });
+			});
 			return diff.statistics;
 		},
 		pack: (request, progress, stop) => {

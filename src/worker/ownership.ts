@@ -1,8 +1,10 @@
 import { lstatSync } from 'node:fs';
-import { fsPath, joinRaw, type RawPath, type RootPath, rawPath } from '../root-path.js';
+import type { Libc } from '../linux/libc.js';
+import { fsPath, type RootPath, rawPath } from '../root-path.js';
 import type { Owner } from '../rootfs/declare.js';
 import { findOwners } from '../rootfs/diff.js';
 import type { BaseTree } from '../rootfs/merge.js';
+import { type OpenTree, unlessGone, withTree } from '../rootfs/open-tree.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';
 
@@ -12,31 +14,39 @@ export interface Ownership {
 	readonly claim: (path: RootPath, owner: Owner) => void;
 	/** What becomes new from now on is `owner`'s; what became new until now is the one's who had the turn before. */
 	readonly turn: (owner: Owner | undefined) => void;
-	/** Undefined for what nobody claimed. */
-	readonly ownerAt: (path: RootPath) => Owner | undefined;
+	/** Of an entry of the tree of changes; undefined for what nobody claimed. */
+	readonly ownerAt: (tree: OpenTree, path: RootPath) => Owner | undefined;
 }
 
 export interface OwnershipContext {
 	readonly ids: IdLimits;
+	readonly libc: Libc;
 	readonly base: () => BaseTree;
 }
 
 /** The ownership of what is changed in `directory`. With more than a single id nearly all owners are real, and this has nothing to do. */
-export function openOwnership(directory: RootDirectory, { ids, base }: OwnershipContext): Ownership {
+export function openOwnership(directory: RootDirectory, { ids, libc, base }: OwnershipContext): Ownership {
 	const changed = rawPath(directory.changed);
 	const isSingle = ids.uids === 1;
 	const claims = new Map<string, Owner>();
 	let current: Owner | undefined;
-	const ownerAt = (path: RootPath) => (claims.size === 0 ? undefined : claims.get(identify(joinRaw(changed, path))));
+	const within = <T>(work: (tree: OpenTree) => T) => withTree(changed, libc, work);
+	const ownerAt = (tree: OpenTree, path: RootPath) =>
+		claims.size === 0 ? undefined : claims.get(identify(tree, path));
 	const settle = (assembleUser: Owner) => {
 		const entries = directory.scan(new Set());
-		for (const [path, owner] of findOwners(entries, { base: base(), ids, assembleUser, claimedOwner: ownerAt })) {
-			claims.set(identify(joinRaw(changed, path)), owner);
-		}
+		within((tree) => {
+			const context = { base: base(), ids, assembleUser, claimedOwner: (path: RootPath) => ownerAt(tree, path) };
+			for (const [path, owner] of findOwners(entries, context)) claims.set(identify(tree, path), owner);
+		});
 	};
 	return {
 		claim: (path, { uid, gid }) => {
-			if (isSingle || !ownable({ uid, gid }, ids)) claims.set(identify(joinRaw(changed, path)), { uid, gid });
+			if (!isSingle && ownable({ uid, gid }, ids)) return;
+			claims.set(
+				within((tree) => identify(tree, path)),
+				{ uid, gid },
+			);
 		},
 		turn: (owner) => {
 			const last = current;
@@ -49,7 +59,7 @@ export function openOwnership(directory: RootDirectory, { ids, base }: Ownership
 }
 
 /** An inode number alone is given to the next file when its file is deleted. */
-function identify(disk: RawPath): string {
-	const stats = lstatSync(fsPath(disk), { bigint: true, throwIfNoEntry: false });
+function identify(tree: OpenTree, path: RootPath): string {
+	const stats = unlessGone(() => lstatSync(fsPath(tree.entry(path)), { bigint: true }));
 	return stats === undefined ? '' : `${stats.ino} ${stats.birthtimeNs}`;
 }

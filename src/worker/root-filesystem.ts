@@ -9,6 +9,7 @@ import { type Diff, diffUpper, type LayerStatistics, NO_CHANGES } from '../rootf
 import type { LayerIndex } from '../rootfs/layer-index.js';
 import type { LayerStore, LayerSummary } from '../rootfs/layer-store.js';
 import { type BaseEntry, type BaseTree, hiddenDirectories, mergeLayers } from '../rootfs/merge.js';
+import { type OpenTree, openTree } from '../rootfs/open-tree.js';
 import { openOverlay } from '../rootfs/overlay.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
 import { type PackedLayer, packLayer } from '../rootfs/pack.js';
@@ -18,7 +19,7 @@ import { readOpenFile } from '../rootfs/upper.js';
 import type { CopyTarget } from './copy-tree.js';
 import type { HostBind } from './host-binds.js';
 import { copiedInodes, diskInode, type InodeOf } from './inodes.js';
-import { type Ownership, openOwnership } from './ownership.js';
+import { openOwnership } from './ownership.js';
 import { type Owner, prepareRoot } from './prepare-root.js';
 import type { Inspected, WorkerCalls } from './protocol.js';
 
@@ -77,8 +78,9 @@ export async function mountRootFilesystem(
 	const scaffolding = new Set<RootPath>();
 	const excluded = new Set<RootPath>();
 	const shown = new Set<RootPath>();
-	const ownership = openOwnership(directory, { ids: context.ids, base });
+	const ownership = openOwnership(directory, { ids: context.ids, libc, base });
 	let diff = NO_CHANGES;
+	let changed: OpenTree | undefined;
 	setRootAttributes(directory.changed, summaries, context.ids);
 	directory.mount();
 	const hides = context.rootfs === 'overlay' && summaries.slice(1).some((summary) => summary.implies);
@@ -106,12 +108,21 @@ export async function mountRootFilesystem(
 		diff: ({ assembleUser, excluded: paths }) => {
 			for (const path of paths) excluded.add(resolveInRoot(root, rawPath(path), false).path);
 			ownership.turn(assembleUser);
-			const what = { base: base(), assembleUser, claimedOwner: ownership.ownerAt, excluded, scaffolding };
-			diff = diffRoot(directory, lowers, what, context);
+			changed?.close();
+			// Files that are only looked at when they are packed are asked about there, too.
+			const tree = openTree(rawPath(directory.changed), libc);
+			changed = tree;
+			const claimedOwner = (path: RootPath) => ownership.ownerAt(tree, path);
+			const what = { base: base(), assembleUser, claimedOwner, excluded, scaffolding };
+			diff = diffRoot({ directory, tree, lowers }, what, context);
 			return diff.statistics;
 		},
 		pack: (request, progress, stop) => writeLayer(diff, { root: directory.changed, libc }, request, progress, stop),
-		unmount: directory.close,
+		unmount: () => {
+			changed?.close();
+			changed = undefined;
+			directory.close();
+		},
 	};
 }
 
@@ -139,34 +150,36 @@ export async function writeLayer(
 	signal: AbortSignal,
 ): Promise<PackedLayer> {
 	const raw = rawPath(root);
-	const declare = (path: RootPath, file: number) => diff.declare(readOpenFile(raw, path, file, libc));
+	const declare = (path: RootPath, file: number) => diff.declare(readOpenFile(path, file, libc));
 	const file = openSync(output, 'wx', 0o600);
 	try {
-		return await packLayer(diff.changes, raw, file, { epoch, progress, declare, seek: libc.seek }, signal);
+		return await packLayer(diff.changes, raw, file, { epoch, progress, declare, libc }, signal);
 	} finally {
 		closeSync(file);
 	}
 }
 
 function diffRoot(
-	directory: RootDirectory,
-	lowers: readonly string[],
+	{
+		directory,
+		tree,
+		lowers,
+	}: { readonly directory: RootDirectory; readonly tree: OpenTree; readonly lowers: readonly string[] },
 	what: {
 		readonly base: BaseTree;
 		readonly assembleUser: Owner;
-		readonly claimedOwner: Ownership['ownerAt'];
+		readonly claimedOwner: (path: RootPath) => Owner | undefined;
 		readonly excluded: ReadonlySet<RootPath>;
 		readonly scaffolding: ReadonlySet<RootPath>;
 	},
 	{ ids, libc }: RootContext,
 ): Diff {
-	const raw = rawPath(directory.changed);
-	const sameContent = (path: RootPath, { layer }: BaseEntry) =>
-		sameBytes(joinRaw(raw, path), joinRaw(rawPath(lowers[layer] ?? ''), path));
 	const lostXattrs = (path: RootPath, { entry, layer }: BaseEntry) => {
 		const there = libc.listXattrs(joinRaw(rawPath(lowers[layer] ?? ''), path));
 		return new Map([...(entry.xattrs ?? [])].filter(([name]) => !there.has(name)));
 	};
+	const sameContent = (path: RootPath, { layer }: BaseEntry) =>
+		sameBytes(tree, path, joinRaw(rawPath(lowers[layer] ?? ''), path));
 	const isNew = (path: RootPath) => !what.base.has(path);
 	const found = directory.scanUnread?.(what.excluded, isNew) ?? directory.scan(what.excluded);
 	return diffUpper(found, { ...what, ids, sameContent, lostXattrs });

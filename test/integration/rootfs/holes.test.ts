@@ -45,7 +45,7 @@ async function pack(directory: string, knowsHoles: boolean): Promise<Packed> {
 	const path = join(directory, 'layer');
 	const output = openSync(path, 'w');
 	const declare = () => change;
-	const options = { epoch: 0, progress: () => undefined, declare, seek };
+	const options = { epoch: 0, progress: () => undefined, declare, libc: { ...libc, seek } };
 	const layer = await packLayer([change], rawPath(directory), output, options, new AbortController().signal);
 	closeSync(output);
 	return { layer, bytes: readFileSync(path), read };

@@ -109,7 +109,7 @@ describe('a prune', () => {
 		const context = {
 			store,
 			scratch: makeScratch('p'),
-			libc: { tryLock: () => false },
+			libc: { ...(await libc()), tryLock: () => false },
 			removable: () => true,
 			dryRun: false,
 		};

@@ -1,0 +1,148 @@
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { BuildError, errnoOf } from '../errors.js';
+import type { Libc } from '../linux/libc.js';
+import {
+	fsPath,
+	latin1Path,
+	nameIn,
+	nameOf,
+	parentOf,
+	printablePath,
+	type RawPath,
+	ROOT,
+	type RootPath,
+} from '../root-path.js';
+
+/**
+ * A directory tree in which others may rename, or put links in the place of directories, at any moment: every directory is reached from
+ * the root by descriptor, through no link and never out of the root, and then stands for itself, wherever it is moved.
+ */
+export interface OpenTree {
+	/** The directory `path` itself, as a path to list. Good until the next call; throws system errors for what is no directory there. */
+	readonly directory: (path: RootPath) => RawPath;
+	/** The entry `path` in its directory. It may be a link, which is not to be followed. Good until the next call; throws system errors. */
+	readonly entry: (path: RootPath) => RawPath;
+	readonly close: () => void;
+}
+
+/** What opens directories, where there is koffi. */
+export type Opener = Pick<Libc, 'openBeneath'> | undefined;
+
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
+const O_PATH = 0o10000000;
+const ENTER = O_PATH | O_DIRECTORY | O_NOFOLLOW;
+/** The kernel takes no longer path at once, its final NUL included. */
+const PATH_MAX = 4096;
+/** As many names of 255 bytes as fit. */
+const PIECE = /(?:[^/]+\/){0,14}[^/]+/g;
+/** A host or a filter that has no openat2(2). */
+const MISSING: readonly (string | undefined)[] = ['ENOSYS', 'EPERM'];
+/** EINVAL comes of reading what is no link any more. */
+const GONE: readonly (string | undefined)[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV', 'EAGAIN', 'EINVAL'];
+/** What opening a file for reading comes to when it has become something else. */
+const NO_FILE: readonly (string | undefined)[] = [...GONE, 'ENXIO', 'ENODEV', 'EACCES', 'EPERM', 'EISDIR'];
+
+/** Opens the tree below the directory `root`, which may itself be reached by links. Throws system errors. */
+export function openTree(root: RawPath, libc: Opener): OpenTree {
+	const top = openSync(fsPath(root), O_PATH | O_DIRECTORY);
+	// Entries of one directory are mostly asked for one after the other.
+	let last: { readonly path: RootPath; readonly fd: number } | undefined;
+	const leave = () => {
+		if (last !== undefined) closeSync(last.fd);
+		last = undefined;
+	};
+	const directory = (path: RootPath): RawPath => {
+		if (path === ROOT) return byDescriptor(top);
+		if (last?.path !== path) {
+			leave();
+			last = { path, fd: enter(top, path, libc) };
+		}
+		return byDescriptor(last.fd);
+	};
+	return {
+		directory,
+		entry: (path) => nameIn(directory(parentOf(path)), path === ROOT ? '.' : nameOf(path)),
+		close: () => {
+			leave();
+			closeSync(top);
+		},
+	};
+}
+
+/** Runs `work` with the tree below `root` open. */
+export function withTree<T>(root: RawPath, libc: Opener, work: (tree: OpenTree) => T): T {
+	const tree = openTree(root, libc);
+	try {
+		return work(tree);
+	} finally {
+		tree.close();
+	}
+}
+
+/** Opens the regular file `path` of `tree` for reading. Throws ASSEMBLE_SURVIVED when there is none any more. */
+export function openFile(tree: OpenTree, path: RootPath): number {
+	let file: number;
+	try {
+		// A FIFO would be waited for.
+		file = openSync(fsPath(tree.entry(path)), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	} catch (cause) {
+		throw NO_FILE.includes(errnoOf(cause)) ? changedMeanwhile(path, cause) : cause;
+	}
+	if (fstatSync(file).isFile()) return file;
+	closeSync(file);
+	throw changedMeanwhile(path);
+}
+
+/** ASSEMBLE_SURVIVED: the file at `path` is no more what it was when the changes were looked for. */
+export function changedMeanwhile(path: RootPath, cause?: unknown): BuildError {
+	return new BuildError('ASSEMBLE_SURVIVED', `"/${printablePath(path)}" was changed while the layer was made`, {
+		hint: 'Something else still works in the root filesystem of the build. End it, and build again.',
+		cause,
+	});
+}
+
+/** What `look` finds; undefined for what has gone, or is no more below the root. */
+export function unlessGone<T>(look: () => T): T | undefined {
+	try {
+		return look();
+	} catch (error) {
+		if (GONE.includes(errnoOf(error))) return undefined;
+		throw error;
+	}
+}
+
+function enter(top: number, path: RootPath, libc: Opener): number {
+	const pieces = path.length < PATH_MAX ? [path] : (path.match(PIECE) ?? []).map(latin1Path);
+	return through(top, pieces, (from, piece) => step(from, piece, libc));
+}
+
+/** Opens one after the other, each from the one before, and closes all but the last. */
+function through(top: number, pieces: readonly RawPath[], open: (from: number, piece: RawPath) => number): number {
+	let here = top;
+	for (const piece of pieces) {
+		try {
+			const next = open(here, piece);
+			if (here !== top) closeSync(here);
+			here = next;
+		} catch (error) {
+			if (here !== top) closeSync(here);
+			throw error;
+		}
+	}
+	return here;
+}
+
+function step(from: number, piece: RawPath, libc: Opener): number {
+	try {
+		if (libc !== undefined) return libc.openBeneath(from, piece, ENTER);
+	} catch (error) {
+		if (!MISSING.includes(errnoOf(error))) throw error;
+	}
+	return through(from, piece.split('/').map(latin1Path), (here, part) =>
+		openSync(fsPath(nameIn(byDescriptor(here), part)), ENTER),
+	);
+}
+
+function byDescriptor(fd: number): RawPath {
+	return latin1Path(`/proc/self/fd/${fd}`);
+}
