@@ -16,7 +16,7 @@ import {
 	type SandboxSpec,
 	shellExit,
 } from './sandbox.js';
-import { seccompProgram } from './seccomp.js';
+import { HERE, seccompProgram } from './seccomp.js';
 import { resourceOf } from './ulimits.js';
 
 const PROGRAM = fileURLToPath(new URL('./enter-root.js', import.meta.url));
@@ -111,7 +111,9 @@ function unshareOptions({ spec, less }: SandboxRun): readonly string[] {
 	];
 }
 
-function entryOf({ rootfs, limits, mounts, userNamespace, process: { argv, env, cwd, user } }: SandboxSpec): Entry {
+function entryOf(spec: SandboxSpec): Entry {
+	const { rootfs, limits, mounts, userNamespace, process } = spec;
+	const { argv, env, cwd, user } = process;
 	const kept = user.uid === 0 ? capabilitiesOf(limits) : [];
 	return {
 		root: rawPath(rootfs),
@@ -127,7 +129,7 @@ function entryOf({ rootfs, limits, mounts, userNamespace, process: { argv, env, 
 		hostname: mounts ? HOSTNAME : undefined,
 		stderr: STDERR_FD,
 		loopback: mounts && limits.network === 'none',
-		filter: seccompProgram(process.arch)?.toString('base64'),
+		filter: seccompProgram(spec, HERE)?.toString('base64'),
 		argv,
 		env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
 	};

@@ -10,7 +10,7 @@ import { type Launched, launch } from './launch.js';
 import { runUnconfined } from './none.js';
 import { runtimeConfigText } from './runc.js';
 import { type Exit, type SandboxName, type SandboxOutcome, type SandboxRun, shellExit } from './sandbox.js';
-import { seccompProgram } from './seccomp.js';
+import { HERE, seccompProgram } from './seccomp.js';
 
 const REASON_LIMIT = 2000;
 const STATUS_FD = 3;
@@ -58,7 +58,7 @@ const SANDBOXES: Readonly<Record<SandboxName, Sandbox>> = {
 };
 
 async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
-	const filter = seccompProgram(process.arch);
+	const filter = seccompProgram(run.spec, HERE);
 	const fds = { status: STATUS_FD, seccomp: filter === undefined ? undefined : SECCOMP_FD };
 	const call = bwrapCall(run.spec, fds, run.less, typeOf);
 	const { stdin, stdout, stderr } = run.streams;

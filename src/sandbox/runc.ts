@@ -1,7 +1,8 @@
 import { MASKED_PATHS, READONLY_PATHS } from './kernel-paths.js';
 import { type Ulimit, UNLIMITED } from './limits.js';
+import type { Machine } from './profile.js';
 import { type BindMount, capabilitiesOf, HOSTNAME, type SandboxSpec } from './sandbox.js';
-import { seccompConfig } from './seccomp.js';
+import { HERE, seccompConfig } from './seccomp.js';
 
 interface OciMount {
 	readonly destination: string;
@@ -18,18 +19,15 @@ const INFINITY = '18446744073709551615';
 
 /** The text of `config.json` for runc and crun; with `less`, without a host name. */
 export function runtimeConfigText(spec: SandboxSpec, less: boolean): string {
-	return JSON.stringify(runtimeConfig(spec, less, process.arch)).replace(
-		/"(soft|hard)":"unlimited"/g,
-		`"$1":${INFINITY}`,
-	);
+	return JSON.stringify(runtimeConfig(spec, less, HERE)).replace(/"(soft|hard)":"unlimited"/g, `"$1":${INFINITY}`);
 }
 
 /**
  * The OCI runtime configuration (runtime-spec v1.0.2 config.md) for runc and crun. It asks for nothing that an unprivileged user
  * namespace refuses: no cgroup, no user namespace of its own, and a network namespace only for one that has nothing but loopback.
  */
-export function runtimeConfig(spec: SandboxSpec, less: boolean, arch: string): object {
-	const seccomp = seccompConfig(arch);
+export function runtimeConfig(spec: SandboxSpec, less: boolean, machine: Machine): object {
+	const seccomp = seccompConfig(spec, machine);
 	const { process, userNamespace, limits } = spec;
 	const single = userNamespace === 'single';
 	const user = single ? { uid: 0, gid: 0, additionalGids: [] } : process.user;
