@@ -86,11 +86,17 @@ function describeLimits(limits: Limits): readonly Line[] {
 		['Network', limits.network],
 		['Added Hosts', list(limits.addHosts.map(({ name, address }) => `${name}:${address}`))],
 		['Dropped Capabilities', list(limits.capDrop)],
+		['Seccomp Profile', describeSeccomp(limits.seccomp)],
 		['Memory', limits.memory === undefined ? undefined : formatBytes(limits.memory)],
 		['Processors', limits.cpus?.toString()],
 		['Processes', limits.pids?.toString()],
 		['Ulimits', list(limits.ulimits.map(({ name, soft, hard }) => `${name}=${soft}:${hard}`))],
 	];
+}
+
+function describeSeccomp(seccomp: Limits['seccomp']): string | undefined {
+	if (seccomp === 'default') return undefined;
+	return seccomp === 'unconfined' ? seccomp : 'of its own';
 }
 
 function list(values: readonly string[]): string | undefined {

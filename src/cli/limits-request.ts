@@ -3,6 +3,7 @@ import type { Emit } from '../build/events.js';
 import type { Limits } from '../sandbox/limits.js';
 import { firstSet, impossible } from './host-request.js';
 import type { SandboxArguments } from './sandbox-options.js';
+import { readSecurityOptions } from './security-request.js';
 
 const CAPABILITIES =
 	'AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID ' +
@@ -24,6 +25,7 @@ export function readLimits(args: SandboxArguments, emit: Emit): Limits {
 		cpus: readNumber('--cpus', args.cpus, /^\d{1,5}(?:\.\d{1,6})?$|^\.\d{1,6}$/, 'Give a number such as 2 or 1.5.'),
 		pids: readNumber('--pids-limit', args.pidsLimit, /^\d{1,7}$/, 'Give a whole number, at least 1.'),
 		ulimits: args.ulimits.map(readUlimit),
+		seccomp: readSecurityOptions(args.securityOptions, emit),
 	};
 }
 

@@ -28,6 +28,7 @@ import type { RebuildArguments } from './rebuild-command.js';
 import type { RunArguments } from './run-command.js';
 import type { InputArguments, SandboxArguments } from './sandbox-options.js';
 import { readSecrets } from './secret.js';
+import { readSecurityOptions } from './security-request.js';
 import type { UsageArguments } from './usage-command.js';
 import { readBuildVariables, readEnvironment, readLabels } from './variables.js';
 
@@ -156,6 +157,7 @@ export function readRunRequest(args: RunArguments, rest: readonly string[], cont
 		image: readLocation(args.image),
 		args: rest,
 		environment: readEnvironment(args.environment, context),
+		limits: { ...NO_LIMITS, seccomp: readSecurityOptions(args.securityOptions, context.emit) },
 	};
 }
 

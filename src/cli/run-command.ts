@@ -1,9 +1,13 @@
 import { buildCommand, type EnvironmentArguments } from './build-command.js';
 import { type HostArguments, hostOptions } from './host-options.js';
 import { type Grammar, required } from './options.js';
+import type { SandboxArguments } from './sandbox-options.js';
 
 /** The arguments of `s2oci run`, as typed. */
-export interface RunArguments extends HostArguments, Pick<EnvironmentArguments, 'environment'> {
+export interface RunArguments
+	extends HostArguments,
+		Pick<EnvironmentArguments, 'environment'>,
+		Pick<SandboxArguments, 'securityOptions'> {
 	readonly image: string;
 }
 
@@ -21,6 +25,7 @@ export const runCommand: Grammar<RunArguments> = {
 	args: {
 		image: required('image', 'the image to run'),
 		environment: buildCommand.args.environment,
+		securityOptions: buildCommand.args.securityOptions,
 		...hostOptions,
 	},
 };

@@ -27,6 +27,7 @@ export interface SandboxArguments {
 	readonly network: string | undefined;
 	readonly addHosts: readonly string[];
 	readonly capDrop: readonly string[];
+	readonly securityOptions: readonly string[];
 	readonly memory: string | undefined;
 	readonly cpus: string | undefined;
 	readonly pidsLimit: string | undefined;
@@ -39,6 +40,7 @@ export const sandboxOptions: Arguments<SandboxArguments> = section<SandboxArgume
 	network: textOption('network', 'KIND', `${listed(NETWORKS)}; default host`, { offer: NETWORKS }),
 	addHosts: textList('add-host', 'NAME:IP', 'line of /etc/hosts'),
 	capDrop: textList('cap-drop', 'CAP[,CAP]', 'capabilities to take away, or all'),
+	securityOptions: textList('security-opt', 'NAME=VALUE', 'seccomp=unconfined, or seccomp=FILE with a profile'),
 	memory: textOption('memory', 'BYTES', 'memory, such as 512m or 2g'),
 	cpus: textOption('cpus', 'NUMBER', 'processors, such as 1.5'),
 	pidsLimit: textOption('pids-limit', 'NUMBER', 'processes and threads'),

@@ -1,3 +1,5 @@
+import type { Profile } from './profile.js';
+
 /** What one process may use at most, as setrlimit(2) has it. `name` as in Docker (`nofile`); {@link UNLIMITED} is no limit. */
 export interface Ulimit {
 	readonly name: string;
@@ -21,6 +23,8 @@ export interface Limits {
 	readonly cpus: number | undefined;
 	readonly pids: number | undefined;
 	readonly ulimits: readonly Ulimit[];
+	/** The filter of system calls: ours, none, or another. */
+	readonly seccomp: 'default' | 'unconfined' | Profile;
 }
 
 /** No limit but the sandbox itself. */
@@ -32,4 +36,5 @@ export const NO_LIMITS: Limits = {
 	cpus: undefined,
 	pids: undefined,
 	ulimits: [],
+	seccomp: 'default',
 };

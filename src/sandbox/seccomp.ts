@@ -12,7 +12,9 @@ export const HERE: Machine = { arch: process.arch, kernel: release() };
 /** What the process of `spec` may call on `machine`; undefined for everything. */
 function filterOf({ process: { user }, userNamespace, limits }: Filtered, machine: Machine): Filter | undefined {
 	const capabilities = userNamespace !== 'single' && user.uid === 0 ? capabilitiesOf(limits) : [];
-	return resolveProfile(DEFAULT_PROFILE, machine, capabilities);
+	const { seccomp } = limits;
+	if (seccomp === 'unconfined') return undefined;
+	return resolveProfile(seccomp === 'default' ? DEFAULT_PROFILE : seccomp, machine, capabilities);
 }
 
 /**

@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { NO_LIMITS } from '../../../src/sandbox/limits.js';
+import type { Profile } from '../../../src/sandbox/profile.js';
 import type { SandboxName } from '../../../src/sandbox/sandbox.js';
 import { lacking } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
@@ -8,6 +11,12 @@ const LAYER = busyboxLayer();
 const SANDBOXES: readonly SandboxName[] = ['bwrap', 'runc', 'crun', 'chroot'];
 const USERS: readonly User[] = ['ourselves', 's2oci-subuid', 's2oci-plain'];
 const CANARY = 'canary-5d1b';
+const EXDEV = 18;
+
+/** The mode of the filter that we have ourselves, which holds for all that we start. */
+function outerFilter(): string {
+	return /^Seccomp:\s*(\d)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
+}
 
 const combinations = USERS.flatMap((user) => SANDBOXES.map((sandbox) => [user, sandbox] as const));
 
@@ -69,6 +78,20 @@ describe.each(combinations)('a process of %s in %s', (user, sandbox) => {
 			].join('\n'),
 		});
 		expect(stdout).toBe('Seccomp:\t2\n');
+	});
+
+	test('has the filter that was asked for, or none', async (context) => {
+		skipFor(context, reason);
+		const script = 'grep -E "^Seccomp:" /proc/self/status; mkdir /tmp/a && echo made; exit 0';
+		const profile: Profile = {
+			defaultAction: 'SCMP_ACT_ALLOW',
+			syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO', errnoRet: EXDEV }],
+		};
+		const none = await run({ script, execute: { limits: { ...NO_LIMITS, seccomp: 'unconfined' } } });
+		expect(none.stdout).toBe(`Seccomp:\t${outerFilter()}\nmade\n`);
+		const other = await run({ script, execute: { limits: { ...NO_LIMITS, seccomp: profile } } });
+		expect(other.stdout).toBe('Seccomp:\t2\n');
+		expect(other.stderr).toContain('Invalid cross-device link');
 	});
 
 	test('has no files open but its standard streams (CVE-2024-21626)', async (context) => {

@@ -64,6 +64,7 @@ test('a build has the documented defaults', async () => {
 			cpus: undefined,
 			pids: undefined,
 			ulimits: [],
+			seccomp: 'default',
 		},
 		assembleTimeout: undefined,
 		incremental: {
@@ -89,6 +90,7 @@ test('every option of a build reaches its request', async () => {
 		'--dockercfg-path /docker.json --keep-symlinks --ignore-submodules --exclude ^x -p never -E /env --build-env T=1 ' +
 		'--secret id=npm,env=TOKEN --secret id=key,src=/key -s file:///scripts -d /opt --assemble-user 7 -u 1-,5 -n App ' +
 		'--description text --label a.b=c=d -i /in:/etc/in;/two -v /data:/data:ro,z --cap-drop kill,CAP_SETUID --cap-drop ALL ' +
+		'--security-opt no-new-privileges --security-opt seccomp=unconfined ' +
 		'--network none --add-host six.example:2001:db8::7 --memory 512m --cpus 1.5 --pids-limit 9 --ulimit nofile=1:2 --timeout 1m30s ' +
 		'--incremental --rm --previous-image oci:old --incremental-pull-policy always --cache-from oci:a --cache-to oci:b ' +
 		'--runtime-image reg.example/run -a /opt/app:lib --runtime-pull-policy if-not-present --assemble-runtime-user 8 ' +
@@ -138,6 +140,7 @@ test('every option of a build reaches its request', async () => {
 			cpus: 1.5,
 			pids: 9,
 			ulimits: [{ name: 'nofile', soft: 1, hard: 2 }],
+			seccomp: 'unconfined',
 		},
 		assembleTimeout: 90_000,
 		incremental: {
@@ -200,6 +203,11 @@ test.each([
 	['--add-host name', '--add-host'],
 	['--add-host name:300.1.1.1', '--add-host'],
 	['--cap-drop KIL', '--cap-drop'],
+	['--security-opt seccomp=/no/such/file', '--security-opt'],
+	['--security-opt seccomp=/dev/null', '--security-opt'],
+	['--security-opt no-new-privileges=false', '--security-opt'],
+	['--security-opt systempaths=unconfined', '--security-opt'],
+	['--security-opt seccomp', '--security-opt'],
 	['--memory 12', '--memory'],
 	['--memory lots', '--memory'],
 	['--cpus 0', '--cpus'],

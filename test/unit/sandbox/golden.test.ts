@@ -29,6 +29,7 @@ const LIMITS: Limits = {
 		{ name: 'nofile', soft: 1024, hard: 4096 },
 		{ name: 'core', soft: 0, hard: UNLIMITED },
 	],
+	seccomp: 'default',
 };
 
 function specOf(
