@@ -2,19 +2,26 @@ import type koffi from 'koffi';
 import { type RawPath, ROOT_DIRECTORY } from '../root-path.js';
 
 type Koffi = typeof koffi;
-type Native = (signature: string) => (...args: readonly unknown[]) => number;
+type Native = (...args: readonly unknown[]) => number;
+type Bind = (signature: string) => Native;
 
-/** What a process becomes when it enters a root filesystem for good. */
-export interface Entry {
+/** A root filesystem that a process enters for good, and who it is there. */
+export interface Confinement {
 	readonly root: RawPath;
-	/** Inside the root. */
-	readonly cwd: string;
 	readonly uid: number;
 	readonly gid: number;
 	/** Undefined where they cannot be set. */
 	readonly groups: readonly number[] | undefined;
 	/** Numbers of the capabilities that stay (capabilities(7)); none for a user other than root. */
 	readonly capabilities: readonly number[];
+}
+
+/** What a process becomes. */
+export interface Entry {
+	/** Undefined: it stays who and where it is. */
+	readonly confinement: Confinement | undefined;
+	/** Inside the root. */
+	readonly cwd: string;
 	readonly limits: readonly { readonly resource: number; readonly soft: number; readonly hard: number }[];
 	/** The descriptor that becomes its standard error; until then, that of this process tells why it did not come to be. */
 	readonly stderr: number;
@@ -55,7 +62,7 @@ const FIRST_FD = 3;
 const LAST_FD = 0xffffffff;
 
 /**
- * Turns this process into `entry.argv` below `entry.root`: chroot, limits, capabilities, ids, no new privileges, exec. Returns only
+ * Turns this process into `entry.argv`: chroot, limits, capabilities, ids, no new privileges, filter, exec. Returns only
  * by throwing an Error that names the call which failed. No descriptor beyond 2 stays open.
  */
 export async function enterRoot(entry: Entry): Promise<never> {
@@ -76,24 +83,11 @@ export async function enterRoot(entry: Entry): Promise<never> {
 	if (entry.hostname !== undefined) setHostname(library, entry.hostname);
 	if (entry.loopback) switchOnLoopback(native);
 	for (const { resource, soft, hard } of entry.limits) setrlimit(resource, words64(soft, hard));
-	if (entry.root !== ROOT_DIRECTORY) native('int chroot(void *path)')(cString(entry.root));
+	const { confinement } = entry;
+	if (confinement !== undefined && confinement.root !== ROOT_DIRECTORY)
+		native('int chroot(void *path)')(cString(confinement.root));
 	native('int chdir(void *path)')(cString(Buffer.from(entry.cwd).toString('latin1')));
-	for (let number = 0; number <= LAST_CAPABILITY; number++) {
-		if (!entry.capabilities.includes(number)) dropBounding(prctl, number);
-	}
-	if (entry.groups !== undefined)
-		native('int setgroups(size_t size, void *list)')(entry.groups.length, words32(...entry.groups));
-	native('int setresgid(unsigned int real, unsigned int effective, unsigned int saved)')(
-		entry.gid,
-		entry.gid,
-		entry.gid,
-	);
-	native('int setresuid(unsigned int real, unsigned int effective, unsigned int saved)')(
-		entry.uid,
-		entry.uid,
-		entry.uid,
-	);
-	setCapabilities(native, entry.uid === 0 ? entry.capabilities : []);
+	if (confinement !== undefined) become(native, prctl, confinement);
 	native('int dup2(int from, int to)')(entry.stderr, 2);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -112,12 +106,22 @@ export async function enterRoot(entry: Entry): Promise<never> {
 	return execute(native, entry);
 }
 
+function become(native: Bind, prctl: Native, { uid, gid, groups, capabilities }: Confinement): void {
+	for (let number = 0; number <= LAST_CAPABILITY; number++) {
+		if (!capabilities.includes(number)) dropBounding(prctl, number);
+	}
+	if (groups !== undefined) native('int setgroups(size_t size, void *list)')(groups.length, words32(...groups));
+	native('int setresgid(unsigned int real, unsigned int effective, unsigned int saved)')(gid, gid, gid);
+	native('int setresuid(unsigned int real, unsigned int effective, unsigned int saved)')(uid, uid, uid);
+	setCapabilities(native, uid === 0 ? capabilities : []);
+}
+
 function setHostname(library: ReturnType<Koffi['load']>, name: string): void {
 	library.func('int sethostname(const char *name, size_t size)')(name, name.length);
 }
 
 /** netdevice(7): struct ifreq is a name of 16 bytes and, here, flags. */
-function switchOnLoopback(native: Native): void {
+function switchOnLoopback(native: Bind): void {
 	const request = Buffer.alloc(IFREQ_BYTES);
 	request.write('lo');
 	request.writeUInt16LE(IFF_UP, IFNAMSIZ);
@@ -126,14 +130,14 @@ function switchOnLoopback(native: Native): void {
 }
 
 /** struct sock_fprog holds a pointer, so koffi lays it out. */
-function setFilter(koffi: Koffi, native: Native, program: Buffer): void {
+function setFilter(koffi: Koffi, native: Bind, program: Buffer): void {
 	koffi.struct('sock_fprog', { len: 'unsigned short', filter: 'void *' });
 	const prctl = native('int prctl(int option, unsigned long mode, sock_fprog *program)');
 	prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, { len: program.length / BPF_INSTRUCTION_BYTES, filter: program });
 }
 
 /** The numbers above the kernel's last capability are refused. */
-function dropBounding(prctl: (...args: readonly number[]) => void, number: number): void {
+function dropBounding(prctl: Native, number: number): void {
 	try {
 		prctl(PR_CAPBSET_DROP, number, 0, 0, 0);
 	} catch (error) {
@@ -141,7 +145,7 @@ function dropBounding(prctl: (...args: readonly number[]) => void, number: numbe
 	}
 }
 
-function setCapabilities(native: Native, capabilities: readonly number[]): void {
+function setCapabilities(native: Bind, capabilities: readonly number[]): void {
 	const number = SYS_CAPSET[process.arch];
 	if (number === undefined) throw new Error(`capset: unknown on ${process.arch}`);
 	const [low, high] = [0, 32].map((first) =>
@@ -154,7 +158,7 @@ function setCapabilities(native: Native, capabilities: readonly number[]): void 
 	capset(number, words32(CAPABILITY_VERSION, 0), words32(low, low, 0, high, high, 0));
 }
 
-function execute(native: Native, { argv, env }: Entry): never {
+function execute(native: Bind, { argv, env }: Entry): never {
 	const execve = native('int execve(void *path, const char **argv, const char **env)');
 	const path = env.find((variable) => variable.startsWith('PATH='))?.slice('PATH='.length) ?? '';
 	const [program] = argv;

@@ -1,12 +1,10 @@
-import type { Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import type { Entry } from '../linux/enter.js';
 import { findProgram } from '../program.js';
 import { rawPath } from '../root-path.js';
 import { chrootMounts } from './chroot-mounts.js';
 import { endDescendants, killDescendants } from './descendants.js';
 import { typeOf } from './kernel-paths.js';
-import { type Launched, launch } from './launch.js';
+import type { Launched } from './launch.js';
 import {
 	capabilitiesOf,
 	type Exit,
@@ -17,13 +15,9 @@ import {
 	shellExit,
 } from './sandbox.js';
 import { HERE, seccompProgram } from './seccomp.js';
+import { STDERR_FD, startEntry } from './start-entry.js';
 import { resourceOf } from './ulimits.js';
 
-const PROGRAM = fileURLToPath(new URL('./enter-root.js', import.meta.url));
-const ENTRY_FD = 3;
-const STATUS_FD = 4;
-const COMPLAINTS_FD = 2;
-const STDERR_FD = 5;
 /** Numbers of capabilities(7). */
 const CAPABILITIES: readonly (readonly [string, number])[] = [
 	['CAP_CHOWN', 0],
@@ -46,33 +40,15 @@ const CAPABILITIES: readonly (readonly [string, number])[] = [
  * get CAP_SYS_CHROOT, with which it could leave; nor can it make a user namespace to get it (user_namespaces(7)).
  */
 export async function runChroot(run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
-	const { spec, streams, inGroup, hostPath } = run;
+	const { spec, hostPath } = run;
 	const unshare = spec.mounts ? findProgram('unshare', hostPath) : undefined;
 	if (spec.mounts && unshare === undefined)
 		return { type: 'refused', reason: 'unshare (package util-linux) is not installed' };
-	const node = [process.execPath, '--no-warnings', PROGRAM] as const;
-	const [program, ...args] = unshare === undefined ? node : [unshare, ...unshareOptions(run), '--', ...node];
-	const { stdin, stdout, stderr } = streams;
-	const child = inGroup(() =>
-		launch(program, args, { stdio: [stdin, stdout, 'pipe', 'pipe', 'pipe', stderr], env: {} }),
-	);
-	const entry = child.stdio[ENTRY_FD] as Writable;
-	entry.on('error', () => undefined);
-	entry.end(JSON.stringify({ ...entryOf(spec), mounts: spec.mounts ? chrootMounts(spec, typeOf) : [] }));
-	const status: string[] = [];
-	child.stdio[STATUS_FD]?.on('data', (chunk: Buffer) => status.push(chunk.toString()));
-	const complaints: string[] = [];
-	child.stdio[COMPLAINTS_FD]?.on('data', (chunk: Buffer) => complaints.push(chunk.toString()));
-	const exit = await endOf(child, spec.mounts, signal);
-	return outcomeOf(exit, status.join(''), complaints.join(''));
-}
-
-/** `status` is what the program that becomes the process wrote: a line end, and then nothing more, when it became that. */
-function outcomeOf(exit: Exit | string, status: string, complaints: string): SandboxOutcome {
-	if (typeof exit === 'string') return { type: 'refused', reason: exit };
-	const complaint = complaints.trim().split('\n').at(-1) ?? '';
-	if (status === '\n') return { type: 'exited', exit: exitOf(exit, complaint) };
-	return { type: 'refused', reason: status.trim() || complaint || 'it could not be started' };
+	const prefix = unshare === undefined ? [] : [unshare, ...unshareOptions(run), '--'];
+	const mounts = spec.mounts ? chrootMounts(spec, typeOf) : [];
+	const { child, conclude } = startEntry({ ...entryOf(spec), mounts }, prefix, run);
+	const end = conclude(await endOf(child, spec.mounts, signal));
+	return end.type === 'refused' ? end : { type: 'exited', exit: exitOf(end.exit, end.complaint) };
 }
 
 /** unshare(1) that is to die of SIGKILL as its child did, fails to. */
@@ -106,7 +82,7 @@ function unshareOptions({ spec, less }: SandboxRun): readonly string[] {
 	return [
 		...(userNamespace === 'single' ? ['--user', ...ids, '--keep-caps'] : []),
 		...['--mount', '--pid', '--fork', '--kill-child'],
-		...(less ? [] : ['--ipc', '--uts']),
+		...(less ? [] : ['--ipc', '--uts', '--cgroup']),
 		...(limits.network === 'none' ? ['--net'] : []),
 	];
 }
@@ -116,12 +92,14 @@ function entryOf(spec: SandboxSpec): Entry {
 	const { argv, env, cwd, user } = process;
 	const kept = user.uid === 0 ? capabilitiesOf(limits) : [];
 	return {
-		root: rawPath(rootfs),
+		confinement: {
+			root: rawPath(rootfs),
+			uid: user.uid,
+			gid: user.gid,
+			groups: userNamespace === 'single' && mounts ? undefined : user.additionalGids,
+			capabilities: CAPABILITIES.filter(([name]) => kept.includes(name)).map(([, number]) => number),
+		},
 		cwd,
-		uid: user.uid,
-		gid: user.gid,
-		groups: userNamespace === 'single' && mounts ? undefined : user.additionalGids,
-		capabilities: CAPABILITIES.filter(([name]) => kept.includes(name)).map(([, number]) => number),
 		limits: limits.ulimits.flatMap(({ name, soft, hard }) => {
 			const resource = resourceOf(name);
 			return resource === undefined ? [] : [{ resource, soft, hard }];

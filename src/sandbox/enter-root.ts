@@ -1,4 +1,4 @@
-// The program that becomes the sandboxed process of the chroot sandbox. It reads what to become as JSON from descriptor 3. To descriptor 4
+// The program that becomes the process of the chroot sandbox, or of none. It reads what to become as JSON from descriptor 3. To descriptor 4
 // it writes a line end when it is about to, and then why it could not.
 import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { type Entry, enterRoot } from '../linux/enter.js';

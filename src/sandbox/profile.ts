@@ -91,19 +91,31 @@ export function resolveProfile(profile: Profile, machine: Machine, capabilities:
 	};
 }
 
-function holds(
-	{ includes = {}, excludes = {} }: ProfileRule,
-	machine: Machine,
-	capabilities: readonly string[],
-): boolean {
-	const arch = GO_ARCHES[machine.arch] ?? machine.arch;
-	const isHere = ({ arches = [] }: Conditions) => arches.includes(arch);
-	const isNew = ({ minKernel }: Conditions) => minKernel !== undefined && isAtLeast(machine.kernel, minKernel);
+function holds({ includes, excludes }: ProfileRule, machine: Machine, capabilities: readonly string[]): boolean {
+	return (
+		(includes === undefined || allHold(includes, machine, capabilities)) &&
+		(excludes === undefined || !anyHolds(excludes, machine, capabilities))
+	);
+}
+
+function allHold(conditions: Conditions, machine: Machine, capabilities: readonly string[]): boolean {
+	const { arches = [], caps = [], minKernel } = conditions;
+	if (arches.length > 0 && !isHere(conditions, machine)) return false;
+	if (minKernel !== undefined && !isNew(conditions, machine)) return false;
+	return caps.every((cap) => capabilities.includes(cap));
+}
+
+function anyHolds(conditions: Conditions, machine: Machine, capabilities: readonly string[]): boolean {
 	const has = (cap: string) => capabilities.includes(cap);
-	if (isHere(excludes) || isNew(excludes) || (excludes.caps ?? []).some(has)) return false;
-	const isAnywhere = (includes.arches ?? []).length === 0;
-	const isAnyKernel = includes.minKernel === undefined;
-	return (isAnywhere || isHere(includes)) && (isAnyKernel || isNew(includes)) && (includes.caps ?? []).every(has);
+	return isHere(conditions, machine) || isNew(conditions, machine) || conditions.caps?.some(has) === true;
+}
+
+function isHere({ arches }: Conditions, { arch }: Machine): boolean {
+	return arches?.includes(GO_ARCHES[arch] ?? arch) === true;
+}
+
+function isNew({ minKernel }: Conditions, { kernel }: Machine): boolean {
+	return minKernel !== undefined && isAtLeast(kernel, minKernel);
 }
 
 function isAtLeast(kernel: string, least: string): boolean {

@@ -65,7 +65,12 @@ export type Exit =
 
 /** What a sandbox run came to: `refused` means that the process never started and another sandbox may be tried. */
 export type SandboxOutcome =
-	| { readonly type: 'exited'; readonly exit: Exit }
+	| {
+			readonly type: 'exited';
+			readonly exit: Exit;
+			/** Why there was no filter of system calls where there should have been one. */
+			readonly unfiltered?: string;
+	  }
 	| { readonly type: 'refused'; readonly reason: string };
 
 /** The same on every machine, so that it cannot get into the image by chance. */

@@ -107,7 +107,11 @@ async function runFirst(sandboxes: readonly SandboxName[], run: PossibleRun, sto
 		const { ulimits, unenforced } = possibleLimits(sandbox, run);
 		const spec = { ...run.spec, limits: { ...run.spec.limits, ulimits } };
 		const outcome = await runSandbox(sandbox, { ...run, spec }, stop);
-		if (outcome.type === 'exited') return { exit: outcome.exit, sandbox, refused, unenforced };
+		if (outcome.type === 'exited') {
+			const { exit, unfiltered } = outcome;
+			const more = unfiltered === undefined ? [] : [`--security-opt seccomp: no filter could be set (${unfiltered})`];
+			return { exit, sandbox, refused, unenforced: [...unenforced, ...more] };
+		}
 		if (stop.aborted) return { exit: undefined, sandbox, refused, unenforced };
 		refused.push({ sandbox, reason: outcome.reason });
 	}
