@@ -2,9 +2,13 @@ import { MASKED_PATHS, READONLY_PATHS } from './kernel-paths.js';
 import { type Limits, type Ulimit, UNLIMITED } from './limits.js';
 import { type BindMount, capabilitiesOf, HOSTNAME, type SandboxSpec } from './sandbox.js';
 
+const CAPABILITY_BITS = 64;
+
 /** How bwrap is called: its options, which go through a pipe so that no secret of the environment is in an argv, and its ids. */
 export interface BwrapCall {
 	readonly options: readonly string[];
+	/** What the bounding set is to be, which bwrap leaves to root as it is; undefined for other users, whose set it empties. */
+	readonly bounding: readonly string[] | undefined;
 	readonly uid: number | undefined;
 	readonly gid: number | undefined;
 }
@@ -24,14 +28,13 @@ export function bwrapCall(
 	const asRoot = userNamespace !== 'single' && process.user.uid === 0;
 	const ids = ['--uid', String(process.user.uid), '--gid', String(process.user.gid)];
 	return {
-		uid: userNamespace === 'single' || asRoot ? undefined : process.user.uid,
-		gid: userNamespace === 'single' || asRoot ? undefined : process.user.gid,
+		...whoStarts(spec, asRoot),
 		options: [
 			...(asRoot ? rootCapabilities(limits) : ['--unshare-user', ...ids, '--cap-drop', 'ALL']),
 			...[
 				'--unshare-pid',
 				'--unshare-ipc',
-				...(less ? [] : ['--unshare-uts']),
+				...(less ? [] : ['--unshare-uts', '--unshare-cgroup-try']),
 				...(limits.network === 'none' ? ['--unshare-net'] : []),
 				...(less ? [] : ['--hostname', HOSTNAME]),
 				'--die-with-parent',
@@ -63,10 +66,32 @@ export function bwrapCall(
 	};
 }
 
+function whoStarts(
+	{ process: { user }, userNamespace, limits }: SandboxSpec,
+	asRoot: boolean,
+): Pick<BwrapCall, 'bounding' | 'uid' | 'gid'> {
+	if (asRoot) return { bounding: capabilitiesOf(limits), uid: undefined, gid: undefined };
+	if (userNamespace === 'single') return { bounding: undefined, uid: undefined, gid: undefined };
+	return { bounding: undefined, uid: user.uid, gid: user.gid };
+}
+
 /** The options of prlimit(1), which starts bwrap with the limits that bwrap cannot set. */
 export function prlimitOptions(ulimits: readonly Ulimit[]): readonly string[] {
 	const value = (limit: number) => (limit === UNLIMITED ? 'unlimited' : String(limit));
 	return ulimits.map(({ name, soft, hard }) => `--${name}=${value(soft)}:${value(hard)}`);
+}
+
+/**
+ * Programs before bwrap that leave it only `bounding` in its bounding set. Root has after an exec what is in that set or inheritable, so all
+ * that we have (`permitted`, a mask) becomes inheritable first, and bwrap can do its work; it takes that away again.
+ */
+export function setprivWords(setpriv: string, bounding: readonly string[], permitted: bigint): readonly string[] {
+	const ours = [...Array(CAPABILITY_BITS).keys()].filter((bit) => ((permitted >> BigInt(bit)) & 1n) === 1n);
+	const kept = bounding.map((name) => `,+${name.replace(/^CAP_/, '').toLowerCase()}`);
+	return [
+		...[setpriv, '--inh-caps', ours.map((bit) => `+cap_${bit}`).join(',')],
+		...[setpriv, '--bounding-set', `-all${kept.join('')}`],
+	];
 }
 
 function rootCapabilities(limits: Limits): readonly string[] {

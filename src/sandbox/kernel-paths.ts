@@ -1,17 +1,23 @@
 import { statSync } from 'node:fs';
 
-/** Files of the kernel that tell of the host or change it: what container engines hide from a process (OCI `maskedPaths`). */
+/** Files of the kernel that tell of the host or change it: what container engines hide from a process (OCI `maskedPaths`), and
+ * how memory is used. */
 export const MASKED_PATHS: readonly string[] = [
 	'/proc/asound',
 	'/proc/acpi',
 	'/proc/interrupts',
 	'/proc/kcore',
 	'/proc/keys',
+	'/proc/kpagecgroup',
+	'/proc/kpagecount',
+	'/proc/kpageflags',
 	'/proc/latency_stats',
 	'/proc/timer_list',
 	'/proc/timer_stats',
 	'/proc/sched_debug',
 	'/proc/scsi',
+	'/proc/slabinfo',
+	'/proc/vmallocinfo',
 	'/sys/firmware',
 	'/sys/devices/virtual/powercap',
 ];

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { findProgram } from '../program.js';
-import { bwrapCall, prlimitOptions } from './bwrap.js';
+import { type BwrapCall, bwrapCall, prlimitOptions, setprivWords } from './bwrap.js';
 import { runChroot } from './chroot.js';
 import { typeOf } from './kernel-paths.js';
 import { type Launched, launch } from './launch.js';
@@ -66,7 +66,8 @@ async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOu
 	const { ulimits } = run.spec.limits;
 	const prlimit = ulimits.length === 0 ? undefined : findProgram('prlimit', run.hostPath);
 	const words = [program, '--args', String(OPTIONS_FD), '--', ...run.spec.process.argv];
-	const [first = program, ...rest] = prlimit === undefined ? words : [prlimit, ...prlimitOptions(ulimits), ...words];
+	const limited = prlimit === undefined ? words : [prlimit, ...prlimitOptions(ulimits), ...words];
+	const [first = program, ...rest] = [...boundWords(call, run), ...limited];
 	const child = run.inGroup(() =>
 		launch(first, rest, {
 			stdio: [stdin, stdout, stderr, 'pipe', 'pipe', 'pipe'],
@@ -85,6 +86,14 @@ async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOu
 	if (code === undefined)
 		return { type: 'refused', reason: `bwrap could not set up the sandbox (status ${describe(exit)})` };
 	return { type: 'exited', exit: shellExit(Number(code)) };
+}
+
+/** Without setpriv, no new privileges keep what is left in the bounding set from being gained. */
+function boundWords({ bounding }: BwrapCall, { less, hostPath }: SandboxRun): readonly string[] {
+	const setpriv = less || bounding === undefined ? undefined : findProgram('setpriv', hostPath);
+	const permitted = /^CapPrm:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+	if (setpriv === undefined || bounding === undefined || permitted === undefined) return [];
+	return setprivWords(setpriv, bounding, BigInt(`0x${permitted}`));
 }
 
 function write(child: Launched, fd: number, content: string | Buffer): void {

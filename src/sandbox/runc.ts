@@ -12,6 +12,8 @@ interface OciMount {
 }
 
 const NAMESPACES: readonly string[] = ['mount', 'pid', 'ipc'];
+/** Of those, engines forbid some. */
+const MORE_NAMESPACES: readonly string[] = ['uts', 'cgroup'];
 const TTY_GID_OPTIONS: readonly string[] = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'];
 
 /** `RLIM_INFINITY`, which JavaScript has no number for. */
@@ -54,9 +56,11 @@ export function runtimeConfig(spec: SandboxSpec, less: boolean, machine: Machine
 		...(!less && { hostname: HOSTNAME }),
 		mounts: [...systemMounts(userNamespace), ...spec.binds.map(bindMount)],
 		linux: {
-			namespaces: [...NAMESPACES, ...(less ? [] : ['uts']), ...(limits.network === 'none' ? ['network'] : [])].map(
-				(type) => ({ type }),
-			),
+			namespaces: [
+				...NAMESPACES,
+				...(less ? [] : MORE_NAMESPACES),
+				...(limits.network === 'none' ? ['network'] : []),
+			].map((type) => ({ type })),
 			maskedPaths: MASKED_PATHS,
 			readonlyPaths: READONLY_PATHS,
 			...(seccomp !== undefined && { seccomp }),
