@@ -90,7 +90,9 @@ function callsOf(filter: Filter, { set, bits }: Architecture): Code {
 	const rules = new Map<number, FilterRule[]>();
 	for (const rule of filter.syscalls) {
 		for (const number of new Set(rule.names.flatMap((name) => numbers.get(name) ?? []))) {
-			rules.set(number, [...(rules.get(number) ?? []), rule]);
+			const others = rules.get(number);
+			if (others === undefined) rules.set(number, [rule]);
+			else others.push(rule);
 		}
 	}
 	const other = returns(filter.defaultAction, filter.defaultErrnoRet);
