@@ -11,6 +11,24 @@ export function lackingControllers(controller: 'memory' | 'cpu' | 'pids'): strin
 	return groups.get(controller)?.version === 1 ? undefined : `version 1 of control groups has no ${controller} here`;
 }
 
+/** The programs that run in a group of ours whose `file` has `value`, by their names. */
+export function programsIn(controller: 'memory' | 'cpu' | 'pids', file: string, value: string): readonly string[] {
+	const { own } = groups.get(controller) ?? {};
+	const all = own === undefined ? [] : listDirectory(own).filter((name) => name.startsWith('s2oci-'));
+	return all.flatMap((name) => {
+		try {
+			const read = (each: string) => readFileSync(join(own ?? '', name, each), 'utf8').trim();
+			if (read(file) !== value) return [];
+			return read('cgroup.procs')
+				.split('\n')
+				.map((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim());
+		} catch {
+			// It ended between two looks.
+			return [];
+		}
+	});
+}
+
 /** Groups of ours that are still there. */
 export function leftGroups(): readonly string[] {
 	return [...groups.values()].flatMap(({ own }) =>

@@ -4,7 +4,7 @@ import type { SandboxName } from '../../../src/sandbox/sandbox.js';
 import { lacking } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
 import { busyboxLayer, openSessions, type User, withoutUser } from '../worker/session.js';
-import { lackingControllers, leftGroups } from './cgroups.js';
+import { lackingControllers, leftGroups, programsIn } from './cgroups.js';
 
 const LAYER = busyboxLayer();
 const SANDBOXES: readonly SandboxName[] = ['bwrap', 'runc', 'crun', 'chroot'];
@@ -111,9 +111,16 @@ describe.each(SANDBOXES)('root in %s', (sandbox) => {
 	test('is in a group that has the processors it may use', async (context) => {
 		const lackingCpu = lackingControllers('cpu');
 		skipFor(context, lackingCpu);
-		const { stdout, unenforced } = await run('ourselves', sandbox, 'cat /proc/self/cgroup', { cpus: 0.5 });
+		// Inside, the group is the root of the namespace.
+		const seen = new Set<string>();
+		const look = setInterval(() => {
+			for (const program of programsIn('cpu', 'cpu.cfs_quota_us', '50000')) seen.add(program);
+		}, 50);
+		const { unenforced } = await run('ourselves', sandbox, 'sleep 2', { cpus: 0.5 }).finally(() => {
+			clearInterval(look);
+		});
 		expect(unenforced).toEqual([]);
-		expect(stdout).toMatch(/s2oci-[0-9a-f]{12}$/m);
+		expect([...seen]).toContain('sleep');
 		expect(leftGroups()).toEqual([]);
 	});
 
