@@ -75,16 +75,16 @@ export async function openSession(
 			return server;
 		},
 		[Symbol.asyncDispose]: async () => {
-			await worker.then(
+			const how = await worker.then(
 				(started) => started.close(keepAs),
-				() => undefined,
+				() => 'closed' as const,
 			);
 			if (keepAs !== undefined)
 				options.emit({ type: 'log', level: 0, message: `the working directory is kept as ${keepAs}` });
 			for (const server of servers) server.close();
 			await registries.close();
 			await http.close();
-			await removeLeft(scratch);
+			if (how === 'closed') await removeLeft(scratch);
 		},
 	};
 }

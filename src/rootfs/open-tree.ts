@@ -22,6 +22,8 @@ export interface OpenTree {
 	readonly directory: (path: RootPath) => RawPath;
 	/** The entry `path` in its directory. It may be a link, which is not to be followed. Good until the next call; throws system errors. */
 	readonly entry: (path: RootPath) => RawPath;
+	/** Opens the entry `path` for reading; a FIFO is not waited for. Throws system errors, also for a link. */
+	readonly open: (path: RootPath) => number;
 	readonly close: () => void;
 }
 
@@ -31,6 +33,7 @@ export type Opener = Pick<Libc, 'openBeneath'> | undefined;
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
 const O_PATH = 0o10000000;
 const ENTER = O_PATH | O_DIRECTORY | O_NOFOLLOW;
+const READ = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 /** The kernel takes no longer path at once, its final NUL included. */
 const PATH_MAX = 4096;
 /** As many names of 255 bytes as fit. */
@@ -59,9 +62,15 @@ export function openTree(root: RawPath, libc: Opener): OpenTree {
 		}
 		return byDescriptor(last.fd);
 	};
+	const entry = (path: RootPath) => nameIn(directory(parentOf(path)), path === ROOT ? '.' : nameOf(path));
 	return {
 		directory,
-		entry: (path) => nameIn(directory(parentOf(path)), path === ROOT ? '.' : nameOf(path)),
+		entry,
+		open: (path) => {
+			// One call does it where it can, and so for most files.
+			const opened = path.length < PATH_MAX ? tryBeneath(top, path, READ, libc) : undefined;
+			return opened ?? openSync(fsPath(entry(path)), READ);
+		},
 		close: () => {
 			leave();
 			closeSync(top);
@@ -81,16 +90,19 @@ export function withTree<T>(root: RawPath, libc: Opener, work: (tree: OpenTree) 
 
 /** Opens the regular file `path` of `tree` for reading. Throws ASSEMBLE_SURVIVED when there is none any more. */
 export function openFile(tree: OpenTree, path: RootPath): number {
-	let file: number;
-	try {
-		// A FIFO would be waited for.
-		file = openSync(fsPath(tree.entry(path)), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-	} catch (cause) {
-		throw NO_FILE.includes(errnoOf(cause)) ? changedMeanwhile(path, cause) : cause;
-	}
+	const file = openAny(tree, path);
 	if (fstatSync(file).isFile()) return file;
 	closeSync(file);
 	throw changedMeanwhile(path);
+}
+
+/** Like {@link openFile}, but it may be something else than a file. */
+export function openAny(tree: OpenTree, path: RootPath): number {
+	try {
+		return tree.open(path);
+	} catch (cause) {
+		throw NO_FILE.includes(errnoOf(cause)) ? changedMeanwhile(path, cause) : cause;
+	}
 }
 
 /** ASSEMBLE_SURVIVED: the file at `path` is no more what it was when the changes were looked for. */
@@ -133,14 +145,21 @@ function through(top: number, pieces: readonly RawPath[], open: (from: number, p
 }
 
 function step(from: number, piece: RawPath, libc: Opener): number {
-	try {
-		if (libc !== undefined) return libc.openBeneath(from, piece, ENTER);
-	} catch (error) {
-		if (!MISSING.includes(errnoOf(error))) throw error;
-	}
+	const opened = tryBeneath(from, piece, ENTER, libc);
+	if (opened !== undefined) return opened;
 	return through(from, piece.split('/').map(latin1Path), (here, part) =>
 		openSync(fsPath(nameIn(byDescriptor(here), part)), ENTER),
 	);
+}
+
+/** Undefined where there is no openat2(2). */
+function tryBeneath(from: number, path: RawPath, flags: number, libc: Opener): number | undefined {
+	try {
+		return libc?.openBeneath(from, path, flags);
+	} catch (error) {
+		if (MISSING.includes(errnoOf(error))) return undefined;
+		throw error;
+	}
 }
 
 function byDescriptor(fd: number): RawPath {

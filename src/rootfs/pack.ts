@@ -8,7 +8,7 @@ import { BLOCK_SIZE, type TarEntry } from '../tar/entry.js';
 import { createGzipWriter } from '../tar/gzip.js';
 import { paddingOf, TAR_END, writeHeader } from '../tar/writer.js';
 import { createLinker } from './links.js';
-import { changedMeanwhile, type OpenTree, openFile, openTree } from './open-tree.js';
+import { changedMeanwhile, type OpenTree, openAny, openFile, openTree } from './open-tree.js';
 import type { Change, Entry, Put, UnreadFile } from './tree.js';
 import { whiteoutOf } from './whiteout.js';
 
@@ -24,7 +24,7 @@ export interface PackOptions {
 	readonly epoch: number;
 	/** Gets bytes of tar since it was last called. */
 	readonly progress: (bytes: number) => void;
-	/** What an {@link UnreadFile} is, which is open as `file`. */
+	/** What an {@link UnreadFile} is, which is open as `file`. Throws ASSEMBLE_SURVIVED when that is no file. */
 	readonly declare: (path: RootPath, file: number) => Put;
 	/** Opens directories, and finds the holes of files, which are not read. */
 	readonly libc: Pick<Libc, 'seek' | 'openBeneath'>;
@@ -175,7 +175,7 @@ interface Opened {
 
 function openContent(change: Change | UnreadFile, tree: OpenTree, declare: PackOptions['declare']): Opened {
 	if (change.type === 'unread') {
-		const file = openFile(tree, change.path);
+		const file = openAny(tree, change.path);
 		try {
 			return { change: declare(change.path, file), file };
 		} catch (error) {

@@ -3,7 +3,7 @@ import { BuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { childOf, fsPath, latin1Path, nameIn, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { imageXattrs } from './image-xattrs.js';
-import { unlessGone, withTree } from './open-tree.js';
+import { changedMeanwhile, unlessGone, withTree } from './open-tree.js';
 import type { UnreadFile } from './tree.js';
 
 /** One entry of an overlay's upper directory, with the ids and attributes that are on disk. */
@@ -96,9 +96,11 @@ export function readUpper(path: RootPath, disk: RawPath, libc: Libc | undefined)
 	return { ...entry, target: readlinkSync(fsPath(disk), { encoding: 'latin1' }) };
 }
 
-/** The regular file `path`, which is open as `file`. */
+/** The regular file `path`, which is open as `file`. Throws ASSEMBLE_SURVIVED when it is something else. */
 export function readOpenFile(path: RootPath, file: number, libc: Libc): UpperEntry {
-	return entryOf(path, fstatSync(file), libc.listOpenXattrs(file));
+	const stats = fstatSync(file);
+	if (!stats.isFile()) throw changedMeanwhile(path);
+	return entryOf(path, stats, libc.listOpenXattrs(file));
 }
 
 function entryOf(path: RootPath, stats: Stats, listed: ReadonlyMap<string, Buffer>): UpperEntry {

@@ -39,6 +39,7 @@ function serve(): void {
 	let scratch: string | undefined;
 	process.on('message', (message: Request) => {
 		if (message.call === 'open') scratch = message.request.scratch;
+		if (message.call === 'close') watch.clean();
 		const call = calls[message.call] as (request: unknown) => unknown;
 		const answered = new Promise((resolve) => resolve(call(message.request))).then(
 			(response) => send({ type: 'answer', id: message.id, response }),

@@ -25,4 +25,5 @@ const watched = workerData as Watched;
 const parent = new Socket({ fd: watched.fd, readable: true, writable: false });
 parent.on('error', () => undefined);
 parent.on('close', () => void endProcess(watched));
-parent.resume();
+// A build that was stopped says so before it leaves its worker to clean up.
+parent.on('data', () => void Atomics.store(watched.cleaning, 0, 1));

@@ -1,12 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
+import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { makePath } from '../make-path.js';
-import { removeTree } from '../remove-tree.js';
-import { rawPath } from '../root-path.js';
 import type { Proc, SandboxName } from '../sandbox/sandbox.js';
 import { createChannel, type WorkerCall, type WorkerEvent } from './channel.js';
-import { killSession } from './kill-session.js';
+import { afterAbort, endLeft, killGroup, leave, removeOwn } from './end-worker.js';
 import { noSandbox, type Refused } from './no-sandbox.js';
 import { PROTOCOL_VERSION, type WorkerCalls } from './protocol.js';
 import { allRefused, REFUSALS, type Refusal, remedyOf, said } from './refusals.js';
@@ -48,8 +46,11 @@ export interface WorkerProcess {
 	/** What the sandboxed process prints when it is forwarded, to be resumed by who reads it; null with inherited streams. */
 	readonly stdout: Readable | null;
 	readonly stderr: Readable | null;
-	/** Ends the worker and all it started, and removes the scratch directory, or moves it to `keepAs`. Never rejects. */
-	readonly close: (keepAs?: string) => Promise<void>;
+	/**
+	 * Ends the worker and all it started, and removes the scratch directory, or moves it to `keepAs`. Never rejects. Resolves with `left` where
+	 * the build was stopped and that takes longer than somebody waits: the worker then goes on with it until we end, and for seconds after.
+	 */
+	readonly close: (keepAs?: string) => Promise<'closed' | 'left'>;
 }
 
 export interface WorkerOptions {
@@ -71,6 +72,8 @@ export interface WorkerOptions {
 
 const START_LIMIT_MS = 30_000;
 const CLOSE_LIMIT_MS = 10_000;
+/** How long a build that was stopped waits for its clean-up. */
+const STOP_LIMIT_MS = 600;
 
 /**
  * Starts the worker in the best namespaces that this user can get and in which a program ran in a sandbox. Throws HOST_NO_NAMESPACES with
@@ -203,15 +206,20 @@ async function openWorker(
 	const call = createChannel(child, options.onEvent, signal);
 	const exited = new Promise<void>((resolve) => child.once('exit', () => resolve())).then(() => endLeft(plan, child));
 	const end = async (how: WorkerCalls['close']['request']) => {
-		const limit = setTimeout(attempt.kill, CLOSE_LIMIT_MS);
+		const limit = setTimeout(attempt.kill, CLOSE_LIMIT_MS).unref();
 		await call('close', how).catch(() => undefined);
 		if (child.connected) child.disconnect();
 		await exited;
 		clearTimeout(limit);
 	};
 	const close = async (keepAs?: string) => {
-		await end({ keepAs });
-		removeOwn(options.scratch);
+		const isLate = new AbortController();
+		const late = afterAbort(signal, STOP_LIMIT_MS, isLate.signal);
+		const how = await Promise.race([end({ keepAs }).then(() => 'closed' as const), late]);
+		isLate.abort();
+		if (how === 'left') leave(child);
+		else removeOwn(options.scratch);
+		return how;
 	};
 	makePath(options.store, 0o700);
 	try {
@@ -266,29 +274,4 @@ async function chooseSandbox(
 	const { sandbox, less, refused } = await call('probe', { sandboxes: order });
 	if (sandbox === undefined) throw noSandbox(refused);
 	return { sandboxes: order.slice(order.indexOf(sandbox)), less, refused };
-}
-
-/** A worker is the leader of a session of its own. With a pid namespace, all that it started has died with it. */
-async function endLeft({ mounts }: NamespacePlan, { pid }: ChildProcess): Promise<void> {
-	if (!mounts && pid !== undefined) await killSession(pid);
-}
-
-/** Killing unshare alone may leave a worker that is just being started, and with it our channel to it open for ever. */
-function killGroup(child: ChildProcess): void {
-	try {
-		if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
-	} catch (error) {
-		if (errnoOf(error) !== 'ESRCH') throw error;
-	}
-	if (child.connected) child.disconnect();
-	for (const stream of child.stdio) stream?.destroy();
-}
-
-/** What belongs to other ids of a worker that was killed, only the next worker can remove. */
-function removeOwn(scratch: string): void {
-	try {
-		removeTree(rawPath(scratch));
-	} catch (error) {
-		if (errnoOf(error) === undefined) throw error;
-	}
 }
