@@ -3,7 +3,11 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** What takes longest begins first, so that no processor waits for it at the end. */
-const LONG = ['node-rungs', 'root-builder', 'every-change', 'rungs', 'doctor', 'acceptance', 'incremental', 'limits'];
+const LONG = [
+	...['inside', 'limits', 'hostile-image', 'mounts', 'buildah', 'lifecycle'],
+	...['node-rungs', 'root-builder', 'every-change', 'rungs', 'doctor', 'acceptance', 'incremental', 'cli-scenarios'],
+	...['in-place-exact', 'in-place', 'terminate', 'locations', 'interrupt', 'prune', 'hardening', 'docker-daemon'],
+];
 
 class LongestFirst extends BaseSequencer {
 	override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -74,7 +74,8 @@ const ROOM: readonly (readonly [RegExp, string])[] = [
 ];
 const UNWRITTEN =
 	/(?:unable to|cannot|could not|failed to) (?:write|create|mkdir|copy|append)|write error|index-pack|unpack-objects|sha1 file/i;
-const ROOM_BYTES = 1 << 20;
+/** Git removes the file that did not fit, so what is tried is larger than most. */
+const ROOM_BYTES = 32 << 20;
 
 /**
  * Git for one remote repository. The user's own configuration, ssh agent and credential helpers count; a password of the URL goes
