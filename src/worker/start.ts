@@ -59,7 +59,7 @@ export interface WorkerOptions {
 	readonly scratch: string;
 	readonly env: Readonly<Record<string, string | undefined>>;
 	readonly rootfs: 'auto' | 'overlay' | 'copy' | 'in-place';
-	/** Whether a user other than root who gets no namespaces is to build in place. */
+	/** Whether whoever gets no namespaces and no changed root directory is to build in place. */
 	readonly lastInPlace?: boolean;
 	readonly userns: WantedNamespace;
 	/** The sandbox that the user wants; any when undefined. */
@@ -115,7 +115,7 @@ function plansFor({ rootfs, userns, lastInPlace }: WorkerOptions): readonly Name
 	if (rootfs === 'in-place') return [inPlacePlan('it was asked for')];
 	const uid = process.getuid?.() ?? 0;
 	const plans = planNamespaces(uid, process.getgid?.() ?? 0, userns);
-	const isAllowed = lastInPlace === true && rootfs === 'auto' && uid !== 0 && (userns === 'auto' || userns === 'none');
+	const isAllowed = lastInPlace === true && rootfs === 'auto' && (userns === 'auto' || userns === 'none');
 	return isAllowed ? [...plans, inPlacePlan('no namespaces were asked for')] : plans;
 }
 
