@@ -4,7 +4,7 @@ import { errnoOf } from './errors.js';
 
 /**
  * Makes the directory `path`, which is absolute, with the parents that are missing, all with `mode`; one that is there stays as it is.
- * Unlike `mkdir` with `recursive`, it ends in /proc, where ENOENT is the answer to every mkdir(2).
+ * Unlike `mkdir` with `recursive`, it ends in /proc, where ENOENT is the answer to every mkdir(2), and calls a full quota by its name.
  * Throws the error of the system.
  */
 export function makePath(path: string, mode = 0o777): void {

@@ -1,5 +1,6 @@
-import { lstat, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { lstat, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makePath } from '../make-path.js';
 import type { Digest } from '../oci/digest.js';
 
 const DIRECTORY = 'built';
@@ -13,7 +14,7 @@ const MAX_RECORDS = 2000;
 export async function recordBuilt(store: string, config: Digest): Promise<void> {
 	const directory = join(store, DIRECTORY);
 	try {
-		await mkdir(directory, { recursive: true, mode: 0o700 });
+		makePath(directory, 0o700);
 		await writeFile(join(directory, nameOf(config)), '', { mode: 0o600 });
 		await removeOldest(directory);
 	} catch {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import * as v from 'valibot';
@@ -7,6 +7,7 @@ import type { ImageSource } from '../content/blob.js';
 import { readBytes, verifyStream } from '../content/verify.js';
 import type { StoredImage } from '../engine/engine.js';
 import { BuildError, isBuildError } from '../errors.js';
+import { makePath } from '../make-path.js';
 import type { Document, Platform } from '../oci/descriptor.js';
 import { type Digest, isDigest } from '../oci/digest.js';
 import type { Image } from '../oci/image.js';
@@ -217,7 +218,7 @@ async function readRecord(path: string): Promise<string> {
 }
 
 async function writeRecord(path: string, text: string): Promise<void> {
-	await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+	makePath(dirname(path), 0o700);
 	const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
 	try {
 		await writeFile(temporary, text, { flag: 'wx', mode: 0o600 });

@@ -1,7 +1,8 @@
-import { chmod, mkdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, rm, utimes, writeFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { BuildError, isBuildError } from '../errors.js';
 import type { Http } from '../http/http.js';
+import { makePath } from '../make-path.js';
 import { redact } from '../redact.js';
 import type { Contract } from '../s2i/contract.js';
 import { parseScriptsUrl } from '../s2i/script-url.js';
@@ -188,7 +189,7 @@ async function placeScript(
 	emit: Emit,
 ): Promise<void> {
 	const path = join(directory, name);
-	await mkdir(directory, { recursive: true, mode: 0o755 });
+	makePath(directory, 0o755);
 	await writeFile(path, kind === 'text' ? Buffer.concat([Buffer.from('#!/bin/sh\n'), bytes]) : bytes);
 	await chmod(path, 0o755);
 	if (modified !== undefined) await utimes(path, modified, modified);

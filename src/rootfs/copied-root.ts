@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Libc, MS_BIND, MS_NODEV, MS_REMOUNT } from '../linux/libc.js';
+import { makePath } from '../make-path.js';
 import { lockedFlags, readMounts } from '../mountinfo.js';
 import { ROOT, rawPath } from '../root-path.js';
 import { copyLayers } from './copy.js';
@@ -28,7 +28,7 @@ export async function openCopy(
 	signal: AbortSignal,
 ): Promise<RootDirectory> {
 	const copy = join(scratch, 'rootfs');
-	mkdirSync(copy, { recursive: true, mode: 0o755 });
+	makePath(copy, 0o755);
 	await copyLayers(base, lowers, copy, libc, signal);
 	const stamps = stampTree({ root: rawPath(copy), skip: new Set() }, libc);
 	awaitNextTick(stamps, scratch);

@@ -1,7 +1,8 @@
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { errnoOf } from '../errors.js';
+import { makePath } from '../make-path.js';
 import { type Digest, hexOf } from '../oci/digest.js';
 import { removeTree } from '../remove-tree.js';
 import { ROOT, rawPath } from '../root-path.js';
@@ -42,7 +43,7 @@ const summary = v.object({
 
 /** Opens, and where needed makes, the layers below `directory`. */
 export function openLayerStore(directory: string): LayerStore {
-	mkdirSync(directory, { recursive: true, mode: 0o700 });
+	makePath(directory, 0o700);
 	const pathOf = (diffId: Digest) => join(directory, hexOf(diffId));
 	return {
 		has: (diffId) => {

@@ -2,6 +2,7 @@ import { close, constants, lstatSync, mkdirSync, openSync, rmSync, symlinkSync, 
 import { join } from 'node:path';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { type Libc, MS_NODEV } from '../linux/libc.js';
+import { makePath } from '../make-path.js';
 import { rawPath } from '../root-path.js';
 import type { RootDirectory } from './root-directory.js';
 import { scanUnread, scanUpper } from './upper.js';
@@ -19,8 +20,7 @@ export function openOverlay(lowers: readonly string[], scratch: string, target: 
 			hint: 'Squash the builder image.',
 		});
 	}
-	for (const name of ['upper', 'work', 'links', 'empty'])
-		mkdirSync(join(scratch, name), { recursive: true, mode: 0o755 });
+	for (const name of ['upper', 'work', 'links', 'empty']) makePath(join(scratch, name), 0o755);
 	const stack = lowers.length === 0 ? [join(scratch, 'empty')] : topmost(lowers);
 	for (const [number, lower] of stack.entries()) symlinkSync(lower, join(scratch, 'links', String(number)));
 	const lowerdir = stack
@@ -97,7 +97,7 @@ export function probeOverlay(scratch: string, libc: Libc): void {
 	const probe = join(scratch, 'probe');
 	const [lower, target] = [join(probe, 'lower'), join(probe, 'target')];
 	rmSync(probe, { recursive: true, force: true });
-	for (const path of [lower, target]) mkdirSync(path, { recursive: true, mode: 0o700 });
+	for (const path of [lower, target]) makePath(path, 0o700);
 	writeFileSync(join(lower, 'file'), '');
 	const overlay = openOverlay([lower], probe, target, libc);
 	overlay.mount();

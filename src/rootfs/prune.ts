@@ -1,8 +1,9 @@
-import { mkdirSync, renameSync } from 'node:fs';
+import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
 import { errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
+import { makePath } from '../make-path.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import { withHolds } from './layer-hold.js';
@@ -46,7 +47,7 @@ const MOVED = 'pruned';
 export async function pruneLayers(context: PruneContext, policy: PrunePolicy, signal: AbortSignal): Promise<Pruned> {
 	const { store, scratch, libc, dryRun } = context;
 	const listed = await listLayers(store, signal, libc);
-	mkdirSync(join(scratch, MOVED), { recursive: true, mode: 0o700 });
+	makePath(join(scratch, MOVED), 0o700);
 	const { pruned, moved } = await withHolds(
 		store,
 		scratch,

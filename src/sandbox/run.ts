@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
+import { makePath } from '../make-path.js';
 import { findProgram } from '../program.js';
 import { type BwrapCall, bwrapCall, prlimitOptions, setprivWords } from './bwrap.js';
 import { runChroot } from './chroot.js';
@@ -106,7 +107,7 @@ async function runOciRuntime(name: 'runc' | 'crun', run: SandboxRun, signal: Abo
 	const program = findProgram(name, run.hostPath) ?? name;
 	const bundle = join(run.scratch, name);
 	const state = join(run.scratch, `${name}-state`);
-	for (const path of [bundle, state]) mkdirSync(path, { recursive: true, mode: 0o700 });
+	for (const path of [bundle, state]) makePath(path, 0o700);
 	try {
 		writeFileSync(join(bundle, 'config.json'), runtimeConfigText(run.spec, run.less), { mode: 0o600 });
 		return await runBundle({ name, program, bundle, state }, run, signal);

@@ -1,5 +1,6 @@
 import { lstat, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { makePath } from '../make-path.js';
 import { type Confined, confineRepository } from './confine-repository.js';
 import { type Git, openGit } from './git.js';
 import { broken, type LocalRepository, readSmallFile } from './local-repository.js';
@@ -42,7 +43,7 @@ export async function openRepository(
 	const { roots, leadsOut } = await confineRepository(repository, { roots: outer, env, readWorkTree });
 	const values = await read();
 	const setting = (name: string) => values.find(([key]) => key === name)?.[1];
-	await mkdir(join(directory, 'objects/info'), { recursive: true, mode: 0o700 });
+	makePath(join(directory, 'objects/info'), 0o700);
 	await mkdir(join(directory, 'info'));
 	await borrow(repository, directory);
 	const extensions = ['objectformat', 'refstorage'].flatMap((name) => {

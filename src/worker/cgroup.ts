@@ -1,7 +1,8 @@
-import { accessSync, constants, existsSync, mkdirSync, openSync, readFileSync, rmdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, openSync, readFileSync, rmdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf, messageOf } from '../errors.js';
 import { type Libc, MS_BIND } from '../linux/libc.js';
+import { makePath } from '../make-path.js';
 import { fsPath, latin1Path, nameIn, type RawPath, rawPath } from '../root-path.js';
 import { type Cgroup, type CgroupParent, type GroupLimits, makeCgroup } from './cgroup-group.js';
 import { type CgroupPlace, type Controller, findCgroups } from './cgroup-place.js';
@@ -62,7 +63,7 @@ function openParent(place: CgroupPlace, scratch: string, libc: Libc): CgroupPare
 		const isTop = !existsSync(fsPath(nameIn(place.own, 'cgroup.type')));
 		if (!isTop && place.own === place.mountPoint) return 'the control group of this container holds processes already';
 		const clone = join(scratch, 'cgroup');
-		mkdirSync(clone, { recursive: true, mode: 0o700 });
+		makePath(clone, 0o700);
 		// The mount that is there will be made read-only. One of our own stays as it is, and without a name no sandbox finds it.
 		libc.mount(isTop ? place.own : latin1Path(dirname(place.own)), rawPath(clone), '', MS_BIND, '');
 		const directory = openDirectory(rawPath(clone));

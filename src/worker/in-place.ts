@@ -1,7 +1,8 @@
-import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
+import { makePath } from '../make-path.js';
 import { readMountPoints } from '../mountinfo.js';
 import type { Digest } from '../oci/digest.js';
 import {
@@ -134,7 +135,7 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 		},
 		pack: (request, progress, stop) => {
 			// Nothing keeps assemble from emptying the directory that the store is in.
-			mkdirSync(dirname(request.output), { recursive: true, mode: 0o700 });
+			makePath(dirname(request.output), 0o700);
 			return writeLayer(diff, { root, libc }, request, progress, stop);
 		},
 		unmount: () => {

@@ -1,6 +1,7 @@
-import { mkdirSync, realpathSync, statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Libc, MS_NODEV, MS_NOSUID } from '../linux/libc.js';
+import { makePath } from '../make-path.js';
 import { rawPath } from '../root-path.js';
 
 /** Directories that are there and are rarely used for anything. */
@@ -65,7 +66,7 @@ function makeTarget(parent: string): MountTarget {
 	return {
 		rootfs: (name) => {
 			const rootfs = join(parent, `rootfs-${name}`);
-			mkdirSync(rootfs, { recursive: true, mode: 0o755 });
+			makePath(rootfs, 0o755);
 			return rootfs;
 		},
 	};

@@ -1,10 +1,10 @@
-import { mkdirSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BuildError, messageOf } from '../errors.js';
 import { mayBecomeAnyone } from '../linux/capabilities.js';
 import { type Libc, loadLibc } from '../linux/libc.js';
 import { libcWithoutKoffi } from '../linux/without-koffi.js';
+import { makePath } from '../make-path.js';
 import { rawPath } from '../root-path.js';
 import { canMakeWhiteouts } from '../rootfs/layer-disk.js';
 import { type LayerHold, openLayerHold } from '../rootfs/layer-hold.js';
@@ -51,7 +51,7 @@ export async function openSession(request: WorkerCalls['open']['request']): Prom
 			hint: 'Install s2oci with its optional dependencies (npm install without --omit=optional) on x64 or arm64.',
 		});
 	}
-	mkdirSync(request.scratch, { recursive: true, mode: 0o700 });
+	makePath(request.scratch, 0o700);
 	lockScratch(request.scratch, libc);
 	try {
 		return openLocked(request, libc);
@@ -80,7 +80,7 @@ function openLocked(request: WorkerCalls['open']['request'], libc: Libc): Sessio
 /** Nothing is mounted or unpacked, so koffi is not needed. */
 function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | undefined): Session {
 	const { store, scratch } = request;
-	mkdirSync(scratch, { recursive: true, mode: 0o700 });
+	makePath(scratch, 0o700);
 	const libc = loaded ?? libcWithoutKoffi(scratch);
 	lockScratch(scratch, libc);
 	libc.closeOnExec(3);

@@ -1,6 +1,7 @@
-import { chmodSync, closeSync, ftruncateSync, mkdirSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, ftruncateSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MS_BIND } from '../linux/libc.js';
+import { makePath } from '../make-path.js';
 import { findMount, readMounts } from '../mountinfo.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
@@ -107,7 +108,7 @@ function makeRoot({ scratch, target, rootfs, libc }: Session): {
 }
 
 function furnish(rootfs: string): void {
-	for (const name of ['', 'proc', 'sys', 'dev']) mkdirSync(join(rootfs, name), { recursive: true, mode: 0o755 });
+	for (const name of ['', 'proc', 'sys', 'dev']) makePath(join(rootfs, name), 0o755);
 	writeFileSync(join(rootfs, 'end'), tinyProgram(process.arch) ?? '');
 	for (const name of ['', 'end']) chmodSync(join(rootfs, name), 0o755);
 }

@@ -3,7 +3,6 @@ import {
 	existsSync,
 	fstatSync,
 	lstatSync,
-	mkdirSync,
 	openSync,
 	readdirSync,
 	realpathSync,
@@ -13,6 +12,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Libc } from '../linux/libc.js';
+import { makePath } from '../make-path.js';
 import { readMountPoints } from '../mountinfo.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
@@ -63,7 +63,7 @@ function refuseMounts(scratch: string): void {
 }
 
 function keep(scratch: string, path: string): void {
-	mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+	makePath(dirname(path), 0o700);
 	renameSync(scratch, path);
 }
 

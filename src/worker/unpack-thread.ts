@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 import { loadInflater } from '../linux/inflate.js';
 import { loadLibc } from '../linux/libc.js';
+import { makePath } from '../make-path.js';
 import { algorithmOf, finishDigest } from '../oci/digest.js';
 import { rawPath } from '../root-path.js';
 import { openDigestDisk, writeLayerDigests } from '../rootfs/layer-digests.js';
@@ -35,7 +35,7 @@ async function unpackTask(task: UnpackTask): Promise<readonly string[]> {
 	const { layer, directory, blobSocket, ids, whiteouts, indexOnly = false } = task;
 	const signal = new AbortController().signal;
 	const root = unpackRoot(directory);
-	mkdirSync(root, { recursive: true, mode: 0o755 });
+	makePath(root, 0o755);
 	const libc = await loadLibc();
 	const tar = await uncompressed(layer.compression, readBlob(layer.blob, blobSocket, libc), join(directory, 'spool'));
 	const hash = createHash(algorithmOf(layer.diffId));

@@ -15,10 +15,12 @@ import { assembleSource, withTinyBuilder } from '../support/tiny.js';
 withTinyBuilder();
 
 const env = { SOURCE_DATE_EPOCH: '1750000000' };
-const deep = (name: string, times: number) =>
-	`cd /deep; i=0; while [ $i -lt ${times} ]; do mkdir ${name}; cd ${name}; i=$((i+1)); done; echo x > file; cd /`;
+const deep = (name: string, times: number) => {
+	const path = `/deep/${`${name}/`.repeat(times)}`;
+	return `mkdir -p ${path}; echo x > ${path}file`;
+};
 /** Many short names, and few long ones: a directory tree as deep, and a path as long, as will be. */
-const SCRIPT = `(${deep('d', 1500)}); (${deep('n'.repeat(200), 18)})`;
+const trees = (depth: number) => `${deep('d', depth)}; ${deep('n'.repeat(200), 18)}`;
 
 let registry: TestRegistry;
 beforeAll(async () => void (registry = await startRegistry()));
@@ -36,7 +38,7 @@ describe('trees that assemble made deep', () => {
 			const { workspace, args, options } = arrange(rung, context);
 			const run = (script: string, base: string, to: string) =>
 				build(workspace, [assembleSource(script), base, `${registry.host}/${to}`, ...args], { ...options, env });
-			const first = await run(SCRIPT, builder(), 'team/deep:1');
+			const first = await run(trees(1500), builder(), 'team/deep:1');
 			made.add(String(first.result.layer?.diffId));
 			const script = `test "$(find /deep -type f | wc -l)" = 2; rm -r /deep/${'n'.repeat(200)}; ${deep('e', 300)}`;
 			const second = await run(script, `${registry.host}/team/deep:1`, 'team/deep:2');
@@ -53,7 +55,7 @@ describe('trees that assemble made deep', () => {
 		const directory = mkdtempSync(join(tmpdir(), 's2oci-deep-'));
 		onTestFinished(() => removeTree(directory));
 		const layout = `oci:${join(directory, 'image')}:latest`;
-		await build(makeWorkspace(), [assembleSource(SCRIPT), builder(), '--output', layout], { env });
+		await build(makeWorkspace(), [assembleSource(trees(400)), builder(), '--output', layout], { env });
 		const bundle = join(directory, 'bundle');
 		execFileSync('umoci', ['unpack', '--image', `${join(directory, 'image')}:latest`, bundle], { stdio: 'ignore' });
 		const found = execFileSync('find', [join(bundle, 'rootfs/deep'), '-type', 'f']).toString();
