@@ -30,3 +30,8 @@ export function realOf(path: string): string {
 		}
 	}
 }
+
+/** The directory of this user alone in `directory`, where others may write. */
+export function ownDirectory(directory: string): string {
+	return join(directory, `s2oci-${process.geteuid?.() ?? 0}`);
+}

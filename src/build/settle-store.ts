@@ -1,8 +1,9 @@
 import { accessSync, constants, existsSync } from 'node:fs';
-import { dirname, isAbsolute, join } from 'node:path';
-import { realOf } from '../host-path.js';
-import { findMount, type Mount, readMounts } from '../mountinfo.js';
+import { dirname, isAbsolute } from 'node:path';
+import { ownDirectory, realOf } from '../host-path.js';
+import { findMount, type Mount } from '../mountinfo.js';
 import { findStore } from '../worker/store-place.js';
+import { mountsHere } from './doctor/mounts.js';
 import type { HostRequest } from './request.js';
 
 type StoreRequest = Pick<HostRequest, 'store' | 'storeByDefault' | 'rootfs' | 'isolation' | 'env'>;
@@ -35,11 +36,10 @@ function mayBeInPlace({ rootfs, isolation }: StoreRequest): boolean {
 function outsideImage({ store, env }: StoreRequest): string {
 	const mounts = mountsHere();
 	if (!isInRoot(store, mounts)) return store;
-	const own = (directory: string) => join(directory, `s2oci-${process.geteuid?.() ?? 0}`);
 	const volumes = [...VOLUMES.flatMap((name) => env[name] ?? []), ...TEMPORARY];
 	const found = volumes.find((path) => isAbsolute(path) && isWritable(path) && !isInRoot(path, mounts));
 	const place = found ?? TEMPORARY.find(isWritable);
-	return place === undefined ? store : own(place);
+	return place === undefined ? store : ownDirectory(place);
 }
 
 function isInRoot(path: string, mounts: readonly Mount[]): boolean {
@@ -52,14 +52,6 @@ function isContainer(mounts: readonly Mount[]): boolean {
 	if (root === undefined || /overlay|aufs/.test(root.type) || OF_CONTAINERS.some((path) => existsSync(path)))
 		return true;
 	return root.root !== '/' && root.type !== 'btrfs';
-}
-
-function mountsHere(): readonly Mount[] {
-	try {
-		return readMounts();
-	} catch {
-		return [];
-	}
 }
 
 function isWritable(directory: string): boolean {

@@ -4,7 +4,7 @@ import { ISOLATIONS, PULL_POLICIES, ROOT_FILESYSTEMS, USER_NAMESPACES } from '..
 import type { Emit } from '../build/events.js';
 import type { HostRequest, PullPolicy } from '../build/request.js';
 import { BuildError } from '../errors.js';
-import { absolutePath } from '../host-path.js';
+import { absolutePath, ownDirectory } from '../host-path.js';
 import { hostPlatform, parsePlatform } from '../oci/platform.js';
 import { redact } from '../redact.js';
 import { closest } from './closest.js';
@@ -87,7 +87,7 @@ function defaultStore(env: Environment): string {
 	if (cache !== undefined && isAbsolute(cache)) return join(cache, 's2oci');
 	const home = firstSet(env['HOME']) ?? homeOfUser();
 	if (isAbsolute(home) && !NO_HOME.test(resolve(home))) return join(home, '.cache/s2oci');
-	return join(firstSet(env['TMPDIR']) ?? '/tmp', `s2oci-${process.geteuid?.() ?? 0}`);
+	return ownDirectory(firstSet(env['TMPDIR']) ?? '/tmp');
 }
 
 /** Empty for a user without an entry in passwd(5). */

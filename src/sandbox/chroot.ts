@@ -1,3 +1,4 @@
+import { CAPABILITY_NUMBERS } from '../linux/capabilities.js';
 import type { Entry } from '../linux/enter.js';
 import { findProgram } from '../program.js';
 import { rawPath } from '../root-path.js';
@@ -17,21 +18,6 @@ import {
 import { HERE, seccompProgram } from './seccomp.js';
 import { STDERR_FD, startEntry } from './start-entry.js';
 import { resourceOf } from './ulimits.js';
-
-/** Numbers of capabilities(7). */
-const CAPABILITIES: readonly (readonly [string, number])[] = [
-	['CAP_CHOWN', 0],
-	['CAP_DAC_OVERRIDE', 1],
-	['CAP_FOWNER', 3],
-	['CAP_FSETID', 4],
-	['CAP_KILL', 5],
-	['CAP_SETGID', 6],
-	['CAP_SETUID', 7],
-	['CAP_SETPCAP', 8],
-	['CAP_NET_BIND_SERVICE', 10],
-	['CAP_NET_RAW', 13],
-	['CAP_SETFCAP', 31],
-];
 
 /**
  * Runs the process below a changed root directory. Where nothing can be mounted, for root in a plain container, it has no namespace of its
@@ -97,7 +83,9 @@ function entryOf(spec: SandboxSpec): Entry {
 			uid: user.uid,
 			gid: user.gid,
 			groups: userNamespace === 'single' && mounts ? undefined : user.additionalGids,
-			capabilities: CAPABILITIES.filter(([name]) => kept.includes(name)).map(([, number]) => number),
+			capabilities: Object.entries(CAPABILITY_NUMBERS).flatMap(([name, number]) =>
+				kept.includes(name) ? [number] : [],
+			),
 		},
 		cwd,
 		limits: limits.ulimits.flatMap(({ name, soft, hard }) => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
+import { ourCapabilities } from '../linux/capabilities.js';
 import { makePath } from '../make-path.js';
 import { findProgram } from '../program.js';
 import { type BwrapCall, bwrapCall, prlimitOptions, setprivWords } from './bwrap.js';
@@ -92,9 +93,9 @@ async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOu
 /** Without setpriv, no new privileges keep what is left in the bounding set from being gained. */
 function boundWords({ bounding }: BwrapCall, { less, hostPath }: SandboxRun): readonly string[] {
 	const setpriv = less || bounding === undefined ? undefined : findProgram('setpriv', hostPath);
-	const permitted = /^CapPrm:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
-	if (setpriv === undefined || bounding === undefined || permitted === undefined) return [];
-	return setprivWords(setpriv, bounding, BigInt(`0x${permitted}`));
+	const permitted = ourCapabilities('CapPrm');
+	if (setpriv === undefined || bounding === undefined || permitted === 0n) return [];
+	return setprivWords(setpriv, bounding, permitted);
 }
 
 function write(child: Launched, fd: number, content: string | Buffer): void {

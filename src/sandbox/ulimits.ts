@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { capabilitySet } from '../linux/capabilities.js';
 import { findProgram } from '../program.js';
 import { type Ulimit, UNLIMITED } from './limits.js';
 import type { SandboxName, SandboxSpec } from './sandbox.js';
@@ -80,6 +81,5 @@ function lower(a: number, b: number): number {
 }
 
 function mayRaise(status: string): boolean {
-	const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0';
-	return ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
+	return ((capabilitySet('CapEff', status) >> CAP_SYS_RESOURCE) & 1n) === 1n;
 }

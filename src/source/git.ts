@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, errnoOf, isBuildError } from '../errors.js';
@@ -126,9 +127,10 @@ function checkRoom(directory: string, stderr: string): void {
 /** What the disk answers to a file in `directory`: neither a quota nor a limit on files is in what it says of its free space. */
 function tryRoom(directory: string): string | undefined {
 	if (directory === '/') return undefined;
-	const path = join(directory, `.s2oci-room-${String(process.pid)}`);
+	// A checkout may hold links of any name that can be foretold.
+	const path = join(directory, `.s2oci-room-${randomUUID()}`);
 	try {
-		writeFileSync(path, Buffer.alloc(ROOM_BYTES), { flag: 'w' });
+		writeFileSync(path, Buffer.alloc(ROOM_BYTES), { flag: 'wx' });
 		return undefined;
 	} catch (error) {
 		return errnoOf(error);

@@ -1,6 +1,7 @@
 import { chmodSync, lstatSync, readdirSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, errnoOf } from '../errors.js';
+import { ownDirectory } from '../host-path.js';
 import { printablePath, rawPath } from '../root-path.js';
 import { holdsLayers } from '../rootfs/stored-layers.js';
 
@@ -21,7 +22,7 @@ export function findStore(named: string): string {
 	if (stats?.isDirectory() !== true) return named;
 	if (!isTrusted(stats)) throw refused(named, `it belongs to user ${stats.uid}`, OWN_DIRECTORY);
 	if (!isOpen(stats) || isOurOpenStore(named, stats)) return checkStore(named);
-	return checkStore(join(named, `s2oci-${ourUid()}`));
+	return checkStore(ownDirectory(named));
 }
 
 const OWN_DIRECTORY =
