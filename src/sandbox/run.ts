@@ -143,14 +143,17 @@ async function runBundle(
 			env,
 		}),
 	);
+	let killed = Promise.resolve();
 	const kill = () => {
 		const killer = launch(program, [...options, 'delete', '--force', id], {
 			stdio: ['ignore', 'ignore', 'ignore'],
 			env,
 		});
-		void killer.ended.then(child.kill);
+		killed = killer.ended.then(child.kill);
 	};
 	const exit = await endOf(child, kill, signal);
+	// Until then it writes into the bundle.
+	await killed;
 	if (typeof exit === 'string') return { type: 'refused', reason: exit };
 	if (!existsSync(pidFile)) return { type: 'refused', reason: `${name}: ${readReason(log) || describe(exit)}` };
 	return { type: 'exited', exit: exit.type === 'code' ? shellExit(exit.code) : exit };

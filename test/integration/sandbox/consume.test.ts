@@ -1,26 +1,31 @@
 import { once } from 'node:events';
-import { copyFileSync, linkSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, linkSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { loadLibc } from '../../../src/linux/libc.js';
 import { NO_LIMITS } from '../../../src/sandbox/limits.js';
+import type { SandboxName } from '../../../src/sandbox/sandbox.js';
 import { execute } from '../../../src/worker/execute.js';
 import { lacking, temporaryDirectory } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
 import { keptProgram } from '../../support/programs.js';
 
-const reason = process.getuid?.() === 0 ? lacking('bwrap') : 'only root can run a sandbox without a worker';
+const reason = process.getuid?.() === 0 ? lacking('bwrap', 'runc') : 'only root can run a sandbox without a worker';
+
+interface Options {
+	readonly signal?: AbortSignal;
+	readonly timeoutMs?: number;
+	readonly sandbox?: SandboxName;
+	readonly hostPath?: string;
+}
 
 /** Runs a shell script in a root filesystem of busybox, and has `consume` read what it prints. */
 async function run(
 	script: string,
 	consume: (stdout: Readable) => Promise<void>,
-	{
-		signal = new AbortController().signal,
-		timeoutMs,
-	}: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
+	{ signal = new AbortController().signal, timeoutMs, sandbox = 'bwrap', hostPath = '/usr/bin:/bin' }: Options = {},
 ) {
 	using directory = temporaryDirectory();
 	const rootfs = join(directory.path, 'rootfs');
@@ -39,7 +44,7 @@ async function run(
 				cwd: '/',
 				user: { uid: 0, gid: 0, additionalGids: [] },
 			},
-			sandboxes: ['bwrap'],
+			sandboxes: [sandbox],
 			streams: 'forward',
 			limits: NO_LIMITS,
 			timeoutMs,
@@ -47,7 +52,7 @@ async function run(
 		{
 			libc,
 			scratch: directory.path,
-			hostPath: '/usr/bin:/bin',
+			hostPath,
 			needLess: new Set(),
 			spec: { rootfs, binds: [], userNamespace: 'none', mounts: false, proc: 'job' },
 		},
@@ -82,6 +87,21 @@ describe('the consumer of stdout', () => {
 			throw new Error('no archive');
 		});
 		await expect(failed).rejects.toThrow('no archive');
+	});
+
+	test('that fails is told after runc has removed the container, which until then writes into our bundle', async (context) => {
+		skipFor(context, reason);
+		using programs = temporaryDirectory();
+		const removed = join(programs.path, 'removed');
+		const script = `/usr/sbin/runc "$@"; status=$?; case " $* " in *' delete '*) sleep 1; : >${removed} ;; esac; exit $status`;
+		writeFileSync(join(programs.path, 'runc'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+		const fail = async (stdout: Readable) => {
+			await once(stdout, 'data');
+			throw new Error('no archive');
+		};
+		const hostPath = `${programs.path}:/usr/sbin:/usr/bin:/bin`;
+		await expect(run('yes', fail, { sandbox: 'runc', hostPath })).rejects.toThrow('no archive');
+		expect(existsSync(removed)).toBe(true);
 	});
 
 	test('sees the end of the stream when the time of the process is over, or it is stopped', async (context) => {
