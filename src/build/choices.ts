@@ -1,5 +1,7 @@
+import { SANDBOX_NAMES, type SandboxName } from '../sandbox/sandboxes.js';
+
 /** What can run the processes of a build; the first is the default. `none` goes with the rootfs `in-place` only. */
-export const ISOLATIONS = ['auto', 'runc', 'crun', 'bwrap', 'chroot', 'none'] as const;
+export const ISOLATIONS: readonly ['auto', ...SandboxName[]] = ['auto', ...SANDBOX_NAMES];
 
 /** Which user namespace the worker can run in; the first is the default. */
 export const USER_NAMESPACES = ['auto', 'full', 'single', 'none'] as const;

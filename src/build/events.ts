@@ -1,4 +1,6 @@
 import type { Digest } from '../oci/digest.js';
+import type { Rootfs, RungNumber, UserNamespace } from '../sandbox/ladder.js';
+import type { SandboxName } from '../sandbox/sandboxes.js';
 
 /** The steps of a build, in the order in which they usually begin. Several run at the same time. */
 export type Stage =
@@ -18,16 +20,13 @@ export type Stage =
 /** What moves bytes. `unpack` counts uncompressed bytes, the others compressed ones, except `pack`, which counts what it reads. */
 export type Transfer = 'pull' | 'unpack' | 'pack' | 'push';
 
-/** The steps of the privilege ladder, best first (docs/design.md). */
-export type RungNumber = 1 | 2 | 3 | 4 | 5 | 6;
-
 /** Which rung of the privilege ladder a build runs on, and why. */
 export interface Rung {
 	/** 1 is the best (docs/rungs.md). */
 	readonly number: RungNumber;
-	readonly userNamespace: 'none' | 'full' | 'single';
-	readonly rootfs: 'overlay' | 'copy' | 'in-place';
-	readonly sandbox: 'runc' | 'crun' | 'bwrap' | 'chroot' | 'none';
+	readonly userNamespace: UserNamespace;
+	readonly rootfs: Rootfs;
+	readonly sandbox: SandboxName;
 	/** Why none better, in words of people. */
 	readonly reason: string;
 	/** What would raise it, where anything is known that would. */

@@ -1,3 +1,4 @@
+import { type Place, rungNumber } from '../sandbox/ladder.js';
 import { withoutName } from '../worker/no-sandbox.js';
 import type { WorkerProcess } from '../worker/start.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from './doctor/causes.js';
@@ -6,14 +7,12 @@ import { type HostFacts, readFacts } from './doctor/facts.js';
 import type { FindingCode } from './doctor/finding-code.js';
 import { describeFinding } from './doctor/findings.js';
 import { readStore } from './doctor/store-state.js';
-import type { Rung, RungNumber } from './events.js';
+import type { Rung } from './events.js';
 import type { HostRequest } from './request.js';
-
-type Place = Pick<WorkerProcess, 'userNamespace' | 'rootfs' | 'mounts'>;
 
 /** The rung of a worker, without a sandbox. */
 export function placeOf(worker: Place): Pick<Rung, 'number' | 'userNamespace' | 'rootfs'> {
-	return { number: numberOf(worker), userNamespace: worker.userNamespace, rootfs: worker.rootfs };
+	return { number: rungNumber(worker), userNamespace: worker.userNamespace, rootfs: worker.rootfs };
 }
 
 /** The rung on which `worker` builds, with what keeps it from a better one and what would raise it. */
@@ -29,13 +28,6 @@ export async function describeRung(
 	const { message, fixes } = describeFinding(code, detectEnvironments(request.env, facts));
 	const [first] = fixes;
 	return { ...rung, reason: message, ...(first !== undefined && { advice: first.fix }) };
-}
-
-function numberOf({ userNamespace, rootfs, mounts }: Place): RungNumber {
-	if (rootfs === 'in-place') return 6;
-	if (!mounts) return 5;
-	if (rootfs === 'copy') return 4;
-	return ({ none: 1, full: 2, single: 3 } as const)[userNamespace];
 }
 
 /** What is not as usual with the sandbox. */

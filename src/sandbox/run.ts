@@ -11,7 +11,8 @@ import { typeOf } from './kernel-paths.js';
 import { type Launched, launch } from './launch.js';
 import { runUnconfined } from './none.js';
 import { runtimeConfigText } from './runc.js';
-import { type Exit, type SandboxName, type SandboxOutcome, type SandboxRun, shellExit } from './sandbox.js';
+import { type Exit, type SandboxOutcome, type SandboxRun, shellExit } from './sandbox.js';
+import { SANDBOXES, type SandboxName } from './sandboxes.js';
 import { HERE, seccompProgram } from './seccomp.js';
 
 const REASON_LIMIT = 2000;
@@ -28,7 +29,8 @@ export async function runSandbox(
 	{ needLess, ...run }: PossibleRun,
 	signal: AbortSignal,
 ): Promise<SandboxOutcome> {
-	const { start, program, hasLess } = SANDBOXES[name];
+	const { program, hasLess } = SANDBOXES[name];
+	const start = STARTS[name];
 	if (program !== undefined && findProgram(program, run.hostPath) === undefined) return notInstalled(program);
 	const first = await start({ ...run, less: needLess.has(name) }, signal);
 	if (first.type === 'exited' || signal.aborted || !hasLess || needLess.has(name)) return first;
@@ -43,20 +45,14 @@ export interface PossibleRun extends Omit<SandboxRun, 'less'> {
 	readonly needLess: Set<SandboxName>;
 }
 
-interface Sandbox {
-	readonly start: (run: SandboxRun, signal: AbortSignal) => Promise<SandboxOutcome>;
-	/** What has to be installed. */
-	readonly program: string | undefined;
-	/** Whether there is something that it can do without. */
-	readonly hasLess: boolean;
-}
+type Start = (run: SandboxRun, signal: AbortSignal) => Promise<SandboxOutcome>;
 
-const SANDBOXES: Readonly<Record<SandboxName, Sandbox>> = {
-	runc: { start: (run, signal) => runOciRuntime('runc', run, signal), program: 'runc', hasLess: true },
-	crun: { start: (run, signal) => runOciRuntime('crun', run, signal), program: 'crun', hasLess: true },
-	bwrap: { start: runBwrap, program: 'bwrap', hasLess: true },
-	chroot: { start: runChroot, program: undefined, hasLess: true },
-	none: { start: runUnconfined, program: undefined, hasLess: false },
+const STARTS: Readonly<Record<SandboxName, Start>> = {
+	runc: (run, signal) => runOciRuntime('runc', run, signal),
+	crun: (run, signal) => runOciRuntime('crun', run, signal),
+	bwrap: runBwrap,
+	chroot: runChroot,
+	none: runUnconfined,
 };
 
 async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {

@@ -1,4 +1,6 @@
+import type { UserNamespace } from './ladder.js';
 import type { Limits } from './limits.js';
+import type { Proc } from './sandboxes.js';
 
 /** One process to run in a root filesystem, in the image's own terms: paths and ids are those inside. */
 export interface ContainerProcess {
@@ -17,8 +19,6 @@ export interface BindMount {
 	readonly readOnly: boolean;
 }
 
-export type SandboxName = 'runc' | 'crun' | 'bwrap' | 'chroot' | 'none';
-
 /** Everything a sandbox needs to know; each sandbox turns it into its own configuration, purely. */
 export interface SandboxSpec {
 	/** Absolute host path of the mounted root filesystem. */
@@ -28,15 +28,12 @@ export interface SandboxSpec {
 	/** Of these, `network`, `capDrop` and `ulimits` are the sandbox's to enforce. */
 	readonly limits: Limits;
 	/** The user namespace we are in: with a single id, the process can have no other owner than it. */
-	readonly userNamespace: 'none' | 'full' | 'single';
+	readonly userNamespace: UserNamespace;
 	/** Whether we may mount. */
 	readonly mounts: boolean;
 	/** Whether a new /proc can be mounted, or the process has to see that of the job. */
 	readonly proc: Proc;
 }
-
-/** Whose processes a /proc shows: `job` where the kernel refuses a new one, because parts of that of the job are masked. */
-export type Proc = 'own' | 'job';
 
 /** Standard streams of the process: file descriptors of this process. */
 export interface SandboxStreams {

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { capabilitySet } from '../linux/capabilities.js';
 import { findProgram } from '../program.js';
 import { type Ulimit, UNLIMITED } from './limits.js';
-import type { SandboxName, SandboxSpec } from './sandbox.js';
+import type { SandboxSpec } from './sandbox.js';
+import { SANDBOXES, type SandboxName } from './sandboxes.js';
 
 /** The limits that a sandbox can set, and one line for each that it cannot, or not as high. */
 export interface PossibleUlimits {
@@ -35,11 +36,12 @@ const CAP_SYS_RESOURCE = 24n;
 export function possibleUlimits(name: SandboxName, spec: SandboxSpec, hostPath: string): PossibleUlimits {
 	const { ulimits } = spec.limits;
 	if (ulimits.length === 0) return { ulimits, unenforced: [] };
-	if (name === 'none') return { ulimits: [], unenforced: ['--ulimit: there is no sandbox to set it'] };
-	if (name === 'bwrap' && findProgram('prlimit', hostPath) === undefined) {
-		return { ulimits: [], unenforced: ['--ulimit: bwrap needs the program prlimit (util-linux) for it'] };
+	const by = SANDBOXES[name].ulimits;
+	if (by === undefined) return { ulimits: [], unenforced: ['--ulimit: there is no sandbox to set it'] };
+	if (by === 'prlimit' && findProgram('prlimit', hostPath) === undefined) {
+		return { ulimits: [], unenforced: [`--ulimit: ${name} needs the program prlimit (util-linux) for it`] };
 	}
-	const user = name === 'bwrap' ? spec.process.user.uid : 0;
+	const user = by === 'prlimit' ? spec.process.user.uid : 0;
 	const raises = spec.userNamespace === 'none' && user === 0 && mayRaise(readFileSync('/proc/self/status', 'utf8'));
 	return fitUlimits(ulimits, readFileSync('/proc/self/limits', 'utf8'), raises);
 }

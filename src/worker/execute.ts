@@ -3,7 +3,8 @@ import { mayBecomeAnyone } from '../linux/capabilities.js';
 import type { Libc } from '../linux/libc.js';
 import { type Limits, NO_LIMITS } from '../sandbox/limits.js';
 import { type PossibleRun, runSandbox } from '../sandbox/run.js';
-import type { Exit, SandboxName, SandboxRun, SandboxSpec } from '../sandbox/sandbox.js';
+import type { Exit, SandboxRun, SandboxSpec } from '../sandbox/sandbox.js';
+import { SANDBOXES, type SandboxName } from '../sandbox/sandboxes.js';
 import { possibleUlimits } from '../sandbox/ulimits.js';
 import { type Cgroups, NO_CGROUPS } from './cgroup.js';
 import { canEmulate, checkProgram } from './check-program.js';
@@ -123,8 +124,7 @@ function possibleLimits(
 	{ spec, hostPath }: Pick<SandboxRun, 'spec' | 'hostPath'>,
 ): ReturnType<typeof possibleUlimits> {
 	const { ulimits, unenforced } = possibleUlimits(sandbox, spec, hostPath);
-	const hasOwn = sandbox !== 'none' && (sandbox !== 'chroot' || spec.mounts);
-	if (hasOwn || spec.limits.network === 'host') return { ulimits, unenforced };
+	if (SANDBOXES[sandbox].hasNamespaces(spec) || spec.limits.network === 'host') return { ulimits, unenforced };
 	return { ulimits, unenforced: ['--network none: this host gives us no network namespace', ...unenforced] };
 }
 

@@ -10,7 +10,8 @@ import { canMakeWhiteouts } from '../rootfs/layer-disk.js';
 import { type LayerHold, openLayerHold } from '../rootfs/layer-hold.js';
 import { type LayerStore, openLayerStore } from '../rootfs/layer-store.js';
 import { probeOverlay } from '../rootfs/overlay.js';
-import type { Proc, SandboxName } from '../sandbox/sandbox.js';
+import type { Rootfs } from '../sandbox/ladder.js';
+import type { Proc, SandboxName } from '../sandbox/sandboxes.js';
 import { type Cgroups, openCgroups } from './cgroup.js';
 import { hideCgroups } from './hide-cgroups.js';
 import { type InPlace, openLiveRoot } from './in-place.js';
@@ -26,7 +27,7 @@ export interface Session extends Readonly<Omit<WorkerCalls['open']['request'], '
 	readonly hold: LayerHold['hold'];
 	readonly target: MountTarget;
 	readonly cgroups: Cgroups;
-	readonly rootfs: 'overlay' | 'copy' | 'in-place';
+	readonly rootfs: Rootfs;
 	readonly proc: Proc;
 	/** The sandboxes that are known to need less here. */
 	readonly needLess: Set<SandboxName>;
@@ -115,7 +116,8 @@ function ownPaths(hostPath: string): readonly string[] {
 	return [process.execPath, program, ...hostPath.split(':').filter((path) => isAbsolute(path))];
 }
 
-type Opened = Pick<Session, 'proc'> & { readonly rootfs: 'overlay' | 'copy' };
+type OwnRootfs = Exclude<Rootfs, 'in-place'>;
+type Opened = Pick<Session, 'proc'> & { readonly rootfs: OwnRootfs };
 
 function openNamespaces(request: WorkerCalls['open']['request'], libc: Libc): Opened {
 	const proc = mountProc(request.ownProc, libc);
@@ -134,7 +136,7 @@ function openPlain({ rootfs }: WorkerCalls['open']['request'], libc: Libc): Open
 }
 
 /** Overlay where it works, else a copy, unless the user insists. */
-function chooseRootfs({ rootfs, scratch }: WorkerCalls['open']['request'], libc: Libc): 'overlay' | 'copy' {
+function chooseRootfs({ rootfs, scratch }: WorkerCalls['open']['request'], libc: Libc): OwnRootfs {
 	if (rootfs === 'copy') return 'copy';
 	try {
 		probeOverlay(scratch, libc);

@@ -4,8 +4,10 @@ import type { LayerStatistics } from '../rootfs/diff.js';
 import type { PackedLayer } from '../rootfs/pack.js';
 import type { Pruned, PrunePolicy } from '../rootfs/prune.js';
 import type { StoredLayer } from '../rootfs/stored-layers.js';
+import type { Rootfs, UserNamespace } from '../sandbox/ladder.js';
 import type { Limits } from '../sandbox/limits.js';
-import type { ContainerProcess, Exit, Proc, SandboxName } from '../sandbox/sandbox.js';
+import type { ContainerProcess, Exit } from '../sandbox/sandbox.js';
+import type { Proc, SandboxName } from '../sandbox/sandboxes.js';
 import type { Compression } from '../tar/decompress.js';
 import type { HostBind } from './host-binds.js';
 
@@ -58,7 +60,7 @@ export interface WorkerCalls {
 	readonly open: {
 		readonly request: {
 			readonly version: number;
-			readonly userNamespace: 'none' | 'full' | 'single';
+			readonly userNamespace: UserNamespace;
 			/** How many ids the namespace maps from 0 on. */
 			readonly ids: { readonly uids: number; readonly gids: number };
 			/** Names the unpacked layers that fit the mapping. */
@@ -70,7 +72,7 @@ export interface WorkerCalls {
 			readonly inUse: readonly string[];
 			/** PATH for sandbox programs. */
 			readonly hostPath: string;
-			readonly rootfs: 'auto' | 'overlay' | 'copy' | 'in-place';
+			readonly rootfs: 'auto' | Rootfs;
 			/** Whether the worker has a mount namespace of its own. */
 			readonly mounts: boolean;
 			/** Whether it is of no use where a new /proc is refused. */
@@ -79,7 +81,7 @@ export interface WorkerCalls {
 		readonly response: {
 			readonly version: number;
 			readonly proc: Proc;
-			readonly rootfs: 'overlay' | 'copy' | 'in-place';
+			readonly rootfs: Rootfs;
 			/** What cannot be had here, for people. */
 			readonly notices: readonly string[];
 		};

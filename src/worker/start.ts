@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { makePath } from '../make-path.js';
-import type { Proc, SandboxName } from '../sandbox/sandbox.js';
+import type { Rootfs } from '../sandbox/ladder.js';
+import { orderSandboxes, type SandboxName, type SandboxPlace } from '../sandbox/sandboxes.js';
 import { createChannel, type WorkerCall, type WorkerEvent } from './channel.js';
 import { afterAbort, endLeft, killGroup, leave, removeOwn } from './end-worker.js';
 import { noSandbox, type Refused } from './no-sandbox.js';
 import { PROTOCOL_VERSION, type WorkerCalls } from './protocol.js';
 import { allRefused, REFUSALS, type Refusal, remedyOf, said } from './refusals.js';
-import { orderSandboxes, type SandboxPlace } from './sandbox-order.js';
 import {
 	idsOf,
 	inPlacePlan,
@@ -21,19 +21,13 @@ import {
 import { PARENT_FD, workerCommand } from './worker-command.js';
 
 /** The process in the namespaces. It holds no credentials; when it or we die, the other ends within a second. */
-export interface WorkerProcess {
-	readonly userNamespace: NamespacePlan['kind'];
-	readonly rootfs: 'overlay' | 'copy' | 'in-place';
-	/** Whose processes a process sees. */
-	readonly proc: Proc;
+export interface WorkerProcess extends SandboxPlace {
 	/** The sandbox in which a program ran, and those that are next. */
 	readonly sandboxes: readonly SandboxName[];
 	/** Those that are better, and why they cannot be used. */
 	readonly refused: readonly Refused[];
 	/** Whether the first of them has no host name, keyring and root mount of its own, as the container forbids these. */
 	readonly less: boolean;
-	/** Whether it may mount, and so whether sandboxes that do can be used. */
-	readonly mounts: boolean;
 	/** Why this kind of user namespace. */
 	readonly reason: string;
 	/** What the better ones met. */
@@ -58,7 +52,7 @@ export interface WorkerOptions {
 	/** Private directory of this build, in the store. */
 	readonly scratch: string;
 	readonly env: Readonly<Record<string, string | undefined>>;
-	readonly rootfs: 'auto' | 'overlay' | 'copy' | 'in-place';
+	readonly rootfs: 'auto' | Rootfs;
 	/** Whether whoever gets no namespaces and no changed root directory is to build in place. */
 	readonly lastInPlace?: boolean;
 	readonly userns: WantedNamespace;

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { BuildError, messageOf } from '../errors.js';
 import { findProgram } from '../program.js';
+import type { UserNamespace } from '../sandbox/ladder.js';
 
 /** One line of a uid_map or gid_map: `count` ids from `inside` on are those from `outside` on. */
 export interface IdRange {
@@ -16,7 +17,7 @@ export interface IdRange {
 
 /** A kind of user namespace that this user may get, best first. */
 export interface NamespacePlan {
-	readonly kind: 'none' | 'full' | 'single';
+	readonly kind: UserNamespace;
 	readonly uids: readonly IdRange[];
 	readonly gids: readonly IdRange[];
 	/** Whether there is a mount namespace, and a pid namespace with it. */
@@ -30,7 +31,7 @@ export interface NamespacePlan {
 }
 
 /** Which user namespace the user wants. */
-export type WantedNamespace = 'auto' | 'full' | 'single' | 'none';
+export type WantedNamespace = 'auto' | UserNamespace;
 
 /** What helps where no user namespace is given. */
 export const ALLOW_NAMESPACES: string =

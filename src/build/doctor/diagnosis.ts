@@ -1,5 +1,5 @@
-import type { SandboxName } from '../../sandbox/sandbox.js';
-import type { RungNumber } from '../events.js';
+import type { RungNumber } from '../../sandbox/ladder.js';
+import type { SandboxName } from '../../sandbox/sandboxes.js';
 import type { EnvironmentName } from './environment.js';
 import type { FindingCode } from './finding-code.js';
 import type { Finding } from './findings.js';

@@ -1,4 +1,5 @@
 import { findProgram } from '../../program.js';
+import { IN_PLACE } from '../../sandbox/ladder.js';
 import { startWorker } from '../../worker/start.js';
 import type { HostRequest } from '../request.js';
 import { describeRung } from '../rung.js';
@@ -70,7 +71,7 @@ async function tryBest(context: TrialContext, outer: AbortSignal): Promise<Diagn
 
 /** A build that finds nothing better is made in place. */
 function bestInPlace({ status, reason }: RungTrial): Diagnosis['best'] {
-	return status === 'works' ? { rung: 6, sandbox: 'none', reason } : undefined;
+	return status === 'works' ? { rung: IN_PLACE.number, sandbox: 'none', reason } : undefined;
 }
 
 function noStore(reason: string): RungTrial {

@@ -1,5 +1,6 @@
 import { messageOf } from '../../errors.js';
 import { redact } from '../../redact.js';
+import { IN_PLACE } from '../../sandbox/ladder.js';
 import { mountImage } from '../mount-image.js';
 import { createRecord } from '../record.js';
 import type { HostRequest } from '../request.js';
@@ -7,7 +8,7 @@ import { openSession } from '../session.js';
 import type { RungTrial } from './diagnosis.js';
 import type { DoctorTarget } from './target.js';
 
-const NAMED = { rung: 6, name: 'in place', sandboxes: [] } as const;
+const NAMED = { rung: IN_PLACE.number, name: IN_PLACE.name, sandboxes: [] } as const;
 const UNTRIED = 'works when the image of the job is the builder image, which s2oci doctor BUILDER finds out';
 
 /** Rung 6 where nobody asked: only a build in the builder image can tell. */

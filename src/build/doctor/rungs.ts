@@ -2,12 +2,12 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.js';
 import { redact } from '../../redact.js';
-import type { SandboxName } from '../../sandbox/sandbox.js';
+import { IN_PLACE, isOn, LADDER, type LadderStep, type RungNumber } from '../../sandbox/ladder.js';
+import type { SandboxName } from '../../sandbox/sandboxes.js';
 import { TINY_STATUS, tinyProgram } from '../../sandbox/tiny-program.js';
 import { makeScratch } from '../../worker/make-scratch.js';
 import { startWorkerIn, type WorkerOptions, type WorkerProcess } from '../../worker/start.js';
 import { type NamespacePlan, planNamespaces } from '../../worker/user-namespace.js';
-import type { RungNumber } from '../events.js';
 import type { HostRequest } from '../request.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from './causes.js';
 import type { RungTrial, SandboxTrial } from './diagnosis.js';
@@ -21,48 +21,18 @@ export interface TrialContext {
 	readonly store: Evidence['store'];
 }
 
-interface Rung {
-	readonly rung: RungNumber;
-	readonly name: string;
-	readonly rootfs: 'overlay' | 'copy';
-	readonly fits: (plan: NamespacePlan) => boolean;
-	/** Why there is no plan that fits. */
-	readonly missing: (facts: HostFacts) => Pick<RungTrial, 'status' | 'reason' | 'findings'>;
-}
-
 const LIMIT_MS = 30_000;
 /** Whoever most builder images run as. */
 const USER = { uid: 1001, gid: 0, additionalGids: [] };
-const notRoot: Rung['missing'] = ({ uid }) => blocked(`we are not root but user ${uid}`, 'NOT_ROOT');
+type Missing = Pick<RungTrial, 'status' | 'reason' | 'findings'>;
 
-const RUNGS: readonly Rung[] = [
-	{
-		...{ rung: 1, name: 'root with mounts', rootfs: 'overlay' },
-		fits: ({ kind, mounts }) => kind === 'none' && mounts,
-		missing: (facts) => (facts.uid === 0 ? skipped('we are root with one id only') : notRoot(facts)),
-	},
-	{
-		...{ rung: 2, name: 'full subuid range', rootfs: 'overlay' },
-		fits: ({ kind }) => kind === 'full',
-		missing: ({ uid }) =>
-			uid === 0 ? skipped('root needs no range') : blocked('no range in /etc/subuid and /etc/subgid', 'NO_SUBUID'),
-	},
-	{
-		...{ rung: 3, name: 'single uid', rootfs: 'overlay' },
-		fits: ({ kind }) => kind === 'single',
-		missing: () => skipped('it is not for this user'),
-	},
-	{
-		...{ rung: 4, name: 'no overlay: copy', rootfs: 'copy' },
-		fits: ({ mounts }) => mounts,
-		missing: () => skipped('it is not for this user'),
-	},
-	{
-		...{ rung: 5, name: 'root without namespaces: chroot', rootfs: 'copy' },
-		fits: ({ kind, mounts }) => kind === 'none' && !mounts,
-		missing: (facts) => (facts.uid === 0 ? skipped('root is the only id here') : notRoot(facts)),
-	},
-];
+/** Why this user has no namespaces that could be on a rung. */
+const MISSING: Readonly<Partial<Record<RungNumber, (facts: HostFacts) => Missing>>> = {
+	1: (facts) => (facts.uid === 0 ? skipped('we are root with one id only') : notRoot(facts)),
+	2: ({ uid }) =>
+		uid === 0 ? skipped('root needs no range') : blocked('no range in /etc/subuid and /etc/subgid', 'NO_SUBUID'),
+	5: (facts) => (facts.uid === 0 ? skipped('root is the only id here') : notRoot(facts)),
+};
 
 /**
  * Tries to build on every rung but the last, in order, as builds would, in the real store: a worker in the namespaces, a root filesystem, and in each
@@ -71,7 +41,7 @@ const RUNGS: readonly Rung[] = [
 export async function tryRungs(context: TrialContext, signal: AbortSignal): Promise<readonly RungTrial[]> {
 	const plans = planNamespaces(process.getuid?.() ?? 0, process.getgid?.() ?? 0);
 	const trials: RungTrial[] = [];
-	for (const rung of RUNGS) trials.push(await tryRung(rung, plans, context, signal));
+	for (const step of LADDER) if (step !== IN_PLACE) trials.push(await tryStep(step, plans, context, signal));
 	return trials;
 }
 
@@ -125,25 +95,25 @@ export function workerOptions(
 }
 
 /** The first plan that works is the rung's; else the first one tells why. */
-async function tryRung(
-	rung: Rung,
+async function tryStep(
+	step: LadderStep,
 	plans: readonly NamespacePlan[],
 	context: TrialContext,
 	signal: AbortSignal,
 ): Promise<RungTrial> {
-	const { rung: number, name } = rung;
-	const fitting = plans.filter(rung.fits);
+	const { number: rung, name } = step;
+	const fitting = plans.filter(({ kind, mounts }) => isOn(step, { userNamespace: kind, mounts }));
 	let first: Omit<RungTrial, 'rung' | 'name'> | undefined;
 	for (const plan of fitting) {
-		const trial = await tryPlan(rung, plan, context, signal);
-		if (trial.status === 'works') return { rung: number, name, ...trial };
+		const trial = await tryPlan(step, plan, context, signal);
+		if (trial.status === 'works') return { rung, name, ...trial };
 		first ??= trial;
 	}
-	return { rung: number, name, ...(first ?? { ...rung.missing(context.facts), sandboxes: [] }) };
+	return { rung, name, ...(first ?? { ...missingOn(rung, context.facts), sandboxes: [] }) };
 }
 
 async function tryPlan(
-	{ rootfs }: Rung,
+	{ place: { rootfs } }: LadderStep,
 	plan: NamespacePlan,
 	{ request, facts, store }: TrialContext,
 	outer: AbortSignal,
@@ -188,10 +158,18 @@ function tidy(message: string): string {
 	return redact(inner).replace(/\s+/g, ' ').slice(0, 300);
 }
 
-function blocked(reason: string, finding: FindingCode): Pick<RungTrial, 'status' | 'reason' | 'findings'> {
+function missingOn(rung: RungNumber, facts: HostFacts): Missing {
+	return MISSING[rung]?.(facts) ?? skipped('it is not for this user');
+}
+
+function notRoot({ uid }: HostFacts): Missing {
+	return blocked(`we are not root but user ${uid}`, 'NOT_ROOT');
+}
+
+function blocked(reason: string, finding: FindingCode): Missing {
 	return { status: 'blocked', reason: redact(reason).replace(/\s+/g, ' ').slice(0, 500), findings: [finding] };
 }
 
-function skipped(reason: string): Pick<RungTrial, 'status' | 'reason' | 'findings'> {
+function skipped(reason: string): Missing {
 	return { status: 'skipped', reason, findings: [] };
 }

@@ -6,7 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { loadLibc } from '../../../src/linux/libc.js';
 import { NO_LIMITS } from '../../../src/sandbox/limits.js';
-import type { SandboxName } from '../../../src/sandbox/sandbox.js';
+import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
 import { execute } from '../../../src/worker/execute.js';
 import { lacking, temporaryDirectory } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';

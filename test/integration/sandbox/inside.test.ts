@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { NO_LIMITS } from '../../../src/sandbox/limits.js';
 import type { Profile } from '../../../src/sandbox/profile.js';
-import type { SandboxName } from '../../../src/sandbox/sandbox.js';
+import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
 import { lacking } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
 import { busyboxLayer, openSessions, type SessionPlan, type User, withoutUser } from '../worker/session.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type Limits, NO_LIMITS } from '../../../src/sandbox/limits.js';
-import type { SandboxName } from '../../../src/sandbox/sandbox.js';
+import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
 import { lacking } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
 import { busyboxLayer, openSessions, type User, withoutUser } from '../worker/session.js';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { digestOf } from '../../../src/oci/digest.js';
-import type { SandboxName } from '../../../src/sandbox/sandbox.js';
+import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
 import type { WorkerCalls } from '../../../src/worker/protocol.js';
 import { lacking } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';

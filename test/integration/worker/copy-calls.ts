@@ -1,6 +1,6 @@
 import { digestOf } from '../../../src/oci/digest.js';
 import { latin1Path } from '../../../src/root-path.js';
-import type { SandboxName } from '../../../src/sandbox/sandbox.js';
+import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
 import type { RootName, WorkerCalls } from '../../../src/worker/protocol.js';
 import { tarDirectory, tarFile, tarSymlink } from '../../support/tar.js';
 import { type Call, fillDirectory, type Owner, openCopySession } from './copy-session.js';

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { digestOf } from '../../../src/oci/digest.js';
-import type { SandboxName } from '../../../src/sandbox/sandbox.js';
+import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
 import type { CallName, RootName, WorkerCalls } from '../../../src/worker/protocol.js';
 import { type TemporaryDirectory, temporaryDirectory } from '../../support/fs.js';
 import { readTar } from '../../unit/tar/entries.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../../src/oci/digest.js';
-import type { SandboxName } from '../../../src/sandbox/sandbox.js';
+import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
 import type { HostBind } from '../../../src/worker/host-binds.js';
 import { lacking, listTree } from '../../support/fs.js';
 import { type TarMember, tarFile, tarSymlink } from '../../support/tar.js';

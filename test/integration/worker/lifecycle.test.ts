@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { SandboxName } from '../../../src/sandbox/sandbox.js';
+import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
 import { lacking } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
 import { busyboxLayer, openSessions, type SessionStore, type User, withoutUser } from './session.js';
