@@ -1,6 +1,7 @@
 import { closeSync, fchownSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import type { Libc } from '../linux/libc.js';
 import type { SandboxStreams } from '../sandbox/sandbox.js';
 import type { WorkerCalls } from './protocol.js';
@@ -22,8 +23,10 @@ interface Owner {
 	readonly gid: number;
 }
 
-/** How long after the end of the process somebody may still hold its output open. */
+/** How long after the end of the process somebody who writes nothing may still hold its output open. */
 const DRAIN_MS = 1000;
+/** And how often in a row somebody who goes on writing. */
+const MAX_ROUNDS = 10;
 
 /** The streams of this process. */
 export const INHERITED: Output = {
@@ -77,9 +80,11 @@ function forward(pipe: Pipe, output: NodeJS.WritableStream): Forwarded {
 	return {
 		write: pipe.write,
 		drained: async () => {
-			const late = setTimeout(() => source.destroy(), DRAIN_MS);
+			const over = new AbortController();
+			void closed.then(() => over.abort());
+			await silence(() => bytes, source, over.signal);
+			source.destroy();
 			await closed;
-			clearTimeout(late);
 			return bytes;
 		},
 	};
@@ -98,6 +103,21 @@ function handOver(pipe: Pipe, consume: ConsumeStdout): Forwarded {
 			return 0;
 		},
 	};
+}
+
+/**
+ * Resolves when nothing has come for {@link DRAIN_MS} and nothing waits to be read, which on a busy machine is not the same, or when `over`
+ * is aborted.
+ */
+async function silence(count: () => number, source: Socket, over: AbortSignal): Promise<void> {
+	let seen = -1;
+	for (let rounds = 0; !over.aborted && rounds < MAX_ROUNDS && (source.isPaused() || count() !== seen); ) {
+		seen = count();
+		if (!source.isPaused()) rounds++;
+		await delay(DRAIN_MS, undefined, { signal: over }).catch(() => undefined);
+		// Reading comes between a timer and this.
+		await nextTurn();
+	}
 }
 
 function closing(source: Socket): Promise<void> {
