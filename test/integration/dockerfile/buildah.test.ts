@@ -11,6 +11,9 @@ import { emptyDirectory, type Wanted, write } from './request.js';
 
 withTinyBuilder();
 
+/** buildah's own defaults may be more than this machine allows. */
+const LIMITS = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024'];
+
 /** buildah with a storage of its own, and what it makes. */
 interface Buildah {
 	/** Builds what `wanted` gives, as `tag`; resolves with the Dockerfile's text. */
@@ -57,8 +60,7 @@ function openBuildah(context: TestContext): Buildah {
 	return {
 		build: async (tag, wanted, ...options) => {
 			const { context: directory, text } = await write({ ...wanted, builder });
-			// Its own default may be more than this machine allows.
-			run('bud', '--isolation', 'chroot', '--ulimit', 'nofile=1024:1024', ...options, '-t', tag, directory);
+			run('bud', '--isolation', 'chroot', ...LIMITS, ...options, '-t', tag, directory);
 			return text;
 		},
 		config: (tag) => {
