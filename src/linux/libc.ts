@@ -17,6 +17,8 @@ export interface Libc {
 	readonly listOpenXattrs: (fd: number) => ReadonlyMap<string, Buffer>;
 	/** Opens `path`, below the directory `from` and through no link (openat2(2)). Throws EXDEV, ELOOP; ENOSYS or EPERM where that is missing. */
 	readonly openBeneath: (from: number, path: RawPath, flags: number) => number;
+	/** Makes an open directory the working directory of this process and all its threads (fchdir(2)); `process.cwd` does not notice. */
+	readonly standIn: (directory: number) => void;
 	/** Where the next data (`SEEK_DATA`) or hole (`SEEK_HOLE`) of an open file is, from `offset` on; the end of the file when none is. */
 	readonly seek: (fd: number, offset: number, what: 'data' | 'hole', size: number) => number;
 	/** Takes an exclusive lock without waiting; false when somebody holds it. */
@@ -124,7 +126,6 @@ function libcOf({ native, bare }: Binding): Libc {
 	const keyctl = bare('long syscall(long number, int operation, void *name)');
 	const ioctl = native('int ioctl(int fd, unsigned long request, void *argument)');
 	const lseek = native('int64_t lseek(int fd, int64_t offset, int whence)');
-	const exit = bare('int _exit(int status)');
 	const pipe2 = native('int pipe2(_Out_ int *fds, int flags)');
 	const fcntl = native('int fcntl(int fd, int command, ...)');
 	const widen = (fd: number) => {
@@ -141,6 +142,7 @@ function libcOf({ native, bare }: Binding): Libc {
 		mknod: (path, mode, device = 0) => void mknod(cString(path), mode, device),
 		...xattrCalls({ native, bare }),
 		openBeneath: openBeneathCall(native),
+		standIn: native('int fchdir(int fd)'),
 		connect: connectCall(native),
 		seek: (fd, offset, what, size) => {
 			try {
@@ -167,7 +169,7 @@ function libcOf({ native, bare }: Binding): Libc {
 		adoptOrphans: () => void prctl(PR_SET_CHILD_SUBREAPER, 1),
 		leaveKeyring: () => void keyctl(SYS_KEYCTL[process.arch] ?? -1, KEYCTL_JOIN_SESSION_KEYRING, null),
 		dieWithParent: () => void prctl(PR_SET_PDEATHSIG, SIGKILL),
-		exit: (status) => void exit(status),
+		exit: bare('int _exit(int status)'),
 		pipe: () => {
 			const fds: [number, number] = [-1, -1];
 			pipe2(fds, O_CLOEXEC);

@@ -17,6 +17,7 @@ export function libcWithoutKoffi(parent: string): Libc {
 		listXattrs: () => new Map(),
 		listOpenXattrs: () => new Map(),
 		openBeneath: missing('openat2'),
+		standIn: (directory) => process.chdir(`/proc/self/fd/${directory}`),
 		addFileFlags: missing('ioctl'),
 		seek: (_fd: number, offset: number, what: 'data' | 'hole', size: number) => (what === 'data' ? offset : size),
 		tryLock: () => false,

@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { isMainThread } from 'node:worker_threads';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import {
@@ -28,9 +29,10 @@ export interface OpenTree {
 }
 
 /** What opens directories, where there is koffi. */
-export type Opener = Pick<Libc, 'openBeneath'> | undefined;
+export type Opener = Pick<Libc, 'openBeneath' | 'standIn'> | undefined;
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
+const HERE = latin1Path('.');
 const O_PATH = 0o10000000;
 const ENTER = O_PATH | O_DIRECTORY | O_NOFOLLOW;
 const READ = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
@@ -45,22 +47,33 @@ const GONE: readonly (string | undefined)[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EX
 /** What opening a file for reading comes to when it has become something else. */
 const NO_FILE: readonly (string | undefined)[] = [...GONE, 'ENXIO', 'ENODEV', 'EACCES', 'EPERM', 'EISDIR'];
 
+/** A directory that was entered. */
+interface Entered {
+	readonly path: RootPath;
+	readonly fd: number;
+}
+
 /** Opens the tree below the directory `root`, which may itself be reached by links. Throws system errors. */
 export function openTree(root: RawPath, libc: Opener): OpenTree {
+	return open(root, libc, ({ fd }) => byDescriptor(fd));
+}
+
+function open(root: RawPath, libc: Opener, pathOf: (entered: Entered) => RawPath): OpenTree {
 	const top = openSync(fsPath(root), O_PATH | O_DIRECTORY);
+	const whole: Entered = { path: ROOT, fd: top };
 	// Entries of one directory are mostly asked for one after the other.
-	let last: { readonly path: RootPath; readonly fd: number } | undefined;
+	let last: Entered | undefined;
 	const leave = () => {
 		if (last !== undefined) closeSync(last.fd);
 		last = undefined;
 	};
 	const directory = (path: RootPath): RawPath => {
-		if (path === ROOT) return byDescriptor(top);
+		if (path === ROOT) return pathOf(whole);
 		if (last?.path !== path) {
 			leave();
 			last = { path, fd: enter(top, path, libc) };
 		}
-		return byDescriptor(last.fd);
+		return pathOf(last);
 	};
 	const entry = (path: RootPath) => nameIn(directory(parentOf(path)), path === ROOT ? '.' : nameOf(path));
 	return {
@@ -78,13 +91,49 @@ export function openTree(root: RawPath, libc: Opener): OpenTree {
 	};
 }
 
-/** Runs `work` with the tree below `root` open. */
+/**
+ * Runs `work` with the tree below `root` open. This process is in the directories of the tree meanwhile, since a name costs the kernel half
+ * of a path by way of /proc: `work` must end before anything else runs here, and name all else by absolute paths.
+ */
 export function withTree<T>(root: RawPath, libc: Opener, work: (tree: OpenTree) => T): T {
-	const tree = openTree(root, libc);
+	const isInner = isStanding;
+	const before = isMainThread && !isInner ? workingDirectory() : undefined;
+	const isFixed = libc === undefined || (before === undefined && !isInner);
+	const tree = open(root, libc, isFixed ? ({ fd }) => byDescriptor(fd) : (entered) => standIn(entered, libc));
+	isStanding = !isFixed;
 	try {
 		return work(tree);
 	} finally {
 		tree.close();
+		standing = undefined;
+		isStanding = isInner;
+		if (before !== undefined) process.chdir(before);
+	}
+}
+
+/** The directory that this process is in; trees that are open at once take turns. */
+let standing: Entered | undefined;
+let isStanding = false;
+
+/** A directory that may be listed, but not entered, is named by its descriptor. */
+function standIn(entered: Entered, libc: Pick<Libc, 'standIn'>): RawPath {
+	if (standing === entered) return HERE;
+	try {
+		libc.standIn(entered.fd);
+	} catch {
+		standing = undefined;
+		return byDescriptor(entered.fd);
+	}
+	standing = entered;
+	return HERE;
+}
+
+/** Undefined where it was removed. */
+function workingDirectory(): string | undefined {
+	try {
+		return process.cwd();
+	} catch {
+		return undefined;
 	}
 }
 

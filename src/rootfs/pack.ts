@@ -27,7 +27,7 @@ export interface PackOptions {
 	/** What an {@link UnreadFile} is, which is open as `file`. Throws ASSEMBLE_SURVIVED when that is no file. */
 	readonly declare: (path: RootPath, file: number) => Put;
 	/** Opens directories, and finds the holes of files, which are not read. */
-	readonly libc: Pick<Libc, 'seek' | 'openBeneath'>;
+	readonly libc: Pick<Libc, 'seek' | 'openBeneath' | 'standIn'>;
 }
 
 const BUFFER = 256 * 1024;

@@ -31,7 +31,7 @@ export interface PruneContext {
 	readonly store: string;
 	/** Private directory of this process, in the store. */
 	readonly scratch: string;
-	readonly libc: Pick<Libc, 'tryLock' | 'openBeneath'>;
+	readonly libc: Pick<Libc, 'tryLock' | 'openBeneath' | 'standIn'>;
 	/** Whether files that were unpacked under `mapping` can be removed here. */
 	readonly removable: (mapping: string) => boolean;
 	/** Only tells what would go. */
