@@ -1,12 +1,15 @@
+import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../oci/digest.js';
 import type { Image } from '../oci/image.js';
 import { chooseTimestamp } from '../s2i/timestamp.js';
+import { describeBounds } from '../sandbox/job-bounds.js';
 import { fetchSource } from '../source/fetch.js';
 import { parseSource } from '../source/parse.js';
 import type { Source, SourceInfo } from '../source/source.js';
 import type { RootName } from '../worker/protocol.js';
+import type { WorkerProcess } from '../worker/start.js';
 import { saveToCache } from './artifact-cache.js';
 import { recordBuilt } from './built-here.js';
 import type { BuildContext } from './context.js';
@@ -73,6 +76,7 @@ async function buildImage(
 		running.push(base.done);
 		const worker = await session.worker;
 		record.rung(await describeRung(worker, request));
+		reportBounds(worker, request, record);
 		const fitting = fitInPlace(request, images, worker, record.emit);
 		const context: BuildContext = { request: fitting, session, worker, record, images, signal };
 		const live = { image: images.builder.image, name: images.builder.opened.name };
@@ -170,4 +174,9 @@ function describeSource({
 		...(ref !== undefined && { ref }),
 		...(message !== undefined && { message }),
 	};
+}
+
+function reportBounds({ userNamespace }: WorkerProcess, { limits }: BuildRequest, { emit }: BuildRecord): void {
+	const bounds = describeBounds(readFileSync('/proc/self/status', 'utf8'), userNamespace, limits);
+	for (const message of bounds) emit({ type: 'log', level: 3, message });
 }

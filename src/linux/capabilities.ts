@@ -16,7 +16,7 @@ export const CAPABILITY_NUMBERS = {
 } as const;
 
 /** A set of capabilities in `status`, the text of proc_pid_status(5), as a mask; empty where the text does not say. */
-export function capabilitySet(name: 'CapEff' | 'CapPrm', status: string): bigint {
+export function capabilitySet(name: 'CapEff' | 'CapPrm' | 'CapBnd', status: string): bigint {
 	const digits = new RegExp(`^${name}:\\s*([0-9a-f]{1,16})$`, 'm').exec(status)?.[1] ?? '0';
 	return BigInt(`0x${digits}`);
 }

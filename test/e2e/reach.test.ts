@@ -5,9 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Rung } from '../../src/build/events.js';
 import { agreement } from '../support/agreement.js';
+import { build } from '../support/build.js';
 import { leftovers, makeWorkspace, removeTree, requirePrograms, requireUser, type Workspace } from '../support/host.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
-import { builtOn, identity } from '../support/same-image.js';
+import { identity } from '../support/same-image.js';
 import { publish, readLayout, TINY_APP, tinyLayout, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();
@@ -154,9 +155,11 @@ describe('a build in a container', () => {
 			const user = requireUser(context, shape.user ?? 'root');
 			const workspace = makeWorkspace(user);
 			const words = [TINY_APP, `${registry.host}/builders/tiny`, `${registry.host}/team/app:1`];
-			const options = { wrapper: containerOf(shape, workspace) };
-			const result = await builtOn({ workspace, args: [], options }, words);
+			const options = { wrapper: containerOf(shape, workspace), env: { SOURCE_DATE_EPOCH: '1750000000' } };
+			const { result, stderr } = await build(workspace, [...words, '--copy', '--loglevel', '3'], options);
 			expect(result.rung).toMatchObject(shape.expected);
+			const isFiltered = !UNCONFINED.every((word) => shape.options.includes(word));
+			expect(stderr.includes('the job has a seccomp filter of its own')).toBe(isFiltered);
 			expect(await leftovers(workspace)).toEqual([]);
 			seen.add(identity(result));
 		});
