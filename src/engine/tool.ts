@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Options } from 'execa';
+import { endWithGroup, resultOf } from '../end-group.js';
 import { findProgram } from '../program.js';
 import { toolFailed, toolMissing } from './failure.js';
 
@@ -24,8 +25,6 @@ export interface Finished {
 
 const MAX_OUTPUT = 16 * 1024 * 1024;
 const MAX_STDERR = 8 * 1024;
-/** What a tool that does not end on SIGTERM is left to clean up. */
-const GRACE_MS = 5000;
 
 /** The tool `name` of PATH; for podman also the one that only talks to a socket. Throws ENGINE_UNAVAILABLE when it is missing. */
 export function findTool(name: Tool['name'], env: Environment): Tool {
@@ -44,12 +43,9 @@ export async function ask(
 ): Promise<Finished> {
 	const { execa } = await import('execa');
 	signal.throwIfAborted();
-	const limits = { maxBuffer: MAX_OUTPUT, ...(timeoutMs !== undefined && { timeout: timeoutMs }) };
-	const { stdout, stderr, exitCode } = await execa(tool.program, args, {
-		...optionsOf(tool, signal),
-		stdin: 'ignore',
-		...limits,
-	});
+	const running = execa(tool.program, args, { ...optionsOf(tool), stdin: 'ignore', maxBuffer: MAX_OUTPUT });
+	const limit = timeoutMs === undefined ? [] : [AbortSignal.timeout(timeoutMs)];
+	const { stdout, stderr, exitCode } = await resultOf(running, AbortSignal.any([signal, ...limit]));
 	signal.throwIfAborted();
 	return { ok: exitCode === 0, stdout, stderr: stderr.slice(-MAX_STDERR) };
 }
@@ -58,7 +54,8 @@ export async function ask(
 export async function readFrom(tool: Tool, args: readonly string[], signal: AbortSignal): Promise<Readable> {
 	const { execa } = await import('execa');
 	signal.throwIfAborted();
-	const running = execa(tool.program, args, { ...optionsOf(tool, signal), stdin: 'ignore', buffer: false });
+	const running = execa(tool.program, args, { ...optionsOf(tool), stdin: 'ignore', buffer: false });
+	const group = endWithGroup(running, signal);
 	const complaint = tailOf(running.stderr);
 	const chunks = async function* () {
 		try {
@@ -66,8 +63,12 @@ export async function readFrom(tool: Tool, args: readonly string[], signal: Abor
 			const { exitCode } = await running;
 			signal.throwIfAborted();
 			if (exitCode !== 0) throw toolFailed(tool.name, args, complaint());
+		} catch (error) {
+			signal.throwIfAborted();
+			throw error;
 		} finally {
-			running.kill('SIGTERM');
+			group[Symbol.dispose]();
+			if (running.exitCode === null) group.end();
 		}
 	};
 	return Readable.from(chunks(), { objectMode: false });
@@ -85,13 +86,14 @@ export async function writeTo(
 ): Promise<void> {
 	const { execa } = await import('execa');
 	signal.throwIfAborted();
-	const running = execa(tool.program, args, { ...optionsOf(tool, signal), stdin: 'pipe', buffer: false });
+	const running = execa(tool.program, args, { ...optionsOf(tool), stdin: 'pipe', buffer: false });
+	using group = endWithGroup(running, signal);
 	const complaint = tailOf(running.stderr);
 	running.stdout.resume();
 	let broken: Error | undefined;
 	input.once('error', (error: Error) => {
 		broken = error;
-		running.kill('SIGTERM');
+		group.end();
 	});
 	// A command that ends early closes its input; what it says of that is the better message.
 	const writing = pipeline(input, running.stdin).catch((error: unknown) => error);
@@ -102,7 +104,7 @@ export async function writeTo(
 	if (unwritten !== undefined) throw toolFailed(tool.name, args, 'it did not read the whole image');
 }
 
-function optionsOf({ env }: Tool, signal: AbortSignal) {
+function optionsOf({ env }: Tool) {
 	return {
 		env: { ...env },
 		extendEnv: false,
@@ -110,9 +112,8 @@ function optionsOf({ env }: Tool, signal: AbortSignal) {
 		reject: false,
 		// Its handler of signals would end us before we have told of it and cleaned up.
 		cleanup: false,
-		cancelSignal: signal,
-		killSignal: 'SIGTERM',
-		forceKillAfterDelay: GRACE_MS,
+		// A tool may be a script, whose programs would outlive it.
+		detached: true,
 	} as const satisfies Options;
 }
 

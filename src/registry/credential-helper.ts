@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { resultOf } from '../end-group.js';
 import { messageOf } from '../errors.js';
 import { findProgram } from '../program.js';
 import { redact } from '../redact.js';
@@ -40,11 +41,13 @@ export async function askHelper(
 	const program = findProgram(name, env['PATH']);
 	if (program === undefined) return failed(`the credential helper ${name} is not installed`);
 	const { execa } = await import('execa');
-	const options = { input: `${server}\n`, env: { ...env }, extendEnv: false, cwd: '/', reject: false } as const;
-	const limits = { timeout: TIMEOUT_MS, maxBuffer: MAX_OUTPUT, cancelSignal: signal, killSignal: 'SIGKILL' } as const;
-	const { stdout, exitCode, timedOut, isMaxBuffer } = await execa(program, ['get'], { ...options, ...limits });
 	signal.throwIfAborted();
-	if (timedOut) return failed(`${name} gave no answer in ${TIMEOUT_MS / 1000} s`);
+	const options = { input: `${server}\n`, env: { ...env }, extendEnv: false, cwd: '/', reject: false } as const;
+	const running = execa(program, ['get'], { ...options, detached: true, cleanup: false, maxBuffer: MAX_OUTPUT });
+	const limit = AbortSignal.timeout(TIMEOUT_MS);
+	const { stdout, exitCode, isMaxBuffer } = await resultOf(running, AbortSignal.any([signal, limit]));
+	signal.throwIfAborted();
+	if (limit.aborted && exitCode !== 0) return failed(`${name} gave no answer in ${TIMEOUT_MS / 1000} s`);
 	if (isMaxBuffer) return failed(`${name} answered more than ${MAX_OUTPUT} bytes`);
 	if (exitCode === 0) return readAnswer(name, stdout);
 	if (NOT_FOUND.test(stdout)) return { credentials: undefined, problem: undefined };

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { resultOf } from '../end-group.js';
 import { BuildError, errnoOf, isBuildError } from '../errors.js';
 import { hostFault, noSpace } from '../host-fault.js';
 import { redact } from '../redact.js';
@@ -65,7 +66,6 @@ const REPOSITORY_VARIABLES = [
 const HELPER =
 	'!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$S2OCI_GIT_USERNAME" "$S2OCI_GIT_PASSWORD"; }; f';
 const MAX_OUTPUT = 512 * 1024 * 1024;
-const KILL_MS = 2000;
 const TOO_LARGE = 'File too large';
 /** What git and git-lfs say, and of which error; 25 is SIGXFSZ. */
 const ROOM: readonly (readonly [RegExp, string])[] = [
@@ -98,12 +98,10 @@ export function openGit(remote: Remote, env: Environment, signal: AbortSignal, r
 			stripFinalNewline: false,
 			reject: false,
 			maxBuffer: MAX_OUTPUT,
+			// The transport programs that git starts outlive it.
 			detached: true,
 		});
-		const stop = () => stopGroup(running.pid, running);
-		signal.addEventListener('abort', stop, { once: true });
-		const result = await running;
-		signal.removeEventListener('abort', stop);
+		const result = await resultOf(running, signal);
 		signal.throwIfAborted();
 		const fault = hostFault(result.cause);
 		if (isBuildError(fault)) throw fault;
@@ -137,22 +135,6 @@ function tryRoom(directory: string): string | undefined {
 	} finally {
 		rmSync(path, { force: true });
 	}
-}
-
-/** The transport programs that git starts outlive it, so its whole process group is ended. */
-function stopGroup(pid: number | undefined, ended: Promise<unknown>): void {
-	const send = (name: 'SIGTERM' | 'SIGKILL') => {
-		try {
-			if (pid !== undefined) process.kill(-pid, name);
-		} catch (error) {
-			if (errnoOf(error) !== 'ESRCH') throw error;
-		}
-	};
-	send('SIGTERM');
-	const timer = setTimeout(send, KILL_MS, 'SIGKILL');
-	void ended.finally(() => {
-		clearTimeout(timer);
-	});
 }
 
 /** SOURCE_GIT for a command that did `what`, with git's last words redacted and advice that fits them. */
