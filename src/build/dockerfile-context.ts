@@ -4,6 +4,8 @@ import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { makePath } from '../make-path.js';
 import { writeOutputFile } from '../output-file.js';
 import { redact } from '../redact.js';
+import { removeTree } from '../remove-tree.js';
+import { rawPath } from '../root-path.js';
 import type { Contract } from '../s2i/contract.js';
 import { CONTEXT, type ContextMount } from '../s2i/dockerfile.js';
 import type { HostMount } from './request.js';
@@ -35,6 +37,15 @@ export async function clearContext(context: string): Promise<void> {
 		await writeFile(join(context, MARKER), 'Everything here is replaced by the next s2oci build --as-dockerfile.\n');
 	});
 	await makeSourceDirectory(context);
+}
+
+/** Removes all that {@link clearContext} made and what came there since. Never throws: a failure is told of already. */
+export function removeContext(context: string): void {
+	try {
+		removeTree(rawPath(join(context, 'upload')));
+	} catch {
+		// The next run replaces what is left.
+	}
 }
 
 /** The directory of the source in `context`; what is in it stays. Throws OUTPUT_FAILED. */

@@ -33,6 +33,7 @@ import {
 	copyInjections,
 	dockerfilePath,
 	makeSourceDirectory,
+	removeContext,
 	writeContextFile,
 } from './dockerfile-context.js';
 import { type DockerfileScripts, installDockerfileScripts } from './dockerfile-scripts.js';
@@ -112,7 +113,12 @@ async function fetchTo(
 		stdin: process.stdin,
 		http,
 	};
-	return fetchSource(source, options, signal);
+	try {
+		return await fetchSource(source, options, signal);
+	} catch (error) {
+		removeContext(context);
+		throw error;
+	}
 }
 
 /** A copy that contains its own destination would grow without end. */

@@ -71,8 +71,18 @@ export async function tidyDirectory(
 		if (modes === 'git') await setGitMode(entry);
 		if (entry.type !== 'directory') newest = Math.max(newest, newestOf([entry]));
 	}
-	for (const path of omitted) await rm(fsPath(joinRaw(root, path)), { recursive: true, force: true });
+	for (const path of omitted) await removeUntil(fsPath(joinRaw(root, path)), signal);
 	return newest;
+}
+
+/** Removing a large tree cannot be stopped, but need not be waited for. */
+async function removeUntil(path: Buffer | string, signal: AbortSignal): Promise<void> {
+	const { promise: stopped, resolve } = Promise.withResolvers<undefined>();
+	const stop = () => resolve(undefined);
+	signal.addEventListener('abort', stop, { once: true });
+	await Promise.race([rm(path, { recursive: true, force: true }), stopped]);
+	signal.removeEventListener('abort', stop);
+	signal.throwIfAborted();
 }
 
 /** HOST_NO_SPACE for a source that does not fit where it is to go, at `place`; undefined when something else went wrong. */

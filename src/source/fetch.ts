@@ -25,7 +25,7 @@ export type { FetchOptions } from './options.js';
 /**
  * Puts the contents of the source's context directory into `destination`, without what `exclude` and `.s2iignore` name, `.git` by
  * default. A git repository is cloned, a local one too: what is not committed is not built, which a notice tells. Leaves nothing
- * else behind. Throws USAGE for a bad `exclude`, SOURCE_NOT_FOUND, SOURCE_INVALID, SOURCE_GIT, HOST_NO_SPACE, and what
+ * else behind, but when aborted: removing what is half made, beside `destination`, may take longer than somebody waits. Throws USAGE for a bad `exclude`, SOURCE_NOT_FOUND, SOURCE_INVALID, SOURCE_GIT, HOST_NO_SPACE, and what
  * `http` throws; rejects with the signal's reason when aborted.
  */
 export async function fetchSource(source: Source, options: FetchOptions, signal: AbortSignal): Promise<SourceInfo> {
@@ -92,7 +92,7 @@ async function fetchRepository(
 ): Promise<SourceInfo> {
 	const { ignoreSubmodules, env, emitNotice } = options;
 	const keepMetadata = contextDir === '' && !parseExclude(options.exclude)('.git');
-	return inWorkDirectory(options, async (work) => {
+	return inWorkDirectory(options, signal, async (work) => {
 		const checkout = join(work, 'source');
 		const clone = { checkout, ignoreSubmodules, keepMetadata, env, emitNotice };
 		const commit = source.local
@@ -110,7 +110,7 @@ async function fetchArchive(
 	options: FetchOptions,
 	signal: AbortSignal,
 ): Promise<SourceInfo> {
-	return inWorkDirectory(options, async (work) => {
+	return inWorkDirectory(options, signal, async (work) => {
 		const root = join(work, 'source');
 		await mkdir(root, { mode: 0o700 });
 		await unpackArchive(source, root, work, options, signal);
@@ -171,13 +171,17 @@ async function fetchFile(path: string, contextDir: string, options: FetchOptions
 	return { location: redact(path), epoch: Math.max(0, Math.floor(entry.mtime)), ignoredScripts: [] };
 }
 
-/** A directory beside the destination, on its filesystem, that is gone afterwards. */
-async function inWorkDirectory<T>(options: FetchOptions, use: (work: string) => Promise<T>): Promise<T> {
+/** A directory beside the destination, on its filesystem, that is gone afterwards unless `signal` is aborted. */
+async function inWorkDirectory<T>(
+	options: FetchOptions,
+	signal: AbortSignal,
+	use: (work: string) => Promise<T>,
+): Promise<T> {
 	const work = await mkdtemp(join(dirname(options.destination), 'fetch-'));
 	try {
 		return await use(work);
 	} finally {
-		await rm(work, { recursive: true, force: true });
+		if (!signal.aborted) await rm(work, { recursive: true, force: true });
 	}
 }
 
