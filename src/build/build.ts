@@ -35,7 +35,7 @@ import { tryLine } from './try-it.js';
 
 /** Builds `request.source` on top of `request.builder` and publishes the result to `request.targets`. Never rejects. */
 export async function build(request: BuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
-	const listener = listenFor(request, emit);
+	const listener = listenFor(request, emit, signal);
 	const record = createRecord(listener.emit);
 	const failed = new AbortController();
 	try {

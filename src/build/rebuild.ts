@@ -54,7 +54,7 @@ export async function rebuild(request: RebuildRequest, emit: Emit, signal: Abort
 	try {
 		inputs = await untilFault(readInputs(settleStore(request), emit, signal), signal);
 	} catch (error) {
-		return listenFor(request, emit).tell(createRecord(emit).failed(signal.aborted ? signal.reason : error), {});
+		return listenFor(request, emit, signal).tell(createRecord(emit).failed(signal.aborted ? signal.reason : error), {});
 	}
 	emit({
 		type: 'log',

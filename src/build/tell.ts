@@ -1,5 +1,6 @@
 import { openHttp } from '../http/http.js';
 import { VERSION } from '../version.js';
+import { afterAbort } from '../worker/end-worker.js';
 import { sendCallback } from './callback.js';
 import type { Emit } from './events.js';
 import { createRecord } from './record.js';
@@ -13,14 +14,19 @@ export type Listening = Pick<BuildRequest, 'callback' | 'env' | 'caBundle'>;
 export interface Listener {
 	/** Passes events on, and remembers what scripts print last. */
 	readonly emit: Emit;
-	/** Tells the callback, if there is one, of `outcome`, and resolves with it; of an interrupted build, too. Never rejects. */
+	/**
+	 * Tells the callback, if there is one, of `outcome`, and resolves with it; of an interrupted build, too, but then only for a quarter
+	 * of a second, since somebody waits. Never rejects.
+	 */
 	readonly tell: (outcome: BuildOutcome, labels: Readonly<Record<string, string>>) => Promise<BuildOutcome>;
 }
 
 const TAIL_BYTES = 64 * 1024;
+/** How long the callback may take once `signal` was aborted. */
+const STOPPED_MS = 250;
 
-/** A listener for the build that `request` asks for. */
-export function listenFor({ callback, env, caBundle }: Listening, emit: Emit): Listener {
+/** A listener for the build that `request` asks for, which `signal` stops. */
+export function listenFor({ callback, env, caBundle }: Listening, emit: Emit, signal: AbortSignal): Listener {
 	if (callback === undefined) return { emit, tell: (outcome) => Promise.resolve(outcome) };
 	let tail = '';
 	return {
@@ -32,7 +38,10 @@ export function listenFor({ callback, env, caBundle }: Listening, emit: Emit): L
 			const { success, error } = outcome.result;
 			const messages = [tail.trimEnd(), error?.message ?? ''].filter((message) => message !== '');
 			const http = openHttp({ env, caBundle, userAgent: `s2oci/${VERSION}` });
-			await sendCallback(callback, { success, labels, messages }, http, emit, new AbortController().signal);
+			const [late, over] = [new AbortController(), new AbortController()];
+			void afterAbort(signal, STOPPED_MS, over.signal).then(() => late.abort(new Error('it did not answer in time')));
+			await sendCallback(callback, { success, labels, messages }, http, emit, late.signal);
+			over.abort();
 			await http.close();
 			return outcome;
 		},
@@ -42,5 +51,5 @@ export function listenFor({ callback, env, caBundle }: Listening, emit: Emit): L
 /** Tells the callback of `request`, if there is one, that it failed before it began. Never rejects. */
 export async function tellFailure(request: Listening, error: unknown): Promise<void> {
 	const emit: Emit = () => undefined;
-	await listenFor(request, emit).tell(createRecord(emit).failed(error), {});
+	await listenFor(request, emit, new AbortController().signal).tell(createRecord(emit).failed(error), {});
 }
