@@ -1,7 +1,10 @@
 import { type ErrorCode, isBuildError } from '../errors.js';
 import type { ProgramName } from './words.js';
 
-/** The exit status for each error code, documented in docs/errors.md. SIGTERM turns the 130 of INTERRUPTED into 143. */
+/** The exit status for each signal that ends a command; its name is the cause of INTERRUPTED. */
+export const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+/** The exit status for each error code, documented in docs/errors.md. INTERRUPTED has those of {@link SIGNAL_STATUS}. */
 export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
 	ASSEMBLE_FAILED: 1,
 	ASSEMBLE_SURVIVED: 1,
@@ -76,7 +79,12 @@ export const S2I_EXIT_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
 /** The exit status for a thrown value, under the name by which the program was called. */
 export function exitCodeOf(error: unknown, program: ProgramName = 's2oci'): number {
 	if (!isBuildError(error)) return BUG;
-	return program === 's2oci' ? EXIT_CODES[error.code] : (S2I_EXIT_CODES[error.code] ?? 1);
+	if (program !== 's2oci') return S2I_EXIT_CODES[error.code] ?? 1;
+	return (error.code === 'INTERRUPTED' ? statusOfSignal(error.cause) : undefined) ?? EXIT_CODES[error.code];
+}
+
+function statusOfSignal(name: unknown): number | undefined {
+	return Object.entries(SIGNAL_STATUS).find(([each]) => each === name)?.[1];
 }
 
 /** What the program of an image ended with, as the status of `program`: S2I ends with 1 whenever that is not 0. */

@@ -4,6 +4,7 @@ import type { Engine } from '../engine/engine.js';
 import { BuildError, isBuildError } from '../errors.js';
 import { namesRegistry } from '../oci/reference.js';
 import type { RequestContext } from './host-request.js';
+import { listenForInterrupt } from './interrupt.js';
 
 /** Where the names on a command line lead; the answers are names that say it themselves. */
 export interface ImageNames {
@@ -33,8 +34,8 @@ export function openImageNames(context: RequestContext): ImageNames {
 }
 
 function localNames({ env, program }: RequestContext): ImageNames {
-	const signal = AbortSignal.timeout(LOOK_UP_MS);
-	const look = async () => (await import('../engine/find-engines.js')).findEngines(env, signal);
+	const limit = AbortSignal.timeout(LOOK_UP_MS);
+	const look = async (signal: AbortSignal) => (await import('../engine/find-engines.js')).findEngines(env, signal);
 	let looking: ReturnType<typeof look> | undefined;
 	let home: Engine | undefined;
 	const told: string[] = [];
@@ -42,7 +43,9 @@ function localNames({ env, program }: RequestContext): ImageNames {
 	return {
 		source: async (name, policy) => {
 			if (policy === 'always' || !isReference(name)) return name;
-			const { engines } = await (looking ??= look());
+			using interrupt = listenForInterrupt(limit);
+			const { signal } = interrupt;
+			const { engines } = await (looking ??= look(signal));
 			for (const engine of engines) {
 				if (!(await has(engine, name, warnings, signal))) continue;
 				home ??= engine;
@@ -54,7 +57,8 @@ function localNames({ env, program }: RequestContext): ImageNames {
 		},
 		target: async (name) => {
 			if (!isReference(name)) return name;
-			const { engines, problems } = await (looking ??= look());
+			using interrupt = listenForInterrupt(limit);
+			const { engines, problems } = await (looking ??= look(interrupt.signal));
 			const engine = home ?? engines[0];
 			if (engine === undefined && isBare(name)) throw noRegistry(name, problems.join(', '));
 			if (engine === undefined) return name;
@@ -77,7 +81,7 @@ async function has(engine: Engine, name: string, warnings: BuildEvent[], signal:
 	try {
 		return (await engine.find(name, signal)) !== undefined;
 	} catch (error) {
-		if (!isBuildError(error)) throw error;
+		if (!isBuildError(error) || error.code === 'INTERRUPTED') throw error;
 		warnings.push({
 			type: 'warning',
 			code: error.code,

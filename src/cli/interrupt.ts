@@ -1,4 +1,5 @@
 import { BuildError } from '../errors.js';
+import { SIGNAL_STATUS } from './exit-code.js';
 
 /** The signal that ends a command, and the exit status it asks for. */
 export interface Interrupt {
@@ -8,8 +9,6 @@ export interface Interrupt {
 	/** Stops listening. */
 	readonly [Symbol.dispose]: () => void;
 }
-
-const STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /**
  * Turns the first SIGINT, SIGTERM or SIGHUP into an abort with INTERRUPTED, and gives all later ones back to the kernel, whose
@@ -22,7 +21,7 @@ export function listenForInterrupt(outer: AbortSignal | undefined): Interrupt {
 		name,
 		listener: () => {
 			stop();
-			status = STATUS[name];
+			status = SIGNAL_STATUS[name];
 			controller.abort(interrupted(name));
 		},
 	}));
@@ -33,13 +32,14 @@ export function listenForInterrupt(outer: AbortSignal | undefined): Interrupt {
 	const signal = outer === undefined ? controller.signal : AbortSignal.any([outer, controller.signal]);
 	return {
 		signal,
-		exitStatus: () => status ?? (signal.aborted ? STATUS.SIGINT : undefined),
+		exitStatus: () => status ?? (signal.aborted ? SIGNAL_STATUS.SIGINT : undefined),
 		[Symbol.dispose]: stop,
 	};
 }
 
-function interrupted(name: string): BuildError {
+function interrupted(name: keyof typeof SIGNAL_STATUS): BuildError {
 	return new BuildError('INTERRUPTED', `ended by ${name}`, {
+		cause: name,
 		hint: 'Run the command again; what was downloaded completely is kept in the store.',
 	});
 }
