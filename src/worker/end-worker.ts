@@ -20,8 +20,12 @@ export function afterAbort(signal: AbortSignal, ms: number, over: AbortSignal): 
 	});
 }
 
-/** Lets this process end before its worker. The socket that tells the worker when that happens stays open until then. */
+/**
+ * Lets this process end before its worker. The socket that tells the worker when that happens stays open until then. One that somebody has
+ * stopped (SIGSTOP) goes on, since it would stay for ever.
+ */
 export function leave(child: ChildProcess): void {
+	signalGroup(child, 'SIGCONT');
 	child.unref();
 	child.channel?.unref();
 	for (const [fd, stream] of child.stdio.entries()) {
@@ -37,13 +41,17 @@ export async function endLeft({ mounts }: NamespacePlan, { pid }: ChildProcess):
 
 /** Killing unshare alone may leave a worker that is just being started, and with it our channel to it open for ever. */
 export function killGroup(child: ChildProcess): void {
+	signalGroup(child, 'SIGKILL');
+	if (child.connected) child.disconnect();
+	for (const stream of child.stdio) stream?.destroy();
+}
+
+function signalGroup({ pid, exitCode }: ChildProcess, name: 'SIGCONT' | 'SIGKILL'): void {
 	try {
-		if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+		if (pid !== undefined && exitCode === null) process.kill(-pid, name);
 	} catch (error) {
 		if (errnoOf(error) !== 'ESRCH') throw error;
 	}
-	if (child.connected) child.disconnect();
-	for (const stream of child.stdio) stream?.destroy();
 }
 
 /** What belongs to other ids of a worker that was killed, only the next worker can remove. */

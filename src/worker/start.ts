@@ -238,7 +238,8 @@ async function openWorker(
 			close,
 		};
 	} catch (error) {
-		await (options.keepScratch === true ? end({ stay: true }) : close());
+		// Whoever is stopped starts no other worker.
+		await (options.keepScratch === true && !signal.aborted ? end({ stay: true }) : close());
 		throw error;
 	}
 }
