@@ -34,7 +34,7 @@ export function openImageNames(context: RequestContext): ImageNames {
 }
 
 function localNames({ env, program }: RequestContext): ImageNames {
-	const limit = AbortSignal.timeout(LOOK_UP_MS);
+	const limit = patience();
 	const look = async (signal: AbortSignal) => (await import('../engine/find-engines.js')).findEngines(env, signal);
 	let looking: ReturnType<typeof look> | undefined;
 	let home: Engine | undefined;
@@ -74,6 +74,15 @@ function localNames({ env, program }: RequestContext): ImageNames {
 			];
 		},
 	};
+}
+
+/** Aborted with ENGINE_UNAVAILABLE once engines were asked for a minute. */
+function patience(): AbortSignal {
+	const late = new AbortController();
+	const message = `the local engine has not answered for ${LOOK_UP_MS / 1000} s`;
+	const hint = `Find out what \`podman images\` or \`docker images\` waits for, or build without an engine: S2OCI_ENGINE=none.`;
+	setTimeout(() => late.abort(new BuildError('ENGINE_UNAVAILABLE', message, { hint })), LOOK_UP_MS).unref();
+	return late.signal;
 }
 
 /** An engine that does not work is told of once, by what needs it; images may still be on a registry. */
