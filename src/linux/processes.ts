@@ -1,11 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { errnoOf } from '../errors.js';
 
 /** A process of this host, as proc_pid_stat(5) shows it. */
 export interface ProcessEntry {
 	readonly pid: number;
 	readonly parent: number;
+	/** Process group. */
+	readonly group: number;
 	readonly session: number;
 	/** False for a zombie that can do nothing any more. */
 	readonly runs: boolean;
@@ -13,16 +15,27 @@ export interface ProcessEntry {
 
 const KILL_TIME_MS = 5000;
 const KILL_PAUSE_MS = 10;
+/** What reading of a process comes to that has ended, or that is hidden (proc(5), hidepid). */
+const GONE: readonly (string | undefined)[] = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'EINVAL'];
+const READ_AT_ONCE = 500;
 
-/** Every process that /proc shows; one that ends meanwhile may be missing. */
-export function listProcesses(): readonly ProcessEntry[] {
-	return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? readProcess(Number(name)) : []));
+/** Every process that /proc shows; one that ends meanwhile may be missing. Others get their turn while there are very many. */
+export async function listProcesses(): Promise<readonly ProcessEntry[]> {
+	const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+	const found: ProcessEntry[] = [];
+	for (const [index, pid] of pids.entries()) {
+		if (index % READ_AT_ONCE === READ_AT_ONCE - 1) await turn();
+		const entry = readProcess(Number(pid));
+		if (entry !== undefined) found.push(entry);
+	}
+	return found;
 }
 
 /**
- * Kills what `find` finds among all processes, again and again, until all of it is dead. Resolves after 5 s at the latest, with the
- * processes that still run: those of others, whom this user may not end, and those that make new ones faster. One that forks and ends all
- * the time is never seen, only the dead that it leaves: all are dead when twice in a row the same are.
+ * Kills what `find` finds among all processes, and the process groups that it makes up, again and again, until all of it is dead. Resolves
+ * after 5 s and one listing at the latest, with the processes that still run: those of others, whom this user may not end, and those that
+ * make new ones faster. One that forks and ends all the time is never seen, only the dead that it leaves: all are dead when twice in a row
+ * the same are. `find` must find all of a group but our own, or nothing of it.
  */
 export async function killAll(
 	find: (processes: readonly ProcessEntry[]) => readonly ProcessEntry[],
@@ -30,16 +43,27 @@ export async function killAll(
 	const end = Date.now() + KILL_TIME_MS;
 	let before: string | undefined;
 	for (;;) {
-		const found = find(listProcesses());
+		const all = await listProcesses();
+		const found = find(all);
 		const running = found.filter(({ runs }) => runs);
 		const now = found.map(({ pid }) => pid).join();
 		const isOver = running.length === 0 && (now === before || now === '');
 		if (isOver) return [];
+		killFound(found, all.find(({ pid }) => pid === process.pid)?.group);
 		if (Date.now() > end) return (running.length > 0 ? running : found).map(({ pid }) => pid);
-		for (const { pid } of running) kill(pid);
 		if (running.length > 0) await delay(KILL_PAUSE_MS);
 		before = now;
 	}
+}
+
+/**
+ * Also what seems dead: a thread that executes a program while we look turns a process without a first thread into an ordinary one. A
+ * signal to a group reaches whatever is being forked in it, which a list of processes never would.
+ */
+function killFound(found: readonly ProcessEntry[], ownGroup: number | undefined): void {
+	const groups = new Set(found.map(({ group }) => group));
+	for (const group of groups) if (group > 1 && group !== ownGroup && ownGroup !== undefined) kill(-group);
+	for (const { pid } of found) kill(pid);
 }
 
 /** Those of `processes` that descend from the process `ancestor`. */
@@ -60,14 +84,16 @@ function kill(pid: number): void {
 	}
 }
 
-/** State, parent, process group and session stand behind the name, which may hold anything. */
-function readProcess(pid: number): readonly ProcessEntry[] {
+/** State, parent, process group and session stand behind the name, which may hold anything. Throws what is no sign of its end. */
+function readProcess(pid: number): ProcessEntry | undefined {
 	try {
 		const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-		const [state, parent, , session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ', 4);
-		return [{ pid, parent: Number(parent), session: Number(session), runs: !isZombie(state) || hasThreads(pid) }];
-	} catch {
-		return [];
+		const [state, parent, group, session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ', 4);
+		const runs = !isZombie(state) || hasThreads(pid);
+		return { pid, parent: Number(parent), group: Number(group), session: Number(session), runs };
+	} catch (error) {
+		if (GONE.includes(errnoOf(error))) return undefined;
+		throw error;
 	}
 }
 
