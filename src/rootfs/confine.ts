@@ -22,6 +22,20 @@ export interface Resolved {
 const MAX_LINKS = 40;
 /** As deep as the directories of a layer may be. */
 const MAX_PARTS = 256;
+/** What volumes may take altogether; each step costs more, the deeper it is. */
+const MAX_STEPS = 30_000;
+
+/**
+ * Resolves each of `paths` like {@link resolveInRoot}, the last part not followed. Throws also IMAGE_UNSUPPORTED when all of them together
+ * lead through more than 30,000 parts.
+ */
+export function resolveAll(root: RawPath, paths: readonly RawPath[]): readonly RootPath[] {
+	let left = MAX_STEPS;
+	const count = () => {
+		if (--left < 0) throw tooMany();
+	};
+	return paths.map((path) => resolve(root, path, false, count).path);
+}
 
 /**
  * Resolves `path` below the host directory `root` one part at a time, so that no link of the image leads out of it (CVE-2024-9676,
@@ -30,12 +44,17 @@ const MAX_PARTS = 256;
  * `path` has more than 256.
  */
 export function resolveInRoot(root: RawPath, path: RawPath, followLast = true): Resolved {
+	return resolve(root, path, followLast, () => undefined);
+}
+
+function resolve(root: RawPath, path: RawPath, followLast: boolean, count: () => void): Resolved {
 	const pending = partsOf(path).reverse();
 	checkDepth(pending, path);
 	let here: RootPath = ROOT;
 	let stats: Stats | undefined = lstatSync(fsPath(root));
 	let links = 0;
 	for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
+		count();
 		here = part === '..' ? parentOf(here) : childOf(here, part);
 		stats = statOf(joinRaw(root, here));
 		if (stats?.isSymbolicLink() !== true || (pending.length === 0 && !followLast)) continue;
@@ -99,6 +118,12 @@ function checkDepth(parts: readonly string[], path: RawPath): void {
 			hint: 'Give the image shorter paths in WORKDIR and its labels.',
 		},
 	);
+}
+
+function tooMany(): BuildError {
+	return new BuildError('IMAGE_UNSUPPORTED', `the volumes of the image lead through more than ${MAX_STEPS} parts`, {
+		hint: 'Give the image fewer volumes, or shorter paths for them.',
+	});
 }
 
 function endless(path: RawPath): BuildError {

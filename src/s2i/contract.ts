@@ -45,6 +45,10 @@ export interface ContractOverrides {
 	readonly assembleRuntimeUser?: string | undefined;
 }
 
+/** As deep as the directories of a layer may be, and as many as are found in the time of a moment. */
+const PATH_PARTS = 256;
+const VOLUME_PARTS = 10_000;
+
 const SCRIPTS_URL = 'io.openshift.s2i.scripts-url';
 const DESTINATION = 'io.openshift.s2i.destination';
 const ASSEMBLE_USER = 'io.openshift.s2i.assemble-user';
@@ -55,7 +59,7 @@ const ASSEMBLE_INPUT_FILES = 'io.openshift.s2i.assemble-input-files';
  * The S2I contract of a builder or runtime image: `overrides` win over labels, labels over their deprecated forms, those over the
  * variables of old images. A scripts URL that is not `image://` is kept as it is and fails only when a script is needed from it; the
  * one of the command line is no override but one more place to look. Throws
- * IMAGE_UNSUPPORTED for an environment that no process can have, IMAGE_INVALID for unclean paths, USAGE when it was the command line that gave them.
+ * IMAGE_UNSUPPORTED for an environment that no process can have and for volumes that are too many, IMAGE_INVALID for unclean paths, USAGE when it was the command line that gave them.
  */
 export function readContract(config: ContainerConfig, overrides: ContractOverrides = {}): Contract {
 	const labels = config.Labels ?? {};
@@ -141,8 +145,19 @@ function readDestination(option: string | undefined, look: () => string | undefi
  * none that a container could have.
  */
 function readVolumes(volumes: Readonly<Record<string, object>>): readonly string[] {
-	const paths = Object.keys(volumes).map((path) => posix.resolve('/', path));
+	const names = Object.keys(volumes);
+	const parts = names.map((path) => path.split('/').length);
+	const total = parts.reduce((sum, each) => sum + each, 0);
+	if (total > VOLUME_PARTS || parts.some((each) => each > PATH_PARTS)) throw unusableVolumes();
+	const paths = names.map((path) => posix.resolve('/', path));
 	return [...new Set(paths)].filter((path) => path !== '/');
+}
+
+function unusableVolumes(): BuildError {
+	const message = `the image has volumes whose paths have more than ${PATH_PARTS} parts, or ${VOLUME_PARTS} together`;
+	return new BuildError('IMAGE_UNSUPPORTED', message, {
+		hint: 'Give the image fewer volumes, or shorter paths for them.',
+	});
 }
 
 /** Who gave a path, and what to say when it is not one. */

@@ -18,7 +18,7 @@ import {
 	rawPath,
 	rootPath,
 } from '../root-path.js';
-import { resolveInRoot } from '../rootfs/confine.js';
+import { resolveAll } from '../rootfs/confine.js';
 import { diffUpper, NO_CHANGES } from '../rootfs/diff.js';
 import { openInPlace } from '../rootfs/in-place.js';
 import { digestOpenFile } from '../rootfs/layer-digests.js';
@@ -124,7 +124,7 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 		shown: () => new Set(),
 		warm: () => undefined,
 		diff: ({ assembleUser, excluded: paths }) => {
-			for (const path of paths) excluded.add(resolveInRoot(root, rawPath(path), false).path);
+			for (const path of resolveAll(root, paths.map(rawPath))) excluded.add(path);
 			const found = directory.scan(excluded);
 			diff = withTree(root, libc, (tree) => {
 				const sameContent = (path: RootPath, { layer }: { readonly layer: number }) =>

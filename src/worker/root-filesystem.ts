@@ -3,7 +3,7 @@ import { BuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { Digest } from '../oci/digest.js';
 import { fsPath, joinRaw, type RootPath, rawPath } from '../root-path.js';
-import { resolveInRoot } from '../rootfs/confine.js';
+import { resolveAll, resolveInRoot } from '../rootfs/confine.js';
 import { openCopy } from '../rootfs/copied-root.js';
 import { type Diff, diffUpper, type LayerStatistics, NO_CHANGES } from '../rootfs/diff.js';
 import type { LayerIndex } from '../rootfs/layer-index.js';
@@ -106,7 +106,7 @@ export async function mountRootFilesystem(
 			}
 		},
 		diff: ({ assembleUser, excluded: paths }) => {
-			for (const path of paths) excluded.add(resolveInRoot(root, rawPath(path), false).path);
+			for (const path of resolveAll(root, paths.map(rawPath))) excluded.add(path);
 			ownership.turn(assembleUser);
 			changed?.close();
 			// Files that are only looked at when they are packed are asked about there, too.

@@ -2,7 +2,7 @@ import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { rawPath } from '../../../src/root-path.js';
-import { makeDirectories, resolveInRoot } from '../../../src/rootfs/confine.js';
+import { makeDirectories, resolveAll, resolveInRoot } from '../../../src/rootfs/confine.js';
 import { temporaryDirectory } from '../../support/fs.js';
 
 const refused = expect.objectContaining({ code: 'IMAGE_UNSUPPORTED' }) as Error;
@@ -17,4 +17,18 @@ test('a path of an image may have 256 parts, links included', () => {
 	symlinkSync('far/'.repeat(30), join(directory.path, 'farther'));
 	expect(() => resolveInRoot(root, rawPath('/far/x'))).toThrow(refused);
 	expect(() => resolveInRoot(root, rawPath('/farther'))).toThrow(refused);
+});
+
+test('what leads through many links costs no more, however many paths there are', () => {
+	using directory = temporaryDirectory();
+	const root = rawPath(directory.path);
+	mkdirSync(join(directory.path, 'd'));
+	for (let number = 0; number < 38; number++) {
+		symlinkSync(`${'d/../'.repeat(100)}${number === 37 ? 'd' : `l${number + 1}`}`, join(directory.path, `l${number}`));
+	}
+	const path = (number: number) => rawPath(`/l0/${number}`);
+	const few = Array.from({ length: 3 }, (_, number) => path(number));
+	expect(resolveAll(root, few)).toEqual(['d/0', 'd/1', 'd/2']);
+	const many = Array.from({ length: 1000 }, (_, number) => path(number));
+	expect(() => resolveAll(root, many)).toThrow(refused);
 });

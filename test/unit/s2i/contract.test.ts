@@ -42,6 +42,15 @@ test.each([
 	expect(Object.keys(readContract({ Env: Env.slice(0, 17).map((each) => each.slice(0, 60_000)) }).env)).not.toEqual([]);
 });
 
+test.each([
+	['many', Object.fromEntries(Array.from({ length: 3000 }, (_, index) => [`/srv/data/${index}`, {}]))],
+	['deep', { [`/${'a/'.repeat(300)}`]: {} }],
+])('volumes that are too %s to be looked for are refused', (_, Volumes) => {
+	expect(() => readContract({ Volumes })).toThrow(expect.objectContaining({ code: 'IMAGE_UNSUPPORTED' }) as Error);
+	const few = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`/srv/data/${index}`, {}]));
+	expect(readContract({ Volumes: few }).volumes).toHaveLength(1000);
+});
+
 test('an image without any setting has the defaults of Docker and S2I', () => {
 	expect(readContract({ Labels: null, Volumes: null })).toEqual({
 		scriptsUrl: undefined,
