@@ -16,7 +16,7 @@ import { furnishRoot } from './plain-root.js';
 import { type CallName, PROTOCOL_VERSION, type RootName, type WorkerCalls } from './protocol.js';
 import { removeLargeTree } from './remove-large-tree.js';
 import { mountRootFilesystem, type RootFilesystem } from './root-filesystem.js';
-import { removeScratch, unlockScratch } from './scratch.js';
+import { removeAbandoned, removeScratch, unlockScratch } from './scratch.js';
 import { unpackLayers } from './unpack.js';
 
 type Calls = {
@@ -65,7 +65,9 @@ export function createCalls(
 	return {
 		open: async (request) => {
 			opened = await openSession(request);
-			const { rootfs, proc, notices } = opened;
+			const { rootfs, proc, notices, scratch, libc } = opened;
+			// Only once it is answered, our parent is watched, and we end with it whatever we do.
+			setImmediate(() => removeAbandoned(scratch, libc));
 			return { version: PROTOCOL_VERSION, rootfs, proc, notices };
 		},
 		probe: async ({ sandboxes }) => {

@@ -22,17 +22,30 @@ import { removeLargeTree } from './remove-large-tree.js';
 const GRACE_MS = 600_000;
 
 /**
- * Locks the scratch directory for as long as this process lives, and removes those beside it whose builds died without a word. The lock
- * file lies next to the directory, so that a directory is never half removed by two builds.
+ * Locks the scratch directory for as long as this process lives. The lock file lies next to the directory, so that a directory is never
+ * half removed by two builds.
  */
 export function lockScratch(scratch: string, libc: Libc): void {
 	// Whoever finds a lock file that is not locked takes its build for dead, so it is locked before it gets its name.
 	const lock = join(scratch, 'lock');
 	libc.tryLock(openSync(lock, 'w', 0o600));
 	renameSync(lock, `${scratch}.lock`);
+}
+
+/** Removes the directories beside `scratch` whose builds died without a word. That may take long, and nothing here stops it. */
+export function removeAbandoned(scratch: string, libc: Libc): void {
 	const siblings = dirname(scratch);
-	for (const name of new Set(readdirSync(siblings).map((entry) => basename(entry, '.lock')))) {
-		if (name !== basename(scratch)) removeAbandoned(join(siblings, name), libc);
+	for (const name of new Set(namesIn(siblings).map((entry) => basename(entry, '.lock')))) {
+		if (name !== basename(scratch)) removeIfAbandoned(join(siblings, name), libc);
+	}
+}
+
+/** None when the store has gone meanwhile, which whoever needs it will say. */
+function namesIn(directory: string): readonly string[] {
+	try {
+		return readdirSync(directory);
+	} catch {
+		return [];
 	}
 }
 
@@ -67,7 +80,7 @@ function keep(scratch: string, path: string): void {
 	renameSync(scratch, path);
 }
 
-function removeAbandoned(scratch: string, libc: Libc): void {
+function removeIfAbandoned(scratch: string, libc: Libc): void {
 	try {
 		const lock = openSync(`${scratch}.lock`, 'r+');
 		try {

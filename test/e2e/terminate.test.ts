@@ -1,3 +1,6 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { type Running, startS2oci } from '../support/build.js';
@@ -14,6 +17,18 @@ const PARENT = /^\S*node \S*bin\/s2oci\.js build/;
 const LARGE = 'i=0; while [ $i -lt 200 ]; do cat /usr/bin/env; i=$((i+1)); done >big; echo made';
 const MANY = `i=0; while [ $i -lt 200 ]; do mkdir d$i; i=$((i+1)); done
 i=0; while [ $i -lt 20000 ]; do : >d$((i % 200))/$i; i=$((i+1)); done; echo made`;
+
+/** So many files that their removal takes seconds. */
+function leaveBehind({ store, user }: Workspace): void {
+	const left = join(store, 'work/aaaaaaaaaaaa');
+	for (let directory = 0; directory < 300; directory++) {
+		mkdirSync(join(left, String(directory)), { recursive: true });
+		for (let file = 0; file < 300; file++) writeFileSync(join(left, String(directory), String(file)), '');
+	}
+	writeFileSync(`${left}.lock`, '');
+	if (user !== undefined) execFileSync('chown', ['-R', `${user.uid}:${user.gid}`, store]);
+	chmodSync(store, 0o700);
+}
 
 interface Phase {
 	readonly running: Running;
@@ -50,6 +65,11 @@ const made =
 const PHASES: Readonly<Record<string, Start>> = {
 	'resolving the builder': pulling({ slow: 5000 }, /manifests/),
 	'downloading its layers': pulling({ slow: 400 }, /blobs/),
+	'removing what a build left that was killed': (workspace, words, options) => {
+		leaveBehind(workspace);
+		const running = startS2oci(workspace, ['build', assembleSource('true'), builder(), ...words], options);
+		return Promise.resolve({ running, reached: () => running.stderr().includes('resolve took'), afterMs: 1500 });
+	},
 	'an assemble that ignores signals': made("trap '' INT TERM HUP; echo made; while true; do sleep 1; done", 0, true),
 	'the end of an assemble that made many files': made(MANY, 0),
 	'finding many changes': made(MANY, 150),
