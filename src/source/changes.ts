@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fsPath, latin1Path, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
@@ -17,12 +17,42 @@ interface Pointer {
 
 /** git-lfs docs/spec.md: pointers are shorter. */
 const MAX_POINTER_BYTES = 1024;
+/** How long git may be at it before its working tree is looked at, and altogether. */
+const [LOOK_MS, LIMIT_MS] = [2000, 60_000];
 const POINTER =
 	/^version https:\/\/git-lfs\.github\.com\/spec\/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\nsize (\d{1,15})\n/;
 
 /**
- * What is in the working tree of a local repository but not in its commit, submodules aside; nothing when that cannot be found out. The
- * index of the repository is read and not written.
+ * A signal that is aborted when git waits for ever in `directory`, or would take more than a minute. Git opens some files without looking
+ * at what they are (.gitignore and .gitattributes, HEAD of a repository in the working tree), and waits for a writer where one is a FIFO.
+ */
+function patienceWith(directory: string): Disposable & { readonly signal: AbortSignal } {
+	const waits = new AbortController();
+	const look = () => void holdsPipe(directory, waits.signal).then((found) => found && waits.abort());
+	const timers = [setTimeout(look, LOOK_MS), setTimeout(() => waits.abort(), LIMIT_MS)];
+	return {
+		signal: waits.signal,
+		[Symbol.dispose]: () => {
+			for (const timer of timers) clearTimeout(timer);
+			waits.abort();
+		},
+	};
+}
+
+async function holdsPipe(directory: string, stop: AbortSignal): Promise<boolean> {
+	const pending = [rawPath(directory)];
+	for (let here = pending.pop(); here !== undefined && !stop.aborted; here = pending.pop()) {
+		const place = here;
+		const entries = await readdir(fsPath(place), { withFileTypes: true, encoding: 'latin1' }).catch(() => []);
+		if (entries.some((entry) => entry.isFIFO())) return true;
+		for (const entry of entries) if (entry.isDirectory()) pending.push(nameIn(place, entry.name));
+	}
+	return false;
+}
+
+/**
+ * What is in the working tree of a local repository but not in its commit, submodules aside; nothing when that cannot be found out, as where
+ * a FIFO makes git wait. The index of the repository is read and not written.
  */
 export async function listChanges({
 	repository,
@@ -37,8 +67,11 @@ export async function listChanges({
 	const real = await realpath(place).catch(() => undefined);
 	if (real === undefined || !roots.some((root) => isInside(real, root))) return [];
 	const options = ['--porcelain', '-z', '--no-renames', '--untracked-files=normal', '--ignore-submodules=all'];
-	const git = gitFor(place, join(gitDirectory, 'index'));
-	const status = await git(workTree, ['--no-optional-locks', 'status', ...options]).catch(() => undefined);
+	const index = join(gitDirectory, 'index');
+	const git = gitFor(place, index);
+	using patience = patienceWith(real);
+	const asked = gitFor(place, index, patience.signal)(workTree, ['--no-optional-locks', 'status', ...options]);
+	const status = await asked.catch(() => undefined);
 	if (status?.ok !== true) return [];
 	const lines = status.bytes.toString('latin1').split('\0').filter(Boolean);
 	const modified = lines.filter((line) => line.startsWith(' M ')).map((line) => latin1Path(line.slice(3)));

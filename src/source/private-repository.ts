@@ -13,8 +13,8 @@ export interface OpenedRepository {
 	readonly repository: LocalRepository;
 	/** The git directory that was made; it is no one else's. */
 	readonly directory: string;
-	/** Git for the private directory and the files in `workTree`, with an index of its own unless `index` names another. */
-	readonly gitFor: (workTree: string, index?: string) => Git;
+	/** Git for the private directory and the files in `workTree`, with an index of its own unless `index` names another. `stop` ends it, too. */
+	readonly gitFor: (workTree: string, index?: string, stop?: AbortSignal) => Git;
 	/** The first value of a setting of the repository, as data. Names are as git lists them, section and variable in lower case. */
 	readonly setting: (name: string) => string | undefined;
 	/** The names of its remotes. */
@@ -51,8 +51,8 @@ export async function openRepository(
 		return value !== undefined && /^[a-z0-9]+$/.test(value) ? [`\t${name} = ${value}`] : [];
 	});
 	await writeFile(join(directory, 'config'), `${[...SETTINGS, '[extensions]', ...extensions].join('\n')}\n`);
-	const gitFor = (workTree: string, index?: string) =>
-		openGit(LOCAL, env, signal, {
+	const gitFor = (workTree: string, index?: string, stop?: AbortSignal) =>
+		openGit(LOCAL, env, stop === undefined ? signal : AbortSignal.any([signal, stop]), {
 			GIT_DIR: directory,
 			GIT_WORK_TREE: workTree,
 			GIT_NO_LAZY_FETCH: '1',

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -48,6 +49,19 @@ test('a commit that is not the tip of anything is found by its id, as rebuild as
 	expect(info.commit).toBe(first);
 	expect(readFileSync(join(path, 'app.js'), 'utf8')).toBe('one');
 });
+
+test.each(['.gitignore', 'sub/.gitattributes', 'nested/.git/HEAD'])(
+	'a FIFO at %s, where git waits for a writer, does not hold a build',
+	{ timeout: 30_000 },
+	async (name) => {
+		const repository = makeRepository({ 'app.js': 'one' });
+		writeFiles(repository, { 'app.js': 'changed', 'sub/x': '', 'nested/x': '' });
+		for (const path of ['objects', 'refs']) mkdirSync(join(repository, 'nested/.git', path), { recursive: true });
+		execFileSync('mkfifo', [join(repository, name)]);
+		const { path } = await fetch(repository);
+		expect(readFileSync(join(path, 'app.js'), 'utf8')).toBe('one');
+	},
+);
 
 test('a worktree is built at its own commit, not at that of the repository', async () => {
 	const repository = makeRepository({ 'app.js': 'one' });
