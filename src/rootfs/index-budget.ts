@@ -14,9 +14,14 @@ const MIB = 2 ** 20;
 /** Together below what one string of the JavaScript engine holds, 512 MiB, with the rest of 2,000,000 rows. */
 const MAX_PATH_BYTES = 256 * MIB;
 const MAX_XATTR_BYTES = 64 * MIB;
+/** What an attribute costs in memory besides its bytes, so that many empty ones are limited, too. */
+const XATTR_COST = 200;
 const LONGER_IN_JSON = /[^ !#-[\]-~]/;
 
-/** A budget for one layer: 256 MiB of paths and targets of links, as JSON has them, and 64 MiB of extended attributes. */
+/**
+ * A budget for one layer: 256 MiB of paths and targets of links, as JSON has them, and 64 MiB of extended
+ * attributes, of which each counts 200 bytes more than it has.
+ */
 export function createIndexBudget(): IndexBudget {
 	let paths = 0;
 	let xattrs = 0;
@@ -28,7 +33,7 @@ export function createIndexBudget(): IndexBudget {
 		path: count,
 		attributes: (entry) => {
 			count(entry.linkPath);
-			for (const [name, value] of entry.xattrs) xattrs += name.length + value.length;
+			for (const [name, value] of entry.xattrs) xattrs += XATTR_COST + name.length + value.length;
 			if (xattrs > MAX_XATTR_BYTES) throw tooMuch('of extended attributes', MAX_XATTR_BYTES);
 		},
 	};

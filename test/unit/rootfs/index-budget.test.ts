@@ -23,3 +23,10 @@ test('paths, targets of links and extended attributes of one layer have a limit 
 	for (let index = 0; index < 69; index += 1) xattrs.attributes({ linkPath: NO_LINK, xattrs: large });
 	expect(() => xattrs.attributes({ linkPath: NO_LINK, xattrs: large })).toThrow(invalid);
 });
+
+test('extended attributes without a value have a limit as well', () => {
+	const budget = createIndexBudget();
+	const empty = new Map(Array.from({ length: 20_000 }, (_, index) => [`user.${index}`, Buffer.alloc(0)]));
+	for (let index = 0; index < 16; index += 1) budget.attributes({ linkPath: NO_LINK, xattrs: empty });
+	expect(() => budget.attributes({ linkPath: NO_LINK, xattrs: empty })).toThrow(invalid);
+});
