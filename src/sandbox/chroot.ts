@@ -33,7 +33,7 @@ export async function runChroot(run: SandboxRun, signal: AbortSignal): Promise<S
 	const prefix = unshare === undefined ? [] : [unshare, ...unshareOptions(run), '--'];
 	const mounts = spec.mounts ? chrootMounts(spec, typeOf) : [];
 	const { child, conclude } = startEntry({ ...entryOf(spec), mounts }, prefix, run);
-	const end = conclude(await endOf(child, spec.mounts, signal));
+	const end = conclude(await endOf(child, run, signal));
 	return end.type === 'refused' ? end : { type: 'exited', exit: exitOf(end.exit, end.complaint) };
 }
 
@@ -44,16 +44,20 @@ function exitOf(exit: Exit, complaint: string): Exit {
 }
 
 /** The kernel ends what is left of a pid namespace; without one, that has to be searched for. */
-async function endOf(child: Launched, hasNamespaces: boolean, signal: AbortSignal): Promise<Exit | string> {
+async function endOf(child: Launched, { spec, killGroup }: SandboxRun, signal: AbortSignal): Promise<Exit | string> {
 	const kill = () => {
 		child.kill();
-		if (!hasNamespaces) void killDescendants();
+		if (spec.mounts) return;
+		killGroup();
+		void killDescendants();
 	};
 	signal.addEventListener('abort', kill, { once: true });
 	if (signal.aborted) kill();
 	const exit: Exit | string = await child.ended;
 	signal.removeEventListener('abort', kill);
-	if (!hasNamespaces) await endDescendants();
+	if (spec.mounts) return exit;
+	killGroup();
+	await endDescendants();
 	return exit;
 }
 

@@ -17,33 +17,41 @@ export async function runUnconfined(run: SandboxRun, signal: AbortSignal): Promi
 	const filter = seccompProgram(run.spec, HERE);
 	if (filter === undefined) return runDirectly(run, signal);
 	const { child, conclude } = startEntry(entryOf(run, filter), [], run);
-	const end = conclude(await endOf(child, signal));
+	const end = conclude(await endOf(child, run, signal));
 	if (end.type === 'ended') return { type: 'exited', exit: end.exit };
 	if (signal.aborted) return end;
 	const outcome = await runDirectly(run, signal);
 	return outcome.type === 'refused' ? outcome : { ...outcome, unfiltered: end.reason };
 }
 
-async function runDirectly({ spec, streams, inGroup }: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
-	const { stdin, stdout, stderr } = streams;
+async function runDirectly(run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
+	const { spec, inGroup } = run;
+	const { stdin, stdout, stderr } = run.streams;
 	const [program, ...args] = spec.process.argv;
 	const { env, cwd } = spec.process;
 	const exit = await endOf(
 		inGroup(() => launch(program, args, { stdio: [stdin, stdout, stderr], env, cwd })),
+		run,
 		signal,
 	);
 	return typeof exit === 'string' ? { type: 'refused', reason: exit } : { type: 'exited', exit };
 }
 
-async function endOf(child: Launched, signal: AbortSignal): Promise<Exit | string> {
+async function endOf(
+	child: Launched,
+	{ killGroup }: Pick<SandboxRun, 'killGroup'>,
+	signal: AbortSignal,
+): Promise<Exit | string> {
 	const kill = () => {
 		child.kill();
+		killGroup();
 		void killDescendants();
 	};
 	signal.addEventListener('abort', kill, { once: true });
 	if (signal.aborted) kill();
 	const exit = await child.ended;
 	signal.removeEventListener('abort', kill);
+	killGroup();
 	await endDescendants();
 	return exit;
 }

@@ -53,6 +53,8 @@ export interface SandboxRun {
 	readonly less: boolean;
 	/** Calls its argument, which starts the sandbox program, at once; what is started then is in the process's control group. */
 	readonly inGroup: <T>(start: () => T) => T;
+	/** Has the kernel kill what is in that group, where it can. */
+	readonly killGroup: () => void;
 }
 
 /** How the process ended. */

@@ -37,6 +37,14 @@ export function findCgroups(cgroups: string, mountinfo: string): ReadonlyMap<Con
 	return new Map(found);
 }
 
+/** The same for the hierarchy of version 2, whichever controllers it has; undefined where it is not mounted here. */
+export function findUnified(cgroups: string, mountinfo: string): CgroupPlace | undefined {
+	const path = /^0::(\/.*)$/m.exec(cgroups)?.[1];
+	const mount = parseMounts(mountinfo).find(({ type }) => type === 'cgroup2');
+	const own = path === undefined || mount === undefined ? undefined : below(mount, path);
+	return mount === undefined || own === undefined ? undefined : { version: 2, own, mountPoint: mount.path };
+}
+
 function isOf({ type, superOptions }: Mount, version: 1 | 2, controller: Controller): boolean {
 	return version === 2 ? type === 'cgroup2' : type === 'cgroup' && superOptions.includes(controller);
 }

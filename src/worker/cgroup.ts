@@ -4,8 +4,8 @@ import { errnoOf, messageOf } from '../errors.js';
 import { type Libc, MS_BIND } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
 import { fsPath, latin1Path, nameIn, type RawPath, rawPath } from '../root-path.js';
-import { type Cgroup, type CgroupParent, type GroupLimits, makeCgroup } from './cgroup-group.js';
-import { type CgroupPlace, type Controller, findCgroups } from './cgroup-place.js';
+import { type Cgroup, type CgroupParent, type GroupLimits, isKillable, makeCgroup } from './cgroup-group.js';
+import { type CgroupPlace, type Controller, findCgroups, findUnified } from './cgroup-place.js';
 
 /** A way to the control groups of this process that stays open when they are hidden from the sandboxes. */
 export interface Cgroups {
@@ -21,6 +21,8 @@ export interface CgroupLimits {
 	readonly enter: <T>(start: () => T) => T;
 	/** Whether the kernel killed a process because the memory of the groups ran out. */
 	readonly oomKilled: () => boolean;
+	/** Has the kernel kill what is in a group, where it has been opened for that. Never throws. */
+	readonly kill: () => void;
 	/** Kills what is left in the groups and removes them. Never rejects. */
 	readonly close: () => Promise<void>;
 }
@@ -28,10 +30,13 @@ export interface CgroupLimits {
 const OPTIONS: Readonly<Record<Controller, string>> = { memory: '--memory', cpu: '--cpus', pids: '--pids-limit' };
 
 /** None: every limit is refused. */
-export const NO_CGROUPS: Cgroups = { open: (limits) => openGroups(limits, new Map()) };
+export const NO_CGROUPS: Cgroups = { open: (limits) => openGroups(limits, new Map(), undefined) };
 
-/** To be called before the groups are hidden. `scratch` is a private directory. Never throws: what cannot be opened is refused later. */
-export function openCgroups(scratch: string, libc: Libc): Cgroups {
+/**
+ * To be called before the groups are hidden. `scratch` is a private directory. `kills` asks for a group also without limits, where the
+ * kernel can kill one as a whole. Never throws: what cannot be opened is refused later.
+ */
+export function openCgroups(scratch: string, libc: Libc, kills: boolean): Cgroups {
 	const opened = new Map<string, CgroupParent | string>();
 	const parents = new Map<Controller, CgroupParent | string>();
 	for (const [controller, place] of readPlaces()) {
@@ -39,7 +44,8 @@ export function openCgroups(scratch: string, libc: Libc): Cgroups {
 		opened.set(place.own, parent);
 		parents.set(controller, parent);
 	}
-	return { open: (limits) => openGroups(limits, parents) };
+	const killing = kills ? openUnified() : undefined;
+	return { open: (limits) => openGroups(limits, parents, killing) };
 }
 
 function readPlaces(): ReadonlyMap<Controller, CgroupPlace> {
@@ -47,6 +53,21 @@ function readPlaces(): ReadonlyMap<Controller, CgroupPlace> {
 		return findCgroups(readFileSync('/proc/self/cgroup', 'latin1'), readFileSync('/proc/self/mountinfo', 'latin1'));
 	} catch {
 		return new Map();
+	}
+}
+
+/** Our own group of version 2: one without limits may be made in it. */
+function openUnified(): CgroupParent | undefined {
+	try {
+		const place = findUnified(
+			readFileSync('/proc/self/cgroup', 'latin1'),
+			readFileSync('/proc/self/mountinfo', 'latin1'),
+		);
+		if (place === undefined) return undefined;
+		const directory = openDirectory(place.own);
+		return { version: 2, directory, own: directory };
+	} catch {
+		return undefined;
 	}
 }
 
@@ -80,7 +101,11 @@ function openDirectory(path: RawPath): string {
 	return `/proc/self/fd/${openSync(fsPath(path), constants.O_RDONLY | constants.O_DIRECTORY)}`;
 }
 
-function openGroups(limits: GroupLimits, parents: ReadonlyMap<Controller, CgroupParent | string>): CgroupLimits {
+function openGroups(
+	limits: GroupLimits,
+	parents: ReadonlyMap<Controller, CgroupParent | string>,
+	killing: CgroupParent | undefined,
+): CgroupLimits {
 	const refused: string[] = [];
 	const wanted = new Map<CgroupParent, Controller[]>();
 	for (const controller of controllersOf(limits)) {
@@ -100,14 +125,29 @@ function openGroups(limits: GroupLimits, parents: ReadonlyMap<Controller, Cgroup
 			return [];
 		}
 	});
+	const isUnified = [...wanted.keys()].some(({ version }) => version === 2);
+	if (killing !== undefined && !(isUnified && groups.length > 0)) groups.push(...makeKillable(killing));
 	return {
 		refused: () => [...new Set(refused)],
 		enter: (start) => enterGroups(groups, start, refuse),
 		oomKilled: () => groups.some(([, group]) => group.oomKilled()),
+		kill: () => {
+			for (const [, group] of groups) group.kill();
+		},
 		close: async () => {
 			await Promise.all(groups.map(([, group]) => group.remove()));
 		},
 	};
+}
+
+/** A group without limits, where the kernel can kill one as a whole and this user may make one. */
+function makeKillable(parent: CgroupParent): readonly (readonly [readonly Controller[], Cgroup])[] {
+	try {
+		accessSync(`${parent.own}/cgroup.procs`, constants.W_OK);
+		return [[[], makeCgroup(parent, { memory: undefined, cpus: undefined, pids: undefined }, isKillable)]];
+	} catch {
+		return [];
+	}
 }
 
 /** A child is in the groups that its parent is in when it forks; the parent is in them for no longer than that. */

@@ -79,7 +79,7 @@ async function runProcess(
 		request.streams === 'forward' ? openForward(context.libc, ownerOf(spec, request.sandboxes), consume) : INHERITED;
 	const groups = (context.cgroups ?? NO_CGROUPS).open(limits);
 	try {
-		const run = { ...context, spec, streams: output.streams, inGroup: groups.enter };
+		const run = { ...context, spec, streams: output.streams, inGroup: groups.enter, killGroup: groups.kill };
 		const stops = AbortSignal.any([signal, late, broken.signal]);
 		const ended = await runFirst(request.sandboxes, run, stops).finally(output.started);
 		const forwarded = await output.drained();

@@ -67,7 +67,7 @@ function openLocked(request: WorkerCalls['open']['request'], libc: Libc): Sessio
 	if (request.mounts) libc.dieWithParent();
 	libc.closeOnExec(3);
 	libc.leaveKeyring();
-	const cgroups = openCgroups(request.scratch, libc);
+	const cgroups = openCgroups(request.scratch, libc, !request.mounts);
 	const { rootfs, proc } = request.mounts ? openNamespaces(request, libc) : openPlain(request, libc);
 	const whiteouts = rootfs === 'overlay' || canMakeWhiteouts(request.scratch, libc);
 	// No overlay may ever mount a layer without its whiteouts: it would show what the layer deletes.
@@ -89,7 +89,7 @@ function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | und
 	libc.adoptOrphans();
 	const layers = openLayerStore(join(store, INDEXES_FORMAT));
 	const { hold } = openLayerHold(store, scratch, libc);
-	const [cgroups, target] = [openCgroups(scratch, libc), openScratchTarget(scratch)];
+	const [cgroups, target] = [openCgroups(scratch, libc, true), openScratchTarget(scratch)];
 	// As another user, assemble makes files that are that user's, and all owners on disk are those of the image.
 	const ids = loaded !== undefined && mayBecomeAnyone() ? { uids: ownIds('uid'), gids: ownIds('gid') } : request.ids;
 	const live = openLiveRoot({ layers, scratch, libc, ids });

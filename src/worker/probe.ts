@@ -50,6 +50,7 @@ export async function probeSandboxes(
 			hostPath,
 			needLess,
 			inGroup: <T>(start: () => T) => start(),
+			killGroup: () => undefined,
 		};
 		for (const sandbox of sandboxes) {
 			const outcome = await runSandbox(sandbox, run, signal);

@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { fsPath } from '../../../src/root-path.js';
 import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
+import { findUnified } from '../../../src/worker/cgroup-place.js';
 import { lacking } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
 import { busyboxLayer, openSessions, type SessionStore, type User, withoutUser } from './session.js';
@@ -138,6 +140,42 @@ describe.each(BUSY)('a worker of %s, without namespaces: %s,', (user, withoutNam
 		expect(processesWith(mark).length).toBeGreaterThan(0);
 		expect(await timeUntil(() => processesWith(mark).length === 0)).toBeLessThan(LOADED_MS);
 	});
+});
+
+/** Whether the kernel can kill a control group as a whole here. */
+function killsGroups(): boolean {
+	const place = findUnified(read('/proc/self/cgroup'), read('/proc/self/mountinfo'));
+	if (place === undefined) return false;
+	const group = join(fsPath(place.own).toString(), `test-${process.pid}`);
+	try {
+		mkdirSync(group);
+	} catch {
+		return false;
+	}
+	try {
+		return existsSync(join(group, 'cgroup.kill'));
+	} finally {
+		rmdirSync(group);
+	}
+}
+
+test('what forks, leaves its session and ends all the time is killed where there is no pid namespace', async (context) => {
+	skipFor(
+		context,
+		process.getuid?.() === 0 ? lacking('unshare', 'setpriv') : 'only root has a root directory of its own',
+	);
+	skipFor(context, killsGroups() ? undefined : 'the kernel cannot kill a control group as a whole here');
+	using sessions = openSessions();
+	const mark = `hopper-${process.pid}`;
+	const { exit, error } = await sessions.run({
+		layers: [LAYER],
+		sandboxes: ['chroot'],
+		process: { env: { PATH: '/bin', MARK: mark } },
+		script: "printf '#!/bin/sh\\nsetsid /tmp/hop &\\n' >/tmp/hop; chmod 755 /tmp/hop; for i in 1 2 3 4 5 6 7 8 9; do /tmp/hop; done; sleep 0.2",
+		withoutNamespaces: true,
+	});
+	expect([exit, error]).toEqual([{ type: 'code', code: 0 }, undefined]);
+	expect(processesWith(`MARK=${mark}`)).toEqual([]);
 });
 
 describe('scratch directories of other builds', () => {
