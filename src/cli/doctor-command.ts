@@ -14,7 +14,7 @@ const { dockerConfig, insecureRegistries, caBundle, store } = hostOptions;
 export const doctorCommand: Grammar<DoctorArguments> = {
 	name: 'doctor',
 	description:
-		'Find out what builds here can use, by trying it, what is in the way and how to mend it; and whether registries let us pull and push.',
+		'Find out what builds here can use, by trying it, what is in the way and how to fix it; and whether registries let us pull and push.',
 	examples: [
 		{ description: 'Look at this host', command: 's2oci doctor' },
 		{ description: 'Look at a registry, too', command: 's2oci doctor registry.example:5000' },

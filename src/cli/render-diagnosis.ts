@@ -4,10 +4,10 @@ import { formatBytes } from './format.js';
 
 const NAME_WIDTH = 31;
 const STATUS_WIDTH = 7;
-/** Without a place that fits, as many ways to mend something are shown. */
+/** Without a place that fits, as many ways to fix something are shown. */
 const MAX_FIXES = 3;
 
-/** `diagnosis` for people: a line for each rung, the store, the programs, each registry, what to mend, and in the last line the best rung. */
+/** `diagnosis` for people: a line for each rung, the store, the programs, each registry, what to fix, and in the last line the best rung. */
 export function renderDiagnosis(diagnosis: Diagnosis): string {
 	const { rungs, store, programs, registries, findings, places } = diagnosis;
 	const missing = programs.filter(({ path }) => path === undefined).map(({ name }) => name);

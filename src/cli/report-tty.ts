@@ -10,7 +10,7 @@ const NEWLINE = 0x0a;
 
 /**
  * A report for terminals: bars for what moves bytes, drawn at most ten times a second below the lines and assemble's output, which
- * is passed on untouched. The cursor is never hidden, so that nothing has to be mended after a kill.
+ * is passed on untouched. The cursor is never hidden, so that nothing has to be fixed after a kill.
  */
 export function openTtyReport(options: ReportOptions): Report {
 	const began = options.now();

@@ -168,7 +168,7 @@ interface PathOrigin {
 }
 
 function fromImage(setting: string): PathOrigin {
-	const hint = 'Use another image, or ask its maintainer to mend this setting.';
+	const hint = 'Use another image, or ask its maintainer to fix this setting.';
 	return { code: 'IMAGE_INVALID', name: `the image's ${setting}`, hint };
 }
 

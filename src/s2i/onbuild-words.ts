@@ -15,7 +15,7 @@ const strings = v.array(v.string());
 /** IMAGE_INVALID for the instruction `text` of an image, and what is wrong with it. */
 export function onBuildInvalid(text: string, problem: string): BuildError {
 	return new BuildError('IMAGE_INVALID', `the image's ${showInstruction(text)} ${problem}`, {
-		hint: 'Ask the maintainer of the builder image to mend it.',
+		hint: 'Ask the maintainer of the builder image to fix it.',
 	});
 }
 

@@ -34,7 +34,7 @@ export function chooseArtifacts(option: readonly MountPair[], label: readonly st
 
 function labelInvalid(problem: string, cause?: unknown): BuildError {
 	return new BuildError('IMAGE_INVALID', `the label ${LABEL} of the runtime image is not valid: ${problem}`, {
-		hint: 'Name the artifacts with --runtime-artifact SOURCE[:DIRECTORY] instead, or ask for the label to be mended.',
+		hint: 'Name the artifacts with --runtime-artifact SOURCE[:DIRECTORY] instead, or ask for the label to be fixed.',
 		cause,
 	});
 }

@@ -27,8 +27,8 @@ exit $status`;
 	return s2oci(workspace, ['build', ...args], { wrapper: ['unshare', '--mount', 'sh', '-c', script, 'sh'] });
 }
 
-/** Runs the command a second time, on a host that was mended by `mend`; its status is printed. */
-const again = (mend: string): string => `${mend}; "$@" >/dev/null; echo "again: $?" >&2`;
+/** Runs the command a second time, on a host that was fixed by `fix`; its status is printed. */
+const again = (fix: string): string => `${fix}; "$@" >/dev/null; echo "again: $?" >&2`;
 
 function expectRefusal(failed: Finished, status: number): void {
 	expect(failed.stderr).not.toMatch(/^\s+at .*[:(]\d+|BuildError|TypeError|this is a bug/m);

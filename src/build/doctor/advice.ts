@@ -1,7 +1,7 @@
 import type { EnvironmentName } from './environment.js';
 import type { FindingCode } from './finding-code.js';
 
-/** What a finding means, and the line that mends it in each kind of place. */
+/** What a finding means, and the line that fixes it in each kind of place. */
 export interface Advice {
 	readonly message: string;
 	readonly fixes: Partial<Readonly<Record<EnvironmentName, string>>>;

@@ -81,7 +81,7 @@ function noStore(reason: string): RungTrial {
 	};
 }
 
-/** What is worth mending: on a host where builds work, that which keeps them from a better rung. */
+/** What is worth fixing: on a host where builds work, that which keeps them from a better rung. */
 function collect(
 	{ rungs, best, store, registries }: Pick<Diagnosis, 'rungs' | 'best' | 'store' | 'registries'>,
 	hasGit: boolean,

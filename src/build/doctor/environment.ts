@@ -1,6 +1,6 @@
 import type { HostFacts } from './facts.js';
 
-/** A kind of place that s2oci runs in, for which there is a way to mend things. */
+/** A kind of place that s2oci runs in, for which there is a way to fix things. */
 export type EnvironmentName = 'github' | 'gitlab' | 'openshift' | 'kubernetes' | 'container' | 'rhel' | 'debian';
 
 /** In the order in which a fix is worth reading: who gave us this job, then what it runs in, then the distribution. */

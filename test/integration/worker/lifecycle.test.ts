@@ -171,7 +171,8 @@ test('what forks, leaves its session and ends all the time is killed where there
 		layers: [LAYER],
 		sandboxes: ['chroot'],
 		process: { env: { PATH: '/bin', MARK: mark } },
-		script: "printf '#!/bin/sh\\nsetsid /tmp/hop &\\n' >/tmp/hop; chmod 755 /tmp/hop; for i in 1 2 3 4 5 6 7 8 9; do /tmp/hop; done; sleep 0.2",
+		script:
+			"printf '#!/bin/sh\\nsetsid /tmp/hop &\\n' >/tmp/hop; chmod 755 /tmp/hop; for i in 1 2 3 4 5 6 7 8 9; do /tmp/hop; done; sleep 0.2",
 		withoutNamespaces: true,
 	});
 	expect([exit, error]).toEqual([{ type: 'code', code: 0 }, undefined]);
