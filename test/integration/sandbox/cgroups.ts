@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findCgroups } from '../../../src/worker/cgroup-place.js';
+import { findCgroups, findUnified } from '../../../src/worker/cgroup-place.js';
 import { listDirectory } from '../../support/host.js';
 
-const groups = findCgroups(readFileSync('/proc/self/cgroup', 'utf8'), readFileSync('/proc/self/mountinfo', 'utf8'));
+const places = [readFileSync('/proc/self/cgroup', 'utf8'), readFileSync('/proc/self/mountinfo', 'utf8')] as const;
+const groups = findCgroups(...places);
+const unified = findUnified(...places);
 
 /** Why groups with `controller` cannot be tested here; undefined when they can. */
 export function lackingControllers(controller: 'memory' | 'cpu' | 'pids'): string | undefined {
@@ -29,11 +31,21 @@ export function programsIn(controller: 'memory' | 'cpu' | 'pids', file: string, 
 	});
 }
 
-/** Groups of ours that are still there. */
+/** Groups of ours that are still there though no process is; those of builds that run beside the tests are theirs. */
 export function leftGroups(): readonly string[] {
-	return [...groups.values()].flatMap(({ own }) =>
+	return [...groups.values(), ...(unified === undefined ? [] : [unified])].flatMap(({ own }) =>
 		listDirectory(own)
 			.filter((name) => name.startsWith('s2oci-'))
-			.map((name) => join(own, name)),
+			.map((name) => join(own, name))
+			.filter(isEmpty),
 	);
+}
+
+function isEmpty(group: string): boolean {
+	try {
+		return readFileSync(join(group, 'cgroup.procs'), 'utf8') === '';
+	} catch {
+		// It was removed between two looks.
+		return false;
+	}
 }
