@@ -43,18 +43,21 @@ function baseImage(): string {
 	return `oci:${path}:latest`;
 }
 
-/** An environment in which buildah keeps everything in the workspace and needs no runc. */
+/** An environment in which buildah keeps everything in the workspace, needs no runc, and sets no limits above those of this machine. */
 function buildahEnvironment(workspace: Workspace): NodeJS.ProcessEnv {
 	const storage = join(workspace.root, 'storage');
 	mkdirSync(storage);
 	const config = join(storage, 'storage.conf');
 	writeFileSync(config, `[storage]\ndriver = "vfs"\ngraphroot = "${storage}/root"\nrunroot = "${storage}/run"\n`);
+	const limits = join(storage, 'containers.conf');
+	writeFileSync(limits, '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n');
 	return {
 		PATH: process.env['PATH'],
 		HOME: workspace.home,
 		TMPDIR: workspace.temporary,
 		S2OCI_STORE: workspace.store,
 		CONTAINERS_STORAGE_CONF: config,
+		CONTAINERS_CONF: limits,
 		BUILDAH_ISOLATION: 'chroot',
 	};
 }
