@@ -177,6 +177,14 @@ function describeSource({
 }
 
 function reportBounds({ userNamespace }: WorkerProcess, { limits }: BuildRequest, { emit }: BuildRecord): void {
-	const bounds = describeBounds(readFileSync('/proc/self/status', 'utf8'), userNamespace, limits);
-	for (const message of bounds) emit({ type: 'log', level: 3, message });
+	for (const message of describeBounds(ownStatus(), userNamespace, limits)) emit({ type: 'log', level: 3, message });
+}
+
+/** Empty where there is no /proc. */
+function ownStatus(): string {
+	try {
+		return readFileSync('/proc/self/status', 'utf8');
+	} catch {
+		return '';
+	}
 }

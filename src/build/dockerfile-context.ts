@@ -39,10 +39,13 @@ export async function clearContext(context: string): Promise<void> {
 	await makeSourceDirectory(context);
 }
 
-/** Removes all that {@link clearContext} made and what came there since. Never throws: a failure is told of already. */
-export function removeContext(context: string): void {
+/** Removes what {@link clearContext} made and what s2oci put there since; files of others stay. Never throws: a failure is reported already. */
+export async function removeContext(context: string): Promise<void> {
 	try {
-		removeTree(rawPath(join(context, 'upload')));
+		for (const path of Object.values(CONTEXT)) removeTree(rawPath(join(context, path)));
+		const upload = join(context, 'upload');
+		const names = await readdir(upload);
+		if (names.every((name) => name === basename(MARKER))) removeTree(rawPath(upload));
 	} catch {
 		// The next run replaces what is left.
 	}

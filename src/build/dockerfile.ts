@@ -116,7 +116,7 @@ async function fetchTo(
 	try {
 		return await fetchSource(source, options, signal);
 	} catch (error) {
-		removeContext(context);
+		await removeContext(context);
 		throw error;
 	}
 }

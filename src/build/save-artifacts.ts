@@ -3,7 +3,7 @@ import { BuildError } from '../errors.js';
 import type { Contract } from '../s2i/contract.js';
 import type { User } from '../s2i/users.js';
 import { exitStatus } from '../sandbox/sandbox.js';
-import { lastly } from '../sandbox/sandboxes.js';
+import { putLast } from '../sandbox/sandboxes.js';
 import type { ArtifactOutput, RootName, SavedArtifacts, WorkerCalls } from '../worker/protocol.js';
 import type { BuildContext } from './context.js';
 import { collectOutput, type Output } from './output.js';
@@ -36,7 +36,7 @@ export async function runSaveArtifacts(
 		const ended = await worker.call('saveArtifacts', {
 			root,
 			process: { argv: [path], env: { HOME: user.home, ...contract.env }, cwd: contract.workingDir, user },
-			sandboxes: lastly(worker.sandboxes, 'copiesOutput'),
+			sandboxes: putLast(worker.sandboxes, 'copiesOutput'),
 			limits: request.limits,
 			timeoutMs: request.assembleTimeout,
 			...{ directory, owner, pack },

@@ -8,7 +8,7 @@ import { capabilitiesOf } from './sandbox.js';
  * `status` is the text of proc_pid_status(5) of this process. In a user namespace of its own a process has all capabilities there.
  */
 export function describeBounds(status: string, userNamespace: UserNamespace, limits: Limits): readonly string[] {
-	const lacking = userNamespace === 'none' ? lackingCapabilities(status, limits) : [];
+	const lacking = userNamespace === 'none' && status.includes('CapBnd:') ? lackingCapabilities(status, limits) : [];
 	return [
 		...(/^Seccomp:\s*2$/m.test(status)
 			? ['the job has a seccomp filter of its own: what that forbids stays forbidden, whatever --security-opt allows']

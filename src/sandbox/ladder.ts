@@ -32,11 +32,7 @@ export const LADDER: readonly LadderStep[] = [
 	{ number: 2, name: 'full subuid range', place: { rootfs: 'overlay', userNamespace: 'full' } },
 	{ number: 3, name: 'single uid', place: { rootfs: 'overlay', userNamespace: 'single' } },
 	{ number: 4, name: 'no overlay: copy', place: { rootfs: 'copy', mounts: true } },
-	{
-		number: 5,
-		name: 'root without namespaces: chroot',
-		place: { rootfs: 'copy', mounts: false },
-	},
+	{ number: 5, name: 'root without namespaces: chroot', place: { rootfs: 'copy', mounts: false } },
 	IN_PLACE,
 ];
 

@@ -79,10 +79,10 @@ export const SANDBOX_NAMES = Object.keys(SANDBOXES) as readonly SandboxName[];
 export function orderSandboxes(isolation: SandboxName | 'auto', place: SandboxPlace): readonly SandboxName[] {
 	const possible = SANDBOX_NAMES.filter((name) => SANDBOXES[name].fits(place));
 	const wanted = possible.filter((name) => isolation === 'auto' || name === isolation);
-	return place.userNamespace === 'single' ? lastly(wanted, 'showsRoot') : wanted;
+	return place.userNamespace === 'single' ? putLast(wanted, 'showsRoot') : wanted;
 }
 
 /** `names` in their order, those for which `trait` holds behind the others. */
-export function lastly(names: readonly SandboxName[], trait: 'showsRoot' | 'copiesOutput'): readonly SandboxName[] {
+export function putLast(names: readonly SandboxName[], trait: 'showsRoot' | 'copiesOutput'): readonly SandboxName[] {
 	return [...names].sort((a, b) => Number(SANDBOXES[a][trait]) - Number(SANDBOXES[b][trait]));
 }

@@ -51,15 +51,13 @@ async function holdsPipe(directory: string, stop: AbortSignal): Promise<boolean>
 }
 
 /**
- * What is in the working tree of a local repository but not in its commit, submodules aside; nothing when that cannot be found out, as where
- * a FIFO makes git wait. The index of the repository is read and not written.
+ * What is in the working tree of a local repository but not in its commit, submodules aside; nothing when that cannot be found out, which
+ * a notice tells where git waits for a FIFO, or for more than a minute. The index of the repository is read and not written.
  */
-export async function listChanges({
-	repository,
-	gitFor,
-	setting,
-	roots,
-}: OpenedRepository): Promise<readonly string[]> {
+export async function listChanges(
+	{ repository, gitFor, setting, roots }: OpenedRepository,
+	emitNotice: (message: string) => void,
+): Promise<readonly string[]> {
 	const { workTree, gitDirectory } = repository;
 	if (workTree === undefined) return [];
 	const elsewhere = setting('core.worktree');
@@ -72,6 +70,10 @@ export async function listChanges({
 	using patience = patienceWith(real);
 	const asked = gitFor(place, index, patience.signal)(workTree, ['--no-optional-locks', 'status', ...options]);
 	const status = await asked.catch(() => undefined);
+	if (patience.signal.aborted)
+		emitNotice(
+			`git does not get through ${printablePath(rawPath(workTree))}: whether something is not committed, and so not built, is not known`,
+		);
 	if (status?.ok !== true) return [];
 	const lines = status.bytes.toString('latin1').split('\0').filter(Boolean);
 	const modified = lines.filter((line) => line.startsWith(' M ')).map((line) => latin1Path(line.slice(3)));

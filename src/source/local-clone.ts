@@ -60,7 +60,7 @@ export async function checkOutLocal(source: GitSource, options: LocalOptions, si
 	const id = await findCommit(main, source);
 	const commit = await readCommit(main.gitFor('/'), source.url, { cwd: '/', id, ref: source.ref });
 	await mkdir(checkout);
-	work.changes.push(...(await listChanges(main)));
+	work.changes.push(...(await listChanges(main, emitNotice)));
 	await fill(
 		main,
 		{ commit: id, directory: checkout, contextDir },
@@ -149,7 +149,7 @@ async function noteChanges(opened: OpenedRepository, { commit }: Submodule, name
 	if (opened.repository.workTree === undefined) return;
 	const head = await opened.gitFor('/')('/', ['rev-parse', '--verify', '--quiet', 'HEAD']);
 	if (head.ok && head.stdout.trim() !== commit) work.changes.push(`${name} at ${head.stdout.slice(0, 12)}`);
-	work.changes.push(...(await listChanges(opened)).map((path) => `${name}/${path}`));
+	work.changes.push(...(await listChanges(opened, work.options.emitNotice)).map((path) => `${name}/${path}`));
 }
 
 async function fetchSubmodule(

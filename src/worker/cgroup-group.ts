@@ -26,13 +26,16 @@ export interface Cgroup {
 	readonly leave: () => void;
 	/** Whether the kernel killed a process in it for want of memory. */
 	readonly oomKilled: () => boolean;
-	/** Has the kernel kill all that is in it at once, however fast it forks, where it can (version 2, Linux 5.14). Never throws. */
+	/** Whether the kernel can kill all that is in it at once (version 2, Linux 5.14). */
+	readonly isKillable: boolean;
+	/** Has it do so, however fast that forks, where it can. Never throws. */
 	readonly kill: () => void;
 	/** Kills what is left in it and removes it. Never rejects. */
 	readonly remove: () => Promise<void>;
 }
 
 const PREFIX = 's2oci-';
+const KILL = 'cgroup.kill';
 /** A sandbox program stays in the group of the process that it runs; runc has the most threads. */
 const SANDBOX_PIDS = 24;
 const CPU_PERIOD_US = 100_000;
@@ -44,22 +47,14 @@ const STALE_MS = 600_000;
 const REMOVE_TRIES = 100;
 const REMOVE_WAIT_MS = 20;
 
-/**
- * Makes a group with `limits` that is as `isWanted` says; one beside our own has its limits, too. Removes those that killed builds left. Throws
- * system errors.
- */
-export function makeCgroup(
-	parent: CgroupParent,
-	limits: GroupLimits,
-	isWanted: (directory: string) => boolean = () => true,
-): Cgroup {
+/** Makes a group with `limits`; one beside our own has its limits, too. Removes those that killed builds left. Throws system errors. */
+export function makeCgroup(parent: CgroupParent, limits: GroupLimits): Cgroup {
 	removeStale(parent.directory);
 	const directory = join(parent.directory, `${PREFIX}${randomBytes(6).toString('hex')}`);
 	mkdirSync(directory, { mode: 0o755 });
 	const asked = { ...limits, pids: limits.pids === undefined ? undefined : limits.pids + SANDBOX_PIDS };
 	const wanted = parent.own === parent.directory ? asked : strictest(asked, limitsOf(parent.own));
 	try {
-		if (!isWanted(directory)) throw new Error(`${directory} is no such group`);
 		for (const [file, value] of parent.version === 1 ? settings1(wanted) : settings2(wanted)) {
 			const path = join(directory, file);
 			if (!SWAP_FILES.includes(file) || existsSync(path)) writeFileSync(path, value);
@@ -86,6 +81,7 @@ export function makeCgroup(
 			const events = readText(join(directory, parent.version === 1 ? 'memory.oom_control' : 'memory.events'));
 			return /^oom_kill [1-9]/m.test(events);
 		},
+		isKillable: existsSync(join(directory, KILL)),
 		kill: () => killGroup(directory),
 		remove: () => removeGroup(directory),
 	};
@@ -144,15 +140,10 @@ function removeStale(directory: string): void {
 	}
 }
 
-/** Whether `directory` is of a group that the kernel can kill as a whole. */
-export function isKillable(directory: string): boolean {
-	return existsSync(join(directory, 'cgroup.kill'));
-}
-
 function killGroup(directory: string): void {
 	try {
 		const holdsUs = readText(join(directory, 'cgroup.procs')).split('\n').includes(String(process.pid));
-		if (isKillable(directory) && !holdsUs) writeFileSync(join(directory, 'cgroup.kill'), '1');
+		if (existsSync(join(directory, KILL)) && !holdsUs) writeFileSync(join(directory, KILL), '1');
 	} catch {
 		// Whoever has to know finds what is left.
 	}

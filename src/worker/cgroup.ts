@@ -4,7 +4,7 @@ import { errnoOf, messageOf } from '../errors.js';
 import { type Libc, MS_BIND } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
 import { fsPath, latin1Path, nameIn, type RawPath, rawPath } from '../root-path.js';
-import { type Cgroup, type CgroupParent, type GroupLimits, isKillable, makeCgroup } from './cgroup-group.js';
+import { type Cgroup, type CgroupParent, type GroupLimits, makeCgroup } from './cgroup-group.js';
 import { type CgroupPlace, type Controller, findCgroups, findUnified } from './cgroup-place.js';
 
 /** A way to the control groups of this process that stays open when they are hidden from the sandboxes. */
@@ -39,31 +39,35 @@ export const NO_CGROUPS: Cgroups = { open: (limits) => openGroups(limits, new Ma
 export function openCgroups(scratch: string, libc: Libc, kills: boolean): Cgroups {
 	const opened = new Map<string, CgroupParent | string>();
 	const parents = new Map<Controller, CgroupParent | string>();
-	for (const [controller, place] of readPlaces()) {
+	const places = readPlaces();
+	for (const [controller, place] of places.limiting) {
 		const parent = opened.get(place.own) ?? openParent(place, scratch, libc);
 		opened.set(place.own, parent);
 		parents.set(controller, parent);
 	}
-	const killing = kills ? openUnified() : undefined;
+	const killing = kills ? openUnified(places.unified) : undefined;
 	return { open: (limits) => openGroups(limits, parents, killing) };
 }
 
-function readPlaces(): ReadonlyMap<Controller, CgroupPlace> {
+interface Places {
+	readonly limiting: ReadonlyMap<Controller, CgroupPlace>;
+	readonly unified: CgroupPlace | undefined;
+}
+
+/** None where there is no /proc. */
+function readPlaces(): Places {
 	try {
-		return findCgroups(readFileSync('/proc/self/cgroup', 'latin1'), readFileSync('/proc/self/mountinfo', 'latin1'));
+		const [groups, mounts] = ['cgroup', 'mountinfo'].map((name) => readFileSync(`/proc/self/${name}`, 'latin1'));
+		return { limiting: findCgroups(groups ?? '', mounts ?? ''), unified: findUnified(groups ?? '', mounts ?? '') };
 	} catch {
-		return new Map();
+		return { limiting: new Map(), unified: undefined };
 	}
 }
 
 /** Our own group of version 2: one without limits may be made in it. */
-function openUnified(): CgroupParent | undefined {
+function openUnified(place: CgroupPlace | undefined): CgroupParent | undefined {
+	if (place === undefined) return undefined;
 	try {
-		const place = findUnified(
-			readFileSync('/proc/self/cgroup', 'latin1'),
-			readFileSync('/proc/self/mountinfo', 'latin1'),
-		);
-		if (place === undefined) return undefined;
 		const directory = openDirectory(place.own);
 		return { version: 2, directory, own: directory };
 	} catch {
@@ -125,8 +129,8 @@ function openGroups(
 			return [];
 		}
 	});
-	const isUnified = [...wanted.keys()].some(({ version }) => version === 2);
-	if (killing !== undefined && !(isUnified && groups.length > 0)) groups.push(...makeKillable(killing));
+	// A process is in one group of version 2 only, and one with limits can be killed as well.
+	if (killing !== undefined && !groups.some(([, group]) => group.isKillable)) groups.push(...makeKillable(killing));
 	return {
 		refused: () => [...new Set(refused)],
 		enter: (start) => enterGroups(groups, start, refuse),
@@ -144,7 +148,10 @@ function openGroups(
 function makeKillable(parent: CgroupParent): readonly (readonly [readonly Controller[], Cgroup])[] {
 	try {
 		accessSync(`${parent.own}/cgroup.procs`, constants.W_OK);
-		return [[[], makeCgroup(parent, { memory: undefined, cpus: undefined, pids: undefined }, isKillable)]];
+		const group = makeCgroup(parent, { memory: undefined, cpus: undefined, pids: undefined });
+		if (group.isKillable) return [[[], group]];
+		void group.remove();
+		return [];
 	} catch {
 		return [];
 	}

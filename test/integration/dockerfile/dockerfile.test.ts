@@ -49,6 +49,21 @@ describe('where a Dockerfile goes', () => {
 		expect(readFileSync(join(output, 'upload/src/mine'), 'utf8')).toBe('precious');
 	});
 
+	test('that fails leaves nothing half made, and what others put beside it', async () => {
+		const builder = await sclorgImage();
+		const output = emptyDirectory();
+		const broken = join(emptyDirectory(), 'source.tar');
+		writeFileSync(broken, 'no archive');
+		const fail = () => write({ builder, source: `file://${broken}`, output: `${output}/` });
+		await expect(fail()).rejects.toMatchObject({ code: 'SOURCE_INVALID' });
+		expect(readdirSync(output)).toEqual([]);
+		await write({ builder, source: plainSource(), output: `${output}/` });
+		writeFileSync(join(output, 'upload/mine'), 'precious');
+		await expect(fail()).rejects.toMatchObject({ code: 'SOURCE_INVALID' });
+		expect(readFileSync(join(output, 'upload/mine'), 'utf8')).toBe('precious');
+		expect(readdirSync(join(output, 'upload')).sort()).toEqual(['.made-by-s2oci', 'mine']);
+	});
+
 	test('is refused inside a source that is copied, also through a link', async () => {
 		const source = plainSource();
 		const link = join(emptyDirectory(), 'link');

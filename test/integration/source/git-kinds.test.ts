@@ -58,8 +58,9 @@ test.each(['.gitignore', 'sub/.gitattributes', 'nested/.git/HEAD'])(
 		writeFiles(repository, { 'app.js': 'changed', 'sub/x': '', 'nested/x': '' });
 		for (const path of ['objects', 'refs']) mkdirSync(join(repository, 'nested/.git', path), { recursive: true });
 		execFileSync('mkfifo', [join(repository, name)]);
-		const { path } = await fetch(repository);
+		const { path, notices } = await fetch(repository);
 		expect(readFileSync(join(path, 'app.js'), 'utf8')).toBe('one');
+		expect(notices).toEqual([expect.stringMatching(/is not known|uncommitted changes/)]);
 	},
 );
 

@@ -24,3 +24,7 @@ test('capabilities that the job lacks are named where there is no user namespace
 	expect(describeBounds(status(0, FEWER), 'single', NO_LIMITS)).toEqual([]);
 	expect(describeBounds(status(0, FEWER), 'none', { ...NO_LIMITS, capDrop: ['ALL'] })).toEqual([]);
 });
+
+test('without a /proc nothing is known', () => {
+	expect(describeBounds('', 'none', NO_LIMITS)).toEqual([]);
+});
