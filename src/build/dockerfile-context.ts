@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { chmod, copyFile, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, posix, resolve } from 'node:path';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
@@ -8,6 +9,7 @@ import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import type { Contract } from '../s2i/contract.js';
 import { CONTEXT, type ContextMount } from '../s2i/dockerfile.js';
+import { isWorkDirectory } from '../source/fetch.js';
 import type { HostMount } from './request.js';
 
 const MARKER = 'upload/.made-by-s2oci';
@@ -40,12 +42,13 @@ export async function clearContext(context: string): Promise<void> {
 }
 
 /** Removes what {@link clearContext} made and what s2oci put there since; files of others stay. Never throws: a failure is reported already. */
-export async function removeContext(context: string): Promise<void> {
+export function removeContext(context: string): void {
 	try {
-		for (const path of Object.values(CONTEXT)) removeTree(rawPath(join(context, path)));
 		const upload = join(context, 'upload');
-		const names = await readdir(upload);
-		if (names.every((name) => name === basename(MARKER))) removeTree(rawPath(upload));
+		const ours = Object.values(CONTEXT).map((path) => basename(path));
+		const isOurs = (name: string) => ours.includes(name) || isWorkDirectory(name);
+		for (const name of readdirSync(upload).filter(isOurs)) removeTree(rawPath(join(upload, name)));
+		if (readdirSync(upload).every((name) => name === basename(MARKER))) removeTree(rawPath(upload));
 	} catch {
 		// The next run replaces what is left.
 	}

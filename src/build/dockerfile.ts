@@ -116,7 +116,7 @@ async function fetchTo(
 	try {
 		return await fetchSource(source, options, signal);
 	} catch (error) {
-		await removeContext(context);
+		removeContext(context);
 		throw error;
 	}
 }

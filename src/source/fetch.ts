@@ -171,6 +171,11 @@ async function fetchFile(path: string, contextDir: string, options: FetchOptions
 	return { location: redact(path), epoch: Math.max(0, Math.floor(entry.mtime)), ignoredScripts: [] };
 }
 
+/** Whether `name` is one that a fetch which was aborted may have left beside its destination. */
+export function isWorkDirectory(name: string): boolean {
+	return /^fetch-[A-Za-z0-9]{6}$/.test(name);
+}
+
 /** A directory beside the destination, on its filesystem, that is gone afterwards unless `signal` is aborted. */
 async function inWorkDirectory<T>(
 	options: FetchOptions,
