@@ -75,6 +75,15 @@ export async function tidyDirectory(
 	return newest;
 }
 
+/** Gives all in `root` the modes and times that a checkout at this moment would give it. Throws SOURCE_INVALID. */
+export async function likeCheckout(root: RawPath, signal: AbortSignal): Promise<void> {
+	const now = Date.now() / 1000;
+	for await (const entry of scanSource(root, { omit: () => false }, signal)) {
+		await setGitMode(entry);
+		await lutimes(fsPath(entry.host), now, now);
+	}
+}
+
 /** Removing a large tree cannot be stopped, but need not be waited for. */
 async function removeUntil(path: Buffer | string, signal: AbortSignal): Promise<void> {
 	const { promise: stopped, resolve } = Promise.withResolvers<undefined>();

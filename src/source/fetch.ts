@@ -7,10 +7,11 @@ import { childOf, printablePath, ROOT, type RootPath, rawPath } from '../root-pa
 import { type ArchiveSource, archiveLocation, unpackArchive } from './archive.js';
 import { cloneRepository, type GitSource, noCommits } from './clone.js';
 import { checkSettings, isInside, parseContextDir, resolveContextDir } from './confine.js';
-import { copyDirectory, copyEntry } from './directory.js';
+import { copyDirectory, copyEntry, likeCheckout } from './directory.js';
 import { parseExclude } from './exclude.js';
 import { createFollower } from './follow.js';
 import { nameSome, openGit } from './git.js';
+import { readHeadCommit } from './head-commit.js';
 import type { Ignore } from './ignore.js';
 import { checkOutLocal } from './local-clone.js';
 import type { FetchOptions } from './options.js';
@@ -58,7 +59,7 @@ function fetchByType(
 	}
 }
 
-/** Checks the commit out, or copies with a notice where git is missing and no ref asks for it, as S2I does. */
+/** Checks the commit out, or copies with a notice where git is missing and no ref asks for it, as S2I does (decision 038). */
 async function fetchLocalRepository(
 	source: GitSource,
 	contextDir: string,
@@ -67,12 +68,25 @@ async function fetchLocalRepository(
 ): Promise<SourceInfo> {
 	if (isEmptyRepository(join(source.url, '.git'))) throw noCommits(source.url);
 	if (source.ref === undefined && !(await isGitInstalled(options, signal))) {
-		options.emitNotice(
-			'git is not installed: the directory is copied as it is, with what is not committed, and the image says nothing of the commit',
-		);
-		return fetchDirectory(source.url, contextDir, options, signal);
+		return copyRepository(source.url, contextDir, options, signal);
 	}
 	return fetchRepository(source, contextDir, options, signal);
+}
+
+/** What is committed gets the modes and times that a checkout gives it, so that a clean working tree makes the same image. */
+async function copyRepository(
+	path: string,
+	contextDir: string,
+	options: FetchOptions,
+	signal: AbortSignal,
+): Promise<SourceInfo> {
+	const commit = await readHeadCommit(path, options.env);
+	const more = commit === undefined ? ', and the image says nothing of the commit' : '';
+	options.emitNotice(`git is not installed: the directory is copied as it is, with what is not committed${more}`);
+	if (commit === undefined) return fetchDirectory(path, contextDir, options, signal);
+	const { ignoredScripts } = await fetchDirectory(path, contextDir, { ...options, keepSymlinks: true }, signal);
+	await likeCheckout(rawPath(options.destination), signal);
+	return { ...commit, ignoredScripts };
 }
 
 async function isGitInstalled({ env }: FetchOptions, signal: AbortSignal): Promise<boolean> {

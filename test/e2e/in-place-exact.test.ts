@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -19,6 +20,8 @@ const ASSEMBLE = `cp -R /tmp/src/. .
 mkdir -p node_modules/left && echo x > node_modules/left/index.js
 find . -user "$(id -u)" -exec chmod g+rwX {} +
 `;
+const NOT_COPIED = ['--copy=false'];
+const AUTHOR = ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.org'];
 /** Of the image, whose WORKDIR is this user's. */
 const OWNER = { uid: 1001, gid: 0 };
 const REWORK = `${ASSEMBLE}chmod 2770 .; find . -user "$(id -u)" -exec chmod o-x {} +; chmod -R g+rwX /srv/kept 2>/dev/null || :`;
@@ -118,6 +121,23 @@ chown -R $JOB .npm rewritten gone; cd /`;
 		const source = assembleSource(`${ASSEMBLE}sleep 0.5; echo done`);
 		const expected = await elsewhere(scene, source);
 		const finished = await scene.build(source, IN_PLACE, { env: env({ HOME: WORKDIR }), before });
+		expectEqual(scene, finished, expected);
+	});
+
+	test('and the image are those of a machine with git, where the job has none', async (context) => {
+		requirePrograms(context, 'git');
+		const scene = await openScene({}, undefined, '');
+		const source = assembleSource(ASSEMBLE);
+		for (const words of [
+			['init', '--quiet'],
+			['add', '--all'],
+			['commit', '--quiet', '--message', 'First'],
+		]) {
+			execFileSync('git', [...AUTHOR, ...words], { cwd: source });
+		}
+		const expected = await elsewhere(scene, source, NOT_COPIED);
+		const finished = await scene.build(source, [...IN_PLACE, ...NOT_COPIED], { env: env({ HOME: WORKDIR }) });
+		expect(finished.stderr).toContain('git is not installed');
 		expectEqual(scene, finished, expected);
 	});
 

@@ -175,10 +175,8 @@ test('without git a local repository is copied with a notice, and what needs git
 	const env = { PATH: '/nonexistent' };
 	const { path, info, notices } = await fetch(repository, { env });
 	expect(readdirSync(path)).toEqual(['app.js', 'new.js']);
-	expect(info.commit).toBeUndefined();
-	expect(notices).toEqual([
-		'git is not installed: the directory is copied as it is, with what is not committed, and the image says nothing of the commit',
-	]);
+	expect(info).toEqual((await fetch(repository)).info);
+	expect(notices).toEqual(['git is not installed: the directory is copied as it is, with what is not committed']);
 	const needsGit = { code: 'SOURCE_GIT', hint: 'Install git, or build a directory with --copy.' };
 	await expect(fetch(repository, { env, ref: 'main' })).rejects.toMatchObject(needsGit);
 	await expect(fetch('http://127.0.0.1:1/app.git', { env })).rejects.toMatchObject(needsGit);
