@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../oci/digest.js';
 import type { Image } from '../oci/image.js';
+import { redact } from '../redact.js';
 import { chooseTimestamp } from '../s2i/timestamp.js';
 import { describeBounds } from '../sandbox/job-bounds.js';
 import { fetchSource } from '../source/fetch.js';
@@ -61,6 +62,7 @@ async function buildImage(
 	signal: AbortSignal,
 ): Promise<Image> {
 	const source = parseSource(request.source, request);
+	record.emit({ type: 'log', level: 2, message: `Store: ${redact(request.store)}` });
 	const onEvent = transferProgress(record.emit);
 	const options = { streams: 'forward', onEvent, emit: record.emit, keep: request.saveTempDir } as const;
 	await using session = await openSession(request, { ...options, inUse: pathsOf(request) }, signal);

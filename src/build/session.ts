@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream';
 import { type Http, openHttp } from '../http/http.js';
 import { readLeastRate } from '../http/least-rate.js';
 import { isDigest } from '../oci/digest.js';
+import { redact } from '../redact.js';
 import { openRegistries, type RegistryOptions } from '../registry/registries.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
@@ -15,6 +16,9 @@ import { startWorker, type WorkerOptions, type WorkerProcess } from '../worker/s
 import type { Emit } from './events.js';
 import type { ImageAccess } from './open-image.js';
 import type { HostRequest } from './request.js';
+
+/** How long the clean-up may take without a word. */
+const SLOW_MS = 5000;
 
 /** What one build or run holds: a scratch directory, the worker, and the way to registries. Disposing it leaves nothing behind. */
 export interface Session extends AsyncDisposable {
@@ -75,10 +79,11 @@ export async function openSession(
 			return server;
 		},
 		[Symbol.asyncDispose]: async () => {
-			const how = await worker.then(
+			const closed = worker.then(
 				(started) => started.close(keepAs),
 				() => 'closed' as const,
 			);
+			const how = await reportSlow(closed, store, options.emit);
 			if (keepAs !== undefined)
 				options.emit({ type: 'log', level: 0, message: `the working directory is kept as ${keepAs}` });
 			for (const server of servers) server.close();
@@ -108,6 +113,16 @@ export function transferProgress(emit: Emit): WorkerOptions['onEvent'] {
 			emit({ type: 'progress', transfer: 'unpack', digest: event.diffId, done: event.bytes });
 		}
 	};
+}
+
+async function reportSlow<T>(closed: Promise<T>, store: string, emit: Emit): Promise<T> {
+	const message = `still removing what the build made in ${redact(store)}; if stopped, the next build does it`;
+	const timer = setTimeout(() => emit({ type: 'log', level: 0, message }), SLOW_MS);
+	try {
+		return await closed;
+	} finally {
+		clearTimeout(timer);
+	}
 }
 
 async function makeDirectory(parent: string): Promise<string> {

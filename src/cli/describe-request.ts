@@ -72,7 +72,6 @@ function describeOutcome(request: BuildRequest): readonly Line[] {
 		['Isolation', request.isolation],
 		['User Namespace', request.userns],
 		['Root Filesystem', request.rootfs],
-		['Store', request.store],
 	];
 }
 

@@ -65,7 +65,8 @@ export interface WorkerOptions {
 }
 
 const START_LIMIT_MS = 30_000;
-const CLOSE_LIMIT_MS = 10_000;
+/** Removing a copy of a large root file system takes minutes on some file systems; only a worker that hangs takes longer. */
+const CLOSE_LIMIT_MS = 600_000;
 /** How long a build that was stopped waits for its clean-up. */
 const STOP_LIMIT_MS = 600;
 

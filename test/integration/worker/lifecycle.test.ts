@@ -159,6 +159,27 @@ function killsGroups(): boolean {
 	}
 }
 
+test('a build waits for a clean-up that takes long', async (context) => {
+	skipFor(context, lacking('bwrap', 'unshare', 'setpriv'));
+	using sessions = openSessions('ourselves');
+	const mark = `slow-${process.pid}`;
+	const { step, result } = sessions.start({
+		layers: [LAYER],
+		sandboxes: ['bwrap'],
+		process: { env: { PATH: '/bin' } },
+		script: 'mkdir /many; cd /many; seq 30000 | xargs touch',
+		env: { PATH: `/usr/bin:/bin:/usr/sbin:/sbin:/nonexistent/${mark}` },
+	});
+	await step('close');
+	const workers = processesWith(mark).filter((pid) => read(`/proc/${pid}/cmdline`).includes('worker/main.js'));
+	for (const pid of workers) process.kill(pid, 'SIGSTOP');
+	await delay(12_000);
+	expect(workOf(sessions)).not.toEqual([]);
+	for (const pid of workers) process.kill(pid, 'SIGCONT');
+	expect(await result).toMatchObject({ left: [] });
+	expect((await result).error).toBeUndefined();
+});
+
 test('what forks, leaves its session and ends all the time is killed where there is no pid namespace', async (context) => {
 	skipFor(
 		context,

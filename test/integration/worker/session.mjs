@@ -73,6 +73,7 @@ try {
 } catch (error) {
 	result.error = { code: error.code, message: error.message };
 }
+say({ step: 'close' });
 await worker?.close();
 const read = (from) => Buffer.concat(output[from]).toString('latin1');
 say({

@@ -68,7 +68,7 @@ export interface SessionPlan {
 export interface RunningSession {
 	readonly driver: ChildProcess;
 	/** Resolves when the session begins the step `name`. */
-	readonly step: (name: 'start' | 'unpack' | 'inspect' | 'execute' | 'pack') => Promise<void>;
+	readonly step: (name: 'start' | 'unpack' | 'inspect' | 'execute' | 'pack' | 'close') => Promise<void>;
 	readonly result: Promise<SessionResult>;
 }
 
