@@ -34,6 +34,8 @@ import { listenFor } from './tell.js';
 import { type BaseTransfer, startBaseTransfer } from './transfer.js';
 import { tryLine } from './try-it.js';
 
+const UNKEPT = 'the image is not kept: give a tag, or --output oci:DIR';
+
 /** Builds `request.source` on top of `request.builder` and publishes the result to `request.targets`. Never rejects. */
 export async function build(request: BuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
 	const listener = listenFor(request, emit, signal);
@@ -47,7 +49,8 @@ export async function build(request: BuildRequest, emit: Emit, signal: AbortSign
 		);
 		const [target] = request.targets;
 		const config = image.config.value.config ?? {};
-		if (target !== undefined) record.emit({ type: 'log', level: 1, message: `try it: ${tryLine(target, config)}` });
+		const advice = target === undefined ? UNKEPT : `try it: ${tryLine(target, config)}`;
+		record.emit({ type: 'log', level: 1, message: advice });
 		return await listener.tell(record.succeeded(), config.Labels ?? {});
 	} catch (error) {
 		return listener.tell(record.failed(signal.aborted ? signal.reason : error), {});

@@ -17,6 +17,8 @@ export interface ImageNames {
 }
 
 const CHOICE = 'podman:, docker-daemon: or docker:// before a name, or S2OCI_ENGINE, choose another place';
+/** An address, or localhost, with a port: `app:5000` may be a name with a tag. */
+const HOST_ALONE = /^(?:localhost|\d+(?:\.\d+){3}|[\w-]+(?:\.[\w-]+)+):\d+$/;
 /** How long an engine may think about a name. */
 const LOOK_UP_MS = 60_000;
 
@@ -118,6 +120,11 @@ function namesOf(engines: readonly Engine[]): string {
 }
 
 function noRegistry(name: string, problems = ''): BuildError {
+	if (HOST_ALONE.test(name)) {
+		return new BuildError('USAGE', `${name} is a registry, and does not say which repository of it the image goes to`, {
+			hint: `Name one behind it, such as ${name}/team/app:1.2.`,
+		});
+	}
 	const why = problems === '' ? '' : `, and there is no local engine (${problems})`;
 	return new BuildError('USAGE', `${name} does not say where the image goes: it names no registry${why}`, {
 		hint:

@@ -12,6 +12,8 @@ const CAPABILITIES =
 	'SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM';
 const KNOWN: ReadonlySet<string> = new Set(CAPABILITIES.split(' '));
 const ULIMITS = /^(?:core|cpu|data|fsize|locks|memlock|msgqueue|nice|nofile|nproc|rss|rtprio|rttime|sigpending|stack)$/;
+/** With less, runc and what it starts do not fit themselves. */
+const LEAST_MEMORY = 6 * 1024 ** 2;
 const UNITS: Readonly<Record<string, number>> = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
 const SECONDS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 3600 };
 
@@ -75,8 +77,8 @@ function readMemory(text: string | undefined): number | undefined {
 	if (text === undefined || text === '') return undefined;
 	const match = /^(\d{1,15})(?:([bkmgt])(?:i?b)?)?$/i.exec(text);
 	const bytes = Number(match?.[1]) * (UNITS[(match?.[2] ?? 'b').toLowerCase()] ?? 1);
-	if (match !== null && bytes >= 1024 ** 2 && Number.isSafeInteger(bytes)) return bytes;
-	throw impossible('--memory', text, 'Give at least 1m, such as 512m or 2g.');
+	if (match !== null && bytes >= LEAST_MEMORY && Number.isSafeInteger(bytes)) return bytes;
+	throw impossible('--memory', text, 'Give at least 6m, such as 512m or 2g.');
 }
 
 function readNumber(option: string, text: string | undefined, form: RegExp, hint: string): number | undefined {

@@ -59,7 +59,7 @@ export async function parseCommand<T>(
 	const completed = await complete?.(typed);
 	const words = completed?.words ?? typed;
 	const result = await parse(commandOf(grammar), [...spellWords(words)]);
-	if (result._tag === 'error') throw describeProblem(result.error.errors, names);
+	if (result._tag === 'error') throw describeProblem(result.error.errors, names, takesRest);
 	return {
 		type: 'arguments',
 		value: result.value as T,
@@ -97,11 +97,14 @@ interface Problem {
 	readonly nodes: readonly { readonly raw: string }[];
 }
 
-function describeProblem(problems: readonly Problem[], names: OptionNames): BuildError {
+function describeProblem(problems: readonly Problem[], names: OptionNames, takesRest: boolean): BuildError {
 	const extra = problems.find(({ message }) => message === 'Unknown arguments');
 	if (extra !== undefined) {
 		const words = extra.nodes.map(({ raw }) => redact(raw.slice(MARK.length)).slice(0, 100)).join(' ');
-		return usage(`${names.program} ${names.command} does not know what to do with: ${words}`, names);
+		const advice = takesRest
+			? `What runs in the image stands behind --: ${names.program} ${names.command} IMAGE -- ${words}`
+			: undefined;
+		return usage(`${names.program} ${names.command} does not know what to do with: ${words}`, names, advice);
 	}
 	const message = stripVTControlCharacters(problems[0]?.message ?? 'the arguments make no sense');
 	const missing = /^No value provided for (.+)$/.exec(message);

@@ -20,8 +20,7 @@ export function parseVariable(text: string): EnvironmentVariable {
 export function parseAssignment(text: string, option: '--env' | '--build-env' | '--label'): EnvironmentVariable {
 	const variable = splitVariable(text);
 	if (variable === undefined) {
-		const what = option === '--label' ? 'a label' : 'an environment variable';
-		throw new BuildError('USAGE', `${what} must be given as NAME=VALUE`, {
+		throw new BuildError('USAGE', `${option} must be given as NAME=VALUE`, {
 			hint: 'For an empty value write NAME= with nothing behind the equals sign.',
 		});
 	}

@@ -44,7 +44,10 @@ const LIMIT_MS = 5000;
 
 /** The namespaces to try for the user `uid`:`gid`, in order; none when there is no kind as `wanted` for this user. */
 export function planNamespaces(uid: number, gid: number, wanted: WantedNamespace = 'auto'): readonly NamespacePlan[] {
-	return allPlans(uid, gid).filter(({ kind }) => wanted === 'auto' || kind === wanted);
+	const plans = allPlans(uid, gid);
+	if (wanted === 'auto') return plans;
+	const asked = wanted === 'single' && plans[0]?.kind !== 'single' ? { reason: 'it was asked for' } : {};
+	return plans.filter(({ kind }) => kind === wanted).map((plan) => ({ ...plan, ...asked }));
 }
 
 function allPlans(uid: number, gid: number): readonly NamespacePlan[] {

@@ -203,8 +203,9 @@ describe('a target', () => {
 	});
 
 	test('may be missing: then the image is only built', async () => {
-		const { stdout, result } = await build(makeWorkspace(), [TINY_APP, `oci:${tinyLayout()}`, '--copy']);
+		const { stdout, stderr, result } = await build(makeWorkspace(), [TINY_APP, `oci:${tinyLayout()}`, '--copy']);
 		expect(stdout).toBe(`${result.digest}\n`);
+		expect(stderr).toContain('the image is not kept: give a tag, or --output oci:DIR');
 	});
 });
 

@@ -60,6 +60,17 @@ test.each([
 	['build . img --outptu x', 's2oci build has no option --outptu', 'Did you mean --output?'],
 	['build . img -x', 's2oci build has no option -x', seeBuild],
 	['build . img tag extra', 's2oci build does not know what to do with: extra', seeBuild],
+	[
+		'run img ls',
+		's2oci run does not know what to do with: ls',
+		'What runs in the image stands behind --: s2oci run IMAGE -- ls',
+	],
+	['build . img --memory 5m', '--memory does not take "5m"', 'Give at least 6m, such as 512m or 2g.'],
+	[
+		'build . img reg.example:5000',
+		'reg.example:5000 is a registry, and does not say which repository of it the image goes to',
+		'Name one behind it, such as reg.example:5000/team/app:1.2.',
+	],
 	['build . img --ref', '--ref needs a value', seeBuild],
 	['build . img --copy=yes', '--copy takes no value but true or false', seeBuild],
 	['build . img --isolation rnc', '--isolation does not take "rnc"', 'Did you mean runc?'],
@@ -68,7 +79,7 @@ test.each([
 	['build . img --log-format xml', '--log-format does not take "xml"', 'Use one of auto, tty, plain, json.'],
 	[
 		'build . img -eFOO',
-		'an environment variable must be given as NAME=VALUE',
+		'--env must be given as NAME=VALUE',
 		'For an empty value write NAME= with nothing behind the equals sign.',
 	],
 	[

@@ -97,8 +97,8 @@ test('a bad line of -E is a usage error that names file and line, not the value'
 });
 
 test.each([
-	['--build-env', 'an environment variable must be given as NAME=VALUE'],
-	['--label', 'a label must be given as NAME=VALUE'],
+	['--build-env', '--build-env must be given as NAME=VALUE'],
+	['--label', '--label must be given as NAME=VALUE'],
 ] as const)('%s needs an equals sign', (option, message) => {
 	expect(parseAssignment(' a.b/c = x=y ', option)).toEqual({ name: 'a.b/c', value: 'x=y' });
 	expect(() => parseAssignment('x', option)).toThrow(expect.objectContaining({ code: 'USAGE', message }) as Error);

@@ -24,6 +24,9 @@ describe('the user namespaces to try', () => {
 	});
 
 	test('are one id that is root inside for a user without subordinate ids', () => {
+		expect(planNamespaces(4_000_000_001, 4_000_000_002, 'single')).toEqual(
+			planNamespaces(4_000_000_001, 4_000_000_002),
+		);
 		const plans = planNamespaces(4_000_000_001, 4_000_000_002);
 		expect(plans.at(-1)).toMatchObject({
 			kind: 'single',
