@@ -1,11 +1,13 @@
 import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { access, lstat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Emit } from '../build/events.js';
 import type { BuildRequest } from '../build/request.js';
-import { BuildError, errnoOf } from '../errors.js';
+import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { redact } from '../redact.js';
 import type { BuildArguments } from './build-command.js';
 import { firstSet } from './host-request.js';
+import type { OutputArguments } from './output-options.js';
 
 /** Throws USAGE for options that exclude each other; tells `emit` of those that have no effect. */
 export function checkCombination(args: BuildArguments, request: BuildRequest, emit: Emit): void {
@@ -29,12 +31,17 @@ export function checkCombination(args: BuildArguments, request: BuildRequest, em
 	}
 }
 
-/** Throws USAGE unless all files and variables that the request names are there. */
+/**
+ * Throws USAGE unless all files and variables that the request names are there, and OUTPUT_FAILED for a file of `outputs` that could not be
+ * written now: after the push, it would be too late to fail.
+ */
 export async function checkInputs(
 	request: Pick<BuildRequest, 'injections' | 'volumes' | 'secrets' | 'env'> & {
 		readonly environmentFile?: string | undefined;
 	},
+	outputs: Pick<OutputArguments, 'digestFile' | 'resultFile'>,
 ): Promise<void> {
+	for (const path of [outputs.digestFile, outputs.resultFile]) if (path) await checkWritable(path);
 	const { injections, volumes, secrets, env, environmentFile } = request;
 	for (const { source } of injections) await checkReadable('--inject', source);
 	for (const { source } of volumes) await checkReadable('--volume', source);
@@ -73,6 +80,20 @@ function withoutEffect(args: BuildArguments, request: BuildRequest, asDockerfile
 
 function excluded(one: string, other: string, hint: string): BuildError {
 	return new BuildError('USAGE', `${one} and ${other} exclude each other`, { hint });
+}
+
+/** What is there already may be anything, such as a pipe; it is opened when there is something to write. */
+async function checkWritable(path: string): Promise<void> {
+	if ((await lstat(path).catch(() => undefined)) !== undefined) return;
+	try {
+		await access(dirname(resolve(path)), constants.W_OK | constants.X_OK);
+	} catch (cause) {
+		const what = JSON.stringify(redact(path).slice(0, 200));
+		throw new BuildError('OUTPUT_FAILED', `${what} cannot be written: ${errnoOf(cause) ?? messageOf(cause)}`, {
+			hint: 'Nothing was built. Check that the directory exists and may be written, or name another file.',
+			cause,
+		});
+	}
 }
 
 async function checkReadable(option: string, path: string): Promise<void> {

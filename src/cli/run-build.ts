@@ -31,7 +31,7 @@ export const runBuild: Perform<BuildArguments> = async (line, context) => {
 	events.push(...names.notices());
 	const request = readBuildRequest(args, reading);
 	checkCombination(args, request, reading.emit);
-	await checkInputs(request).catch(async (error: unknown) => {
+	await checkInputs(request, args).catch(async (error: unknown) => {
 		const { tellFailure } = await import('../build/tell.js');
 		await tellFailure(request, error);
 		throw error;

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { build, s2oci } from '../support/build.js';
@@ -82,11 +82,30 @@ describe('files', () => {
 		expect(result).not.toHaveProperty('layer');
 	});
 
-	test('that cannot be written make the build fail with status 3', async () => {
+	test('that cannot be written make the build fail with status 3, before anything is built', async () => {
 		const args = ['build', TINY_APP, builder(), '--copy', '--digest-file', '/nonexistent/digest'];
 		const { status, stderr } = await s2oci(makeWorkspace(), args);
 		expect(status).toBe(3);
-		expect(stderr).toMatch(/error: "\/nonexistent\/digest" cannot be written.*\nhint: /);
+		expect(stderr).toMatch(/^error: "\/nonexistent\/digest" cannot be written: ENOENT\nhint: /);
+	});
+
+	test('that cannot be written any more make the build fail with status 3', async () => {
+		const workspace = makeWorkspace();
+		const directory = join(workspace.root, 'out');
+		mkdirSync(directory);
+		chmodSync(workspace.root, 0o777);
+		const volume = ['--volume', `${workspace.root}:/job`];
+		const args = [
+			'build',
+			assembleSource('rmdir /job/out'),
+			builder(),
+			'--digest-file',
+			join(directory, 'digest'),
+			...volume,
+		];
+		const { status, stderr } = await s2oci(workspace, args);
+		expect(stderr).toMatch(/^error: .*digest" cannot be written: ENOENT\nhint: The image itself is complete/m);
+		expect(status).toBe(3);
 	});
 });
 

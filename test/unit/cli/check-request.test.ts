@@ -60,7 +60,7 @@ test('inputs that are there are fine', async () => {
 	const path = join(directory.path, 'file');
 	const secrets = ['--secret', `id=a,src=${path}`, '--secret', 'id=b,env=TOKEN'];
 	const { request } = await read(['-i', path, '-v', `${directory.path}:/x`, '-E', path, ...secrets]);
-	await expect(checkInputs(request)).resolves.toBeUndefined();
+	await expect(checkInputs(request, { digestFile: undefined, resultFile: undefined })).resolves.toBeUndefined();
 });
 
 test.each([
@@ -71,7 +71,10 @@ test.each([
 	['--secret id=NOT_SET', '--secret id=NOT_SET: the variable NOT_SET is not set'],
 ])('%j is refused when it is not there', async (line, message) => {
 	const { request } = await read(line.split(' '));
-	await expect(checkInputs(request)).rejects.toMatchObject({ code: 'USAGE', message });
+	await expect(checkInputs(request, { digestFile: undefined, resultFile: undefined })).rejects.toMatchObject({
+		code: 'USAGE',
+		message,
+	});
 });
 
 test('the description of a build has everything that was asked for, and no value of a variable', async () => {
