@@ -35,7 +35,7 @@ export function checkCombination(args: BuildArguments, request: BuildRequest, em
  * Throws USAGE unless all files and variables that the request names are there, and OUTPUT_FAILED for a file of `outputs` that could not be
  * written now: after the push, it would be too late to fail.
  */
-export async function checkInputs(
+export async function checkFiles(
 	request: Pick<BuildRequest, 'injections' | 'volumes' | 'secrets' | 'env'> & {
 		readonly environmentFile?: string | undefined;
 	},

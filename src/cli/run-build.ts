@@ -6,7 +6,7 @@ import type { ImageLocation } from '../content/location.js';
 import { BuildError } from '../errors.js';
 import { workingDirectory } from '../host-path.js';
 import { type BuildArguments, buildCommand } from './build-command.js';
-import { checkCombination, checkInputs } from './check-request.js';
+import { checkCombination, checkFiles } from './check-request.js';
 import { beginReading, type CommandContext, type Perform } from './command.js';
 import { describeRequest } from './describe-request.js';
 import { exitStatusOf } from './exit-code.js';
@@ -31,7 +31,7 @@ export const runBuild: Perform<BuildArguments> = async (line, context) => {
 	events.push(...names.notices());
 	const request = readBuildRequest(args, reading);
 	checkCombination(args, request, reading.emit);
-	await checkInputs(request, args).catch(async (error: unknown) => {
+	await checkFiles(request, args).catch(async (error: unknown) => {
 		const { tellFailure } = await import('../build/tell.js');
 		await tellFailure(request, error);
 		throw error;

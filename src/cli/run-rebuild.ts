@@ -1,4 +1,4 @@
-import { checkInputs } from './check-request.js';
+import { checkFiles } from './check-request.js';
 import { beginReading, type Perform } from './command.js';
 import { firstSet } from './host-request.js';
 import { openImageNames } from './image-names.js';
@@ -16,7 +16,7 @@ export const runRebuild: Perform<RebuildArguments> = async (line, context) => {
 	const tag = given === undefined ? undefined : await names.target(given);
 	events.push(...names.notices());
 	const request = readRebuildRequest({ ...line.value, image, tag }, reading);
-	await checkInputs(request, line.value);
+	await checkFiles(request, line.value);
 	return withReport(line.value, context.io, events, async (emit, signal) => {
 		const { rebuild } = await import('../build/rebuild.js');
 		const readName = async (name: string) => {

@@ -76,7 +76,7 @@ export async function tidyDirectory(
 }
 
 /** Gives all in `root` the modes and times that a checkout at this moment would give it. Throws SOURCE_INVALID. */
-export async function likeCheckout(root: RawPath, signal: AbortSignal): Promise<void> {
+export async function imitateCheckout(root: RawPath, signal: AbortSignal): Promise<void> {
 	const now = Date.now() / 1000;
 	for await (const entry of scanSource(root, { omit: () => false }, signal)) {
 		await setGitMode(entry);

@@ -7,7 +7,7 @@ import { childOf, printablePath, ROOT, type RootPath, rawPath } from '../root-pa
 import { type ArchiveSource, archiveLocation, unpackArchive } from './archive.js';
 import { cloneRepository, type GitSource, noCommits } from './clone.js';
 import { checkSettings, isInside, parseContextDir, resolveContextDir } from './confine.js';
-import { copyDirectory, copyEntry, likeCheckout } from './directory.js';
+import { copyDirectory, copyEntry, imitateCheckout } from './directory.js';
 import { parseExclude } from './exclude.js';
 import { createFollower } from './follow.js';
 import { nameSome, openGit } from './git.js';
@@ -85,7 +85,7 @@ async function copyRepository(
 	options.emitNotice(`git is not installed: the directory is copied as it is, with what is not committed${more}`);
 	if (commit === undefined) return fetchDirectory(path, contextDir, options, signal);
 	const { ignoredScripts } = await fetchDirectory(path, contextDir, { ...options, keepSymlinks: true }, signal);
-	await likeCheckout(rawPath(options.destination), signal);
+	await imitateCheckout(rawPath(options.destination), signal);
 	return { ...commit, ignoredScripts };
 }
 

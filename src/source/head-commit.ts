@@ -4,8 +4,10 @@ import { redact } from '../redact.js';
 import type { Commit } from './clone.js';
 import { readCommitText } from './commit.js';
 import { confineRepository } from './confine-repository.js';
+import { readCommitObject } from './git-objects.js';
 import { findRepository, type LocalRepository, readSmallFile } from './local-repository.js';
-import { readCommitObject } from './objects.js';
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 const MAX_REFS_BYTES = 64 << 20;
 /** git follows no more. */
@@ -24,10 +26,16 @@ interface Head {
  * would say. Undefined where that takes git: the repository leads outside of itself ({@link confineRepository}), keeps its refs as no files,
  * borrows its objects from another, or is damaged. Starts no program.
  */
-export async function readHeadCommit(
-	path: string,
-	env: Readonly<Record<string, string | undefined>>,
-): Promise<Commit | undefined> {
+export async function readHeadCommit(path: string, env: Environment): Promise<Commit | undefined> {
+	try {
+		return await readConfined(path, env);
+	} catch (error) {
+		if (isBuildError(error, 'SOURCE_GIT') || isBuildError(error, 'SOURCE_INVALID')) return undefined;
+		throw error;
+	}
+}
+
+async function readConfined(path: string, env: Environment): Promise<Commit | undefined> {
 	const repository = await findConfined(path, env);
 	const head = repository === undefined ? undefined : await readHead(repository);
 	if (repository === undefined || head === undefined) return undefined;
@@ -37,23 +45,12 @@ export async function readHeadCommit(
 	return { location: path, commit: head.id, ...(head.branch !== undefined && { ref: redact(head.branch) }), ...text };
 }
 
-async function findConfined(
-	path: string,
-	env: Readonly<Record<string, string | undefined>>,
-): Promise<LocalRepository | undefined> {
-	try {
-		const repository = await findRepository(path);
-		if (repository === undefined) return undefined;
-		const { leadsOut } = await confineRepository(repository, {
-			roots: [],
-			env,
-			readWorkTree: () => Promise.resolve(undefined),
-		});
-		return leadsOut === undefined ? repository : undefined;
-	} catch (error) {
-		if (isBuildError(error, 'SOURCE_GIT') || isBuildError(error, 'SOURCE_INVALID')) return undefined;
-		throw error;
-	}
+async function findConfined(path: string, env: Environment): Promise<LocalRepository | undefined> {
+	const repository = await findRepository(path);
+	if (repository === undefined) return undefined;
+	const confinement = { roots: [], env, readWorkTree: () => Promise.resolve(undefined) };
+	const { leadsOut } = await confineRepository(repository, confinement);
+	return leadsOut === undefined ? repository : undefined;
 }
 
 async function readHead({ gitDirectory, commonDirectory }: LocalRepository): Promise<Head | undefined> {

@@ -30,7 +30,7 @@ import {
 withTinyBuilder();
 
 /** A second on a quiet machine; the worker then has five more for what it began to remove. */
-const [LIMIT_MS, CLEAN_MS] = [5000, 12_000];
+const [LIMIT_MS, CLEAN_MS] = [3000, 12_000];
 /** What a process may do that is asked to end. */
 const IGNORING = "trap '' TERM INT HUP; while :; do sleep 1; done";
 

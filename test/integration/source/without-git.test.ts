@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readCommitObject } from '../../../src/source/objects.js';
+import { readCommitObject } from '../../../src/source/git-objects.js';
 import { commit, fetch, git, makeRepository, temporaryDirectory } from './repository.js';
 
 const WITHOUT = { env: { PATH: '/nonexistent' } };
@@ -102,6 +102,9 @@ describe('a working tree where git is not installed', () => {
 			chmodSync(object, 0o644);
 			writeFileSync(object, deflateSync('commit 5\0other'));
 		},
+		'has a ref that no file can have': (path) => writeFileSync(join(path, '.git/HEAD'), 'ref: refs/heads/a\0b\n'),
+		'has a ref that is too long': (path) =>
+			writeFileSync(join(path, '.git/HEAD'), `ref: refs/heads/${'a'.repeat(300)}\n`),
 		'names no commit': (path) => writeFileSync(join(path, '.git/HEAD'), 'ref: refs/../../outside\n'),
 		'borrows its objects': (path) => {
 			const lender = join(temporaryDirectory(), 'objects');

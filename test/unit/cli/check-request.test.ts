@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { BuildEvent } from '../../../src/build/events.js';
 import type { BuildRequest } from '../../../src/build/request.js';
 import { type BuildArguments, buildCommand } from '../../../src/cli/build-command.js';
-import { checkCombination, checkInputs } from '../../../src/cli/check-request.js';
+import { checkCombination, checkFiles } from '../../../src/cli/check-request.js';
 import { describeRequest } from '../../../src/cli/describe-request.js';
 import { parseCommand } from '../../../src/cli/parse-command.js';
 import { readBuildRequest } from '../../../src/cli/request.js';
@@ -60,7 +60,7 @@ test('inputs that are there are fine', async () => {
 	const path = join(directory.path, 'file');
 	const secrets = ['--secret', `id=a,src=${path}`, '--secret', 'id=b,env=TOKEN'];
 	const { request } = await read(['-i', path, '-v', `${directory.path}:/x`, '-E', path, ...secrets]);
-	await expect(checkInputs(request, { digestFile: undefined, resultFile: undefined })).resolves.toBeUndefined();
+	await expect(checkFiles(request, { digestFile: undefined, resultFile: undefined })).resolves.toBeUndefined();
 });
 
 test.each([
@@ -71,7 +71,7 @@ test.each([
 	['--secret id=NOT_SET', '--secret id=NOT_SET: the variable NOT_SET is not set'],
 ])('%j is refused when it is not there', async (line, message) => {
 	const { request } = await read(line.split(' '));
-	await expect(checkInputs(request, { digestFile: undefined, resultFile: undefined })).rejects.toMatchObject({
+	await expect(checkFiles(request, { digestFile: undefined, resultFile: undefined })).rejects.toMatchObject({
 		code: 'USAGE',
 		message,
 	});

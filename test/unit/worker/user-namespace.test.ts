@@ -23,6 +23,11 @@ describe('the user namespaces to try', () => {
 		]);
 	});
 
+	test('are for a reason of their own when one kind is asked for that is not the best', () => {
+		const reasons = planNamespaces(0, 0, 'single').map(({ reason }) => reason);
+		expect(reasons).toEqual(['it was asked for', 'it was asked for']);
+	});
+
 	test('are one id that is root inside for a user without subordinate ids', () => {
 		expect(planNamespaces(4_000_000_001, 4_000_000_002, 'single')).toEqual(
 			planNamespaces(4_000_000_001, 4_000_000_002),

@@ -6,10 +6,10 @@ import { inflateSync } from 'node:zlib';
 import { errnoOf } from '../errors.js';
 
 /** Of a commit, of the deltas it is made of, and of a file that holds it alone. */
-const MAX_BYTES = 16 << 20;
+const MAX_BYTES = 1 << 20;
 const MAX_PACKS = 10_000;
-/** git makes no chain of deltas that is longer. */
-const MAX_CHAIN = 4095;
+/** git gc makes chains of 50 deltas, before 2.18 with --aggressive of 250. */
+const MAX_CHAIN = 256;
 const INDEX_HEAD = Buffer.from('ff744f6300000002', 'hex');
 const FANOUT_BYTES = 256 * 4;
 const COMMIT = 1;
@@ -25,7 +25,7 @@ interface Pack {
 
 /**
  * The commit object `id`, 40 or 64 hexadecimal digits, of the object directory `directory`, loose or packed, checked against its id.
- * Reads no alternates and no configuration, and starts no program. Undefined when it is not there, damaged or above 16 MiB.
+ * Reads no alternates and no configuration, and starts no program. Undefined when it is not there, damaged, above 1 MiB, or behind a chain of more than 256 deltas.
  */
 export async function readCommitObject(directory: string, id: string): Promise<Buffer | undefined> {
 	try {
@@ -146,25 +146,25 @@ async function inflateAt(file: FileHandle, offset: number, size: number): Promis
 
 function applyTo(base: Buffer | undefined, delta: Buffer): Buffer | undefined {
 	if (base === undefined) return undefined;
-	const { end } = readSize(delta, 0);
-	const { value: size, end: begin } = readSize(delta, end);
+	const { value: size, end: begin } = readSize(delta, readSize(delta, 0).end);
 	if (size > MAX_BYTES) return undefined;
-	const parts: Buffer[] = [];
-	let [made, at] = [0, begin];
-	while (at < delta.length && made <= size) {
+	const made = Buffer.alloc(size);
+	let [end, at] = [0, begin];
+	while (at < delta.length) {
 		const { part, next } = readInstruction(base, delta, at);
-		parts.push(part);
-		made += part.length;
+		if (part.length === 0 || end + part.length > size) return undefined;
+		part.copy(made, end);
+		end += part.length;
 		at = next;
 	}
-	return Buffer.concat(parts);
+	return end === size ? made : undefined;
 }
 
 /** Copies from the base, whose offset and size lack the bytes that are zero, or inserts what follows. */
 function readInstruction(base: Buffer, delta: Buffer, from: number): { readonly part: Buffer; readonly next: number } {
 	const code = delta.readUInt8(from);
 	let at = from + 1;
-	if ((code & 0x80) === 0) return { part: delta.subarray(at, at + code), next: at + Math.max(code, 1) };
+	if ((code & 0x80) === 0) return { part: delta.subarray(at, at + code), next: at + code };
 	const take = (bits: readonly number[]) =>
 		bits.reduce((sum, bit, index) => sum + ((code & bit) === 0 ? 0 : delta.readUInt8(at++) * 256 ** index), 0);
 	const offset = take([0x01, 0x02, 0x04, 0x08]);
@@ -186,9 +186,8 @@ async function openFile(path: string): Promise<FileHandle | undefined> {
 
 /** Up to `length` bytes, fewer at the end of the file, none before its beginning. */
 async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
-	const { size } = await file.stat();
 	if (position < 0) return Buffer.alloc(0);
-	const bytes = Buffer.alloc(Math.max(0, Math.min(length, size - position)));
-	const { bytesRead } = await file.read(bytes, 0, bytes.length, position);
+	const bytes = Buffer.alloc(length);
+	const { bytesRead } = await file.read(bytes, 0, length, position);
 	return bytes.subarray(0, bytesRead);
 }
