@@ -1,5 +1,6 @@
 import { closeSync, readSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
+import { addAbortSignal } from 'node:stream';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { algorithmOf, type Digest, finishDigest, hasherFor } from '../oci/digest.js';
@@ -7,22 +8,31 @@ import { rawPath } from '../root-path.js';
 import type { WantedLayer } from './protocol.js';
 
 const CHUNK = 256 * 1024;
-/** A thread that is to end does so when a read returns. */
+/** How long a thread that is to stop may sleep, in ms. */
 const READ_TIMEOUT = 200;
+
+/** Asks the reader to stop. */
+export interface StopAsked {
+	readonly signal: AbortSignal;
+	/** Aborts `signal` if that was asked for while this thread did not get to its event loop. */
+	readonly look: () => void;
+}
 
 /**
  * The bytes of `blob` from the blob server at `socketPath`, which fail with DIGEST_MISMATCH instead of ending when they are not the
- * ones that were asked for. With `libc` it blocks, so it belongs in a thread of its own. A chunk is valid until the next one is
- * asked for.
+ * ones that were asked for, and with the reason of `stop` once that is asked for. With `libc` it blocks, so it belongs in a thread of
+ * its own. A chunk is valid until the next one is asked for.
  */
 export async function* readBlob(
 	{ digest, size }: WantedLayer['blob'],
 	socketPath: string,
 	libc: Libc | undefined,
+	stop: StopAsked,
 ): AsyncGenerator<Buffer, void, undefined> {
 	const hash = hasherFor(digest);
 	let total = 0;
-	for await (const chunk of libc === undefined ? receive(digest, socketPath) : read(digest, socketPath, libc)) {
+	const connection = { digest, socketPath, stop };
+	for await (const chunk of libc === undefined ? receive(connection) : read(connection, libc)) {
 		total += chunk.length;
 		hash.update(chunk);
 		if (total > size) break;
@@ -32,19 +42,26 @@ export async function* readBlob(
 	if (total !== size || found !== digest) throw mismatch('blob', digest, found);
 }
 
-async function* receive(digest: Digest, socketPath: string): AsyncGenerator<Buffer, void, undefined> {
-	const socket = connect(socketPath);
+interface Connection {
+	readonly digest: Digest;
+	readonly socketPath: string;
+	readonly stop: StopAsked;
+}
+
+async function* receive({ digest, socketPath, stop }: Connection): AsyncGenerator<Buffer, void, undefined> {
+	const socket = addAbortSignal(stop.signal, connect(socketPath));
 	socket.write(`${digest}\n`);
 	yield* socket as AsyncIterable<Buffer>;
 }
 
 /** Without streams, the event loop and new memory for each chunk. */
-function* read(digest: Digest, socketPath: string, libc: Libc): Generator<Buffer, void, undefined> {
+function* read({ digest, socketPath, stop }: Connection, libc: Libc): Generator<Buffer, void, undefined> {
 	const buffer = Buffer.allocUnsafeSlow(CHUNK);
 	const socket = libc.connect(rawPath(socketPath), READ_TIMEOUT);
 	try {
 		writeSync(socket, `${digest}\n`);
-		for (let size = readSome(socket, buffer); size > 0; size = readSome(socket, buffer)) yield buffer.subarray(0, size);
+		const next = () => readSome(socket, buffer, stop);
+		for (let size = next(); size > 0; size = next()) yield buffer.subarray(0, size);
 	} finally {
 		closeSync(socket);
 	}
@@ -58,8 +75,10 @@ export function mismatch(what: string, wanted: Digest, got: Digest): BuildError 
 }
 
 /** How many bytes came; 0 when there are no more. */
-function readSome(socket: number, buffer: Buffer): number {
+function readSome(socket: number, buffer: Buffer, { look, signal }: StopAsked): number {
 	for (;;) {
+		look();
+		signal.throwIfAborted();
 		try {
 			return readSync(socket, buffer, 0, buffer.length, null);
 		} catch (error) {

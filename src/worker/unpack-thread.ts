@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { parentPort } from 'node:worker_threads';
+import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { loadInflater } from '../linux/inflate.js';
 import { loadLibc } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
@@ -13,7 +13,7 @@ import { unpackLayer } from '../rootfs/unpack.js';
 import { type Compression, decompress } from '../tar/decompress.js';
 import { gunzip } from '../tar/gunzip.js';
 import type { WantedLayer } from './protocol.js';
-import { mismatch, readBlob } from './read-blob.js';
+import { mismatch, readBlob, type StopAsked } from './read-blob.js';
 import { toWire } from './wire-error.js';
 
 /** What a thread is given: one layer to fetch, verify and unpack into `directory`. */
@@ -27,17 +27,21 @@ export interface UnpackTask {
 	readonly indexOnly?: boolean | undefined;
 }
 
+/** What a thread is sent. It ends at `stop`, in the middle of a task too. */
+export type ToThread = UnpackTask | 'stop';
+
 const FLOOR = 8 * 2 ** 30;
 const MAX_RATIO = 200;
 const REPORT_EVERY = 4 * 2 ** 20;
 
-async function unpackTask(task: UnpackTask): Promise<readonly string[]> {
+async function unpackTask(task: UnpackTask, stop: StopAsked): Promise<readonly string[]> {
 	const { layer, directory, blobSocket, ids, whiteouts, indexOnly = false } = task;
-	const signal = new AbortController().signal;
+	const { signal } = stop;
 	const root = unpackRoot(directory);
 	makePath(root, 0o755);
 	const libc = await loadLibc();
-	const tar = await uncompressed(layer.compression, readBlob(layer.blob, blobSocket, libc), join(directory, 'spool'));
+	const blob = readBlob(layer.blob, blobSocket, libc, stop);
+	const tar = await uncompressed(layer.compression, blob, join(directory, 'spool'), signal);
 	const hash = createHash(algorithmOf(layer.diffId));
 	const maxBytes = Math.max(FLOOR, layer.blob.size * MAX_RATIO);
 	const digesting = indexOnly ? openDigestDisk() : undefined;
@@ -55,8 +59,8 @@ async function uncompressed(
 	compression: Compression,
 	bytes: AsyncIterable<Buffer>,
 	spool: string,
+	signal: AbortSignal,
 ): Promise<AsyncIterable<Buffer>> {
-	const signal = new AbortController().signal;
 	const inflater = compression === 'gzip' ? await loadInflater() : undefined;
 	if (inflater !== undefined) return gunzip(bytes, inflater, signal);
 	return decompress(compression, copied(bytes), spool, signal);
@@ -85,9 +89,26 @@ async function* hashed(
 	parentPort?.postMessage({ bytes });
 }
 
-parentPort?.on('message', (task: UnpackTask) => {
-	unpackTask(task).then(
-		(lostXattrs) => parentPort?.postMessage({ lostXattrs }),
-		(error: unknown) => parentPort?.postMessage({ error: toWire(error, task.directory) }),
-	);
-});
+function serve(port: MessagePort): void {
+	const stopping = new AbortController();
+	const { signal } = stopping;
+	const look = () => {
+		if (receiveMessageOnPort(port)?.message === 'stop') stopping.abort();
+	};
+	const work = async (task: UnpackTask) => {
+		try {
+			port.postMessage({ lostXattrs: await unpackTask(task, { signal, look }) });
+		} catch (error) {
+			port.postMessage({ error: toWire(error, task.directory) });
+		}
+	};
+	signal.addEventListener('abort', () => {
+		port.close();
+	});
+	port.on('message', (message: ToThread) => {
+		if (message === 'stop') stopping.abort();
+		else void work(message);
+	});
+}
+
+if (parentPort !== null) serve(parentPort);

@@ -8,7 +8,7 @@ import type { LayerStore } from '../rootfs/layer-store.js';
 import type { IdLimits } from '../rootfs/owner.js';
 import type { FromWorker, WireError } from './messages.js';
 import type { WantedLayer } from './protocol.js';
-import type { UnpackTask } from './unpack-thread.js';
+import type { ToThread, UnpackTask } from './unpack-thread.js';
 import { fromWire } from './wire-error.js';
 
 export interface UnpackContext {
@@ -76,7 +76,8 @@ interface FromThread {
 interface Thread {
 	/** Does one task; the thread must be idle. */
 	readonly run: (task: UnpackTask, progress: (bytes: number) => void) => Promise<readonly string[]>;
-	readonly close: () => Promise<unknown>;
+	/** Resolves when it has ended. */
+	readonly close: () => Promise<void>;
 }
 
 interface Running {
@@ -85,7 +86,10 @@ interface Running {
 	readonly reject: (error: Error) => void;
 }
 
-/** A thread that unpacks layers one after the other until it is closed or `signal` is aborted. */
+/**
+ * A thread that unpacks layers one after the other until it is closed or `signal` is aborted. It is asked to end, not terminated: a native
+ * library whose call or start-up meets a terminated thread aborts the process.
+ */
 function openThread(signal: AbortSignal): Thread {
 	const thread = new Worker(new URL('./unpack-thread.js', import.meta.url));
 	let running: Running | undefined;
@@ -94,27 +98,36 @@ function openThread(signal: AbortSignal): Thread {
 		dead ??= error;
 		running?.reject(dead);
 	};
-	const abort = () => void thread.terminate();
-	signal.addEventListener('abort', abort, { once: true });
+	const send = (message: ToThread) => {
+		thread.postMessage(message);
+	};
+	const stop = () => {
+		send('stop');
+	};
+	signal.addEventListener('abort', stop, { once: true });
 	thread.on('message', ({ bytes, lostXattrs, error }: FromThread) => {
 		if (bytes !== undefined) running?.progress(bytes);
 		if (lostXattrs !== undefined) running?.resolve(lostXattrs);
 		if (error !== undefined) running?.reject(fromWire(error));
 	});
 	thread.on('error', (error: unknown) => die(error instanceof Error ? error : new Error(messageOf(error))));
-	thread.on('exit', () => {
-		die(signal.aborted ? (signal.reason as Error) : new Error('an unpack thread ended without a word'));
+	const ended = new Promise<void>((resolve) => {
+		thread.on('exit', () => {
+			die(signal.aborted ? (signal.reason as Error) : new Error('an unpack thread ended without a word'));
+			resolve();
+		});
 	});
 	return {
 		run: (task, progress) =>
 			new Promise((resolve, reject) => {
 				running = { progress, resolve, reject };
-				if (dead === undefined) thread.postMessage(task);
+				if (dead === undefined) send(task);
 				else reject(dead);
 			}),
 		close: () => {
-			signal.removeEventListener('abort', abort);
-			return thread.terminate();
+			signal.removeEventListener('abort', stop);
+			stop();
+			return ended;
 		},
 	};
 }

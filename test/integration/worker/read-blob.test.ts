@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { type Libc, loadLibc } from '../../../src/linux/libc.js';
 import { digestOf } from '../../../src/oci/digest.js';
 import { rawPath } from '../../../src/root-path.js';
-import { readBlob } from '../../../src/worker/read-blob.js';
+import { readBlob, type StopAsked } from '../../../src/worker/read-blob.js';
 import { temporaryDirectory } from '../../support/fs.js';
 
 /** Answers a line with stdin, in pieces with pauses that are longer than a read waits. Reading blocks, so it is a process of its own. */
@@ -37,8 +37,30 @@ async function libc(): Promise<Libc> {
 
 type How = 'blocking' | 'by the event loop';
 
+const never: StopAsked = { signal: new AbortController().signal, look: () => undefined };
+
+/** Stop, at the second look or soon, whichever comes first. */
+function soon(): StopAsked {
+	const stopping = new AbortController();
+	const timer = setTimeout(() => {
+		stopping.abort();
+	}, 400);
+	let looks = 0;
+	const look = () => {
+		if (++looks < 2) return;
+		clearTimeout(timer);
+		stopping.abort();
+	};
+	return { signal: stopping.signal, look };
+}
+
 /** What is read of `sent` when `wanted` is asked for: the hash of it and its size. */
-async function read(how: How, sent: Buffer, wanted: Buffer, pieces = 1): Promise<{ hash: string; size: number }> {
+async function read(
+	how: How,
+	sent: Buffer,
+	wanted: Buffer,
+	{ pieces = 1, stop = never } = {},
+): Promise<{ hash: string; size: number }> {
 	using directory = temporaryDirectory();
 	const path = join(directory.path, 'blobs');
 	const server = spawn(process.execPath, ['-e', SERVER, path, String(pieces)], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -49,7 +71,7 @@ async function read(how: How, sent: Buffer, wanted: Buffer, pieces = 1): Promise
 		const hash = createHash('sha256');
 		let size = 0;
 		const asked = { digest: digestOf(wanted), size: wanted.length };
-		for await (const chunk of readBlob(asked, path, how === 'blocking' ? await libc() : undefined)) {
+		for await (const chunk of readBlob(asked, path, how === 'blocking' ? await libc() : undefined, stop)) {
 			hash.update(chunk);
 			size += chunk.length;
 		}
@@ -70,7 +92,15 @@ describe.each<[How]>([['blocking'], ['by the event loop']])('reading a blob from
 	});
 
 	test('goes on after a pause that is longer than a read waits', async () => {
-		expect(await read(how, blob, blob, 3)).toEqual(whole);
+		expect(await read(how, blob, blob, { pieces: 3 })).toEqual(whole);
+	});
+
+	test('ends when it is asked to stop, in a pause too', async () => {
+		const start = Date.now();
+		await expect(read(how, blob, blob, { pieces: 1000, stop: soon() })).rejects.toThrow(
+			expect.objectContaining({ name: 'AbortError' }) as Error,
+		);
+		expect(Date.now() - start).toBeLessThan(10_000);
 	});
 
 	test('gives nothing for a blob of no bytes', async () => {
