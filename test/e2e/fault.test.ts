@@ -1,11 +1,12 @@
-import { appendFileSync, cpSync, mkdirSync, symlinkSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { build, type Finished, PROGRAM, type RunOptions, s2oci } from '../support/build.js';
+import { build, type Finished, type RunOptions, s2oci } from '../support/build.js';
 import { listenForCallback } from '../support/callback.js';
 import { leftovers, makeWorkspace, requireUser, type UserName, type Workspace } from '../support/host.js';
 import { assembleSource, emptyRegistry, TINY_APP, tinyLayout, tinyRegistry, withTinyBuilder } from '../support/tiny.js';
+import { withWorkerCode } from '../support/worker-code.js';
 
 withTinyBuilder();
 
@@ -68,16 +69,6 @@ test('what is thrown when all is done ends as 70 too', async () => {
 	expect(status, stderr).toBe(70);
 	expect(stderr.match(/^error: /gm)).toHaveLength(1);
 });
-
-/** A copy of the program whose worker also runs `code`. */
-function withWorkerCode(workspace: Workspace, code: string): string {
-	const [from, to] = [dirname(dirname(PROGRAM)), join(workspace.root, 'program')];
-	mkdirSync(to);
-	for (const name of ['bin', 'dist', 'package.json']) cpSync(join(from, name), join(to, name), { recursive: true });
-	symlinkSync(join(from, 'node_modules'), join(to, 'node_modules'));
-	appendFileSync(join(to, 'dist/worker/main.js'), code);
-	return join(to, 'bin/s2oci.js');
-}
 
 const during = (call: string, what: string): string =>
 	`process.on('message', (message) => message.call === '${call}' && setTimeout(() => { ${what} }, 50));`;

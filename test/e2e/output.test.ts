@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { build, s2oci } from '../support/build.js';
 import { leftovers, makeWorkspace, requirePrograms } from '../support/host.js';
 import { assembleSource, TINY_APP, tinyLayout, tinyRegistry, withTinyBuilder } from '../support/tiny.js';
+import { withWorkerCode } from '../support/worker-code.js';
 
 withTinyBuilder();
 
@@ -185,6 +186,17 @@ test.each(['| head -n 1', '2>&1 | head -n 1'])('a reader that goes away (%s) doe
 	const { stderr, stdout, result } = await s2oci(workspace, ['build', source, builder()], { wrapper });
 	expect(stderr + stdout).not.toMatch(/EPIPE|^\s+at /m);
 	expect(result?.success).toBe(true);
+	expect(await leftovers(workspace)).toEqual([]);
+});
+
+test('a clean-up that takes long says so, and the build is none the worse for it', async () => {
+	const workspace = makeWorkspace();
+	const wait = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 7000)';
+	const slow = `process.prependListener('message', (message) => message.call === 'close' && ${wait});`;
+	const program = withWorkerCode(workspace, slow);
+	const { status, stderr } = await s2oci(workspace, ['build', TINY_APP, builder()], { program });
+	expect(status).toBe(0);
+	expect(stderr).toContain(`still removing what the build made in ${workspace.store}; if stopped, the next build does`);
 	expect(await leftovers(workspace)).toEqual([]);
 });
 
