@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { BuildError } from '../errors.js';
+import { isInPlace } from '../sandbox/ladder.js';
 import type { Limits } from '../sandbox/limits.js';
 import { type ContainerProcess, type Exit, exitStatus } from '../sandbox/sandbox.js';
 import { withoutName } from '../worker/no-sandbox.js';
@@ -89,8 +90,8 @@ function processFailed(
 }
 
 /** In place, a process is who the job is. */
-function hasOneId({ userNamespace, rootfs }: WorkerProcess): boolean {
-	return userNamespace === 'single' || (rootfs === 'in-place' && globalThis.process.getuid?.() !== 0);
+function hasOneId(worker: WorkerProcess): boolean {
+	return worker.userNamespace === 'single' || (isInPlace(worker.rootfs) && globalThis.process.getuid?.() !== 0);
 }
 
 const FULL_CONTAINER =
@@ -99,10 +100,10 @@ const READ_ONLY =
 	'In place, assemble writes to the container of this job, of which a part is read-only: run the job without readOnlyRootFilesystem: true (Kubernetes, OpenShift) or --read-only (Docker, Podman), and mount nothing read-only where assemble writes.';
 
 /** What the words say of the disk: most programs print those of strerror(3), Node.js the name. */
-function diskHint(lines: string, { rootfs }: Pick<WorkerProcess, 'rootfs'>): string | undefined {
-	if (rootfs === 'in-place' && /read-only file system|\bEROFS\b/i.test(lines)) return READ_ONLY;
+function diskHint(lines: string, worker: Pick<WorkerProcess, 'rootfs'>): string | undefined {
+	if (isInPlace(worker.rootfs) && /read-only file system|\bEROFS\b/i.test(lines)) return READ_ONLY;
 	if (!/no space left on device|disk quota exceeded|\b(?:ENOSPC|EDQUOT)\b/i.test(lines)) return undefined;
-	if (rootfs === 'in-place') return FULL_CONTAINER;
+	if (isInPlace(worker.rootfs)) return FULL_CONTAINER;
 	return 'A disk is full, which for most paths is that of the store: free some space there, or name a larger disk with --store DIR or S2OCI_STORE.';
 }
 

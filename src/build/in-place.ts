@@ -5,6 +5,7 @@ import { BuildError, isBuildError } from '../errors.js';
 import type { Image } from '../oci/image.js';
 import { checkResolvedUser } from '../s2i/check-user.js';
 import { readContract } from '../s2i/contract.js';
+import { isInPlace } from '../sandbox/ladder.js';
 import type { WorkerProcess } from '../worker/start.js';
 import { ALLOW_NAMESPACES, noNamespaces } from '../worker/user-namespace.js';
 import type { Emit } from './events.js';
@@ -41,7 +42,7 @@ export function fitInPlace(
 	worker: WorkerProcess,
 	emit: Emit,
 ): BuildRequest {
-	if (worker.rootfs !== 'in-place') return request;
+	if (!isInPlace(worker.rootfs)) return request;
 	refuseImpossible(request, builder, runtime !== undefined);
 	for (const message of unenforced(request.limits)) emit({ type: 'warning', code: 'LIMITS', message });
 	for (const message of worker.notices) emit({ type: 'warning', code: 'IN_PLACE', message });
@@ -74,7 +75,7 @@ function unenforced({ addHosts, capDrop }: BuildRequest['limits']): readonly str
  */
 export async function pullFor(live: LiveImage, context: LiveContext, pull: () => Promise<void>): Promise<void> {
 	const { request, worker } = context;
-	if (worker.rootfs !== 'in-place') return pull();
+	if (!isInPlace(worker.rootfs)) return pull();
 	const { image, name } = live;
 	try {
 		const { scriptsDir } = readContract(image.config.value.config ?? {});
@@ -93,7 +94,7 @@ export async function pullFor(live: LiveImage, context: LiveContext, pull: () =>
 
 /** Where assemble finds the certificate authorities of the host; undefined when there are none. */
 export function caBundleIn({ caBundle }: HostRequest, worker: Pick<WorkerProcess, 'rootfs'>): string | undefined {
-	return caBundle === undefined || worker.rootfs === 'in-place' ? caBundle : CA_BUNDLE_PATH;
+	return caBundle === undefined || isInPlace(worker.rootfs) ? caBundle : CA_BUNDLE_PATH;
 }
 
 const SCRIPTS = ['assemble', 'run', 'save-artifacts', 'usage'] as const;
@@ -132,7 +133,7 @@ async function directoryOf(source: string): Promise<readonly string[]> {
 
 function explained({ message }: BuildError, builder: string, { request, worker }: LiveContext): BuildError {
 	const advice = `Use image: ${builder} for this job`;
-	if (request.rootfs !== 'in-place') {
+	if (!isInPlace(request.rootfs)) {
 		const both = `${worker.reason}; nor can it be made in place, since ${message}`;
 		return noNamespaces(both, `${advice}. Or: ${worker.remedy ?? ALLOW_NAMESPACES}`);
 	}

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { BuildError, messageOf } from '../errors.js';
 import type { RawPath } from '../root-path.js';
 import { type ContentWanted, type LayerMembers, readLayerMembers } from '../rootfs/layer-members.js';
+import { isInPlace } from '../sandbox/ladder.js';
 import { differingPaths, explainDifference } from './compare-layers.js';
 import type { BuildContext } from './context.js';
 import type { Cause, Difference } from './difference.js';
@@ -44,7 +45,7 @@ export async function copySource(
 	source: FetchedSource,
 	{ session, worker, signal }: Pick<BuildContext, 'session' | 'worker' | 'signal'>,
 ): Promise<FetchedSource> {
-	if (worker.rootfs === 'in-place') {
+	if (isInPlace(worker.rootfs)) {
 		throw new BuildError(
 			'HOST_IN_PLACE',
 			'--check-reproducible needs a second root filesystem, and in place there is one',

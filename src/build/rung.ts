@@ -1,4 +1,4 @@
-import { type Place, rungNumber } from '../sandbox/ladder.js';
+import { isCopied, type Place, rungNumber } from '../sandbox/ladder.js';
 import { withoutName } from '../worker/no-sandbox.js';
 import type { WorkerProcess } from '../worker/start.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from './doctor/causes.js';
@@ -45,12 +45,12 @@ async function findCauses(
 	{ store, rootfs: wanted }: Pick<HostRequest, 'store' | 'rootfs'>,
 	facts: HostFacts,
 ): Promise<readonly FindingCode[]> {
-	const isCopied = rootfs === 'copy' && mounts && wanted === 'auto';
+	const isOnCopy = isCopied(rootfs) && mounts && wanted === 'auto';
 	const isMasked = mounts && proc === 'job';
-	if (refusals.length === 0 && !isCopied && !isMasked) return [];
+	if (refusals.length === 0 && !isOnCopy && !isMasked) return [];
 	const state = await readStore(store);
 	const causes = refusals.map(({ plan, error }) => causeOf(error, { facts, store: state, plan, copied: false }));
-	const overlay = isCopied ? [...state.findings.filter(isOfOverlay), 'NO_OVERLAY' as const].slice(0, 1) : [];
+	const overlay = isOnCopy ? [...state.findings.filter(isOfOverlay), 'NO_OVERLAY' as const].slice(0, 1) : [];
 	return [...causes, ...overlay, ...(isMasked ? ['MASKED_PROC' as const] : [])];
 }
 

@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
 import { ownDirectory, realOf } from '../host-path.js';
 import { findMount, type Mount } from '../mountinfo.js';
+import { isInPlace } from '../sandbox/ladder.js';
 import { findStore } from '../worker/store-place.js';
 import { mountsHere } from './doctor/mounts.js';
 import type { HostRequest } from './request.js';
@@ -28,7 +29,7 @@ export function chooseStore(request: StoreRequest): string {
 }
 
 function mayBeInPlace({ rootfs, isolation }: StoreRequest): boolean {
-	if (rootfs === 'in-place') return true;
+	if (isInPlace(rootfs)) return true;
 	return rootfs === 'auto' && isolation === 'auto' && process.getuid?.() !== 0 && isContainer(mountsHere());
 }
 

@@ -7,6 +7,7 @@ import { BuildError } from '../errors.js';
 import { absolutePath, ownDirectory } from '../host-path.js';
 import { hostPlatform, parsePlatform } from '../oci/platform.js';
 import { redact } from '../redact.js';
+import { isInPlace } from '../sandbox/ladder.js';
 import { closest } from './closest.js';
 import type { HostArguments } from './host-options.js';
 import type { ProgramName } from './words.js';
@@ -44,7 +45,7 @@ function readRung(args: HostArguments): Pick<HostRequest, 'isolation' | 'userns'
 	const isolation = oneOf('--isolation', ISOLATIONS, args.isolation);
 	const userns = oneOf('--userns', USER_NAMESPACES, args.userns);
 	const rootfs = oneOf('--rootfs', ROOT_FILESYSTEMS, args.rootfs);
-	if (isolation !== 'none' && rootfs !== 'in-place') return { isolation, userns, rootfs };
+	if (isolation !== 'none' && !isInPlace(rootfs)) return { isolation, userns, rootfs };
 	const others = [isolation, userns, rootfs].filter((word) => !['auto', 'none', 'in-place'].includes(word));
 	if (others.length === 0) return { isolation: 'none', userns, rootfs: 'in-place' };
 	throw new BuildError('USAGE', `--rootfs in-place and --isolation none do not go with ${others.join(' and ')}`, {

@@ -4,6 +4,16 @@ export type UserNamespace = 'none' | 'full' | 'single';
 /** How an image is laid out for assemble to change it: on an overlay, as a copy, or as the root file system of the job itself. */
 export type Rootfs = 'overlay' | 'copy' | 'in-place';
 
+/** Whether `rootfs` is the root file system of the job itself: nothing is unpacked, mounted or sandboxed, and there is one. */
+export function isInPlace(rootfs: Rootfs | 'auto'): rootfs is 'in-place' {
+	return rootfs === 'in-place';
+}
+
+/** Whether with `rootfs` the files of the image are copied, to a file system that can be anything. */
+export function isCopied(rootfs: Rootfs | 'auto'): rootfs is 'copy' {
+	return rootfs === 'copy';
+}
+
 /** Where a worker is. */
 export interface Place {
 	readonly userNamespace: UserNamespace;

@@ -1,4 +1,4 @@
-import type { Place } from './ladder.js';
+import { isInPlace, type Place } from './ladder.js';
 
 /** Whose processes a /proc shows: `job` where the kernel refuses a new one, because parts of that of the job are masked. */
 export type Proc = 'own' | 'job';
@@ -29,7 +29,7 @@ export interface Sandbox {
 }
 
 const OCI_RUNTIME: Omit<Sandbox, 'program'> = {
-	fits: ({ rootfs, mounts, proc }) => rootfs !== 'in-place' && mounts && proc === 'own',
+	fits: ({ rootfs, mounts, proc }) => !isInPlace(rootfs) && mounts && proc === 'own',
 	hasLess: true,
 	hasNamespaces: () => true,
 	ulimits: 'root',
@@ -53,7 +53,7 @@ export const SANDBOXES: Readonly<Record<SandboxName, Sandbox>> = {
 	/** A changed root directory: all there is without mounts, and where a new /proc is refused. */
 	chroot: {
 		program: undefined,
-		fits: ({ rootfs }) => rootfs !== 'in-place',
+		fits: ({ rootfs }) => !isInPlace(rootfs),
 		hasLess: true,
 		hasNamespaces: ({ mounts }) => mounts,
 		ulimits: 'root',
@@ -63,7 +63,7 @@ export const SANDBOXES: Readonly<Record<SandboxName, Sandbox>> = {
 	/** In place. */
 	none: {
 		program: undefined,
-		fits: ({ rootfs }) => rootfs === 'in-place',
+		fits: ({ rootfs }) => isInPlace(rootfs),
 		hasLess: false,
 		hasNamespaces: () => false,
 		ulimits: undefined,

@@ -6,6 +6,7 @@ import { readHolds } from '../rootfs/layer-hold.js';
 import { ownable } from '../rootfs/owner.js';
 import { pruneLayers } from '../rootfs/prune.js';
 import { listLayers } from '../rootfs/stored-layers.js';
+import { isInPlace } from '../sandbox/ladder.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 import { copyArtifacts, copyFiles } from './copy-files.js';
 import type { ExecuteContext, execute } from './execute.js';
@@ -123,7 +124,7 @@ function createLayerCalls({
 		unpack: async ({ layers, blobSocket }) => {
 			await hold(layers.map(({ diffId }) => diffId));
 			const { layers: store, scratch, ids, whiteouts, rootfs } = session();
-			const context = { store, scratch, blobSocket, ids, whiteouts, indexOnly: rootfs === 'in-place', send };
+			const context = { store, scratch, blobSocket, ids, whiteouts, indexOnly: isInPlace(rootfs), send };
 			return { lostXattrs: await unpackLayers(layers, context, signal) };
 		},
 	};
@@ -148,7 +149,7 @@ function createRootCalls({
 		adopt: async (request) => ({ compared: await required(session().live, 'open').adopt(request, signal) }),
 		mount: async ({ root: name, diffIds }) => {
 			const { layers: store, target, scratch, libc, ids, rootfs, live } = session();
-			if (rootfs === 'in-place') {
+			if (isInPlace(rootfs)) {
 				mounted.set(name, unbound(required(live, 'open').mount(diffIds, signal)));
 				return {};
 			}
@@ -167,7 +168,7 @@ function createRootCalls({
 			const { libc, ids, mounts, rootfs } = session();
 			const wanted = await filesystem.prepare(request);
 			// The root directory is the job's own: its /dev is not to be touched.
-			if (rootfs === 'in-place') return {};
+			if (isInPlace(rootfs)) return {};
 			const owner = request.user ?? { uid: 0, gid: 0 };
 			mounted.get(request.root)?.release();
 			if (mounts) {

@@ -10,7 +10,7 @@ import { canMakeWhiteouts } from '../rootfs/layer-disk.js';
 import { type LayerHold, openLayerHold } from '../rootfs/layer-hold.js';
 import { type LayerStore, openLayerStore } from '../rootfs/layer-store.js';
 import { probeOverlay } from '../rootfs/overlay.js';
-import type { Rootfs } from '../sandbox/ladder.js';
+import { isInPlace, type Rootfs } from '../sandbox/ladder.js';
 import type { Proc, SandboxName } from '../sandbox/sandboxes.js';
 import { type Cgroups, openCgroups } from './cgroup.js';
 import { hideCgroups } from './hide-cgroups.js';
@@ -46,7 +46,7 @@ const INDEXES_FORMAT = 'indexes-1';
 export async function openSession(request: WorkerCalls['open']['request']): Promise<Session> {
 	if (request.version !== PROTOCOL_VERSION) throw new Error('the worker is of another version; reinstall s2oci');
 	const libc = await loadLibc();
-	if (request.rootfs === 'in-place') return openInPlace(request, libc);
+	if (isInPlace(request.rootfs)) return openInPlace(request, libc);
 	if (libc === undefined) {
 		throw new BuildError('HOST_NO_OVERLAY', 'koffi has no binary for this platform, so nothing can be mounted', {
 			hint: 'Install s2oci with its optional dependencies (npm install without --omit=optional) on x64 or arm64.',

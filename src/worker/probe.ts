@@ -6,6 +6,7 @@ import { findMount, readMounts } from '../mountinfo.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import { ownable } from '../rootfs/owner.js';
+import { isCopied } from '../sandbox/ladder.js';
 import { NO_LIMITS } from '../sandbox/limits.js';
 import type { Profile } from '../sandbox/profile.js';
 import { runSandbox } from '../sandbox/run.js';
@@ -61,7 +62,7 @@ export async function probeSandboxes(
 			else refused.push({ sandbox, reason: 'no program could be run in it' });
 		}
 		const [first] = sandboxes;
-		if (first === undefined || session.rootfs !== 'copy' || !isNoexec(scratch))
+		if (first === undefined || !isCopied(session.rootfs) || !isNoexec(scratch))
 			return { sandbox: undefined, less: false, refused };
 		return { sandbox: undefined, less: false, refused: [{ sandbox: first, reason: NOEXEC_STORE }] };
 	} finally {

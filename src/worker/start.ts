@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { makePath } from '../make-path.js';
-import type { Rootfs } from '../sandbox/ladder.js';
+import { isInPlace, type Rootfs } from '../sandbox/ladder.js';
 import { orderSandboxes, type SandboxName, type SandboxPlace } from '../sandbox/sandboxes.js';
 import { createChannel, type WorkerCall, type WorkerEvent } from './channel.js';
 import { afterAbort, endLeft, killGroup, leave, removeOwn } from './end-worker.js';
@@ -107,7 +107,7 @@ function notForUs(userns: WorkerOptions['userns']): BuildError {
 }
 
 function plansFor({ rootfs, userns, lastInPlace }: WorkerOptions): readonly NamespacePlan[] {
-	if (rootfs === 'in-place') return [inPlacePlan('it was asked for')];
+	if (isInPlace(rootfs)) return [inPlacePlan('it was asked for')];
 	const uid = process.getuid?.() ?? 0;
 	const plans = planNamespaces(uid, process.getgid?.() ?? 0, userns);
 	const isAllowed = lastInPlace === true && rootfs === 'auto' && (userns === 'auto' || userns === 'none');
@@ -266,7 +266,7 @@ async function chooseSandbox(
 	{ rootfs }: SandboxPlace,
 	call: WorkerCall,
 ): Promise<Pick<WorkerProcess, 'sandboxes' | 'less' | 'refused'>> {
-	if (rootfs === 'in-place') return { sandboxes: order, less: false, refused: [] };
+	if (isInPlace(rootfs)) return { sandboxes: order, less: false, refused: [] };
 	const { sandbox, less, refused } = await call('probe', { sandboxes: order });
 	if (sandbox === undefined) throw noSandbox(refused);
 	return { sandboxes: order.slice(order.indexOf(sandbox)), less, refused };

@@ -2,7 +2,7 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.js';
 import { redact } from '../../redact.js';
-import { IN_PLACE, isOn, LADDER, type LadderStep, type RungNumber } from '../../sandbox/ladder.js';
+import { IN_PLACE, isCopied, isOn, LADDER, type LadderStep, type RungNumber } from '../../sandbox/ladder.js';
 import type { SandboxName } from '../../sandbox/sandboxes.js';
 import { TINY_STATUS, tinyProgram } from '../../sandbox/tiny-program.js';
 import { makeScratch } from '../../worker/make-scratch.js';
@@ -119,7 +119,7 @@ async function tryPlan(
 	outer: AbortSignal,
 ): Promise<Omit<RungTrial, 'rung' | 'name'>> {
 	const signal = AbortSignal.any([outer, AbortSignal.timeout(LIMIT_MS)]);
-	const evidence: Evidence = { facts, store, plan, copied: rootfs === 'copy' };
+	const evidence: Evidence = { facts, store, plan, copied: isCopied(rootfs) };
 	try {
 		const sandboxes = await withScratch(request.store, async (scratch) => {
 			const worker = await startWorkerIn(plan, workerOptions(request, scratch, rootfs), signal);
