@@ -12,8 +12,13 @@ const allowed = {
 	sandbox: ['linux'],
 	source: ['tar', 'http'],
 	s2i: ['oci', 'sandbox', 'source', 'http'],
-	worker: ['rootfs', 'sandbox', 'linux', 'oci', 'tar'],
-	build: ['http', 'oci', 'tar', 'content', 'engine', 'registry', 'rootfs', 'sandbox', 'source', 's2i', 'worker'],
+	protocol: ['rootfs', 'sandbox', 'oci', 'tar'],
+	// What holds credentials and network code starts the worker and feeds it, and shares nothing with it but words.
+	host: ['protocol', 'rootfs', 'sandbox', 'linux', 'oci'],
+	// What opens files of images has no network code: neither http nor registry, nor what uses them.
+	worker: ['protocol', 'rootfs', 'sandbox', 'linux', 'oci', 'tar'],
+	// No worker, rootfs and linux: the parent never opens a file of an image.
+	build: ['host', 'protocol', 'http', 'oci', 'tar', 'content', 'engine', 'registry', 'sandbox', 'source', 's2i'],
 	cli: ['build', 'oci', 'content', 'engine', 'registry', 'source', 's2i', 'sandbox', 'create'],
 };
 const layer = (name) => `^src/${name}/`;
@@ -32,6 +37,13 @@ module.exports = {
 			severity: 'error',
 			from: { path: '^src/[^/]+\\.ts$' },
 			to: { path: '^src/[^/]+/' },
+		},
+		{
+			name: 'protocol-words',
+			comment: 'the words of both processes bring no code of either',
+			severity: 'error',
+			from: { path: '^src/protocol/' },
+			to: { path: '^src/(rootfs|sandbox|tar)/', dependencyTypesNot: ['type-only'] },
 		},
 		{
 			name: 'pure-oci',

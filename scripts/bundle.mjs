@@ -39,7 +39,7 @@ await Promise.all(listPrograms().map((program) => build({ ...SHARED, entryPoints
 function listPrograms() {
 	const files = globSync('**/*.ts', { cwd: source });
 	const started = files.flatMap((file) =>
-		[...readFileSync(join(source, file), 'utf8').matchAll(/new URL\('(\.\/[\w-]+)\.js', import\.meta\.url\)/g)].map(
+		[...readFileSync(join(source, file), 'utf8').matchAll(/new URL\('(\.[\w./-]+)\.js', import\.meta\.url\)/g)].map(
 			([, name]) => join('src', file, '..', `${name}.ts`),
 		),
 	);

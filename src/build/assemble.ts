@@ -1,13 +1,13 @@
 import { BuildError } from '../errors.js';
+import type { WorkerProcess } from '../host/start-worker.js';
 import type { ContainerConfig } from '../oci/image.js';
+import type { RootName } from '../protocol/worker-calls.js';
 import { assembleEnvironment } from '../s2i/assemble-environment.js';
 import type { Contract } from '../s2i/contract.js';
 import type { EnvironmentVariable } from '../s2i/environment.js';
 import { METADATA_PATH, parseMetadata } from '../s2i/metadata.js';
 import type { User } from '../s2i/users.js';
 import type { SourceInfo } from '../source/source.js';
-import type { RootName } from '../worker/protocol.js';
-import type { WorkerProcess } from '../worker/start.js';
 import type { BuildContext } from './context.js';
 import { executeProcess } from './execute.js';
 import { caBundleIn } from './in-place.js';

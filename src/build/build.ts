@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { WorkerProcess } from '../host/start-worker.js';
 import type { Digest } from '../oci/digest.js';
 import type { Image } from '../oci/image.js';
+import type { RootName } from '../protocol/worker-calls.js';
 import { redact } from '../redact.js';
 import { chooseTimestamp } from '../s2i/timestamp.js';
 import { describeBounds } from '../sandbox/job-bounds.js';
 import { fetchSource } from '../source/fetch.js';
 import { parseSource } from '../source/parse.js';
 import type { Source, SourceInfo } from '../source/source.js';
-import type { RootName } from '../worker/protocol.js';
-import type { WorkerProcess } from '../worker/start.js';
 import { saveToCache } from './artifact-cache.js';
 import { recordBuilt } from './built-here.js';
 import type { BuildContext } from './context.js';

@@ -1,5 +1,5 @@
 import { latin1Path, printablePath, type RawPath } from '../root-path.js';
-import type { LayerMember, LayerMembers } from '../rootfs/layer-members.js';
+import type { LayerMember, LayerMembers } from '../tar/layer-members.js';
 import type { Difference } from './difference.js';
 import { explainContent } from './explain-content.js';
 

@@ -1,4 +1,4 @@
-import type { WorkerProcess } from '../worker/start.js';
+import type { WorkerProcess } from '../host/start-worker.js';
 import type { BuildImages } from './images.js';
 import type { BuildRecord } from './record.js';
 import type { BuildRequest } from './request.js';

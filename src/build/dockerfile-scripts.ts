@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import type { Http } from '../http/http.js';
+import type { Inspected } from '../protocol/worker-calls.js';
 import type { Contract } from '../s2i/contract.js';
 import { CONTEXT } from '../s2i/dockerfile.js';
 import type { ScriptName } from '../s2i/scripts.js';
-import type { Inspected } from '../worker/protocol.js';
 import type { Emit } from './events.js';
 import { type InstalledScript, installScripts } from './install-scripts.js';
 import type { BuildRequest } from './request.js';

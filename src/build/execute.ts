@@ -1,11 +1,11 @@
 import { constants } from 'node:os';
 import { BuildError } from '../errors.js';
+import type { WorkerProcess } from '../host/start-worker.js';
+import type { RootName, WorkerCalls } from '../protocol/worker-calls.js';
 import { isInPlace } from '../sandbox/ladder.js';
 import type { Limits } from '../sandbox/limits.js';
+import { withoutName } from '../sandbox/no-sandbox.js';
 import { type ContainerProcess, type Exit, exitStatus } from '../sandbox/sandbox.js';
-import { withoutName } from '../worker/no-sandbox.js';
-import type { RootName, WorkerCalls } from '../worker/protocol.js';
-import type { WorkerProcess } from '../worker/start.js';
 import { collectOutput, type Output } from './output.js';
 import { privilegeHint } from './privilege-hint.js';
 import type { BuildRecord } from './record.js';

@@ -1,8 +1,8 @@
 import { readdir, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { BuildError } from '../errors.js';
-import type { HostBind } from '../worker/host-binds.js';
-import type { Inspected } from '../worker/protocol.js';
+import type { HostBind } from '../protocol/host-bind.js';
+import type { Inspected } from '../protocol/worker-calls.js';
 import { type FoundSource, findSource } from './host-source.js';
 
 /** Looks at absolute paths of the image, following its links inside of it; answers in their order. */

@@ -3,6 +3,7 @@ import { join, posix } from 'node:path';
 import { BuildError, isBuildError } from '../errors.js';
 import type { Http } from '../http/http.js';
 import { makePath } from '../make-path.js';
+import type { Inspected } from '../protocol/worker-calls.js';
 import { redact } from '../redact.js';
 import type { Contract } from '../s2i/contract.js';
 import { parseScriptsUrl } from '../s2i/script-url.js';
@@ -14,7 +15,6 @@ import {
 	scriptNowhere,
 	scriptPlaces,
 } from '../s2i/scripts.js';
-import type { Inspected } from '../worker/protocol.js';
 import type { Emit } from './events.js';
 import { type ExternalScript, readHostScript, readSourceScript, readWebScript } from './read-script.js';
 

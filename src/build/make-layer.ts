@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import type { LayerStatistics } from '../rootfs/diff.js';
-import type { PackedLayer } from '../rootfs/pack.js';
+import type { LayerStatistics, PackedLayer } from '../protocol/worker-calls.js';
 import { type Assembled, assemble } from './assemble.js';
 import type { BuildContext } from './context.js';
 import { type FetchedSource, type Prepared, prepare } from './prepare.js';

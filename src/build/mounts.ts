@@ -1,8 +1,8 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { BuildError } from '../errors.js';
+import type { HostBind } from '../protocol/host-bind.js';
 import type { Limits } from '../sandbox/limits.js';
-import type { HostBind } from '../worker/host-binds.js';
 import { findSource } from './host-source.js';
 import { type InspectImage, placeInjection } from './injection.js';
 import type { BuildRequest, Secret } from './request.js';

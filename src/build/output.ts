@@ -1,4 +1,4 @@
-import type { WorkerProcess } from '../worker/start.js';
+import type { WorkerProcess } from '../host/start-worker.js';
 import type { Emit } from './events.js';
 
 /** What the sandboxed process prints: passed on as events, and its last lines remembered for an error message. */

@@ -1,13 +1,13 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerConfig } from '../oci/image.js';
+import type { HostBind } from '../protocol/host-bind.js';
 import { checkResolvedUser } from '../s2i/check-user.js';
 import type { Contract } from '../s2i/contract.js';
 import type { EnvironmentVariable } from '../s2i/environment.js';
 import type { ScriptName } from '../s2i/scripts.js';
 import { resolveUser, type User } from '../s2i/users.js';
 import type { SourceInfo } from '../source/source.js';
-import type { HostBind } from '../worker/host-binds.js';
 import { restoreFromCache } from './artifact-cache.js';
 import type { BuildContext } from './context.js';
 import { readEnvironment } from './environment.js';

@@ -1,5 +1,5 @@
 import { access, realpath } from 'node:fs/promises';
-import type { HostBind } from '../worker/host-binds.js';
+import type { HostBind } from '../protocol/host-bind.js';
 
 /** Where assemble finds the certificate authorities of the host; never part of the image. */
 export const CA_BUNDLE_PATH = '/run/s2oci/ca-bundle.crt';

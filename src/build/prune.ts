@@ -1,9 +1,9 @@
-import type { Pruned, PrunePolicy } from '../rootfs/prune.js';
+import type { Pruned, PrunePolicy } from '../protocol/worker-calls.js';
 import type { HostRequest } from './request.js';
 import { settleStore } from './settle-store.js';
 import { exists, openStoreSession } from './store.js';
 
-export type { Pruned, PrunePolicy } from '../rootfs/prune.js';
+export type { Pruned, PrunePolicy } from '../protocol/worker-calls.js';
 
 /** What `s2oci prune` is told. */
 export interface PruneRequest extends HostRequest {

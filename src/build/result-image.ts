@@ -1,7 +1,7 @@
 import { absoluteLocation, formatImageLocation, type ImageLocation, imageNameOf } from '../content/location.js';
 import { appendLayer, type Image } from '../oci/image.js';
 import { familyOf, layerMediaType } from '../oci/media-types.js';
-import type { PackedLayer } from '../rootfs/pack.js';
+import type { PackedLayer } from '../protocol/worker-calls.js';
 import { type ImageChangeInput, imageChange } from '../s2i/image-change.js';
 import type { Builder } from '../s2i/labels.js';
 import type { RebuildInputs } from '../s2i/rebuild.js';

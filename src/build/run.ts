@@ -1,12 +1,12 @@
 import { constants } from 'node:os';
 import { BuildError } from '../errors.js';
+import type { WorkerProcess } from '../host/start-worker.js';
 import type { Image } from '../oci/image.js';
 import { readContract } from '../s2i/contract.js';
 import { checkEnvironmentSize } from '../s2i/environment-size.js';
 import { resolveUser } from '../s2i/users.js';
 import { NO_LIMITS } from '../sandbox/limits.js';
 import { type ContainerProcess, exitStatus } from '../sandbox/sandbox.js';
-import type { WorkerProcess } from '../worker/start.js';
 import type { Emit } from './events.js';
 import { mountImage } from './mount-image.js';
 import { hostsFile } from './mounts.js';

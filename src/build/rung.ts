@@ -1,6 +1,6 @@
+import type { WorkerProcess } from '../host/start-worker.js';
 import { isCopied, type Place, rungNumber } from '../sandbox/ladder.js';
-import { withoutName } from '../worker/no-sandbox.js';
-import type { WorkerProcess } from '../worker/start.js';
+import { withoutName } from '../sandbox/no-sandbox.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from './doctor/causes.js';
 import { detectEnvironments } from './doctor/environment.js';
 import { type HostFacts, readFacts } from './doctor/facts.js';

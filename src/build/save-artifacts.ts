@@ -1,10 +1,10 @@
 import { constants } from 'node:os';
 import { BuildError } from '../errors.js';
+import type { ArtifactOutput, RootName, SavedArtifacts, WorkerCalls } from '../protocol/worker-calls.js';
 import type { Contract } from '../s2i/contract.js';
 import type { User } from '../s2i/users.js';
 import { exitStatus } from '../sandbox/sandbox.js';
 import { putLast } from '../sandbox/sandboxes.js';
-import type { ArtifactOutput, RootName, SavedArtifacts, WorkerCalls } from '../worker/protocol.js';
 import type { BuildContext } from './context.js';
 import { collectOutput, type Output } from './output.js';
 

@@ -1,9 +1,9 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
+import { findStore } from '../host/store-place.js';
 import { ownDirectory, realOf } from '../host-path.js';
 import { findMount, type Mount } from '../mountinfo.js';
 import { isInPlace } from '../sandbox/ladder.js';
-import { findStore } from '../worker/store-place.js';
 import { mountsHere } from './doctor/mounts.js';
 import type { HostRequest } from './request.js';
 

@@ -2,9 +2,9 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { isBuildError } from '../errors.js';
+import { listOthers, type StorePart } from '../host/store-others.js';
 import { type Digest, isDigest } from '../oci/digest.js';
-import { rawPath } from '../root-path.js';
-import { diskUse, holdsLayers, type StoredLayer } from '../rootfs/stored-layers.js';
+import type { StoredLayer } from '../protocol/worker-calls.js';
 import type { HostRequest } from './request.js';
 import { openSession, type Session } from './session.js';
 import { settleStore } from './settle-store.js';
@@ -34,8 +34,7 @@ export interface StoreListing {
 	/** Most recently used first. */
 	readonly layers: readonly ListedLayer[];
 	readonly images: readonly StoredImage[];
-	/** Everything else, by its name in the store: records, the scratch directories of running builds, caches. */
-	readonly others: readonly { readonly name: string; readonly bytes: number }[];
+	readonly others: readonly StorePart[];
 	readonly bytes: number;
 }
 
@@ -119,14 +118,4 @@ async function readRecord(path: string): Promise<StoredImage | undefined> {
 	} catch {
 		return undefined;
 	}
-}
-
-/** What belongs to other ids, as parts of running builds may, is not seen from here. */
-async function listOthers(store: string): Promise<StoreListing['others']> {
-	const names = await readdir(store);
-	return names
-		.filter((name) => !holdsLayers(name))
-		.sort()
-		.map((name) => ({ name, bytes: diskUse(rawPath(join(store, name))) }))
-		.filter(({ bytes }) => bytes > 0);
 }

@@ -1,6 +1,6 @@
+import { afterAbort } from '../host/end-worker.js';
 import { openHttp } from '../http/http.js';
 import { VERSION } from '../version.js';
-import { afterAbort } from '../worker/end-worker.js';
 import { sendCallback } from './callback.js';
 import type { Emit } from './events.js';
 import { createRecord } from './record.js';

@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
+import type { WorkerProcess } from '../host/start-worker.js';
 import type { Digest } from '../oci/digest.js';
 import type { Image, Layer } from '../oci/image.js';
 import { layerCompression } from '../oci/media-types.js';
-import type { WantedLayer } from '../worker/protocol.js';
-import type { WorkerProcess } from '../worker/start.js';
+import type { WantedLayer } from '../protocol/worker-calls.js';
 import type { Emit } from './events.js';
 import type { Session } from './session.js';
 

@@ -2,13 +2,13 @@ import { createReadStream, mkdirSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { isBuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
+import type { ArtifactOutput, SavedArtifacts, WorkerCalls } from '../protocol/worker-calls.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import { type ExtractedArtifacts, extractArtifacts } from '../rootfs/artifacts.js';
 import type { IdLimits } from '../rootfs/owner.js';
 import { packArtifacts } from '../rootfs/pack-artifacts.js';
 import { type ExecuteContext, execute } from './execute.js';
-import type { ArtifactOutput, SavedArtifacts, WorkerCalls } from './protocol.js';
 
 type Save = WorkerCalls['saveArtifacts'];
 type Restore = WorkerCalls['restoreArtifacts'];

@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import { posix } from 'node:path';
 import { BuildError } from '../errors.js';
+import type { WorkerCalls } from '../protocol/worker-calls.js';
 import {
 	childOf,
 	joinRaw,
@@ -15,7 +16,6 @@ import { resolveInRoot } from '../rootfs/confine.js';
 import { addArchive } from './add-archive.js';
 import { type Copier, type CopyTarget, createCopier } from './copy-tree.js';
 import type { InodeOf } from './inodes.js';
-import type { WorkerCalls } from './protocol.js';
 
 type CopyFiles = WorkerCalls['copyFiles'];
 type CopyArtifacts = WorkerCalls['copyArtifacts'];

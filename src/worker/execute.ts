@@ -1,16 +1,16 @@
 import { isBuildError } from '../errors.js';
 import { mayBecomeAnyone } from '../linux/capabilities.js';
 import type { Libc } from '../linux/libc.js';
+import type { WorkerCalls } from '../protocol/worker-calls.js';
 import { type Limits, NO_LIMITS } from '../sandbox/limits.js';
+import { noSandbox, type Refused } from '../sandbox/no-sandbox.js';
 import { type PossibleRun, runSandbox } from '../sandbox/run.js';
 import type { Exit, SandboxRun, SandboxSpec } from '../sandbox/sandbox.js';
 import { SANDBOXES, type SandboxName } from '../sandbox/sandboxes.js';
 import { possibleUlimits } from '../sandbox/ulimits.js';
 import { type Cgroups, NO_CGROUPS } from './cgroup.js';
 import { canEmulate, checkProgram } from './check-program.js';
-import { noSandbox, type Refused } from './no-sandbox.js';
 import { type ConsumeStdout, INHERITED, openForward } from './output.js';
-import type { WorkerCalls } from './protocol.js';
 
 type Execute = WorkerCalls['execute'];
 

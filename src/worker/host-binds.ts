@@ -3,25 +3,12 @@ import { join } from 'node:path';
 import { BuildError } from '../errors.js';
 import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT } from '../linux/libc.js';
 import { lockedFlags, type Mount, readMounts } from '../mountinfo.js';
+import type { HostBind, HostSource } from '../protocol/host-bind.js';
 import { removeTree } from '../remove-tree.js';
 import { type RawPath, rawPath } from '../root-path.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 import { COPY_LIMIT, createHostCopier, type HostCopier } from './copy-host.js';
-
-/**
- * What of the host a process is shown: `copy`: a copy of a file or tree, which belongs to the process's user, with its own permission bits
- * when `mode` is undefined; `itself`: the host's own; `content`: a file that is nowhere on disk.
- */
-export type HostSource =
-	| { readonly type: 'copy'; readonly path: string; readonly mode?: number }
-	| { readonly type: 'itself'; readonly path: string }
-	| { readonly type: 'content'; readonly base64: string; readonly mode: number };
-
-/** A {@link BindMount} before the worker has put its source where every id can reach it. */
-export interface HostBind extends Omit<BindMount, 'source'> {
-	readonly source: HostSource;
-}
 
 export interface HostBindContext {
 	/** A directory that every id can reach, and where directories can be made. */

@@ -1,6 +1,7 @@
 import { chmodSync, renameSync, rmdirSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
+import type { HostBind } from '../protocol/host-bind.js';
 import { removeTree } from '../remove-tree.js';
 import {
 	childOf,
@@ -19,7 +20,6 @@ import type { Placed } from '../rootfs/in-place.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
 import { createHostCopier } from './copy-host.js';
 import { createCopier } from './copy-tree.js';
-import type { HostBind } from './host-binds.js';
 import { isKernels, misplaced } from './mount-point.js';
 import { chownTree } from './prepare-root.js';
 

@@ -5,6 +5,7 @@ import type { Libc } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
 import { readMountPoints } from '../mountinfo.js';
 import type { Digest } from '../oci/digest.js';
+import type { WorkerCalls } from '../protocol/worker-calls.js';
 import {
 	childOf,
 	fsPath,
@@ -28,7 +29,6 @@ import type { IdLimits } from '../rootfs/owner.js';
 import { checkImage, type DeclaredImage, readDeclaredImage } from './in-place-check.js';
 import { openPlacements, type Placements, readOnlyRoot } from './in-place-placements.js';
 import { diskInode } from './inodes.js';
-import type { WorkerCalls } from './protocol.js';
 import { inspect, type RootFilesystem, writeLayer } from './root-filesystem.js';
 
 /** What working in place needs of the session. */

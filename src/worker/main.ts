@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isBuildError } from '../errors.js';
+import type { FromWorker, Request } from '../protocol/messages.js';
+import { PARENT_FD } from '../protocol/messages.js';
+import { toWire } from '../protocol/wire-error.js';
 import { createCalls, loadExecute } from './calls.js';
-import type { FromWorker, Request } from './messages.js';
 import { createParentWatch } from './watch-parent.js';
-import { toWire } from './wire-error.js';
-import { PARENT_FD } from './worker-command.js';
 
 /** How long calls under way may take to notice that they were stopped. */
 const SETTLE_MS = 5000;

@@ -3,8 +3,10 @@ import { fileURLToPath } from 'node:url';
 import { BuildError, messageOf } from '../errors.js';
 import { mayBecomeAnyone } from '../linux/capabilities.js';
 import { type Libc, loadLibc } from '../linux/libc.js';
+import { ownIds } from '../linux/own-ids.js';
 import { libcWithoutKoffi } from '../linux/without-koffi.js';
 import { makePath } from '../make-path.js';
+import { PROTOCOL_VERSION, type WorkerCalls } from '../protocol/worker-calls.js';
 import { rawPath } from '../root-path.js';
 import { canMakeWhiteouts } from '../rootfs/layer-disk.js';
 import { type LayerHold, openLayerHold } from '../rootfs/layer-hold.js';
@@ -16,9 +18,7 @@ import { type Cgroups, openCgroups } from './cgroup.js';
 import { hideCgroups } from './hide-cgroups.js';
 import { type InPlace, openLiveRoot } from './in-place.js';
 import { type MountTarget, openMountTarget, openScratchTarget } from './mount-target.js';
-import { PROTOCOL_VERSION, type WorkerCalls } from './protocol.js';
 import { lockScratch, unlockScratch } from './scratch.js';
-import { ownIds } from './user-namespace.js';
 
 /** What a worker holds from `open` to `close`. */
 export interface Session extends Readonly<Omit<WorkerCalls['open']['request'], 'version'>> {

@@ -3,8 +3,8 @@ import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import type { Libc } from '../linux/libc.js';
+import type { WorkerCalls } from '../protocol/worker-calls.js';
 import type { SandboxStreams } from '../sandbox/sandbox.js';
-import type { WorkerCalls } from './protocol.js';
 
 /** Where the standard streams of a process go. */
 export interface Output {

@@ -1,5 +1,7 @@
 import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { BuildError } from '../errors.js';
+import type { HostBind } from '../protocol/host-bind.js';
+import type { WorkerCalls } from '../protocol/worker-calls.js';
 import { removeTree } from '../remove-tree.js';
 import {
 	childOf,
@@ -15,10 +17,8 @@ import {
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';
-import type { HostBind } from './host-binds.js';
 import { isKernels, makeMountPoint, misplaced } from './mount-point.js';
 import type { Ownership } from './ownership.js';
-import type { WorkerCalls } from './protocol.js';
 
 export interface Owner {
 	readonly uid: number;

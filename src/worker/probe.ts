@@ -3,19 +3,19 @@ import { join } from 'node:path';
 import { MS_BIND } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
 import { findMount, readMounts } from '../mountinfo.js';
+import type { WorkerCalls } from '../protocol/worker-calls.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import { ownable } from '../rootfs/owner.js';
 import { isCopied } from '../sandbox/ladder.js';
 import { NO_LIMITS } from '../sandbox/limits.js';
+import { NOEXEC_STORE, type Refused } from '../sandbox/no-sandbox.js';
 import type { Profile } from '../sandbox/profile.js';
 import { runSandbox } from '../sandbox/run.js';
 import type { SandboxSpec } from '../sandbox/sandbox.js';
 import type { SandboxName } from '../sandbox/sandboxes.js';
 import { TINY_STATUS, tinyProgram } from '../sandbox/tiny-program.js';
-import { NOEXEC_STORE, type Refused } from './no-sandbox.js';
 import type { Session } from './open-session.js';
-import type { WorkerCalls } from './protocol.js';
 
 /** Whoever most builder images run as. */
 const USER = { uid: 1001, gid: 0, additionalGids: [] };

@@ -4,8 +4,8 @@ import { addAbortSignal } from 'node:stream';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { algorithmOf, type Digest, finishDigest, hasherFor } from '../oci/digest.js';
+import type { WantedLayer } from '../protocol/worker-calls.js';
 import { rawPath } from '../root-path.js';
-import type { WantedLayer } from './protocol.js';
 
 const CHUNK = 256 * 1024;
 /** How long a thread that is to stop may sleep, in ms. */

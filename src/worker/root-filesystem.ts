@@ -2,6 +2,8 @@ import { chmodSync, chownSync, closeSync, openSync, readFileSync, statSync } fro
 import { BuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { Digest } from '../oci/digest.js';
+import type { HostBind } from '../protocol/host-bind.js';
+import type { Inspected, WorkerCalls } from '../protocol/worker-calls.js';
 import { fsPath, joinRaw, type RootPath, rawPath } from '../root-path.js';
 import { resolveAll, resolveInRoot } from '../rootfs/confine.js';
 import { openCopy } from '../rootfs/copied-root.js';
@@ -17,11 +19,9 @@ import type { RootDirectory } from '../rootfs/root-directory.js';
 import { sameBytes } from '../rootfs/same-bytes.js';
 import { readOpenFile } from '../rootfs/upper.js';
 import type { CopyTarget } from './copy-tree.js';
-import type { HostBind } from './host-binds.js';
 import { copiedInodes, diskInode, type InodeOf } from './inodes.js';
 import { openOwnership } from './ownership.js';
 import { type Owner, prepareRoot } from './prepare-root.js';
-import type { Inspected, WorkerCalls } from './protocol.js';
 
 export interface RootContext {
 	readonly libc: Libc;

@@ -5,6 +5,8 @@ import { loadInflater } from '../linux/inflate.js';
 import { loadLibc } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
 import { algorithmOf, finishDigest } from '../oci/digest.js';
+import { toWire } from '../protocol/wire-error.js';
+import type { WantedLayer } from '../protocol/worker-calls.js';
 import { rawPath } from '../root-path.js';
 import { openDigestDisk, writeLayerDigests } from '../rootfs/layer-digests.js';
 import { unpackRoot, writeUnpackedLayer } from '../rootfs/layer-store.js';
@@ -12,9 +14,7 @@ import type { IdLimits } from '../rootfs/owner.js';
 import { unpackLayer } from '../rootfs/unpack.js';
 import { type Compression, decompress } from '../tar/decompress.js';
 import { gunzip } from '../tar/gunzip.js';
-import type { WantedLayer } from './protocol.js';
 import { mismatch, readBlob, type StopAsked } from './read-blob.js';
-import { toWire } from './wire-error.js';
 
 /** What a thread is given: one layer to fetch, verify and unpack into `directory`. */
 export interface UnpackTask {

@@ -2,14 +2,14 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { messageOf } from '../errors.js';
+import type { FromWorker, WireError } from '../protocol/messages.js';
+import { fromWire } from '../protocol/wire-error.js';
+import type { WantedLayer } from '../protocol/worker-calls.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
 import type { IdLimits } from '../rootfs/owner.js';
-import type { FromWorker, WireError } from './messages.js';
-import type { WantedLayer } from './protocol.js';
 import type { ToThread, UnpackTask } from './unpack-thread.js';
-import { fromWire } from './wire-error.js';
 
 export interface UnpackContext {
 	readonly store: LayerStore;

@@ -1,5 +1,5 @@
 import { type BuildError, isBuildError, messageOf } from '../../errors.js';
-import type { NamespacePlan } from '../../worker/user-namespace.js';
+import type { NamespacePlan } from '../../host/user-namespace.js';
 import type { SandboxTrial, StoreState } from './diagnosis.js';
 import type { HostFacts } from './facts.js';
 import type { FindingCode } from './finding-code.js';

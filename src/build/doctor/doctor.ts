@@ -1,6 +1,6 @@
+import { startWorker } from '../../host/start-worker.js';
 import { findProgram } from '../../program.js';
 import { IN_PLACE } from '../../sandbox/ladder.js';
-import { startWorker } from '../../worker/start.js';
 import type { HostRequest } from '../request.js';
 import { describeRung } from '../rung.js';
 import { chooseStore } from '../settle-store.js';

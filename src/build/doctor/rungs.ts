@@ -1,13 +1,13 @@
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.js';
+import { makeScratch } from '../../host/make-scratch.js';
+import { startWorkerIn, type WorkerOptions, type WorkerProcess } from '../../host/start-worker.js';
+import { type NamespacePlan, planNamespaces } from '../../host/user-namespace.js';
 import { redact } from '../../redact.js';
 import { IN_PLACE, isCopied, isOn, LADDER, type LadderStep, type RungNumber } from '../../sandbox/ladder.js';
 import type { SandboxName } from '../../sandbox/sandboxes.js';
 import { TINY_STATUS, tinyProgram } from '../../sandbox/tiny-program.js';
-import { makeScratch } from '../../worker/make-scratch.js';
-import { startWorkerIn, type WorkerOptions, type WorkerProcess } from '../../worker/start.js';
-import { type NamespacePlan, planNamespaces } from '../../worker/user-namespace.js';
 import type { HostRequest } from '../request.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from './causes.js';
 import type { RungTrial, SandboxTrial } from './diagnosis.js';

@@ -1,11 +1,11 @@
 import { rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.js';
+import { makeScratch } from '../../host/make-scratch.js';
+import { findStore } from '../../host/store-place.js';
 import { realOf } from '../../host-path.js';
 import { findMount } from '../../mountinfo.js';
 import { printablePath } from '../../root-path.js';
-import { makeScratch } from '../../worker/make-scratch.js';
-import { findStore } from '../../worker/store-place.js';
 import type { StoreState } from './diagnosis.js';
 import type { FindingCode } from './finding-code.js';
 import { isNetworkType, mountsHere, optionsOf } from './mounts.js';

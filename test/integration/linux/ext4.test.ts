@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { readStore } from '../../../src/build/doctor/store-state.js';
+import { makeScratch } from '../../../src/host/make-scratch.js';
 import { spreadDirectories } from '../../../src/linux/ext4.js';
-import { makeScratch } from '../../../src/worker/make-scratch.js';
 import { lacking } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
 

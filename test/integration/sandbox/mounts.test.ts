@@ -1,8 +1,8 @@
 import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { HostBind } from '../../../src/protocol/host-bind.js';
 import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
-import type { HostBind } from '../../../src/worker/host-binds.js';
 import { lacking, listTree } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
 import { tarSymlink } from '../../support/tar.js';

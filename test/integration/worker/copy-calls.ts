@@ -1,7 +1,7 @@
 import { digestOf } from '../../../src/oci/digest.js';
+import type { RootName, WorkerCalls } from '../../../src/protocol/worker-calls.js';
 import { latin1Path } from '../../../src/root-path.js';
 import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
-import type { RootName, WorkerCalls } from '../../../src/worker/protocol.js';
 import { tarDirectory, tarFile, tarSymlink } from '../../support/tar.js';
 import { type Call, fillDirectory, type Owner, openCopySession } from './copy-session.js';
 import { busyboxLayer, type User } from './session.js';

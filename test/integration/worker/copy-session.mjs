@@ -4,8 +4,8 @@ import { createReadStream, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const dist = new URL(process.env.S2OCI_TEST_DIST ?? '../../../dist/', import.meta.url);
-const { startWorker } = await import(new URL('worker/start.js', dist));
-const { startBlobServer } = await import(new URL('worker/blob-server.js', dist));
+const { startWorker } = await import(new URL('host/start-worker.js', dist));
+const { startBlobServer } = await import(new URL('host/blob-server.js', dist));
 
 const { store, layers, rootfs, calls } = JSON.parse(readFileSync(0, 'utf8'));
 const scratch = join(store, 'work', 'session');

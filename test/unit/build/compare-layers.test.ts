@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { differingPaths, explainDifference } from '../../../src/build/compare-layers.js';
 import type { Explanation } from '../../../src/build/difference.js';
 import { explainContent } from '../../../src/build/explain-content.js';
-import { type ContentWanted, type LayerMembers, readLayerMembers } from '../../../src/rootfs/layer-members.js';
+import { type ContentWanted, type LayerMembers, readLayerMembers } from '../../../src/tar/layer-members.js';
 import { type TarMember, tarDirectory, tarFile, tarOf, tarSymlink } from '../../support/tar.js';
 
 const ALL: ContentWanted = { has: () => true, budget: 1 << 20 };

@@ -5,6 +5,7 @@ import { userInfo } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { BuildError, messageOf } from '../errors.js';
+import { ownIds } from '../linux/own-ids.js';
 import { findProgram } from '../program.js';
 import type { UserNamespace } from '../sandbox/ladder.js';
 
@@ -85,14 +86,6 @@ function allPlans(uid: number, gid: number): readonly NamespacePlan[] {
 /** No namespace at all: the build is made in the root filesystem that we are in. */
 export function inPlacePlan(reason: string): NamespacePlan {
 	return { kind: 'none', mounts: false, inPlace: true, uids: [], gids: [], reason };
-}
-
-/** How many ids from 0 on there are where we are: few when we are root of a user namespace, as in a rootless container. */
-export function ownIds(kind: 'uid' | 'gid'): number {
-	const ranges = readLines(`/proc/self/${kind}_map`).map((line) => line.trim().split(/\s+/).map(Number));
-	let count = 0;
-	for (const [inside, , size = 0] of ranges) if (inside === count) count += size;
-	return count;
 }
 
 /** How many ids from 0 on the ranges map. */

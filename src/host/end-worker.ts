@@ -1,11 +1,11 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { errnoOf, isBuildError } from '../errors.js';
+import { PARENT_FD } from '../protocol/messages.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import { killSession } from './kill-session.js';
 import type { NamespacePlan } from './user-namespace.js';
-import { PARENT_FD } from './worker-command.js';
 
 /** `left` so many ms after `signal` is aborted because somebody stopped the build, or never once `over` is. */
 export function afterAbort(signal: AbortSignal, ms: number, over: AbortSignal): Promise<'left'> {

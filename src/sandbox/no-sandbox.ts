@@ -1,5 +1,5 @@
 import { BuildError } from '../errors.js';
-import type { SandboxName } from '../sandbox/sandboxes.js';
+import type { SandboxName } from './sandboxes.js';
 
 /** A sandbox that could not be used, and why. */
 export interface Refused {

@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { BuildError, isBuildError } from '../errors.js';
-import type { FromWorker } from './messages.js';
-import type { CallName, WorkerCalls } from './protocol.js';
-import { fromWire } from './wire-error.js';
+import type { FromWorker } from '../protocol/messages.js';
+import { fromWire } from '../protocol/wire-error.js';
+import type { CallName, WorkerCalls } from '../protocol/worker-calls.js';
 
 /** Asks the worker for something. */
 export type WorkerCall = <Name extends CallName>(

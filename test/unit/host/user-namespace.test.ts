@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { countIds, mappingName, type NamespacePlan, planNamespaces } from '../../../src/worker/user-namespace.js';
+import { countIds, mappingName, type NamespacePlan, planNamespaces } from '../../../src/host/user-namespace.js';
 
 const full = (outside: number): NamespacePlan => ({
 	kind: 'full',

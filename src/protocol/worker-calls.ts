@@ -9,7 +9,10 @@ import type { Limits } from '../sandbox/limits.js';
 import type { ContainerProcess, Exit } from '../sandbox/sandbox.js';
 import type { Proc, SandboxName } from '../sandbox/sandboxes.js';
 import type { Compression } from '../tar/decompress.js';
-import type { HostBind } from './host-binds.js';
+import type { HostBind } from './host-bind.js';
+
+/** What both ends say of layers, and the pruning of them. */
+export type { LayerStatistics, PackedLayer, Pruned, PrunePolicy, StoredLayer };
 
 /** Both ends must speak the same version; they come from one package, so anything else is a broken installation. */
 export const PROTOCOL_VERSION = 1;

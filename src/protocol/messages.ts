@@ -1,6 +1,9 @@
 import type { ErrorCode } from '../errors.js';
 import type { Digest } from '../oci/digest.js';
-import type { CallName, WorkerCalls } from './protocol.js';
+import type { CallName, WorkerCalls } from './worker-calls.js';
+
+/** The worker's descriptor of a socket whose other end only the parent holds. */
+export const PARENT_FD = 4;
 
 /** A call as it crosses the channel. */
 export type Request = {

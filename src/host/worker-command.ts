@@ -2,16 +2,13 @@ import { fileURLToPath } from 'node:url';
 import { findProgram } from '../program.js';
 import type { NamespacePlan } from './user-namespace.js';
 
-const ENTRY = fileURLToPath(new URL('./main.js', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../worker/main.js', import.meta.url));
 /** Waits for its ids to be mapped before it becomes Node, since only an exec as a mapped root gains capabilities. */
 const WAIT = 'read -r _ <&4 || exit 1; exec "$0" "$@"';
 
-/** The worker's descriptor of a socket whose other end only the parent holds. */
-export const PARENT_FD = 4;
-
 /**
  * The program and arguments that become a worker in the namespaces of `plan`, found in `path`. With a range of ids, it waits for a line on
- * {@link PARENT_FD}, which is to be written when they are mapped.
+ * `PARENT_FD`, which is to be written when they are mapped.
  */
 export function workerCommand(plan: NamespacePlan, path: string | undefined): readonly [string, ...string[]] {
 	const node = [process.execPath, '--no-warnings', ENTRY] as const;

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { RawPath } from '../root-path.js';
-import { decompress } from '../tar/decompress.js';
-import type { TarEntry } from '../tar/entry.js';
-import { createTarReader } from '../tar/reader.js';
+import { decompress } from './decompress.js';
+import type { TarEntry } from './entry.js';
+import { createTarReader } from './reader.js';
 
 /** One member of a layer's tar: what its header says, and the digest of its content. */
 export interface LayerMember {

@@ -2,12 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { makePath } from '../make-path.js';
+import { PARENT_FD } from '../protocol/messages.js';
+import { PROTOCOL_VERSION, type WorkerCalls } from '../protocol/worker-calls.js';
 import { isInPlace, type Rootfs } from '../sandbox/ladder.js';
+import { noSandbox, type Refused } from '../sandbox/no-sandbox.js';
 import { orderSandboxes, type SandboxName, type SandboxPlace } from '../sandbox/sandboxes.js';
 import { createChannel, type WorkerCall, type WorkerEvent } from './channel.js';
 import { afterAbort, endLeft, killGroup, leave, removeOwn } from './end-worker.js';
-import { noSandbox, type Refused } from './no-sandbox.js';
-import { PROTOCOL_VERSION, type WorkerCalls } from './protocol.js';
 import { allRefused, REFUSALS, type Refusal, remedyOf, said } from './refusals.js';
 import {
 	idsOf,
@@ -18,7 +19,7 @@ import {
 	planNamespaces,
 	type WantedNamespace,
 } from './user-namespace.js';
-import { PARENT_FD, workerCommand } from './worker-command.js';
+import { workerCommand } from './worker-command.js';
 
 /** The process in the namespaces. It holds no credentials; when it or we die, the other ends within a second. */
 export interface WorkerProcess extends SandboxPlace {
