@@ -18,8 +18,8 @@ const allowed = {
 	// What opens files of images has no network code: neither http nor registry, nor what uses them.
 	worker: ['protocol', 'rootfs', 'sandbox', 'linux', 'oci', 'tar'],
 	// No worker, rootfs and linux: the parent never opens a file of an image.
-	build: ['host', 'protocol', 'http', 'oci', 'tar', 'content', 'engine', 'registry', 'sandbox', 'source', 's2i'],
-	cli: ['build', 'oci', 'content', 'engine', 'registry', 'source', 's2i', 'sandbox', 'create'],
+	pipeline: ['host', 'protocol', 'http', 'oci', 'tar', 'content', 'engine', 'registry', 'sandbox', 'source', 's2i'],
+	cli: ['pipeline', 'oci', 'content', 'engine', 'registry', 'source', 's2i', 'sandbox', 'create'],
 };
 const layer = (name) => `^src/${name}/`;
 module.exports = {

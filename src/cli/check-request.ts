@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
 import { access, lstat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import type { Emit } from '../build/events.js';
-import type { BuildRequest } from '../build/request.js';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
+import type { Emit } from '../pipeline/events.js';
+import type { BuildRequest } from '../pipeline/request.js';
 import { redact } from '../redact.js';
 import type { BuildArguments } from './build-command.js';
 import { firstSet } from './host-request.js';

@@ -1,4 +1,4 @@
-import type { BuildEvent } from '../build/events.js';
+import type { BuildEvent } from '../pipeline/events.js';
 import type { RequestContext } from './host-request.js';
 import type { CommandIo } from './io.js';
 import type { ParsedArguments } from './parse-command.js';

@@ -1,5 +1,5 @@
-import type { BuildRequest, IncrementalRequest } from '../build/request.js';
 import { formatImageLocation } from '../content/location.js';
+import type { BuildRequest, IncrementalRequest } from '../pipeline/request.js';
 import type { Limits } from '../sandbox/limits.js';
 import { formatBytes, formatDuration } from './format.js';
 

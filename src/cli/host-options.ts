@@ -1,4 +1,4 @@
-import { ISOLATIONS, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../build/choices.js';
+import { ISOLATIONS, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../pipeline/choices.js';
 import { LOG_FORMATS, LOG_LEVELS, listed } from './choices.js';
 import { type Arguments, section, switchOption, textList, textOption } from './options.js';
 

@@ -1,11 +1,11 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
-import { ISOLATIONS, PULL_POLICIES, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../build/choices.js';
-import type { Emit } from '../build/events.js';
-import type { HostRequest, PullPolicy } from '../build/request.js';
 import { BuildError } from '../errors.js';
 import { absolutePath, ownDirectory } from '../host-path.js';
 import { hostPlatform, parsePlatform } from '../oci/platform.js';
+import { ISOLATIONS, PULL_POLICIES, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../pipeline/choices.js';
+import type { Emit } from '../pipeline/events.js';
+import type { HostRequest, PullPolicy } from '../pipeline/request.js';
 import { redact } from '../redact.js';
 import { isInPlace } from '../sandbox/ladder.js';
 import { closest } from './closest.js';

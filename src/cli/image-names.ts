@@ -1,8 +1,8 @@
-import type { BuildEvent } from '../build/events.js';
 import { parseImageLocation } from '../content/location.js';
 import type { Engine } from '../engine/engine.js';
 import { BuildError, isBuildError } from '../errors.js';
 import { namesRegistry } from '../oci/reference.js';
+import type { BuildEvent } from '../pipeline/events.js';
 import type { RequestContext } from './host-request.js';
 import { listenForInterrupt } from './interrupt.js';
 

@@ -1,4 +1,4 @@
-import { PULL_POLICIES } from '../build/choices.js';
+import { PULL_POLICIES } from '../pipeline/choices.js';
 import { listed } from './choices.js';
 import { type Arguments, section, switchOption, textList, textOption } from './options.js';
 

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Emit } from '../build/events.js';
+import type { Emit } from '../pipeline/events.js';
 import type { Limits } from '../sandbox/limits.js';
 import { firstSet, impossible } from './host-request.js';
 import type { SandboxArguments } from './sandbox-options.js';

@@ -1,7 +1,7 @@
-import type { BuildOutcome, BuildResult } from '../build/result.js';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { writeOutputFile } from '../output-file.js';
+import type { BuildOutcome, BuildResult } from '../pipeline/result.js';
 import type { OutputArguments } from './output-options.js';
 import type { Ended } from './with-report.js';
 

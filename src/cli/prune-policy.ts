@@ -1,5 +1,5 @@
-import type { PrunePolicy } from '../build/prune.js';
 import { BuildError } from '../errors.js';
+import type { PrunePolicy } from '../pipeline/store/prune-store.js';
 import { firstSet, impossible } from './host-request.js';
 import type { PruneArguments } from './prune-command.js';
 

@@ -1,5 +1,5 @@
-import type { Diagnosis, RegistryTrial, RungTrial, StoreState } from '../build/doctor/diagnosis.js';
-import type { Finding } from '../build/doctor/findings.js';
+import type { Diagnosis, RegistryTrial, RungTrial, StoreState } from '../pipeline/doctor/diagnosis.js';
+import type { Finding } from '../pipeline/doctor/findings.js';
 import { formatBytes } from './format.js';
 
 const NAME_WIDTH = 31;

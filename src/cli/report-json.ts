@@ -1,5 +1,5 @@
-import type { BuildEvent } from '../build/events.js';
 import { isBuildError, messageOf } from '../errors.js';
+import type { BuildEvent } from '../pipeline/events.js';
 import { redact } from '../redact.js';
 import type { Report, ReportOptions } from './report.js';
 

@@ -1,4 +1,4 @@
-import type { BuildEvent, Transfer } from '../build/events.js';
+import type { BuildEvent, Transfer } from '../pipeline/events.js';
 import { renderError } from './render-error.js';
 import { describeEvent, describeResult, describeTransfer, type Report, type ReportOptions } from './report.js';
 import { openTransfers } from './transfers.js';

@@ -1,5 +1,5 @@
-import type { BuildEvent, Emit, Rung } from '../build/events.js';
-import type { BuildResult } from '../build/result.js';
+import type { BuildEvent, Emit, Rung } from '../pipeline/events.js';
+import type { BuildResult } from '../pipeline/result.js';
 import { redact } from '../redact.js';
 import { formatBytes, formatDuration } from './format.js';
 import type { TransferState } from './transfers.js';

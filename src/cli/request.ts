@@ -1,10 +1,10 @@
-import type { DockerfileRequest } from '../build/dockerfile.js';
-import type { RebuildRequest } from '../build/rebuild.js';
-import type { BuildRequest, Callback, IncrementalRequest, RunRequest, RuntimeRequest } from '../build/request.js';
-import type { UsageRequest } from '../build/usage.js';
 import { type ImageLocation, parseImageLocation } from '../content/location.js';
 import { BuildError } from '../errors.js';
 import { absolutePath } from '../host-path.js';
+import type { DockerfileRequest } from '../pipeline/dockerfile/write-dockerfile.js';
+import type { RebuildRequest } from '../pipeline/rebuild-image.js';
+import type { BuildRequest, Callback, IncrementalRequest, RunRequest, RuntimeRequest } from '../pipeline/request.js';
+import type { UsageRequest } from '../pipeline/show-usage.js';
 import { parseAllowedUids } from '../s2i/allowed-uids.js';
 import { parseTimestamp } from '../s2i/timestamp.js';
 import { parseArtifacts, parseInjections, parseVolume } from '../s2i/volumes.js';

@@ -1,10 +1,10 @@
-import type { DockerfileRequest } from '../build/dockerfile.js';
-import type { Emit } from '../build/events.js';
-import type { BuildRequest } from '../build/request.js';
-import type { BuildOutcome } from '../build/result.js';
 import type { ImageLocation } from '../content/location.js';
 import { BuildError } from '../errors.js';
 import { workingDirectory } from '../host-path.js';
+import type { DockerfileRequest } from '../pipeline/dockerfile/write-dockerfile.js';
+import type { Emit } from '../pipeline/events.js';
+import type { BuildRequest } from '../pipeline/request.js';
+import type { BuildOutcome } from '../pipeline/result.js';
 import { type BuildArguments, buildCommand } from './build-command.js';
 import { checkCombination, checkFiles } from './check-request.js';
 import { beginReading, type CommandContext, type Perform } from './command.js';
@@ -32,7 +32,7 @@ export const runBuild: Perform<BuildArguments> = async (line, context) => {
 	const request = readBuildRequest(args, reading);
 	checkCombination(args, request, reading.emit);
 	await checkFiles(request, args).catch(async (error: unknown) => {
-		const { tellFailure } = await import('../build/tell.js');
+		const { tellFailure } = await import('../pipeline/callback/report-callback.js');
 		await tellFailure(request, error);
 		throw error;
 	});
@@ -46,7 +46,7 @@ export const runBuild: Perform<BuildArguments> = async (line, context) => {
 			await writeRecorded(dockerfile, args, emit, signal);
 			return { status: 0 };
 		}
-		const { build } = await import('../build/build.js');
+		const { build } = await import('../pipeline/build.js');
 		const outcome = await build(request, emit, signal);
 		built = builtImage(request, outcome);
 		return conclude(outcome, args);
@@ -91,9 +91,9 @@ async function writeRecorded(
 	signal: AbortSignal,
 ): Promise<void> {
 	const [{ writeDockerfile }, { untilFault }, { createRecord }] = await Promise.all([
-		import('../build/dockerfile.js'),
-		import('../build/give-up.js'),
-		import('../build/record.js'),
+		import('../pipeline/dockerfile/write-dockerfile.js'),
+		import('../pipeline/give-up.js'),
+		import('../pipeline/record.js'),
 	]);
 	const record = createRecord(emit);
 	try {
@@ -144,7 +144,7 @@ function runBuilt(
 	{ io, program }: CommandContext,
 ): Promise<number> {
 	return withReport(args, io, [], async (emit, signal) => {
-		const { run } = await import('../build/run.js');
+		const { run } = await import('../pipeline/run-image.js');
 		return { status: exitStatusOf(await run(runOf(request, image), emit, signal), program) };
 	});
 }

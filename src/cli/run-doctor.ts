@@ -1,4 +1,4 @@
-import type { Diagnosis } from '../build/doctor/diagnosis.js';
+import type { Diagnosis } from '../pipeline/doctor/diagnosis.js';
 import type { Perform } from './command.js';
 import type { DoctorArguments } from './doctor-command.js';
 import { EXIT_CODES } from './exit-code.js';
@@ -11,8 +11,8 @@ export const runDoctor: Perform<DoctorArguments> = async ({ value }, { io }) => 
 	const request = readPartialRequest(host, io.env);
 	using interrupt = listenForInterrupt(io.signal);
 	const [{ diagnose }, { parseTarget }] = await Promise.all([
-		import('../build/doctor/doctor.js'),
-		import('../build/doctor/target.js'),
+		import('../pipeline/doctor/doctor.js'),
+		import('../pipeline/doctor/target.js'),
 	]);
 	const diagnosis = await diagnose(request, targets.map(parseTarget), interrupt.signal);
 	if (json) io.stdout.write(`${JSON.stringify(diagnosis, undefined, '\t')}\n`);

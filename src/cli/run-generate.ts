@@ -17,7 +17,7 @@ export const runGenerate: Perform<GenerateArguments> = async (line, context) => 
 		reading.emit({ type: 'warning', code: 'WITHOUT_EFFECT', message });
 	}
 	return withReport(line.value, context.io, events, async (emit, signal) => {
-		const { writeDockerfile } = await import('../build/dockerfile.js');
+		const { writeDockerfile } = await import('../pipeline/dockerfile/write-dockerfile.js');
 		await writeDockerfile(request, emit, signal);
 		return { status: 0 };
 	});

@@ -12,7 +12,7 @@ export const runImage: Perform<RunArguments> = async (line, context) => {
 	events.push(...names.notices());
 	const request = readRunRequest({ ...line.value, image }, line.rest, reading);
 	return withReport(line.value, context.io, events, async (emit, signal) => {
-		const { run } = await import('../build/run.js');
+		const { run } = await import('../pipeline/run-image.js');
 		return { status: await run(request, emit, signal) };
 	});
 };

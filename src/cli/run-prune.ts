@@ -1,4 +1,4 @@
-import type { Pruned } from '../build/prune.js';
+import type { Pruned } from '../pipeline/store/prune-store.js';
 import type { Perform } from './command.js';
 import { formatBytes } from './format.js';
 import { listenForInterrupt } from './interrupt.js';
@@ -12,7 +12,7 @@ export const runPrune: Perform<PruneArguments> = async ({ value }, { io }) => {
 	const { json, dryRun } = value;
 	const request = { ...readPartialRequest(value, io.env), policy: readPrunePolicy(value), dryRun };
 	using interrupt = listenForInterrupt(io.signal);
-	const { prune } = await import('../build/prune.js');
+	const { prune } = await import('../pipeline/store/prune-store.js');
 	const pruned = await prune(request, interrupt.signal);
 	io.stdout.write(json ? `${JSON.stringify(pruned, undefined, '\t')}\n` : renderPruned(pruned, dryRun));
 	return 0;

@@ -18,7 +18,7 @@ export const runRebuild: Perform<RebuildArguments> = async (line, context) => {
 	const request = readRebuildRequest({ ...line.value, image, tag }, reading);
 	await checkFiles(request, line.value);
 	return withReport(line.value, context.io, events, async (emit, signal) => {
-		const { rebuild } = await import('../build/rebuild.js');
+		const { rebuild } = await import('../pipeline/rebuild-image.js');
 		const readName = async (name: string) => {
 			const read = await names.source(name, line.value.pullPolicy);
 			for (const notice of names.notices()) emit(notice);

@@ -1,4 +1,4 @@
-import type { ListedLayer, StoredImage, StoreListing } from '../build/store.js';
+import type { ListedLayer, StoredImage, StoreListing } from '../pipeline/store/list-store.js';
 import { redact } from '../redact.js';
 import type { Perform } from './command.js';
 import { formatBytes } from './format.js';
@@ -12,7 +12,7 @@ const SHORT = 19;
 export const runStore: Perform<StoreListArguments> = async ({ value }, { io }) => {
 	const request = readPartialRequest(value, io.env);
 	using interrupt = listenForInterrupt(io.signal);
-	const { listStore } = await import('../build/store.js');
+	const { listStore } = await import('../pipeline/store/list-store.js');
 	const listing = await listStore(request, interrupt.signal);
 	io.stdout.write(value.json ? `${JSON.stringify(listing, undefined, '\t')}\n` : renderListing(listing));
 	return 0;

@@ -13,7 +13,7 @@ export const runUsage: Perform<UsageArguments> = async (line, context) => {
 	events.push(...names.notices());
 	const request = readUsageRequest({ ...line.value, image }, reading);
 	return withReport(line.value, context.io, events, async (emit, signal) => {
-		const { usage } = await import('../build/usage.js');
+		const { usage } = await import('../pipeline/show-usage.js');
 		return { status: exitStatusOf(await usage(request, emit, signal), context.program) };
 	});
 };

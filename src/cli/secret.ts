@@ -1,6 +1,6 @@
-import type { Secret } from '../build/request.js';
 import { BuildError } from '../errors.js';
 import { absolutePath } from '../host-path.js';
+import type { Secret } from '../pipeline/request.js';
 
 const HINT = 'Write id=NAME,src=FILE or id=NAME,env=VARIABLE; id=NAME alone is the variable NAME.';
 

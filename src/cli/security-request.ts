@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import type { Emit } from '../build/events.js';
 import { BuildError, messageOf } from '../errors.js';
 import { absolutePath } from '../host-path.js';
+import type { Emit } from '../pipeline/events.js';
 import { redact } from '../redact.js';
 import { ARCHITECTURES } from '../sandbox/bpf.js';
 import type { Limits } from '../sandbox/limits.js';

@@ -1,4 +1,4 @@
-import type { HostRequest } from '../build/request.js';
+import type { HostRequest } from '../pipeline/request.js';
 import { type HostArguments, hostOptions } from './host-options.js';
 import { readHostRequest } from './host-request.js';
 import type { Arguments } from './options.js';

@@ -1,4 +1,4 @@
-import type { BuildEvent, Stage, Transfer } from '../build/events.js';
+import type { BuildEvent, Stage, Transfer } from '../pipeline/events.js';
 
 /** How far all blobs of one kind of transfer are together. Bytes, and bytes a second since the transfer began. */
 export interface TransferState {

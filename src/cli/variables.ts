@@ -1,4 +1,4 @@
-import type { Emit } from '../build/events.js';
+import type { Emit } from '../pipeline/events.js';
 import { type EnvironmentVariable, parseAssignment, parseVariable } from '../s2i/environment.js';
 import type { RequestContext } from './host-request.js';
 

@@ -1,6 +1,6 @@
-import type { BuildEvent, Emit } from '../build/events.js';
-import type { BuildResult } from '../build/result.js';
 import { hostFault } from '../host-fault.js';
+import type { BuildEvent, Emit } from '../pipeline/events.js';
+import type { BuildResult } from '../pipeline/result.js';
 import { exitCodeOf, S2I_EXIT_CODES } from './exit-code.js';
 import type { HostArguments } from './host-options.js';
 import { type Interrupt, listenForInterrupt } from './interrupt.js';

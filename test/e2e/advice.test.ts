@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import type { Diagnosis } from '../../src/build/doctor/diagnosis.js';
+import type { Diagnosis } from '../../src/pipeline/doctor/diagnosis.js';
 import { build, s2oci } from '../support/build.js';
 import {
 	makeWorkspace,

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Diagnosis, RungTrial } from '../../src/build/doctor/diagnosis.js';
+import type { Diagnosis, RungTrial } from '../../src/pipeline/doctor/diagnosis.js';
 import { type RunOptions, s2oci } from '../support/build.js';
 import {
 	findProgram,

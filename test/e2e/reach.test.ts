@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { Rung } from '../../src/build/events.js';
+import type { Rung } from '../../src/pipeline/events.js';
 import { agreement } from '../support/agreement.js';
 import { build } from '../support/build.js';
 import { leftovers, makeWorkspace, removeTree, requirePrograms, requireUser, type Workspace } from '../support/host.js';

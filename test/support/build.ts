@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { BuildResult } from '../../src/build/result.js';
+import type { BuildResult } from '../../src/pipeline/result.js';
 import type { Workspace } from './host.js';
 
 /** The program under test; S2OCI_TEST_PROGRAM names another copy, such as an installed package. */

@@ -1,6 +1,5 @@
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
-import type { ImageAccess } from '../../src/build/open-image.js';
 import type { ImageTarget } from '../../src/content/blob.js';
 import type { Descriptor, Document } from '../../src/oci/descriptor.js';
 import { type Digest, digestOf } from '../../src/oci/digest.js';
@@ -13,6 +12,7 @@ import {
 	type MediaFamily,
 	OCI_MANIFEST,
 } from '../../src/oci/media-types.js';
+import type { ImageAccess } from '../../src/pipeline/images/open-image.js';
 
 /** A small image in memory: the image as a value, and the bytes of its blobs by digest. */
 export interface TestImage {

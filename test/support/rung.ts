@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { TestContext } from 'vitest';
-import type { Rung } from '../../src/build/events.js';
+import type { Rung } from '../../src/pipeline/events.js';
 import type { RunOptions } from './build.js';
 import { makeWorkspace, requirePrograms, requireRoot, requireUser, type UserName, type Workspace } from './host.js';
 

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { BuildResult } from '../../src/build/result.js';
+import type { BuildResult } from '../../src/pipeline/result.js';
 import { build, type RunOptions } from './build.js';
 import { leftovers } from './host.js';
 import type { Arranged } from './rung.js';

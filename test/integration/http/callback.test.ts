@@ -2,9 +2,9 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
-import { sendCallback } from '../../../src/build/callback.js';
-import type { BuildEvent } from '../../../src/build/events.js';
 import { openHttp } from '../../../src/http/http.js';
+import { sendCallback } from '../../../src/pipeline/callback/post-callback.js';
+import type { BuildEvent } from '../../../src/pipeline/events.js';
 
 const outcome = { success: true, labels: { team: 'blue' }, messages: ['done'] };
 

@@ -4,9 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
-import type { BuildEvent } from '../../../src/build/events.js';
-import { type InstalledScript, installScripts, type ScriptInput } from '../../../src/build/install-scripts.js';
 import { openHttp } from '../../../src/http/http.js';
+import type { BuildEvent } from '../../../src/pipeline/events.js';
+import {
+	type InstalledScript,
+	installScripts,
+	type ScriptInput,
+} from '../../../src/pipeline/prepare/install-scripts.js';
 import { readContract } from '../../../src/s2i/contract.js';
 import type { ScriptName } from '../../../src/s2i/scripts.js';
 

@@ -3,9 +3,9 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, rmSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { readStore } from '../../../src/build/doctor/store-state.js';
 import { makeScratch } from '../../../src/host/make-scratch.js';
 import { spreadDirectories } from '../../../src/linux/ext4.js';
+import { readStore } from '../../../src/pipeline/doctor/store-state.js';
 import { lacking } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
 

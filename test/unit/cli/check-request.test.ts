@@ -1,13 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { BuildEvent } from '../../../src/build/events.js';
-import type { BuildRequest } from '../../../src/build/request.js';
 import { type BuildArguments, buildCommand } from '../../../src/cli/build-command.js';
 import { checkCombination, checkFiles } from '../../../src/cli/check-request.js';
 import { describeRequest } from '../../../src/cli/describe-request.js';
 import { parseCommand } from '../../../src/cli/parse-command.js';
 import { readBuildRequest } from '../../../src/cli/request.js';
+import type { BuildEvent } from '../../../src/pipeline/events.js';
+import type { BuildRequest } from '../../../src/pipeline/request.js';
 import { temporaryDirectory } from '../../support/fs.js';
 import { runMain } from './io.js';
 

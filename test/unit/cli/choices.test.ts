@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ISOLATIONS, PULL_POLICIES, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../../../src/build/choices.js';
 import { CALLBACK_FORMATS, LOG_FORMATS, LOG_LEVELS, NETWORKS } from '../../../src/cli/choices.js';
 import { grammars } from '../../../src/cli/grammars.js';
+import { ISOLATIONS, PULL_POLICIES, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../../../src/pipeline/choices.js';
 import { runMain } from './io.js';
 
 const CHOICES: Readonly<Record<string, readonly string[]>> = {

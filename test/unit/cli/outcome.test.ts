@@ -17,9 +17,9 @@ import {
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { BuildOutcome } from '../../../src/build/result.js';
 import { writeFiles } from '../../../src/cli/outcome.js';
 import type { OutputArguments } from '../../../src/cli/output-options.js';
+import type { BuildOutcome } from '../../../src/pipeline/result.js';
 import { temporaryDirectory } from '../../support/fs.js';
 import { needs } from '../../support/needs.js';
 

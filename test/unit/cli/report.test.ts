@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import type { BuildEvent } from '../../../src/build/events.js';
-import type { BuildResult } from '../../../src/build/result.js';
 import type { Report, ReportOptions } from '../../../src/cli/report.js';
 import { openJsonReport } from '../../../src/cli/report-json.js';
 import { openPlainReport } from '../../../src/cli/report-plain.js';
 import { openTtyReport } from '../../../src/cli/report-tty.js';
 import { BuildError } from '../../../src/errors.js';
 import { digestOf } from '../../../src/oci/digest.js';
+import type { BuildEvent } from '../../../src/pipeline/events.js';
+import type { BuildResult } from '../../../src/pipeline/result.js';
 
 const digest = digestOf(new Uint8Array());
 const result: BuildResult = {

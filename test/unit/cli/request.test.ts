@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import type { BuildEvent } from '../../../src/build/events.js';
-import type { BuildRequest } from '../../../src/build/request.js';
 import { buildCommand } from '../../../src/cli/build-command.js';
 import { readBuildRequest, readDockerfileRequest } from '../../../src/cli/request.js';
+import type { BuildEvent } from '../../../src/pipeline/events.js';
+import type { BuildRequest } from '../../../src/pipeline/request.js';
 import { argumentsOf } from './io.js';
 
 const HOST = { HOME: '/home/ada' };

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { BuildEvent } from '../../../src/build/events.js';
 import { readSecurityOptions } from '../../../src/cli/security-request.js';
 import { isBuildError } from '../../../src/errors.js';
+import type { BuildEvent } from '../../../src/pipeline/events.js';
 import { temporaryDirectory } from '../../support/fs.js';
 
 const ENGINES = {

@@ -1,0 +1,81 @@
+import { BuildError } from '../../errors.js';
+import type { WorkerProcess } from '../../host/start-worker.js';
+import type { ContainerConfig } from '../../oci/image.js';
+import type { RootName } from '../../protocol/worker-calls.js';
+import { assembleEnvironment } from '../../s2i/assemble-environment.js';
+import type { Contract } from '../../s2i/contract.js';
+import type { EnvironmentVariable } from '../../s2i/environment.js';
+import { METADATA_PATH, parseMetadata } from '../../s2i/metadata.js';
+import type { User } from '../../s2i/users.js';
+import type { SourceInfo } from '../../source/source.js';
+import type { BuildContext } from '../context.js';
+import { caBundleIn } from '../fit-in-place.js';
+import type { Prepared } from '../prepare/prepare.js';
+import { assembleRuntime } from '../runtime-image.js';
+import { executeProcess } from './execute-process.js';
+
+/** What a successful build leaves behind for the image, and where. */
+export interface Assembled {
+	/** The root filesystem that becomes the image. */
+	readonly root: RootName;
+	readonly contract: Contract;
+	/** Who owns what is new. */
+	readonly user: User;
+	/** Path of the run script in the image; undefined when the config says what runs. */
+	readonly runPath: string | undefined;
+	/** What the image's ENV gets. */
+	readonly environment: readonly EnvironmentVariable[];
+	/** From `image_metadata.json`. */
+	readonly labels: Readonly<Record<string, string>>;
+	/** The config that ONBUILD left; undefined when it is the base's own. */
+	readonly config: ContainerConfig | undefined;
+}
+
+/** Runs assemble in the prepared builder, and assemble-runtime in the runtime image if there is one. Throws ASSEMBLE_FAILED, HOST_NO_SANDBOX. */
+export async function assemble(context: BuildContext, prepared: Prepared, info: SourceInfo): Promise<Assembled> {
+	const { worker, record } = context;
+	const { contract, scripts, user, environment, config, runtime } = prepared;
+	await record.stage('assemble', () => runAssemble(context, prepared, info));
+	if (runtime === undefined) {
+		const labels = await readMetadata(worker, 'builder');
+		return { root: 'builder', contract, user, runPath: scripts.get('run')?.path, environment, labels, config };
+	}
+	await record.stage('runtime', () => assembleRuntime(context, runtime, { environment, epoch: info.epoch }));
+	const labels = await readMetadata(worker, 'runtime');
+	const { contract: own, user: owner, run } = runtime;
+	return { root: 'runtime', contract: own, user: owner, runPath: run.path, environment, labels, config: undefined };
+}
+
+async function runAssemble(context: BuildContext, prepared: Prepared, { epoch }: SourceInfo): Promise<void> {
+	const { request, worker, record } = context;
+	const { contract, scripts, user, environment } = prepared;
+	const script = scripts.get('assemble');
+	if (script === undefined) return;
+	const env = assembleEnvironment({
+		image: contract.env,
+		environment,
+		buildEnvironment: request.buildEnvironment,
+		incremental: prepared.artifacts !== undefined,
+		home: user.home,
+		epoch,
+		caBundle: caBundleIn(request, worker),
+		host: request.env,
+	});
+	const process = { argv: [script.path] as const, env, cwd: contract.workingDir, user };
+	const what = `${script.name} (${script.path})`;
+	const { assembleTimeout: timeoutMs, limits } = request;
+	const run = { root: 'builder', process, what, timeoutMs, limits } as const;
+	const onExit = (exitCode: number) => record.note({ assemble: { exitCode } });
+	await executeProcess({ ...run, onExit }, { worker, record });
+}
+
+/** The labels that a script left for the image. Throws ASSEMBLE_FAILED for what cannot be read, IMAGE_INVALID for what makes no sense. */
+async function readMetadata(worker: WorkerProcess, root: RootName): Promise<Readonly<Record<string, string>>> {
+	const { found } = await worker.call('inspect', { root, stat: [], read: [METADATA_PATH] });
+	const [file] = found;
+	if (file === undefined || file.type === 'missing') return {};
+	if (file.text !== undefined) return parseMetadata(file.text);
+	throw new BuildError('ASSEMBLE_FAILED', `${METADATA_PATH} is not a regular file of at most 1 MiB`, {
+		hint: 'assemble writes it; it holds {"labels": [{"name": "value"}]}.',
+	});
+}

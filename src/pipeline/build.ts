@@ -1,0 +1,195 @@
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { WorkerProcess } from '../host/start-worker.js';
+import type { Digest } from '../oci/digest.js';
+import type { Image } from '../oci/image.js';
+import type { RootName } from '../protocol/worker-calls.js';
+import { redact } from '../redact.js';
+import { chooseTimestamp } from '../s2i/timestamp.js';
+import { describeBounds } from '../sandbox/job-bounds.js';
+import { fetchSource } from '../source/fetch.js';
+import { parseSource } from '../source/parse.js';
+import type { Source, SourceInfo } from '../source/source.js';
+import { listenFor } from './callback/report-callback.js';
+import type { BuildContext } from './context.js';
+import type { Emit } from './events.js';
+import { fitInPlace, pullFor } from './fit-in-place.js';
+import { untilFault } from './give-up.js';
+import { recordBuilt } from './images/built-here.js';
+import { resolveImages } from './images/images.js';
+import { publishImage } from './images/publish.js';
+import { checkLabels, makeResultImage } from './images/result-image.js';
+import { type BaseTransfer, startBaseTransfer } from './images/transfer.js';
+import { tryLine } from './images/try-it.js';
+import { saveToCache } from './incremental/artifact-cache.js';
+import { removePrevious } from './incremental/incremental.js';
+import { makeLayer, unpackImages } from './make-layer.js';
+import type { FetchedSource, Prepared } from './prepare/prepare.js';
+import { type BuildRecord, createRecord } from './record.js';
+import { checkReproducible, copySource } from './reproducible/reproducible.js';
+import type { BuildRequest } from './request.js';
+import type { BuildOutcome } from './result.js';
+import { describeRung } from './rung.js';
+import { openSession, type Session, transferProgress } from './session.js';
+import { settleStore } from './store/settle-store.js';
+
+const UNKEPT = 'the image is not kept: give a tag, or --output oci:DIR';
+
+/** Builds `request.source` on top of `request.builder` and publishes the result to `request.targets`. Never rejects. */
+export async function build(request: BuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
+	const listener = listenFor(request, emit, signal);
+	const record = createRecord(listener.emit);
+	const failed = new AbortController();
+	try {
+		const stop = AbortSignal.any([signal, failed.signal]);
+		const image = await untilFault(
+			buildImage(settleStore(request), record, (error) => failed.abort(error), stop),
+			signal,
+		);
+		const [target] = request.targets;
+		const config = image.config.value.config ?? {};
+		const advice = target === undefined ? UNKEPT : `try it: ${tryLine(target, config)}`;
+		record.emit({ type: 'log', level: 1, message: advice });
+		return await listener.tell(record.succeeded(), config.Labels ?? {});
+	} catch (error) {
+		return listener.tell(record.failed(signal.aborted ? signal.reason : error), {});
+	}
+}
+
+/** `fail` stops everything at once when something that nobody is waiting for goes wrong. */
+async function buildImage(
+	request: BuildRequest,
+	record: BuildRecord,
+	fail: (error: unknown) => void,
+	signal: AbortSignal,
+): Promise<Image> {
+	const source = parseSource(request.source, request);
+	record.emit({ type: 'log', level: 2, message: `Store: ${redact(request.store)}` });
+	const onEvent = transferProgress(record.emit);
+	const options = { streams: 'forward', onEvent, emit: record.emit, keep: request.saveTempDir } as const;
+	await using session = await openSession(request, { ...options, inUse: pathsOf(request) }, signal);
+	const fetching = record.stage('source', () => fetchInto(source, request, session, record, signal));
+	const resolving = record.stage('resolve', () => resolveImages(request, session, record, signal));
+	const running: Promise<unknown>[] = [fetching, resolving];
+	for (const started of [fetching, resolving, session.worker]) started.catch(fail);
+	try {
+		const images = await resolving;
+		const { image, opened } = images.runtime ?? images.builder;
+		const base = startBaseTransfer(image, opened.source, images.targets, { record, scratch: session.scratch }, signal);
+		base.done.catch(fail);
+		running.push(base.done);
+		const worker = await session.worker;
+		record.rung(await describeRung(worker, request));
+		reportBounds(worker, request, record);
+		const fitting = fitInPlace(request, images, worker, record.emit);
+		const context: BuildContext = { request: fitting, session, worker, record, images, signal };
+		const live = { image: images.builder.image, name: images.builder.opened.name };
+		await record.stage('pull', () => pullFor(live, { request, worker }, () => unpackImages(context, base)));
+		return await buildOn(context, await fetching, base);
+	} catch (error) {
+		fail(error);
+		await Promise.allSettled(running);
+		throw error;
+	}
+}
+
+/** From the unpacked images to the published one, which it resolves with. */
+async function buildOn(context: BuildContext, source: FetchedSource, base: BaseTransfer): Promise<Image> {
+	const { request, record, images, signal } = context;
+	const { info } = source;
+	const began = Date.now();
+	record.note({ source: describeSource(info) });
+	checkLabels(context, info);
+	const again = request.checkReproducible ? await copySource(source, context) : undefined;
+	const made = await makeLayer(context, source);
+	const { prepared, assembled, layer, statistics, path } = made;
+	record.note({ layer: { digest: layer.digest, diffId: layer.diffId, size: layer.size, ...statistics } });
+	if (again !== undefined) await record.stage('check', () => checkReproducible(context, again, made, began));
+	const built = await makeResultImage(context, info, assembled, layer);
+	const clearing = clear(context, assembled.root);
+	await record.stage('push', () => publishImage(built, path, images.targets, base.done, record, signal));
+	await clearing;
+	const { digest } = built.manifest.descriptor;
+	record.note({ digest, configDigest: built.config.descriptor.digest });
+	await recordBuilt(request.store, built.config.descriptor.digest);
+	await keepArtifacts(context, source, prepared, digest);
+	return built;
+}
+
+/** Removes what assemble made, while the image is pushed, unless somebody still wants it. */
+function clear({ request, worker }: BuildContext, root: RootName): Promise<unknown> {
+	const isWanted = request.saveTempDir || request.incremental.cacheTo.length > 0;
+	return isWanted ? Promise.resolve() : worker.call('unmount', { root }).catch(() => undefined);
+}
+
+/** What the next build is to find, and what it is not to find any more. */
+async function keepArtifacts(
+	context: BuildContext,
+	{ info }: FetchedSource,
+	{ user, contract, scripts, artifacts }: Prepared,
+	built: Digest,
+): Promise<void> {
+	const { incremental } = context.request;
+	await saveToCache(context, { source: info, user, contract, script: scripts.get('save-artifacts')?.path });
+	const previous = artifacts?.previous;
+	if (incremental.removePrevious && previous !== undefined) await removePrevious(previous, built, context);
+}
+
+/** What of the host the worker will show to assemble. */
+function pathsOf({ volumes, injections, secrets, caBundle }: BuildRequest): readonly string[] {
+	const files = secrets.flatMap(({ from }) => ('file' in from ? [from.file] : []));
+	const mounts = [...volumes, ...injections].map(({ source }) => source);
+	return [...mounts, ...files, ...(caBundle === undefined ? [] : [caBundle])];
+}
+
+async function fetchInto(
+	source: Source,
+	request: BuildRequest,
+	session: Session,
+	record: BuildRecord,
+	signal: AbortSignal,
+): Promise<FetchedSource> {
+	const directory = join(session.scratch, 'source');
+	await mkdir(directory, { mode: 0o755 });
+	const { contextDir, keepSymlinks, ignoreSubmodules, exclude, env } = request;
+	const emitNotice = (message: string) => record.emit({ type: 'warning', code: 'SOURCE', message });
+	const wanted = { contextDir, keepSymlinks, ignoreSubmodules, exclude, env };
+	const given = { destination: directory, emitNotice, stdin: process.stdin, http: session.http };
+	return { info: atTime(await fetchSource(source, { ...wanted, ...given }, signal), request), directory };
+}
+
+/** What the caller says of the time of the build wins over the source's own. */
+function atTime(info: SourceInfo, { timestamp, env }: BuildRequest): SourceInfo {
+	const sourceDateEpoch = env['SOURCE_DATE_EPOCH'];
+	return { ...info, epoch: chooseTimestamp({ timestamp, sourceDateEpoch, source: info.epoch }) };
+}
+
+function describeSource({
+	location,
+	contextDir,
+	commit,
+	ref,
+	message,
+}: SourceInfo): object & { readonly location: string } {
+	return {
+		location,
+		...(contextDir !== undefined && { contextDir }),
+		...(commit !== undefined && { commit }),
+		...(ref !== undefined && { ref }),
+		...(message !== undefined && { message }),
+	};
+}
+
+function reportBounds({ userNamespace }: WorkerProcess, { limits }: BuildRequest, { emit }: BuildRecord): void {
+	for (const message of describeBounds(ownStatus(), userNamespace, limits)) emit({ type: 'log', level: 3, message });
+}
+
+/** Empty where there is no /proc. */
+function ownStatus(): string {
+	try {
+		return readFileSync('/proc/self/status', 'utf8');
+	} catch {
+		return '';
+	}
+}

@@ -1,0 +1,73 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type EngineLocation, formatImageLocation } from '../../content/location.js';
+import { isBuildError } from '../../errors.js';
+import type { ContainerConfig } from '../../oci/image.js';
+import type { Registries } from '../../registry/registries.js';
+import { checkUsers } from '../../s2i/check-user.js';
+import { type Contract, readContract } from '../../s2i/contract.js';
+import type { Emit } from '../events.js';
+import { openImageSource } from '../images/open-image.js';
+import { resolveImage } from '../images/resolve-image.js';
+import type { BuildRequest } from '../request.js';
+
+type BuilderRequest = Pick<
+	BuildRequest,
+	'builder' | 'pullPolicy' | 'platform' | 'env' | 'destination' | 'assembleUser' | 'allowedUids'
+> & { readonly imageScriptsUrl: string | undefined };
+
+/** What S2I supposes of a builder image that cannot be asked. */
+const UNKNOWN_IMAGE: ContainerConfig = { User: '1001', WorkingDir: '/opt/app-root/src' };
+const DEFAULT_SCRIPTS_URL = 'image:///usr/libexec/s2i';
+
+/**
+ * What the builder of a Dockerfile says: from its manifest and config only, with the overrides of `request`. When its registry cannot be
+ * reached, or must not be asked, S2I's defaults are supposed, which a warning tells. Throws what registries answer,
+ * IMAGE_USER_NOT_ALLOWED, and what {@link readContract} throws.
+ */
+export async function findContract(
+	request: BuilderRequest,
+	registries: Registries,
+	emit: Emit,
+	signal: AbortSignal,
+): Promise<Contract> {
+	const config = await readConfig(request, registries, emit, signal);
+	const { destination, assembleUser, allowedUids, imageScriptsUrl } = request;
+	const contract = readContract(config, { destination, assembleUser });
+	for (const message of contract.deprecations) emit({ type: 'warning', code: 'DEPRECATED', message });
+	if (allowedUids !== undefined) checkUsers(contract, 'builder', allowedUids);
+	const fallback = imageScriptsUrl?.startsWith('image://') === true ? imageScriptsUrl : DEFAULT_SCRIPTS_URL;
+	return { ...contract, scriptsUrl: contract.scriptsUrl ?? fallback };
+}
+
+async function readConfig(
+	{ builder, pullPolicy, platform, env }: BuilderRequest,
+	registries: Registries,
+	emit: Emit,
+	signal: AbortSignal,
+): Promise<ContainerConfig> {
+	const suppose = (why: string): ContainerConfig => {
+		const message = `${formatImageLocation(builder)} ${why}: its scripts are supposed to be in /usr/libexec/s2i, its user to be 1001`;
+		emit({ type: 'warning', code: 'BUILDER_UNKNOWN', message });
+		return UNKNOWN_IMAGE;
+	};
+	if (pullPolicy === 'never' && builder.type === 'registry') return suppose('is not looked up (--pull-policy never)');
+	const directories: string[] = [];
+	const scratch = async () => {
+		const made = await mkdtemp(join(tmpdir(), 's2oci-'));
+		directories.push(made);
+		return made;
+	};
+	const engine = async (type: EngineLocation['type']) => (await import('../../engine/engine.js')).openEngine(type, env);
+	const present = (diffIds: readonly string[]) => Promise.resolve(new Set(diffIds));
+	try {
+		const opened = await openImageSource(builder, { registry: registries.open, engine, present, scratch }, signal);
+		return (await resolveImage(opened, platform, signal)).config.value.config ?? {};
+	} catch (error) {
+		if (isBuildError(error, 'REGISTRY_UNREACHABLE')) return suppose(`cannot be looked up (${error.message})`);
+		throw error;
+	} finally {
+		for (const directory of directories) await rm(directory, { recursive: true, force: true });
+	}
+}

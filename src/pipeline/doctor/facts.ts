@@ -1,0 +1,98 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { findMount, type Mount } from '../../mountinfo.js';
+import { findProgram } from '../../program.js';
+import { mountsHere, optionsOf } from './host-mounts.js';
+
+/** What the kernel and the disk say of this process and this host. It explains failures; it never replaces an attempt. */
+export interface HostFacts {
+	readonly uid: number;
+	/** Of user.max_user_namespaces; undefined where there is no such setting. */
+	readonly maxUserNamespaces: number | undefined;
+	/** Ubuntu's kernel.apparmor_restrict_unprivileged_userns. */
+	readonly apparmorRestricts: boolean;
+	/** Debian's kernel.unprivileged_userns_clone is 0. */
+	readonly cloneForbidden: boolean;
+	/** The AppArmor profile that we are confined by. */
+	readonly apparmorProfile: string | undefined;
+	/** Whether a seccomp filter is on. */
+	readonly seccomp: boolean;
+	readonly noNewPrivileges: boolean;
+	/** Names such as `sysAdmin` of the effective capabilities that matter here. */
+	readonly capabilities: { readonly sysAdmin: boolean; readonly sysChroot: boolean };
+	/** Whether our root directory is not where anything is mounted: the kernel gives nobody there a user namespace. */
+	readonly changedRoot: boolean;
+	/** Whether something is mounted over parts of /proc. */
+	readonly maskedProc: boolean;
+	/** Of newuidmap and newgidmap, when they are there: whether both may gain privileges. */
+	readonly mappers: { readonly setuid: boolean; readonly nosuid: boolean } | undefined;
+	/** ID and ID_LIKE of os-release(5). */
+	readonly distributions: readonly string[];
+	readonly inContainer: boolean;
+	/** Whether a Kubernetes service account is mounted. */
+	readonly serviceAccount: boolean;
+}
+
+const CAP_SYS_CHROOT = 18n;
+const CAP_SYS_ADMIN = 21n;
+const SETUID = 0o4000;
+
+/** Reads the facts; what cannot be read is taken to be harmless. */
+export function readFacts(env: Readonly<Record<string, string | undefined>>): HostFacts {
+	const status = new Map(
+		read('/proc/self/status')
+			.split('\n')
+			.map((line) => line.split(/:\s*/, 2) as [string, string]),
+	);
+	const effective = BigInt(`0x${/^[0-9a-f]{1,16}$/.exec(status.get('CapEff') ?? '')?.[0] ?? '0'}`);
+	const profile = /^\S+/.exec(read('/proc/self/attr/current').replace(/\0/g, ''))?.[0];
+	const mounts = mountsHere();
+	return {
+		uid: process.getuid?.() ?? 0,
+		maxUserNamespaces: readNumber('/proc/sys/user/max_user_namespaces'),
+		apparmorRestricts: readNumber('/proc/sys/kernel/apparmor_restrict_unprivileged_userns') === 1,
+		cloneForbidden: readNumber('/proc/sys/kernel/unprivileged_userns_clone') === 0,
+		apparmorProfile: profile === 'unconfined' ? undefined : profile,
+		seccomp: status.get('Seccomp') === '2',
+		noNewPrivileges: status.get('NoNewPrivs') === '1',
+		capabilities: { sysAdmin: has(effective, CAP_SYS_ADMIN), sysChroot: has(effective, CAP_SYS_CHROOT) },
+		changedRoot: !mounts.some(({ path }) => path === '/'),
+		maskedProc: mounts.some(({ path }) => path.startsWith('/proc/')),
+		mappers: readMappers(env['PATH'], mounts),
+		distributions: [...read('/etc/os-release').matchAll(/^ID(?:_LIKE)?="?([^"\n]*)"?$/gm)].flatMap(([, ids = '']) =>
+			ids.split(' '),
+		),
+		inContainer: existsSync('/.dockerenv') || existsSync('/run/.containerenv'),
+		serviceAccount: existsSync('/var/run/secrets/kubernetes.io/serviceaccount'),
+	};
+}
+
+function readMappers(path: string | undefined, mounts: readonly Mount[]): HostFacts['mappers'] {
+	const found = ['newuidmap', 'newgidmap'].map((name) => findProgram(name, path));
+	const [uids, gids] = found;
+	if (uids === undefined || gids === undefined) return undefined;
+	const isNosuid = (program: string) => {
+		const mount = findMount(mounts, program);
+		return mount !== undefined && optionsOf(mount).includes('nosuid');
+	};
+	return {
+		setuid: [uids, gids].every((program) => (statSync(program).mode & SETUID) !== 0),
+		nosuid: [uids, gids].some(isNosuid),
+	};
+}
+
+function has(capabilities: bigint, number: bigint): boolean {
+	return (capabilities & (1n << number)) !== 0n;
+}
+
+function readNumber(path: string): number | undefined {
+	const text = read(path).trim();
+	return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+function read(path: string): string {
+	try {
+		return readFileSync(path, 'utf8');
+	} catch {
+		return '';
+	}
+}

@@ -1,0 +1,33 @@
+import type { ImageLocation } from '../../content/location.js';
+import type { Image } from '../../oci/image.js';
+import { pullFor } from '../fit-in-place.js';
+import type { BuildRecord } from '../record.js';
+import type { HostRequest, PullPolicy } from '../request.js';
+import type { Session } from '../session.js';
+import { resolveWithPolicy } from './image-record.js';
+import { recordContext } from './images.js';
+import { openImageSource } from './open-image.js';
+import { startBaseTransfer } from './transfer.js';
+import { unpackImage } from './unpack-image.js';
+
+/** Pulls the image at `location` as far as the store lacks it, and mounts it as the root filesystem `builder`. */
+export async function mountImage(
+	location: ImageLocation,
+	policy: PullPolicy,
+	{
+		request,
+		session,
+		record,
+	}: { readonly request: HostRequest; readonly session: Session; readonly record: BuildRecord },
+	signal: AbortSignal,
+): Promise<Image> {
+	const opened = await openImageSource(location, session.access, signal);
+	const resolving = () => resolveWithPolicy(opened, policy, recordContext(request, session), record.emit, signal);
+	const image = await record.stage('resolve', resolving);
+	const base = startBaseTransfer(image, opened.source, [], { record, scratch: session.scratch }, signal);
+	const worker = await session.worker;
+	const pull = () => unpackImage(image, base, worker, session, record.emit);
+	await record.stage('pull', () => pullFor({ image, name: opened.name }, { request, worker }, pull));
+	await worker.call('mount', { root: 'builder', diffIds: image.layers.map((layer) => layer.diffId) });
+	return image;
+}

@@ -1,0 +1,76 @@
+import { absoluteLocation, formatImageLocation, type ImageLocation, imageNameOf } from '../../content/location.js';
+import { appendLayer, type Image } from '../../oci/image.js';
+import { familyOf, layerMediaType } from '../../oci/media-types.js';
+import type { PackedLayer } from '../../protocol/worker-calls.js';
+import { type ImageChangeInput, imageChange } from '../../s2i/image-change.js';
+import type { Builder } from '../../s2i/labels.js';
+import type { RebuildInputs } from '../../s2i/rebuild.js';
+import type { SourceInfo } from '../../source/source.js';
+import type { Assembled } from '../assemble/assemble.js';
+import type { BuildContext } from '../context.js';
+import { readOptionEnvironment } from '../prepare/build-environment.js';
+import type { BuildRequest } from '../request.js';
+import type { BaseImage, BuildImages } from './images.js';
+
+/** The image that a build makes: its base with `layer` and the config that source, scripts and command line ask for. */
+export async function makeResultImage(
+	{ request, images }: BuildContext,
+	source: SourceInfo,
+	assembled: Assembled,
+	layer: PackedLayer,
+): Promise<Image> {
+	const base = images.runtime ?? images.builder;
+	const { digest, size, diffId } = layer;
+	const mediaType = layerMediaType(familyOf(base.image.manifest.value.mediaType), 'gzip');
+	const rebuild = await rebuildInputs(request, source);
+	const { runPath, environment, labels, config } = assembled;
+	const change = imageChange({ ...described(request, images, source), runPath, environment, labels, rebuild });
+	const changed = config === undefined ? change : { ...change, config: () => change.config(config) };
+	return appendLayer(base.image, { blob: { mediaType, digest, size }, diffId }, changed);
+}
+
+/** Throws IMAGE_INVALID when the labels are too many, whatever assemble will add to them. */
+export function checkLabels({ request, images }: BuildContext, source: SourceInfo): void {
+	const nothing = { runPath: undefined, environment: [], labels: {} };
+	const { image } = images.runtime ?? images.builder;
+	imageChange({ ...described(request, images, source), ...nothing }).config(image.config.value.config ?? {});
+}
+
+/** What the image's config says of where it comes from. */
+function described(
+	request: BuildRequest,
+	{ builder, runtime }: BuildImages,
+	source: SourceInfo,
+): Omit<ImageChangeInput, 'runPath' | 'environment' | 'labels' | 'rebuild'> {
+	return {
+		optionLabels: request.labels,
+		source,
+		builder: describe(builder, request.builder),
+		base: runtime && request.runtime && describe(runtime, request.runtime.image),
+		displayName: request.applicationName ?? request.tagName,
+		description: request.description,
+	};
+}
+
+function describe({ image }: BaseImage, location: ImageLocation): Builder {
+	return { name: imageNameOf(location), digest: image.manifest.descriptor.digest };
+}
+
+async function rebuildInputs(request: BuildRequest, source: SourceInfo): Promise<RebuildInputs> {
+	const { builder, copy, keepSymlinks, ignoreSubmodules, exclude, labels, runtime } = request;
+	const { scriptsUrl, destination, assembleUser, applicationName, description } = request;
+	return {
+		...{ copy, keepSymlinks, ignoreSubmodules, exclude, labels },
+		...{ scriptsUrl, destination, assembleUser, applicationName, description },
+		builder: formatImageLocation(absoluteLocation(builder)),
+		source: source.location,
+		commit: source.commit,
+		contextDir: source.contextDir,
+		environment: await readOptionEnvironment(request),
+		runtime: runtime && {
+			image: formatImageLocation(absoluteLocation(runtime.image)),
+			artifacts: runtime.artifacts,
+			user: runtime.user,
+		},
+	};
+}

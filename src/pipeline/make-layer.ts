@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import type { LayerStatistics, PackedLayer } from '../protocol/worker-calls.js';
+import { type Assembled, assemble } from './assemble/assemble.js';
+import type { BuildContext } from './context.js';
+import { type BaseTransfer, startBaseTransfer } from './images/transfer.js';
+import { unpackImage } from './images/unpack-image.js';
+import { type FetchedSource, type Prepared, prepare } from './prepare/prepare.js';
+
+/** The new layer of a build, and what the image's config is made from. */
+export interface MadeLayer {
+	readonly prepared: Prepared;
+	readonly assembled: Assembled;
+	readonly layer: PackedLayer;
+	readonly statistics: LayerStatistics;
+	/** The layer's blob, in the session's scratch directory. */
+	readonly path: string;
+}
+
+/** Has the layers of a build's images in the store. Those of the result's base go to the targets on their way, by `base`. */
+export async function unpackImages(
+	{ images, worker, session, record, signal }: BuildContext,
+	base: BaseTransfer,
+): Promise<void> {
+	const { builder, runtime } = images;
+	if (runtime === undefined) {
+		await unpackImage(builder.image, base, worker, session, record.emit);
+		return;
+	}
+	const context = { record, scratch: session.scratch };
+	const layers = startBaseTransfer(builder.image, builder.opened.source, [], context, signal);
+	await unpackImage(builder.image, layers, worker, session, record.emit);
+	await unpackImage(runtime.image, base, worker, session, record.emit);
+}
+
+/** Assembles `source`, whose directory is moved away, in the unpacked images and packs what that changed. */
+export async function makeLayer(context: BuildContext, source: FetchedSource): Promise<MadeLayer> {
+	const { session, worker, record } = context;
+	const { info } = source;
+	const prepared = await record.stage('prepare', () => prepare(context, source));
+	const assembled = await assemble(context, prepared, info);
+	const { root, user } = assembled;
+	const changed = {
+		root,
+		assembleUser: { uid: user.uid, gid: user.gid },
+		excluded: excludedPaths(prepared, assembled),
+	};
+	const { statistics } = await record.stage('diff', () => worker.call('diff', changed));
+	const path = join(session.scratch, 'layer.tar.gz');
+	const packing = { root, epoch: info.epoch, output: path };
+	const layer = await record.stage('pack', () => worker.call('pack', packing));
+	return { prepared, assembled, layer, statistics, path };
+}
+
+/** What never enters the layer, besides mount points. */
+function excludedPaths({ keepsSource }: Prepared, { contract }: Assembled): readonly string[] {
+	const below = (name: string) => join(contract.destination, name);
+	const source = keepsSource ? [] : [below('src')];
+	return ['/proc', '/sys', '/dev', ...source, below('artifacts'), ...contract.volumes];
+}

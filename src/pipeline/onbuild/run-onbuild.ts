@@ -1,0 +1,175 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BuildError } from '../../errors.js';
+import type { ContainerConfig } from '../../oci/image.js';
+import { assembleEnvironment } from '../../s2i/assemble-environment.js';
+import { checkResolvedUser } from '../../s2i/check-user.js';
+import { type Contract, readContract } from '../../s2i/contract.js';
+import type { EnvironmentVariable } from '../../s2i/environment.js';
+import { guessEntrypoint } from '../../s2i/guess-entrypoint.js';
+import { planOnBuild } from '../../s2i/onbuild.js';
+import type { OnBuildStep } from '../../s2i/onbuild-state.js';
+import { showInstruction } from '../../s2i/onbuild-words.js';
+import { resolveUser, type User } from '../../s2i/users.js';
+import { executeProcess } from '../assemble/execute-process.js';
+import type { BuildContext } from '../context.js';
+import { readEnvironment } from '../prepare/build-environment.js';
+import { CA_BUNDLE_PATH, hostFiles } from '../prepare/host-files.js';
+import { hostsFile } from '../prepare/requested-mounts.js';
+import { expandSource } from './onbuild-sources.js';
+
+/** What the ONBUILD instructions of the builder image made of it. */
+export interface OnBuilt {
+	/** The builder's config as they left it, without ONBUILD. */
+	readonly config: ContainerConfig;
+	/** What that config says; volumes are still only those of the builder, since what was copied to new ones stays. */
+	readonly contract: Contract;
+	/** They put something at `<destination>/src`: that is what assemble gets, and it is part of the image. */
+	readonly tookSource: boolean;
+}
+
+type Step<Type extends OnBuildStep['type']> = Extract<OnBuildStep, { readonly type: Type }>;
+
+/** What all steps share. */
+interface Steps {
+	readonly context: BuildContext;
+	/** Host directory of the source: the build context. */
+	readonly directory: string;
+	/** Seconds since 1970. */
+	readonly epoch: number;
+	readonly environment: readonly EnvironmentVariable[];
+}
+
+/**
+ * Executes the ONBUILD instructions of the builder image in the mounted root filesystem `builder`, with the fetched source in
+ * `directory` as what COPY and ADD copy from. All are read before the first is executed. Throws IMAGE_UNSUPPORTED and IMAGE_INVALID for
+ * what cannot be executed, SOURCE_NOT_FOUND for what the source lacks, ASSEMBLE_FAILED when a RUN fails.
+ */
+export async function runOnBuild(
+	context: BuildContext,
+	{ directory, epoch }: { readonly directory: string; readonly epoch: number },
+): Promise<OnBuilt> {
+	const { request, record, images, signal } = context;
+	const { image, contract } = images.builder;
+	const environment = await readEnvironment(directory, request);
+	const plan = planOnBuild(contract.onBuild, image.config.value.config ?? {}, environment);
+	const src = join(contract.destination, 'src');
+	const hadSource = await isThere(src, context);
+	let prepared: string | undefined;
+	for (const step of plan.steps) {
+		signal.throwIfAborted();
+		record.emit({ type: 'log', level: 1, message: showInstruction(step.text) });
+		const steps = { context, directory, epoch, environment };
+		if (step.type === 'run') {
+			if (prepared !== step.cwd) await prepare(step.cwd, context);
+			prepared = step.cwd;
+			await run(step, steps);
+		} else if (step.type === 'copy') await copy(step, steps);
+		else await makeDirectory(step, context);
+	}
+	const { destination, assembleUser } = request;
+	const changed = readContract(plan.config, { destination, assembleUser });
+	const tookSource = !hadSource && (await isThere(src, context));
+	return { config: plan.config, contract: { ...changed, volumes: contract.volumes }, tookSource };
+}
+
+/**
+ * `config` with the ENTRYPOINT that S2I guesses from the source in `directory` (see {@link guessEntrypoint}), for ONBUILD builds
+ * without run script; `config` itself when there is nothing to guess but CMD or ENTRYPOINT. Throws SCRIPT_MISSING.
+ */
+export async function guessCommand(directory: string, config: ContainerConfig): Promise<ContainerConfig> {
+	const entries = await readdir(directory, { withFileTypes: true });
+	const files = await Promise.all(
+		entries.map(async (entry) => {
+			const executable = entry.isFile() && ((await stat(join(directory, entry.name))).mode & 0o111) !== 0;
+			return { name: entry.name, executable };
+		}),
+	);
+	const entrypoint = guessEntrypoint(files);
+	if (entrypoint !== undefined) return { ...config, Entrypoint: [`./${entrypoint}`], Cmd: [] };
+	if ((config.Entrypoint ?? []).length + (config.Cmd ?? []).length > 0) return config;
+	throw new BuildError(
+		'SCRIPT_MISSING',
+		'there is no run script, the source has no executable file run, start, exec or execute (or .sh), and the image has no CMD',
+		{ hint: 'Add an executable .s2i/bin/run to the source.' },
+	);
+}
+
+async function isThere(path: string, { worker }: BuildContext): Promise<boolean> {
+	const { found } = await worker.call('inspect', { root: 'builder', stat: [path], read: [] });
+	return found.some(({ type }) => type !== 'missing');
+}
+
+async function prepare(workingDir: string, { request, session, worker }: BuildContext): Promise<void> {
+	const binds = await hostFiles(request.caBundle, await hostsFile(request.limits, session.scratch));
+	await worker.call('prepare', { root: 'builder', placements: [], binds, workingDir });
+}
+
+async function run(step: Step<'run'>, { context, epoch, environment }: Steps): Promise<void> {
+	const { request, worker, record } = context;
+	const user = await findUser(step.user, context);
+	if (request.allowedUids !== undefined) checkResolvedUser(step.user, user.uid, request.allowedUids);
+	const env = assembleEnvironment({
+		image: step.env,
+		environment,
+		buildEnvironment: request.buildEnvironment,
+		home: user.home,
+		epoch,
+		caBundle: request.caBundle === undefined ? undefined : CA_BUNDLE_PATH,
+		host: request.env,
+	});
+	const process = { argv: step.argv, env, cwd: step.cwd, user };
+	const what = showInstruction(step.text);
+	const { assembleTimeout: timeoutMs, limits } = request;
+	await executeProcess({ root: 'builder', process, what, timeoutMs, limits }, { worker, record });
+}
+
+async function copy(step: Step<'copy'>, { context, directory }: Steps): Promise<void> {
+	const { worker, record } = context;
+	const expanded = await Promise.all(step.sources.map((source) => expandSource(directory, source)));
+	const sources = expanded.flat();
+	const { uid, gid } = await findOwner(step.chown, context);
+	const { skipped } = await worker.call('copyFiles', {
+		root: 'builder',
+		from: directory,
+		sources,
+		destination: step.destination,
+		intoDirectory: step.intoDirectory || sources.length > 1,
+		extract: step.extract,
+		owner: { uid, gid },
+		chown: step.chown !== undefined,
+		mode: step.mode,
+	});
+	for (const path of skipped) {
+		const message = `${showInstruction(step.text)} leaves out /${path}, which is neither a file, a directory nor a link`;
+		record.emit({ type: 'warning', code: 'SKIPPED', message });
+	}
+}
+
+async function makeDirectory({ path, user }: Step<'directory'>, context: BuildContext): Promise<void> {
+	const { uid, gid } = await findUser(user, context);
+	await context.worker.call('copyFiles', {
+		root: 'builder',
+		from: context.session.scratch,
+		sources: [],
+		destination: path,
+		intoDirectory: true,
+		extract: false,
+		owner: { uid, gid },
+		chown: true,
+		mode: undefined,
+	});
+}
+
+/** A number alone is a group as well, as Docker has it for --chown and only there. */
+function findOwner(chown: string | undefined, context: BuildContext): Promise<User> {
+	return findUser(chown !== undefined && /^\d+$/.test(chown) ? `${chown}:${chown}` : (chown ?? '0:0'), context);
+}
+
+/** Looked up anew for every step, because a RUN may add users. */
+async function findUser(user: string, { worker }: BuildContext): Promise<User> {
+	const read = ['/etc/passwd', '/etc/group'];
+	const { found } = await worker.call('inspect', { root: 'builder', stat: [], read });
+	const [passwd, group] = found.map((file) => file.text ?? '');
+	return resolveUser(user, passwd ?? '', group ?? '');
+}

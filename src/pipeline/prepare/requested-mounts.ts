@@ -1,0 +1,145 @@
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { join, posix } from 'node:path';
+import { BuildError } from '../../errors.js';
+import type { HostBind } from '../../protocol/host-bind.js';
+import type { Limits } from '../../sandbox/limits.js';
+import type { BuildRequest, Secret } from '../request.js';
+import { findSource } from './host-source.js';
+import { type InspectImage, placeInjection } from './injection.js';
+
+/** Directories of the image that matter for mounts; absolute. */
+export interface ImageDirectories {
+	readonly workingDir: string;
+	/** The one that holds `src`, `scripts` and `artifacts`. */
+	readonly destination: string;
+}
+
+const SECRETS = '/run/secrets';
+const SECRET_LIMIT = 1 << 20;
+const SECRET_MODE = 0o400;
+const KERNEL_DIRECTORIES: readonly string[] = ['/proc', '/sys', '/dev'];
+const OUR_DIRECTORIES: readonly string[] = ['src', 'scripts', 'artifacts'];
+
+/**
+ * What of the host assemble sees for `--inject`, `--volume` and `--secret`; nothing of it is ever in the layer. Throws USAGE, before
+ * anything runs, when a source is missing or unreadable, when a destination is impossible, or when two would be in the same place.
+ */
+export async function planMounts(
+	request: Pick<BuildRequest, 'injections' | 'volumes' | 'secrets' | 'env'>,
+	image: ImageDirectories,
+	inspect: InspectImage,
+): Promise<readonly HostBind[]> {
+	const binds: HostBind[] = [];
+	for (const { source, destination } of request.injections) {
+		const found = await findSource('--inject', source);
+		binds.push(...(await placeInjection(found, source, insideImage(destination, image), beside(inspect, image))));
+	}
+	for (const { source, destination, readOnly } of request.volumes) {
+		const { path, type } = await findSource('--volume', source);
+		const place = insideImage(destination, image);
+		const [there] = await inspect([place]);
+		if (there !== undefined && ![type, 'missing'].includes(there.type)) throw typesDiffer(source, place);
+		binds.push({ source: { type: 'itself', path }, destination: place, type, readOnly });
+	}
+	for (const secret of request.secrets) binds.push(await bindSecret(secret, request.env));
+	refuseDestinations(binds, image);
+	return binds;
+}
+
+/** The host's /etc/hosts with the lines of `--add-host`: itself when there are none, else a file in `scratch`. */
+export async function hostsFile({ addHosts }: Pick<Limits, 'addHosts'>, scratch: string): Promise<string> {
+	if (addHosts.length === 0) return '/etc/hosts';
+	const own = await readFile('/etc/hosts', 'utf8').catch(() => '127.0.0.1\tlocalhost\n::1\tlocalhost\n');
+	const lines = addHosts.map(({ name, address }) => `${address}\t${name}\n`);
+	const path = join(scratch, 'hosts');
+	// The first line that has a name is the one that counts.
+	await writeFile(path, `${lines.join('')}${own}`, { mode: 0o644 });
+	return path;
+}
+
+/** Where a destination is: relative ones below WORKDIR. */
+function insideImage(destination: string, { workingDir }: ImageDirectories): string {
+	return posix.resolve('/', workingDir, destination);
+}
+
+/** WORKDIR is made when the image does not have it, as a container's is. */
+function beside(inspect: InspectImage, { workingDir }: ImageDirectories): InspectImage {
+	const clean = posix.resolve('/', workingDir);
+	return async (paths) => {
+		const found = await inspect(paths);
+		return found.map((each, index) =>
+			each.type === 'missing' && paths[index] === clean ? { ...each, type: 'directory' as const } : each,
+		);
+	};
+}
+
+async function bindSecret({ id, from }: Secret, env: BuildRequest['env']): Promise<HostBind> {
+	const option = `--secret id=${id}`;
+	if (!/^[\w.-]+$/.test(id) || /^\.\.?$/.test(id)) {
+		throw new BuildError('USAGE', `${option}: an id has letters, digits, '.', '_' and '-' only`, {
+			hint: `assemble finds the value in ${SECRETS}/ID.`,
+		});
+	}
+	const value = 'file' in from ? await readSecret(option, from.file) : readVariable(option, from.variable, env);
+	if (value.length > SECRET_LIMIT) throw tooLarge(option);
+	const source = { type: 'content', base64: value.toString('base64'), mode: SECRET_MODE } as const;
+	return { source, destination: `${SECRETS}/${id}`, type: 'file', readOnly: true };
+}
+
+async function readSecret(option: string, file: string): Promise<Buffer> {
+	const { path, type } = await findSource(option, file);
+	if (type === 'directory') {
+		throw new BuildError('USAGE', `${option}: ${file} is a directory`, { hint: 'Use --inject for directories.' });
+	}
+	if ((await stat(path)).size > SECRET_LIMIT) throw tooLarge(option);
+	return readFile(path);
+}
+
+function readVariable(option: string, variable: string, env: BuildRequest['env']): Buffer {
+	const value = env[variable];
+	if (value !== undefined) return Buffer.from(value);
+	throw new BuildError('USAGE', `${option}: the environment variable ${variable} is not set`, {
+		hint: `Set ${variable} where s2oci runs, or use src=FILE.`,
+	});
+}
+
+/** The kernel's directories, and those that the build itself moves into place once everything is mounted. */
+function refuseDestinations(binds: readonly HostBind[], { destination }: ImageDirectories): void {
+	const ours = OUR_DIRECTORIES.map((name) => join(destination, name));
+	const seen = new Set<string>();
+	for (const bind of binds) {
+		const refused = [...KERNEL_DIRECTORIES, ...ours].find((path) => isWithin(bind.destination, path));
+		if (bind.destination === '/' || refused !== undefined) throw impossible(bind.destination, refused ?? '/');
+		if (ours.some((path) => isWithin(path, bind.destination))) throw impossible(bind.destination, ours[0] ?? '');
+		if (seen.has(bind.destination)) throw twice(bind.destination);
+		seen.add(bind.destination);
+	}
+}
+
+function isWithin(path: string, directory: string): boolean {
+	return path === directory || path.startsWith(`${directory}/`);
+}
+
+function tooLarge(option: string): BuildError {
+	return new BuildError('USAGE', `${option}: the value is larger than 1 MiB`, {
+		hint: 'Use --inject or --volume for large files.',
+	});
+}
+
+function impossible(destination: string, directory: string): BuildError {
+	return new BuildError('USAGE', `nothing can be mounted at ${destination}: ${directory} is the build's own`, {
+		hint: 'Choose another destination for --inject or --volume.',
+	});
+}
+
+function twice(destination: string): BuildError {
+	return new BuildError('USAGE', `two things of the host would be mounted at ${destination}`, {
+		hint: 'Give each --inject, --volume and --secret a destination of its own.',
+	});
+}
+
+function typesDiffer(source: string, destination: string): BuildError {
+	return new BuildError('USAGE', `--volume: ${destination} of the builder image is of another type than ${source}`, {
+		hint: 'Mount a file over a file and a directory over a directory.',
+	});
+}

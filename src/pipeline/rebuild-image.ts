@@ -1,0 +1,140 @@
+import { formatImageLocation, type ImageLocation, parseImageLocation } from '../content/location.js';
+import { BuildError } from '../errors.js';
+import { absolutePath, workingDirectory } from '../host-path.js';
+import { redact } from '../redact.js';
+import { decodeRebuild, type RebuildInputs, refuseLocalAddresses } from '../s2i/rebuild.js';
+import { parseRemote } from '../source/remote.js';
+import { build } from './build.js';
+import { listenFor } from './callback/report-callback.js';
+import type { Emit } from './events.js';
+import { untilFault } from './give-up.js';
+import { wasBuiltHere } from './images/built-here.js';
+import { resolveWithPolicy } from './images/image-record.js';
+import { recordContext } from './images/images.js';
+import { openImageSource } from './images/open-image.js';
+import { createRecord } from './record.js';
+import type { BuildRequest, HostRequest, PullPolicy } from './request.js';
+import type { BuildOutcome } from './result.js';
+import { openSession, transferProgress } from './session.js';
+import { settleStore } from './store/settle-store.js';
+
+/** What `s2oci rebuild` is told; all else comes from the image's labels. */
+export interface RebuildRequest
+	extends HostRequest,
+		Pick<
+			BuildRequest,
+			| 'targets'
+			| 'buildEnvironment'
+			| 'secrets'
+			| 'destination'
+			| 'injections'
+			| 'volumes'
+			| 'limits'
+			| 'assembleTimeout'
+			| 'incremental'
+			| 'callback'
+			| 'saveTempDir'
+			| 'timestamp'
+			| 'checkReproducible'
+		> {
+	/** The image that is built again. */
+	readonly image: ImageLocation;
+	/** Where the source is, in place of what the image says; undefined: where the image says. */
+	readonly source: string | undefined;
+	/** For `image` and for its builder. */
+	readonly pullPolicy: PullPolicy;
+	readonly runtimePullPolicy: PullPolicy;
+	/** Where a name in the image's labels leads: a name that says it itself. */
+	readonly readName: (name: string) => Promise<string>;
+}
+
+/** Builds `request.image` again from what its labels say: the same commit, builder, variables and options. Never rejects. */
+export async function rebuild(request: RebuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
+	let inputs: Recorded;
+	try {
+		inputs = await untilFault(readInputs(settleStore(request), emit, signal), signal);
+	} catch (error) {
+		return listenFor(request, emit, signal).tell(createRecord(emit).failed(signal.aborted ? signal.reason : error), {});
+	}
+	emit({
+		type: 'log',
+		level: 1,
+		message: `rebuilding ${inputs.source}${inputs.commit === undefined ? '' : ` at ${inputs.commit}`}`,
+	});
+	return build(requestOf(request, inputs), emit, signal);
+}
+
+/** What an image says of its build. */
+interface Recorded extends RebuildInputs {
+	readonly displayName: string | undefined;
+}
+
+async function readInputs(request: RebuildRequest, emit: Emit, signal: AbortSignal): Promise<Recorded> {
+	const options = { streams: 'forward', onEvent: transferProgress(emit), emit } as const;
+	await using session = await openSession(request, options, signal);
+	const opened = await openImageSource(request.image, session.access, signal);
+	const image = await resolveWithPolicy(opened, request.pullPolicy, recordContext(request, session), emit, signal);
+	const { Labels, Env } = image.config.value.config ?? {};
+	const inputs = decodeRebuild(Labels ?? {}, Env);
+	const displayName = Labels?.['io.k8s.display-name'];
+	const source = request.source ?? inputs.source;
+	if (source === '-') throw fromPipe();
+	refuseLocalAddresses(inputs, request.source === undefined);
+	if (!(await wasBuiltHere(request.store, image.config.descriptor.digest))) {
+		if (request.source === undefined) refuseElsewhere(source, request.image);
+		if (inputs.scriptsUrl?.startsWith('file://') === true) refuseElsewhere(inputs.scriptsUrl);
+	}
+	const { readName } = request;
+	const runtime = inputs.runtime && { ...inputs.runtime, image: await readName(inputs.runtime.image) };
+	return { ...inputs, builder: await readName(inputs.builder), runtime, source, displayName };
+}
+
+function fromPipe(): BuildError {
+	return new BuildError('SOURCE_NOT_FOUND', 'the image was made from what stood on standard input, which is gone', {
+		hint: 'Build it again with s2oci build, or say with --source where the source is now.',
+	});
+}
+
+/**
+ * Labels are whoever's who made the image: without this, a foreign image could have any directory of this host handed to a builder of its
+ * own choice, and pushed. What is below the working directory may be used, and what `--source` names.
+ */
+function refuseElsewhere(place: string, image?: ImageLocation): void {
+	const path = place.startsWith('file://') ? place.slice('file://'.length) : place;
+	if (parseRemote(path) !== undefined) return;
+	const real = absolutePath(path);
+	const here = workingDirectory();
+	if (real === here || real.startsWith(here === '/' ? here : `${here}/`)) return;
+	throw new BuildError(
+		'SOURCE_INVALID',
+		`the image says that it was made from ${JSON.stringify(redact(path))}, outside of the working directory, and the store does not know that it was built here`,
+		{ hint: `If that is right, ${consent(path, image)}. Do not, if you do not know who made the image.` },
+	);
+}
+
+function consent(path: string, image: ImageLocation | undefined): string {
+	if (image === undefined) return 'go there (cd) and rebuild again, or build it with s2oci build';
+	return `say so: s2oci rebuild ${redact(formatImageLocation(image))} --source ${JSON.stringify(redact(path))}`;
+}
+
+function requestOf(request: RebuildRequest, { displayName, ...inputs }: Recorded): BuildRequest {
+	const { runtime } = inputs;
+	return {
+		...request,
+		...inputs,
+		namedBy: 'image',
+		ref: inputs.commit,
+		tagName: displayName,
+		copy: inputs.copy && inputs.commit === undefined,
+		builder: parseImageLocation(inputs.builder),
+		destination: request.destination ?? inputs.destination,
+		environmentFile: undefined,
+		allowedUids: undefined,
+		runtime: runtime && {
+			image: parseImageLocation(runtime.image),
+			pullPolicy: request.runtimePullPolicy,
+			artifacts: runtime.artifacts,
+			user: runtime.user,
+		},
+	};
+}

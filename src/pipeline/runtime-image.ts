@@ -1,0 +1,140 @@
+import { join, posix } from 'node:path';
+import { BuildError } from '../errors.js';
+import { ROOT } from '../root-path.js';
+import { assembleEnvironment } from '../s2i/assemble-environment.js';
+import { checkResolvedUser } from '../s2i/check-user.js';
+import type { Contract } from '../s2i/contract.js';
+import type { EnvironmentVariable } from '../s2i/environment.js';
+import { chooseArtifacts } from '../s2i/runtime-artifacts.js';
+import type { ScriptName } from '../s2i/scripts.js';
+import { resolveUser, type User } from '../s2i/users.js';
+import { executeProcess } from './assemble/execute-process.js';
+import type { BuildContext } from './context.js';
+import { CA_BUNDLE_PATH, hostFiles } from './prepare/host-files.js';
+import { type InstalledScript, installScripts } from './prepare/install-scripts.js';
+import { hostsFile } from './prepare/requested-mounts.js';
+import type { RuntimeArtifact } from './request.js';
+
+/** A mounted runtime image of which all is known that can go wrong before assemble runs. */
+export interface PreparedRuntime {
+	readonly contract: Contract;
+	/** Who runs assemble-runtime and owns what is copied. */
+	readonly user: User;
+	readonly assembleRuntime: InstalledScript;
+	readonly run: InstalledScript;
+	/** Host directory of those scripts that are not the image's own; undefined when there are none. */
+	readonly scripts: string | undefined;
+	readonly artifacts: readonly RuntimeArtifact[];
+}
+
+/**
+ * Mounts the unpacked runtime image as `runtime` and finds its scripts, user and artifacts; scripts are taken away from `source`, the
+ * host directory of the source. To be called before assemble runs. Throws SCRIPT_MISSING with every place that was looked at, USAGE,
+ * IMAGE_INVALID and IMAGE_USER_NOT_ALLOWED.
+ */
+export async function prepareRuntime(context: BuildContext, source: string): Promise<PreparedRuntime> {
+	const { request, session, worker, record, signal } = context;
+	const { image, contract } = runtimeOf(context);
+	const artifacts = chooseArtifacts(request.runtime?.artifacts ?? [], contract.assembleInputFiles);
+	await worker.call('mount', { root: 'runtime', diffIds: image.layers.map((layer) => layer.diffId) });
+	const inspect = async (stat: readonly string[], read: readonly string[] = []) =>
+		(await worker.call('inspect', { root: 'runtime', stat, read })).found;
+	const [passwd, group] = await inspect([], ['/etc/passwd', '/etc/group']);
+	const user = resolveUser(contract.assembleRuntimeUser, passwd?.text ?? '', group?.text ?? '');
+	if (request.allowedUids !== undefined) checkResolvedUser(contract.assembleRuntimeUser, user.uid, request.allowedUids);
+	const directory = join(session.scratch, 'runtime-scripts');
+	const { scripts, placed } = await installScripts(
+		{ required: ['assemble-runtime', 'run'], optional: [] },
+		{ contract, scriptsUrl: request.scriptsUrl, source, directory, inspect, http: session.http, emit: record.emit },
+		signal,
+	);
+	return {
+		contract,
+		user,
+		assembleRuntime: scriptNamed(scripts, 'assemble-runtime'),
+		run: scriptNamed(scripts, 'run'),
+		scripts: placed ? directory : undefined,
+		artifacts,
+	};
+}
+
+/**
+ * Copies the artifacts out of `builder`, where assemble has run, into WORKDIR of `runtime` and runs assemble-runtime there: what
+ * the result image is then made of. Modes are those of the builder, owners the assemble-runtime user. Throws ASSEMBLE_FAILED, also for
+ * an artifact that assemble did not make.
+ */
+export async function assembleRuntime(
+	context: BuildContext,
+	runtime: PreparedRuntime,
+	build: { readonly environment: readonly EnvironmentVariable[]; readonly epoch: number },
+): Promise<void> {
+	const { request, session, worker, record } = context;
+	const { contract, user, assembleRuntime: script } = runtime;
+	const { workingDir } = contract;
+	await copyArtifacts(context, runtime);
+	const binds = await hostFiles(request.caBundle, await hostsFile(request.limits, session.scratch));
+	await worker.call('prepare', { root: 'runtime', placements: [], binds, workingDir });
+	const env = assembleEnvironment({
+		image: contract.env,
+		environment: build.environment,
+		buildEnvironment: request.buildEnvironment,
+		home: user.home,
+		epoch: build.epoch,
+		caBundle: request.caBundle === undefined ? undefined : CA_BUNDLE_PATH,
+		host: request.env,
+	});
+	const process = { argv: [script.path] as const, env, cwd: workingDir, user };
+	const what = `${script.name} (${script.path})`;
+	const { assembleTimeout: timeoutMs, limits } = request;
+	await executeProcess({ root: 'runtime', process, what, timeoutMs, limits }, { worker, record });
+}
+
+async function copyArtifacts(context: BuildContext, runtime: PreparedRuntime): Promise<void> {
+	const { worker, record, images } = context;
+	const { contract, user, scripts } = runtime;
+	const owner = { uid: user.uid, gid: user.gid };
+	const { missing, skipped } = await worker.call('copyArtifacts', {
+		from: 'builder',
+		to: 'runtime',
+		artifacts: runtime.artifacts.map(({ source, destination }) => ({
+			source,
+			destination: posix.resolve(contract.workingDir, destination),
+		})),
+		owner,
+	});
+	if (missing.length > 0) throw artifactsMissing(missing, images.builder.opened.name);
+	for (const path of skipped) {
+		const message = `/${path} is not copied to the runtime image: it is neither a file, a directory nor a link`;
+		record.emit({ type: 'warning', code: 'SKIPPED', message });
+	}
+	if (scripts === undefined) return;
+	await worker.call('copyFiles', {
+		root: 'runtime',
+		from: scripts,
+		sources: [ROOT],
+		destination: posix.join(contract.destination, 'scripts'),
+		intoDirectory: true,
+		extract: false,
+		owner,
+		chown: true,
+		mode: undefined,
+	});
+}
+
+function artifactsMissing(missing: readonly string[], builder: string): BuildError {
+	const names = missing.map((path) => JSON.stringify(path)).join(', ');
+	return new BuildError('ASSEMBLE_FAILED', `after assemble, the builder image ${builder} has no ${names}`, {
+		hint: 'Correct --runtime-artifact, or the label io.openshift.s2i.assemble-input-files of the runtime image.',
+	});
+}
+
+function runtimeOf({ images }: BuildContext): NonNullable<BuildContext['images']['runtime']> {
+	if (images.runtime === undefined) throw new Error('the build has no runtime image');
+	return images.runtime;
+}
+
+function scriptNamed(scripts: ReadonlyMap<ScriptName, InstalledScript>, name: ScriptName): InstalledScript {
+	const script = scripts.get(name);
+	if (script === undefined) throw new Error(`the script ${name} was not asked for`);
+	return script;
+}

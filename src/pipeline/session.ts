@@ -1,0 +1,141 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { type BlobServer, startBlobServer } from '../host/blob-server.js';
+import { makeScratch } from '../host/make-scratch.js';
+import { startWorker, type WorkerOptions, type WorkerProcess } from '../host/start-worker.js';
+import { type Http, openHttp } from '../http/http.js';
+import { readLeastRate } from '../http/least-rate.js';
+import { isDigest } from '../oci/digest.js';
+import { redact } from '../redact.js';
+import { openRegistries, type RegistryOptions } from '../registry/registries.js';
+import { removeTree } from '../remove-tree.js';
+import { rawPath } from '../root-path.js';
+import { VERSION } from '../version.js';
+import type { Emit } from './events.js';
+import type { ImageAccess } from './images/open-image.js';
+import type { HostRequest } from './request.js';
+
+/** How long the clean-up may take without a word. */
+const SLOW_MS = 5000;
+
+/** What one build or run holds: a scratch directory, the worker, and the way to registries. Disposing it leaves nothing behind. */
+export interface Session extends AsyncDisposable {
+	/** Private directory in the store. */
+	readonly scratch: string;
+	/** Resolves once the worker is ready; starting it takes as long as resolving the builder. */
+	readonly worker: Promise<WorkerProcess>;
+	readonly access: ImageAccess;
+	/** For what is neither an image nor a git repository. */
+	readonly http: Http;
+	/** Begins to hand blobs to the worker. */
+	readonly serveBlobs: (open: (digest: string, signal: AbortSignal) => Promise<Readable>) => Promise<BlobServer>;
+}
+
+/** Opens a session. With `keep`, its scratch directory is moved to `saved` in the store instead of removed. Everything started here ends when `signal` is aborted or the session is disposed. Throws USAGE for variables that make no sense. */
+export async function openSession(
+	request: HostRequest,
+	options: Pick<WorkerOptions, 'streams' | 'onEvent' | 'inUse'> & {
+		readonly emit: Emit;
+		readonly keep?: boolean;
+	},
+	signal: AbortSignal,
+): Promise<Session> {
+	readLeastRate(request.env);
+	const scratch = await makeScratch(request.store);
+	const { store, env, rootfs, userns } = request;
+	const { streams, onEvent, inUse = [] } = options;
+	const { isolation } = request;
+	const lastInPlace = isolation === 'auto';
+	const worker = startWorker(
+		{ store, scratch, env, rootfs, userns, isolation, lastInPlace, inUse, streams, onEvent },
+		signal,
+	);
+	worker.catch(() => undefined);
+	const { insecureRegistries, caBundle, dockerConfig } = request;
+	const userAgent = `s2oci/${VERSION}`;
+	const told = registryEvents(options.emit);
+	const registries = openRegistries({ env, dockerConfig, insecureRegistries, caBundle, userAgent, ...told });
+	const http = openHttp({ env, caBundle, userAgent, namedBy: request.namedBy });
+	const keepAs = options.keep === true ? join(store, 'saved', basename(scratch)) : undefined;
+	const servers: BlobServer[] = [];
+	return {
+		scratch,
+		worker,
+		http,
+		access: {
+			registry: registries.open,
+			engine: async (type) => (await import('../engine/engine.js')).openEngine(type, env),
+			scratch: () => makeDirectory(scratch),
+			present: async (diffIds) => {
+				const digests = diffIds.filter(isDigest);
+				return new Set<string>((await (await worker).call('present', { diffIds: digests })).present);
+			},
+		},
+		serveBlobs: async (open) => {
+			const server = await startBlobServer(open, scratch, signal);
+			servers.push(server);
+			return server;
+		},
+		[Symbol.asyncDispose]: async () => {
+			const closed = worker.then(
+				(started) => started.close(keepAs),
+				() => 'closed' as const,
+			);
+			const how = await reportSlow(closed, store, options.emit);
+			if (keepAs !== undefined)
+				options.emit({ type: 'log', level: 0, message: `the working directory is kept as ${keepAs}` });
+			for (const server of servers) server.close();
+			await registries.close();
+			await http.close();
+			if (how === 'closed') await removeLeft(scratch);
+		},
+	};
+}
+
+/** Turns what is told of registries into events. */
+export function registryEvents(emit: Emit): Required<Pick<RegistryOptions, 'onRetry' | 'onWarning'>> {
+	return {
+		onRetry: (retry) => emit({ type: 'retry', ...retry }),
+		onWarning: ({ host, text }) => emit({ type: 'warning', code: 'REGISTRY', message: `${host} says: ${text}` }),
+	};
+}
+
+/** Turns what the worker tells of its progress into events. */
+export function transferProgress(emit: Emit): WorkerOptions['onEvent'] {
+	let packed = 0;
+	return (event) => {
+		if (event.type === 'packed') {
+			packed += event.bytes;
+			emit({ type: 'progress', transfer: 'pack', done: packed });
+		} else {
+			emit({ type: 'progress', transfer: 'unpack', digest: event.diffId, done: event.bytes });
+		}
+	};
+}
+
+async function reportSlow<T>(closed: Promise<T>, store: string, emit: Emit): Promise<T> {
+	const message = `still removing what the build made in ${redact(store)}; if stopped, the next build does it`;
+	const timer = setTimeout(() => emit({ type: 'log', level: 0, message }), SLOW_MS);
+	try {
+		return await closed;
+	} finally {
+		clearTimeout(timer);
+	}
+}
+
+async function makeDirectory(parent: string): Promise<string> {
+	const path = join(parent, randomBytes(6).toString('hex'));
+	await mkdir(path, { mode: 0o700 });
+	return path;
+}
+
+async function removeLeft(scratch: string): Promise<void> {
+	try {
+		removeTree(rawPath(scratch));
+		await rm(`${scratch}.lock`, { force: true });
+	} catch {
+		// The lock tells the next worker that nobody uses what is left.
+	}
+}

@@ -1,0 +1,27 @@
+import type { Pruned, PrunePolicy } from '../../protocol/worker-calls.js';
+import type { HostRequest } from '../request.js';
+import { exists, openStoreSession } from './list-store.js';
+import { settleStore } from './settle-store.js';
+
+export type { Pruned, PrunePolicy } from '../../protocol/worker-calls.js';
+
+/** What `s2oci prune` is told. */
+export interface PruneRequest extends HostRequest {
+	readonly policy: PrunePolicy;
+	/** Only tells what would go. */
+	readonly dryRun: boolean;
+}
+
+const NOTHING: Pruned = { removed: [], kept: [], held: [], foreign: [] };
+
+/**
+ * Removes layers that no running build uses and `policy` does not spare, and what builds that were killed left, from the store; builds may
+ * go on meanwhile. It works in a worker, as files of subordinate ids can only be removed there. Throws HOST_NO_NAMESPACES, HOST_STORE.
+ */
+export async function prune(asked: PruneRequest, signal: AbortSignal): Promise<Pruned> {
+	const request = settleStore(asked);
+	if (!(await exists(request.store))) return NOTHING;
+	await using session = await openStoreSession(request, signal);
+	const worker = await session.worker;
+	return await worker.call('pruneLayers', { policy: request.policy, dryRun: request.dryRun });
+}
