@@ -66,6 +66,11 @@ export interface Image {
 	readonly layers: readonly Layer[];
 }
 
+/** The diffIDs of the layers of `image`, lowest first. */
+export function diffIdsOf({ layers }: Pick<Image, 'layers'>): readonly Digest[] {
+	return layers.map(({ diffId }) => diffId);
+}
+
 /** What a build adds to its builder image besides the layer. */
 export interface ImageChange {
 	readonly config: (base: ContainerConfig) => ContainerConfig;

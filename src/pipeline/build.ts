@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { WorkerProcess } from '../host/start-worker.js';
 import type { Digest } from '../oci/digest.js';
 import type { Image } from '../oci/image.js';
-import type { RootName } from '../protocol/worker-calls.js';
 import { redact } from '../redact.js';
 import { chooseTimestamp } from '../s2i/timestamp.js';
 import { describeBounds } from '../sandbox/job-bounds.js';
@@ -30,6 +29,7 @@ import { type BuildRecord, createRecord } from './record.js';
 import { checkReproducible, copySource } from './reproducible/reproducible.js';
 import type { BuildRequest } from './request.js';
 import type { BuildOutcome } from './result.js';
+import type { Root } from './root.js';
 import { describeRung } from './rung.js';
 import { openSession, type Session, transferProgress } from './session.js';
 import { settleStore } from './store/settle-store.js';
@@ -118,20 +118,20 @@ async function buildOn(context: BuildContext, source: FetchedSource, base: BaseT
 }
 
 /** Removes what assemble made, while the image is pushed, unless somebody still wants it. */
-function clear({ request, worker }: BuildContext, root: RootName): Promise<unknown> {
+function clear({ request }: BuildContext, root: Root): Promise<void> {
 	const isWanted = request.saveTempDir || request.incremental.cacheTo.length > 0;
-	return isWanted ? Promise.resolve() : worker.call('unmount', { root }).catch(() => undefined);
+	return isWanted ? Promise.resolve() : root.unmount();
 }
 
 /** What the next build is to find, and what it is not to find any more. */
 async function keepArtifacts(
 	context: BuildContext,
 	{ info }: FetchedSource,
-	{ user, contract, scripts, artifacts }: Prepared,
+	{ root, user, contract, scripts, artifacts }: Prepared,
 	built: Digest,
 ): Promise<void> {
 	const { incremental } = context.request;
-	await saveToCache(context, { source: info, user, contract, script: scripts.get('save-artifacts')?.path });
+	await saveToCache(context, { source: info, root, user, contract, script: scripts.get('save-artifacts')?.path });
 	const previous = artifacts?.previous;
 	if (incremental.removePrevious && previous !== undefined) await removePrevious(previous, built, context);
 }

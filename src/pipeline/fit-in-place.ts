@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { BuildError, isBuildError } from '../errors.js';
 import type { WorkerProcess } from '../host/start-worker.js';
 import { ALLOW_NAMESPACES, noNamespaces } from '../host/user-namespace.js';
-import type { Image } from '../oci/image.js';
+import { diffIdsOf, type Image } from '../oci/image.js';
 import { checkResolvedUser } from '../s2i/check-user.js';
 import { readContract } from '../s2i/contract.js';
 import { isInPlace } from '../sandbox/ladder.js';
@@ -82,7 +82,7 @@ export async function pullFor(live: LiveImage, context: LiveContext, pull: () =>
 		const scripts = scriptsDir === undefined ? [] : SCRIPTS.map((script) => join(scriptsDir, script));
 		await expectFile(scripts[0]);
 		await pull();
-		const diffIds = image.layers.map((layer) => layer.diffId);
+		const diffIds = diffIdsOf(image);
 		const files = [...scripts, '/etc/os-release'];
 		await worker.call('adopt', { diffIds, files, ...(await foreignPaths(request)) });
 	} catch (error) {

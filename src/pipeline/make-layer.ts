@@ -34,20 +34,18 @@ export async function unpackImages(
 
 /** Assembles `source`, whose directory is moved away, in the unpacked images and packs what that changed. */
 export async function makeLayer(context: BuildContext, source: FetchedSource): Promise<MadeLayer> {
-	const { session, worker, record } = context;
+	const { session, record } = context;
 	const { info } = source;
 	const prepared = await record.stage('prepare', () => prepare(context, source));
 	const assembled = await assemble(context, prepared, info);
 	const { root, user } = assembled;
 	const changed = {
-		root,
 		assembleUser: { uid: user.uid, gid: user.gid },
 		excluded: excludedPaths(prepared, assembled),
 	};
-	const { statistics } = await record.stage('diff', () => worker.call('diff', changed));
+	const { statistics } = await record.stage('diff', () => root.diff(changed));
 	const path = join(session.scratch, 'layer.tar.gz');
-	const packing = { root, epoch: info.epoch, output: path };
-	const layer = await record.stage('pack', () => worker.call('pack', packing));
+	const layer = await record.stage('pack', () => root.pack({ epoch: info.epoch, output: path }));
 	return { prepared, assembled, layer, statistics, path };
 }
 

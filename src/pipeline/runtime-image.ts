@@ -1,22 +1,23 @@
 import { join, posix } from 'node:path';
 import { BuildError } from '../errors.js';
+import { diffIdsOf } from '../oci/image.js';
 import { ROOT } from '../root-path.js';
 import { assembleEnvironment } from '../s2i/assemble-environment.js';
-import { checkResolvedUser } from '../s2i/check-user.js';
 import type { Contract } from '../s2i/contract.js';
 import type { EnvironmentVariable } from '../s2i/environment.js';
 import { chooseArtifacts } from '../s2i/runtime-artifacts.js';
 import type { ScriptName } from '../s2i/scripts.js';
-import { resolveUser, type User } from '../s2i/users.js';
+import type { User } from '../s2i/users.js';
 import { executeProcess } from './assemble/execute-process.js';
 import type { BuildContext } from './context.js';
 import { CA_BUNDLE_PATH, hostFiles } from './prepare/host-files.js';
 import { type InstalledScript, installScripts } from './prepare/install-scripts.js';
-import { hostsFile } from './prepare/requested-mounts.js';
 import type { RuntimeArtifact } from './request.js';
+import { findUser, mountRoot, type Root } from './root.js';
 
 /** A mounted runtime image of which all is known that can go wrong before assemble runs. */
 export interface PreparedRuntime {
+	readonly root: Root;
 	readonly contract: Contract;
 	/** Who runs assemble-runtime and owns what is copied. */
 	readonly user: User;
@@ -33,15 +34,12 @@ export interface PreparedRuntime {
  * IMAGE_INVALID and IMAGE_USER_NOT_ALLOWED.
  */
 export async function prepareRuntime(context: BuildContext, source: string): Promise<PreparedRuntime> {
-	const { request, session, worker, record, signal } = context;
+	const { request, session, record, signal } = context;
 	const { image, contract } = runtimeOf(context);
 	const artifacts = chooseArtifacts(request.runtime?.artifacts ?? [], contract.assembleInputFiles);
-	await worker.call('mount', { root: 'runtime', diffIds: image.layers.map((layer) => layer.diffId) });
-	const inspect = async (stat: readonly string[], read: readonly string[] = []) =>
-		(await worker.call('inspect', { root: 'runtime', stat, read })).found;
-	const [passwd, group] = await inspect([], ['/etc/passwd', '/etc/group']);
-	const user = resolveUser(contract.assembleRuntimeUser, passwd?.text ?? '', group?.text ?? '');
-	if (request.allowedUids !== undefined) checkResolvedUser(contract.assembleRuntimeUser, user.uid, request.allowedUids);
+	const root = await mountRoot('runtime', diffIdsOf(image), context);
+	const { stat: inspect } = root;
+	const user = await findUser(root, contract.assembleRuntimeUser, request);
 	const directory = join(session.scratch, 'runtime-scripts');
 	const { scripts, placed } = await installScripts(
 		{ required: ['assemble-runtime', 'run'], optional: [] },
@@ -49,6 +47,7 @@ export async function prepareRuntime(context: BuildContext, source: string): Pro
 		signal,
 	);
 	return {
+		root,
 		contract,
 		user,
 		assembleRuntime: scriptNamed(scripts, 'assemble-runtime'),
@@ -66,14 +65,19 @@ export async function prepareRuntime(context: BuildContext, source: string): Pro
 export async function assembleRuntime(
 	context: BuildContext,
 	runtime: PreparedRuntime,
-	build: { readonly environment: readonly EnvironmentVariable[]; readonly epoch: number },
+	build: {
+		/** Of the builder. */
+		readonly root: Root;
+		readonly environment: readonly EnvironmentVariable[];
+		readonly epoch: number;
+	},
 ): Promise<void> {
-	const { request, session, worker, record } = context;
-	const { contract, user, assembleRuntime: script } = runtime;
+	const { request, session } = context;
+	const { root, contract, user, assembleRuntime: script } = runtime;
 	const { workingDir } = contract;
-	await copyArtifacts(context, runtime);
-	const binds = await hostFiles(request.caBundle, await hostsFile(request.limits, session.scratch));
-	await worker.call('prepare', { root: 'runtime', placements: [], binds, workingDir });
+	await copyArtifacts(context, build.root, runtime);
+	const binds = await hostFiles(request, session.scratch);
+	await root.prepare({ placements: [], binds, workingDir });
 	const env = assembleEnvironment({
 		image: contract.env,
 		environment: build.environment,
@@ -86,16 +90,14 @@ export async function assembleRuntime(
 	const process = { argv: [script.path] as const, env, cwd: workingDir, user };
 	const what = `${script.name} (${script.path})`;
 	const { assembleTimeout: timeoutMs, limits } = request;
-	await executeProcess({ root: 'runtime', process, what, timeoutMs, limits }, { worker, record });
+	await executeProcess(root, { process, what, timeoutMs, limits });
 }
 
-async function copyArtifacts(context: BuildContext, runtime: PreparedRuntime): Promise<void> {
-	const { worker, record, images } = context;
-	const { contract, user, scripts } = runtime;
+async function copyArtifacts(context: BuildContext, builder: Root, runtime: PreparedRuntime): Promise<void> {
+	const { record, images } = context;
+	const { root, contract, user, scripts } = runtime;
 	const owner = { uid: user.uid, gid: user.gid };
-	const { missing, skipped } = await worker.call('copyArtifacts', {
-		from: 'builder',
-		to: 'runtime',
+	const { missing, skipped } = await root.copyFrom(builder, {
 		artifacts: runtime.artifacts.map(({ source, destination }) => ({
 			source,
 			destination: posix.resolve(contract.workingDir, destination),
@@ -108,8 +110,7 @@ async function copyArtifacts(context: BuildContext, runtime: PreparedRuntime): P
 		record.emit({ type: 'warning', code: 'SKIPPED', message });
 	}
 	if (scripts === undefined) return;
-	await worker.call('copyFiles', {
-		root: 'runtime',
+	await root.copyFiles({
 		from: scripts,
 		sources: [ROOT],
 		destination: posix.join(contract.destination, 'scripts'),

@@ -2,7 +2,6 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { ImageLocation } from '../content/location.js';
 import { readContract } from '../s2i/contract.js';
-import { resolveUser } from '../s2i/users.js';
 import { exitStatus } from '../sandbox/sandbox.js';
 import type { Emit } from './events.js';
 import { mountImage } from './images/mount-image.js';
@@ -32,34 +31,24 @@ export async function usage(asked: UsageRequest, emit: Emit, signal: AbortSignal
 		{ streams: 'inherit', onEvent: transferProgress(emit), emit },
 		signal,
 	);
-	const image = await mountImage(request.image, request.pullPolicy, { request, session, record }, signal);
+	const { image, root } = await mountImage(request.image, request.pullPolicy, { request, session, record }, signal);
 	const { destination, scriptsUrl } = request;
 	const contract = readContract(image.config.value.config ?? {}, { destination });
-	const worker = await session.worker;
-	const look = (stat: readonly string[], read: readonly string[]) =>
-		worker.call('inspect', { root: 'builder', stat, read });
 	const directory = join(session.scratch, 'scripts');
-	const inspect = async (stat: readonly string[]) => (await look(stat, [])).found;
+	const { stat: inspect } = root;
 	const input = { contract, scriptsUrl, source: undefined, directory, inspect, http: session.http, emit };
 	const { scripts, placed } = await installScripts({ required: ['usage'], optional: [] }, input, signal);
-	const { found } = await look([], ['/etc/passwd', '/etc/group']);
-	const [passwd, group] = found.map((file) => file.text ?? '');
-	const user = resolveUser(contract.user, passwd ?? '', group ?? '');
+	const user = await root.user(contract.user);
 	const script = { source: directory, destination: join(contract.destination, 'scripts'), owner: user, keep: true };
-	const binds = await hostFiles(undefined);
-	await worker.call('prepare', {
-		root: 'builder',
-		placements: placed ? [script] : [],
-		binds,
-		workingDir: contract.workingDir,
-	});
+	const { workingDir } = contract;
+	const binds = await hostFiles({}, session.scratch);
+	await root.prepare({ placements: placed ? [script] : [], binds, workingDir });
 	const env: Record<string, string> = { HOME: user.home, ...contract.env };
 	for (const { name, value } of request.environment) env[name] = value;
 	const path = scripts.get('usage')?.path ?? '';
-	const process = { argv: [path] as const, env, cwd: contract.workingDir, user };
-	const sandboxes = worker.sandboxes;
+	const process = { argv: [path] as const, env, cwd: workingDir, user };
 	try {
-		const { exit } = await worker.call('execute', { root: 'builder', process, sandboxes, streams: 'inherit' });
+		const { exit } = await root.show({ process });
 		return exitStatus(exit, constants.signals);
 	} catch (error) {
 		if (signal.aborted) return undefined;

@@ -1,7 +1,5 @@
 import { BuildError } from '../../errors.js';
-import type { WorkerProcess } from '../../host/start-worker.js';
 import type { ContainerConfig } from '../../oci/image.js';
-import type { RootName } from '../../protocol/worker-calls.js';
 import { assembleEnvironment } from '../../s2i/assemble-environment.js';
 import type { Contract } from '../../s2i/contract.js';
 import type { EnvironmentVariable } from '../../s2i/environment.js';
@@ -11,13 +9,14 @@ import type { SourceInfo } from '../../source/source.js';
 import type { BuildContext } from '../context.js';
 import { caBundleIn } from '../fit-in-place.js';
 import type { Prepared } from '../prepare/prepare.js';
+import type { Root } from '../root.js';
 import { assembleRuntime } from '../runtime-image.js';
 import { executeProcess } from './execute-process.js';
 
 /** What a successful build leaves behind for the image, and where. */
 export interface Assembled {
 	/** The root filesystem that becomes the image. */
-	readonly root: RootName;
+	readonly root: Root;
 	readonly contract: Contract;
 	/** Who owns what is new. */
 	readonly user: User;
@@ -33,17 +32,17 @@ export interface Assembled {
 
 /** Runs assemble in the prepared builder, and assemble-runtime in the runtime image if there is one. Throws ASSEMBLE_FAILED, HOST_NO_SANDBOX. */
 export async function assemble(context: BuildContext, prepared: Prepared, info: SourceInfo): Promise<Assembled> {
-	const { worker, record } = context;
-	const { contract, scripts, user, environment, config, runtime } = prepared;
+	const { record } = context;
+	const { root, contract, scripts, user, environment, config, runtime } = prepared;
 	await record.stage('assemble', () => runAssemble(context, prepared, info));
 	if (runtime === undefined) {
-		const labels = await readMetadata(worker, 'builder');
-		return { root: 'builder', contract, user, runPath: scripts.get('run')?.path, environment, labels, config };
+		const labels = await readMetadata(root);
+		return { root, contract, user, runPath: scripts.get('run')?.path, environment, labels, config };
 	}
-	await record.stage('runtime', () => assembleRuntime(context, runtime, { environment, epoch: info.epoch }));
-	const labels = await readMetadata(worker, 'runtime');
+	await record.stage('runtime', () => assembleRuntime(context, runtime, { root, environment, epoch: info.epoch }));
+	const labels = await readMetadata(runtime.root);
 	const { contract: own, user: owner, run } = runtime;
-	return { root: 'runtime', contract: own, user: owner, runPath: run.path, environment, labels, config: undefined };
+	return { root: runtime.root, contract: own, user: owner, runPath: run.path, environment, labels, config: undefined };
 }
 
 async function runAssemble(context: BuildContext, prepared: Prepared, { epoch }: SourceInfo): Promise<void> {
@@ -64,15 +63,13 @@ async function runAssemble(context: BuildContext, prepared: Prepared, { epoch }:
 	const process = { argv: [script.path] as const, env, cwd: contract.workingDir, user };
 	const what = `${script.name} (${script.path})`;
 	const { assembleTimeout: timeoutMs, limits } = request;
-	const run = { root: 'builder', process, what, timeoutMs, limits } as const;
 	const onExit = (exitCode: number) => record.note({ assemble: { exitCode } });
-	await executeProcess({ ...run, onExit }, { worker, record });
+	await executeProcess(prepared.root, { process, what, timeoutMs, limits, onExit });
 }
 
 /** The labels that a script left for the image. Throws ASSEMBLE_FAILED for what cannot be read, IMAGE_INVALID for what makes no sense. */
-async function readMetadata(worker: WorkerProcess, root: RootName): Promise<Readonly<Record<string, string>>> {
-	const { found } = await worker.call('inspect', { root, stat: [], read: [METADATA_PATH] });
-	const [file] = found;
+async function readMetadata(root: Root): Promise<Readonly<Record<string, string>>> {
+	const [file] = await root.read([METADATA_PATH]);
 	if (file === undefined || file.type === 'missing') return {};
 	if (file.text !== undefined) return parseMetadata(file.text);
 	throw new BuildError('ASSEMBLE_FAILED', `${METADATA_PATH} is not a regular file of at most 1 MiB`, {

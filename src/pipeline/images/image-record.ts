@@ -10,7 +10,7 @@ import { BuildError, isBuildError } from '../../errors.js';
 import { makePath } from '../../make-path.js';
 import type { Document, Platform } from '../../oci/descriptor.js';
 import { type Digest, isDigest } from '../../oci/digest.js';
-import type { Image } from '../../oci/image.js';
+import { diffIdsOf, type Image } from '../../oci/image.js';
 import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.js';
 import { isIndexType } from '../../oci/media-types.js';
 import { formatPlatform } from '../../oci/platform.js';
@@ -106,10 +106,6 @@ async function askOrFallBack(
 		emit({ type: 'warning', code: 'REGISTRY_UNREACHABLE', message });
 		return known;
 	}
-}
-
-function diffIdsOf(image: Image): readonly Digest[] {
-	return image.layers.map((layer) => layer.diffId);
 }
 
 function notPulled(name: string): BuildError {

@@ -1,14 +1,21 @@
 import type { ImageLocation } from '../../content/location.js';
-import type { Image } from '../../oci/image.js';
+import { diffIdsOf, type Image } from '../../oci/image.js';
 import { pullFor } from '../fit-in-place.js';
 import type { BuildRecord } from '../record.js';
 import type { HostRequest, PullPolicy } from '../request.js';
+import { mountRoot, type Root } from '../root.js';
 import type { Session } from '../session.js';
 import { resolveWithPolicy } from './image-record.js';
 import { recordContext } from './images.js';
 import { openImageSource } from './open-image.js';
 import { startBaseTransfer } from './transfer.js';
 import { unpackImage } from './unpack-image.js';
+
+/** An image, and its root filesystem. */
+export interface MountedImage {
+	readonly image: Image;
+	readonly root: Root;
+}
 
 /** Pulls the image at `location` as far as the store lacks it, and mounts it as the root filesystem `builder`. */
 export async function mountImage(
@@ -20,7 +27,7 @@ export async function mountImage(
 		record,
 	}: { readonly request: HostRequest; readonly session: Session; readonly record: BuildRecord },
 	signal: AbortSignal,
-): Promise<Image> {
+): Promise<MountedImage> {
 	const opened = await openImageSource(location, session.access, signal);
 	const resolving = () => resolveWithPolicy(opened, policy, recordContext(request, session), record.emit, signal);
 	const image = await record.stage('resolve', resolving);
@@ -28,6 +35,5 @@ export async function mountImage(
 	const worker = await session.worker;
 	const pull = () => unpackImage(image, base, worker, session, record.emit);
 	await record.stage('pull', () => pullFor({ image, name: opened.name }, { request, worker }, pull));
-	await worker.call('mount', { root: 'builder', diffIds: image.layers.map((layer) => layer.diffId) });
-	return image;
+	return { image, root: await mountRoot('builder', diffIdsOf(image), { worker, record }) };
 }

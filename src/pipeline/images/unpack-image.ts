@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { WorkerProcess } from '../../host/start-worker.js';
 import type { Digest } from '../../oci/digest.js';
-import type { Image, Layer } from '../../oci/image.js';
+import { diffIdsOf, type Image, type Layer } from '../../oci/image.js';
 import { layerCompression } from '../../oci/media-types.js';
 import type { WantedLayer } from '../../protocol/worker-calls.js';
 import type { Emit } from '../events.js';
@@ -23,7 +23,7 @@ export async function unpackImage(
 	session: Session,
 	emit: Emit,
 ): Promise<void> {
-	const { present } = await worker.call('present', { diffIds: image.layers.map((layer) => layer.diffId) });
+	const { present } = await worker.call('present', { diffIds: diffIdsOf(image) });
 	const there = new Set(present);
 	const missing = image.layers.filter((layer) => !there.has(layer.diffId));
 	provider.settle(new Set(missing.map((layer) => layer.blob.digest)));

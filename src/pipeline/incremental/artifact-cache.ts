@@ -22,12 +22,15 @@ import type { SourceInfo } from '../../source/source.js';
 import type { BuildContext } from '../context.js';
 import { type OpenedSource, type OpenedTarget, openImageSource, openImageTarget } from '../images/open-image.js';
 import { putBlob } from '../images/transfer.js';
+import type { Root } from '../root.js';
 import type { RestoredArtifacts } from './incremental.js';
 import { runSaveArtifacts } from './save-artifacts.js';
 
 /** A build whose artifacts are to be saved. */
 export interface CacheInput {
 	readonly source: SourceInfo;
+	/** Of the builder. */
+	readonly root: Root;
 	/** The builder's assemble user. */
 	readonly user: User;
 	/** Of the builder. */
@@ -71,7 +74,7 @@ export async function restoreFromCache(
 export async function saveToCache(context: BuildContext, input: CacheInput): Promise<void> {
 	const { request, session, signal, record } = context;
 	if (request.incremental.cacheTo.length === 0) return;
-	const { script: path, contract, user, source } = input;
+	const { root, script: path, contract, user, source } = input;
 	if (path === undefined) {
 		record.emit({ type: 'log', level: 1, message: 'nothing is cached: there is no save-artifacts script' });
 		return;
@@ -79,10 +82,7 @@ export async function saveToCache(context: BuildContext, input: CacheInput): Pro
 	await warned('the artifacts of this build were not cached', context, async () => {
 		const [directory, pack] = [join(session.scratch, 'saved'), join(session.scratch, 'saved.tar.gz')];
 		const owner = { uid: user.uid, gid: user.gid };
-		const { packed } = await runSaveArtifacts(
-			{ root: 'builder', path, contract, user, directory, owner, pack },
-			context,
-		);
+		const { packed } = await runSaveArtifacts({ root, path, contract, user, directory, owner, pack }, context);
 		if (packed === undefined) {
 			record.emit({ type: 'log', level: 1, message: 'nothing is cached: save-artifacts saved nothing' });
 			return;

@@ -8,7 +8,7 @@ import {
 } from '../../content/location.js';
 import { isBuildError, messageOf } from '../../errors.js';
 import type { Digest } from '../../oci/digest.js';
-import type { Image } from '../../oci/image.js';
+import { diffIdsOf, type Image } from '../../oci/image.js';
 import { isIndex } from '../../oci/manifest.js';
 import type { HostBind } from '../../protocol/host-bind.js';
 import { redact } from '../../redact.js';
@@ -20,6 +20,7 @@ import { recordContext } from '../images/images.js';
 import { type OpenedSource, openImageSource, openImageTarget } from '../images/open-image.js';
 import { startBaseTransfer } from '../images/transfer.js';
 import { unpackImage } from '../images/unpack-image.js';
+import { mountRoot, type Root } from '../root.js';
 import { runSaveArtifacts } from './save-artifacts.js';
 
 /** What restoring artifacts takes besides the build itself. */
@@ -85,7 +86,7 @@ async function restoreFrom(
 	input: RestoreInput,
 	explain: (message: string) => void,
 ): Promise<RestoredArtifacts | undefined> {
-	const { request, worker, session } = context;
+	const { request, session } = context;
 	const name = formatImageLocation(location);
 	const found = await findPrevious(location, context);
 	if (found === undefined) {
@@ -94,20 +95,19 @@ async function restoreFrom(
 	}
 	const { image, opened } = found;
 	await unpackPrevious(image, opened, context);
-	const diffIds = image.layers.map((layer) => layer.diffId);
-	await worker.call('mount', { root: 'previous', diffIds });
+	const root = await mountRoot('previous', diffIdsOf(image), context);
 	try {
 		const { destination } = request;
 		const contract = readContract(image.config.value.config ?? {}, { destination });
-		const path = await findScript(contract, input, context);
+		const path = await findScript(contract, input, root);
 		if (path === undefined) {
 			explain(`${name} has no save-artifacts script`);
 			return undefined;
 		}
-		await prepare(contract, input, context);
+		await prepare(contract, input, root, context);
 		const owner = { uid: input.user.uid, gid: input.user.gid };
 		const directory = join(session.scratch, 'artifacts');
-		const run = { root: 'previous', path, contract, user: input.user, directory, owner } as const;
+		const run = { root, path, contract, user: input.user, directory, owner };
 		const { entries } = await runSaveArtifacts(run, context);
 		if (entries === 0) explain(`save-artifacts of ${name} saved nothing`);
 		const { removePrevious: isLeaving } = request.incremental;
@@ -116,7 +116,7 @@ async function restoreFrom(
 		const previous = { location, digest, ...(imageId !== undefined && { imageId }) };
 		return entries === 0 ? undefined : { directory, owner, previous };
 	} finally {
-		await worker.call('unmount', { root: 'previous' }).catch(() => undefined);
+		await root.unmount();
 	}
 }
 
@@ -153,20 +153,21 @@ async function unpackPrevious(
 async function findScript(
 	{ destination, scriptsDir }: Contract,
 	{ script }: RestoreInput,
-	{ worker }: BuildContext,
+	root: Root,
 ): Promise<string | undefined> {
 	if (script?.hostPath !== undefined) return script.path;
 	const placed = posix.join(destination, 'scripts/save-artifacts');
 	const inImage = scriptsDir === undefined ? [] : [posix.join(scriptsDir, 'save-artifacts')];
 	const stat = [placed, ...(script === undefined ? [] : [script.path]), ...inImage];
-	const { found } = await worker.call('inspect', { root: 'previous', stat, read: [] });
+	const found = await root.stat(stat);
 	return found.find(({ type, mode }) => type === 'file' && (mode & 0o111) !== 0)?.path;
 }
 
 async function prepare(
 	{ workingDir }: Contract,
 	{ script, user, binds }: RestoreInput,
-	{ worker, session }: BuildContext,
+	root: Root,
+	{ session }: BuildContext,
 ): Promise<void> {
 	const owner = { uid: user.uid, gid: user.gid };
 	const source = join(session.scratch, 'previous-scripts');
@@ -177,7 +178,7 @@ async function prepare(
 		await chmod(join(source, 'save-artifacts'), 0o755);
 	}
 	const placements = isOurs ? [{ source, destination: posix.dirname(script.path), owner, keep: false }] : [];
-	await worker.call('prepare', { root: 'previous', placements, binds, user: owner, workingDir });
+	await root.prepare({ placements, binds, user: owner, workingDir });
 }
 
 /** Deleting one image of an index would leave the index with a hole. */

@@ -1,17 +1,16 @@
 import { constants } from 'node:os';
 import { BuildError } from '../../errors.js';
-import type { ArtifactOutput, RootName, SavedArtifacts, WorkerCalls } from '../../protocol/worker-calls.js';
+import type { ArtifactOutput, SavedArtifacts } from '../../protocol/worker-calls.js';
 import type { Contract } from '../../s2i/contract.js';
 import type { User } from '../../s2i/users.js';
 import { exitStatus } from '../../sandbox/sandbox.js';
-import { putLast } from '../../sandbox/sandboxes.js';
-import { collectOutput, type Output } from '../assemble/process-output.js';
 import type { BuildContext } from '../context.js';
+import type { Root, RunEnded } from '../root.js';
 
 /** A save-artifacts script, and where it runs. */
 export interface SaveRun extends ArtifactOutput {
 	/** A prepared root filesystem. */
-	readonly root: RootName;
+	readonly root: Root;
 	/** Absolute path of the script in it. */
 	readonly path: string;
 	/** Of the image in `root`. */
@@ -19,46 +18,33 @@ export interface SaveRun extends ArtifactOutput {
 	readonly user: User;
 }
 
-type Ended = WorkerCalls['saveArtifacts']['response'];
-
 /**
  * Runs save-artifacts and keeps what it writes. It gets no variables but the image's own and HOME; what it prints on stderr is passed on.
  * Throws ASSEMBLE_FAILED when it does not end with status 0, LAYER_INVALID when it wrote no archive, HOST_NO_SPACE, HOST_NO_SANDBOX.
  */
 export async function runSaveArtifacts(
 	run: SaveRun,
-	{ request, worker, record }: Pick<BuildContext, 'request' | 'worker' | 'record'>,
+	{ request, record }: Pick<BuildContext, 'request' | 'record'>,
 ): Promise<SavedArtifacts> {
 	const { root, path, contract, user, directory, owner, pack } = run;
-	const output = collectOutput(worker, record.emit);
-	let stderr = 0;
-	try {
-		const ended = await worker.call('saveArtifacts', {
-			root,
-			process: { argv: [path], env: { HOME: user.home, ...contract.env }, cwd: contract.workingDir, user },
-			sandboxes: putLast(worker.sandboxes, 'copiesOutput'),
-			limits: request.limits,
-			timeoutMs: request.assembleTimeout,
-			...{ directory, owner, pack },
-		});
-		stderr = ended.forwarded.stderr;
-		await output.drained({ stdout: 0, stderr });
-		checkEnd(path, ended, output);
-		for (const notice of ended.notices) {
-			record.emit({ type: 'warning', code: 'SAVE_ARTIFACTS', message: `save-artifacts: ${notice}` });
-		}
-		return ended;
-	} finally {
-		await output.drained({ stdout: 0, stderr: 0 });
+	const ended = await root.saveArtifacts({
+		process: { argv: [path], env: { HOME: user.home, ...contract.env }, cwd: contract.workingDir, user },
+		limits: request.limits,
+		timeoutMs: request.assembleTimeout,
+		...{ directory, owner, pack },
+	});
+	checkEnd(path, ended);
+	for (const notice of ended.notices) {
+		record.emit({ type: 'warning', code: 'SAVE_ARTIFACTS', message: `save-artifacts: ${notice}` });
 	}
+	return ended;
 }
 
-function checkEnd(path: string, { exit, problem }: Ended, output: Output): void {
+function checkEnd(path: string, { exit, problem, lastLines: lines }: RunEnded<'saveArtifacts'>): void {
 	const status = exitStatus(exit, constants.signals);
 	if (status === 0 && problem === undefined) return;
 	if (status === 0) throw new BuildError('LAYER_INVALID', `save-artifacts (${path}): ${problem ?? ''}`);
 	const how = exit.type === 'code' ? `with status ${String(exit.code)}` : `by signal ${exit.signal}`;
-	const lines = output.lastLines();
 	const said = lines === '' ? '' : `. Its last lines:\n${lines}\n`;
 	throw new BuildError('ASSEMBLE_FAILED', `save-artifacts (${path}) ended ${how}${said}`);
 }

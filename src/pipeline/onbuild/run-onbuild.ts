@@ -3,19 +3,18 @@ import { join } from 'node:path';
 import { BuildError } from '../../errors.js';
 import type { ContainerConfig } from '../../oci/image.js';
 import { assembleEnvironment } from '../../s2i/assemble-environment.js';
-import { checkResolvedUser } from '../../s2i/check-user.js';
 import { type Contract, readContract } from '../../s2i/contract.js';
 import type { EnvironmentVariable } from '../../s2i/environment.js';
 import { guessEntrypoint } from '../../s2i/guess-entrypoint.js';
 import { planOnBuild } from '../../s2i/onbuild.js';
 import type { OnBuildStep } from '../../s2i/onbuild-state.js';
 import { showInstruction } from '../../s2i/onbuild-words.js';
-import { resolveUser, type User } from '../../s2i/users.js';
+import type { User } from '../../s2i/users.js';
 import { executeProcess } from '../assemble/execute-process.js';
 import type { BuildContext } from '../context.js';
 import { readEnvironment } from '../prepare/build-environment.js';
 import { CA_BUNDLE_PATH, hostFiles } from '../prepare/host-files.js';
-import { hostsFile } from '../prepare/requested-mounts.js';
+import { findUser, type Root } from '../root.js';
 import { expandSource } from './onbuild-sources.js';
 
 /** What the ONBUILD instructions of the builder image made of it. */
@@ -33,6 +32,8 @@ type Step<Type extends OnBuildStep['type']> = Extract<OnBuildStep, { readonly ty
 /** What all steps share. */
 interface Steps {
 	readonly context: BuildContext;
+	/** Of the builder. */
+	readonly root: Root;
 	/** Host directory of the source: the build context. */
 	readonly directory: string;
 	/** Seconds since 1970. */
@@ -41,12 +42,13 @@ interface Steps {
 }
 
 /**
- * Executes the ONBUILD instructions of the builder image in the mounted root filesystem `builder`, with the fetched source in
+ * Executes the ONBUILD instructions of the builder image in `root`, the mounted builder image, with the fetched source in
  * `directory` as what COPY and ADD copy from. All are read before the first is executed. Throws IMAGE_UNSUPPORTED and IMAGE_INVALID for
  * what cannot be executed, SOURCE_NOT_FOUND for what the source lacks, ASSEMBLE_FAILED when a RUN fails.
  */
 export async function runOnBuild(
 	context: BuildContext,
+	root: Root,
 	{ directory, epoch }: { readonly directory: string; readonly epoch: number },
 ): Promise<OnBuilt> {
 	const { request, record, images, signal } = context;
@@ -54,22 +56,22 @@ export async function runOnBuild(
 	const environment = await readEnvironment(directory, request);
 	const plan = planOnBuild(contract.onBuild, image.config.value.config ?? {}, environment);
 	const src = join(contract.destination, 'src');
-	const hadSource = await isThere(src, context);
+	const hadSource = await isThere(src, root);
 	let prepared: string | undefined;
 	for (const step of plan.steps) {
 		signal.throwIfAborted();
 		record.emit({ type: 'log', level: 1, message: showInstruction(step.text) });
-		const steps = { context, directory, epoch, environment };
+		const steps = { context, root, directory, epoch, environment };
 		if (step.type === 'run') {
-			if (prepared !== step.cwd) await prepare(step.cwd, context);
+			if (prepared !== step.cwd) await prepare(step.cwd, steps);
 			prepared = step.cwd;
 			await run(step, steps);
 		} else if (step.type === 'copy') await copy(step, steps);
-		else await makeDirectory(step, context);
+		else await makeDirectory(step, steps);
 	}
 	const { destination, assembleUser } = request;
 	const changed = readContract(plan.config, { destination, assembleUser });
-	const tookSource = !hadSource && (await isThere(src, context));
+	const tookSource = !hadSource && (await isThere(src, root));
 	return { config: plan.config, contract: { ...changed, volumes: contract.volumes }, tookSource };
 }
 
@@ -95,20 +97,18 @@ export async function guessCommand(directory: string, config: ContainerConfig): 
 	);
 }
 
-async function isThere(path: string, { worker }: BuildContext): Promise<boolean> {
-	const { found } = await worker.call('inspect', { root: 'builder', stat: [path], read: [] });
-	return found.some(({ type }) => type !== 'missing');
+async function isThere(path: string, root: Root): Promise<boolean> {
+	return (await root.stat([path])).some(({ type }) => type !== 'missing');
 }
 
-async function prepare(workingDir: string, { request, session, worker }: BuildContext): Promise<void> {
-	const binds = await hostFiles(request.caBundle, await hostsFile(request.limits, session.scratch));
-	await worker.call('prepare', { root: 'builder', placements: [], binds, workingDir });
+async function prepare(workingDir: string, { root, context: { request, session } }: Steps): Promise<void> {
+	const binds = await hostFiles(request, session.scratch);
+	await root.prepare({ placements: [], binds, workingDir });
 }
 
-async function run(step: Step<'run'>, { context, epoch, environment }: Steps): Promise<void> {
-	const { request, worker, record } = context;
-	const user = await findUser(step.user, context);
-	if (request.allowedUids !== undefined) checkResolvedUser(step.user, user.uid, request.allowedUids);
+async function run(step: Step<'run'>, { context, root, epoch, environment }: Steps): Promise<void> {
+	const { request } = context;
+	const user = await findUser(root, step.user, request);
 	const env = assembleEnvironment({
 		image: step.env,
 		environment,
@@ -121,16 +121,14 @@ async function run(step: Step<'run'>, { context, epoch, environment }: Steps): P
 	const process = { argv: step.argv, env, cwd: step.cwd, user };
 	const what = showInstruction(step.text);
 	const { assembleTimeout: timeoutMs, limits } = request;
-	await executeProcess({ root: 'builder', process, what, timeoutMs, limits }, { worker, record });
+	await executeProcess(root, { process, what, timeoutMs, limits });
 }
 
-async function copy(step: Step<'copy'>, { context, directory }: Steps): Promise<void> {
-	const { worker, record } = context;
+async function copy(step: Step<'copy'>, { context: { record }, root, directory }: Steps): Promise<void> {
 	const expanded = await Promise.all(step.sources.map((source) => expandSource(directory, source)));
 	const sources = expanded.flat();
-	const { uid, gid } = await findOwner(step.chown, context);
-	const { skipped } = await worker.call('copyFiles', {
-		root: 'builder',
+	const { uid, gid } = await findOwner(step.chown, root);
+	const skipped = await root.copyFiles({
 		from: directory,
 		sources,
 		destination: step.destination,
@@ -146,10 +144,9 @@ async function copy(step: Step<'copy'>, { context, directory }: Steps): Promise<
 	}
 }
 
-async function makeDirectory({ path, user }: Step<'directory'>, context: BuildContext): Promise<void> {
-	const { uid, gid } = await findUser(user, context);
-	await context.worker.call('copyFiles', {
-		root: 'builder',
+async function makeDirectory({ path, user }: Step<'directory'>, { context, root }: Steps): Promise<void> {
+	const { uid, gid } = await root.user(user);
+	await root.copyFiles({
 		from: context.session.scratch,
 		sources: [],
 		destination: path,
@@ -162,14 +159,6 @@ async function makeDirectory({ path, user }: Step<'directory'>, context: BuildCo
 }
 
 /** A number alone is a group as well, as Docker has it for --chown and only there. */
-function findOwner(chown: string | undefined, context: BuildContext): Promise<User> {
-	return findUser(chown !== undefined && /^\d+$/.test(chown) ? `${chown}:${chown}` : (chown ?? '0:0'), context);
-}
-
-/** Looked up anew for every step, because a RUN may add users. */
-async function findUser(user: string, { worker }: BuildContext): Promise<User> {
-	const read = ['/etc/passwd', '/etc/group'];
-	const { found } = await worker.call('inspect', { root: 'builder', stat: [], read });
-	const [passwd, group] = found.map((file) => file.text ?? '');
-	return resolveUser(user, passwd ?? '', group ?? '');
+function findOwner(chown: string | undefined, root: Root): Promise<User> {
+	return root.user(chown !== undefined && /^\d+$/.test(chown) ? `${chown}:${chown}` : (chown ?? '0:0'));
 }

@@ -1,11 +1,17 @@
-import { access, realpath } from 'node:fs/promises';
+import { access, readFile, realpath, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { HostBind } from '../../protocol/host-bind.js';
+import { type Limits, NO_LIMITS } from '../../sandbox/limits.js';
 
 /** Where assemble finds the certificate authorities of the host; never part of the image. */
 export const CA_BUNDLE_PATH = '/run/s2oci/ca-bundle.crt';
 
-/** The files of the host that a process is shown: name resolution works inside as outside, and so does TLS. */
-export async function hostFiles(caBundle: string | undefined, hosts = '/etc/hosts'): Promise<readonly HostBind[]> {
+/** The files of the host that a process is shown: name resolution works inside as outside, and so does TLS. `scratch` is for what is made. */
+export async function hostFiles(
+	{ caBundle, limits = NO_LIMITS }: { readonly caBundle?: string | undefined; readonly limits?: Limits | undefined },
+	scratch: string,
+): Promise<readonly HostBind[]> {
+	const hosts = await hostsFile(limits, scratch);
 	const wanted = [
 		{ source: '/etc/resolv.conf', destination: '/etc/resolv.conf' },
 		{ source: hosts, destination: '/etc/hosts' },
@@ -26,4 +32,15 @@ export async function hostFiles(caBundle: string | undefined, hosts = '/etc/host
 		}),
 	);
 	return there.flat();
+}
+
+/** The host's /etc/hosts with the lines of `--add-host`: itself when there are none, else a file in `scratch`. */
+export async function hostsFile({ addHosts }: Pick<Limits, 'addHosts'>, scratch: string): Promise<string> {
+	if (addHosts.length === 0) return '/etc/hosts';
+	const own = await readFile('/etc/hosts', 'utf8').catch(() => '127.0.0.1\tlocalhost\n::1\tlocalhost\n');
+	const lines = addHosts.map(({ name, address }) => `${address}\t${name}\n`);
+	const path = join(scratch, 'hosts');
+	// The first line that has a name is the one that counts.
+	await writeFile(path, `${lines.join('')}${own}`, { mode: 0o644 });
+	return path;
 }

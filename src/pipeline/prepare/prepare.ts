@@ -1,22 +1,22 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ContainerConfig } from '../../oci/image.js';
+import { type ContainerConfig, diffIdsOf } from '../../oci/image.js';
 import type { HostBind } from '../../protocol/host-bind.js';
-import { checkResolvedUser } from '../../s2i/check-user.js';
 import type { Contract } from '../../s2i/contract.js';
 import type { EnvironmentVariable } from '../../s2i/environment.js';
 import type { ScriptName } from '../../s2i/scripts.js';
-import { resolveUser, type User } from '../../s2i/users.js';
+import type { User } from '../../s2i/users.js';
 import type { SourceInfo } from '../../source/source.js';
 import type { BuildContext } from '../context.js';
 import { restoreFromCache } from '../incremental/artifact-cache.js';
 import { type RestoredArtifacts, restoreArtifacts } from '../incremental/incremental.js';
 import { guessCommand, runOnBuild } from '../onbuild/run-onbuild.js';
+import { findUser, mountRoot, type Root } from '../root.js';
 import { type PreparedRuntime, prepareRuntime } from '../runtime-image.js';
 import { readEnvironment } from './build-environment.js';
 import { hostFiles } from './host-files.js';
 import { type InstalledScript, installScripts } from './install-scripts.js';
-import { hostsFile, planMounts } from './requested-mounts.js';
+import { planMounts } from './requested-mounts.js';
 
 /** The fetched source of a build. */
 export interface FetchedSource {
@@ -27,6 +27,8 @@ export interface FetchedSource {
 
 /** The builder image, mounted, with all that its scripts expect in place. */
 export interface Prepared {
+	/** Of the builder image. */
+	readonly root: Root;
 	readonly contract: Contract;
 	readonly scripts: ReadonlyMap<ScriptName, InstalledScript>;
 	/** Runs assemble, and owns what is new. */
@@ -49,56 +51,56 @@ export interface Prepared {
  * All that can be found wrong before a script runs is found here. Throws SCRIPT_MISSING, SCRIPT_INVALID, IMAGE_INVALID and others.
  */
 export async function prepare(context: BuildContext, { info, directory }: FetchedSource): Promise<Prepared> {
-	const { worker, images } = context;
+	const { images } = context;
 	const { image } = images.builder;
-	await worker.call('mount', { root: 'builder', diffIds: image.layers.map((layer) => layer.diffId) });
+	const root = await mountRoot('builder', diffIdsOf(image), context);
 	const environment = await readEnvironment(directory, context.request, context.record.emit);
-	const onBuilt = await executeOnBuild(context, { directory, epoch: info.epoch });
+	const onBuilt = await executeOnBuild(context, root, { directory, epoch: info.epoch });
 	const contract = onBuilt?.contract ?? images.builder.contract;
-	const { scripts, placed } = await installBuilderScripts(contract, directory, context);
+	const { scripts, placed } = await installBuilderScripts({ contract, source: directory, root }, context);
 	const runtime = images.runtime === undefined ? undefined : await prepareRuntime(context, directory);
 	for (const path of info.ignoredScripts) await rm(join(directory, path), { recursive: true, force: true });
 	const needsCommand = onBuilt !== undefined && runtime === undefined && !scripts.has('run');
 	const config = needsCommand ? await guessCommand(directory, onBuilt.config) : onBuilt?.config;
-	const user = await resolveAssembleUser(contract, context);
-	const binds = await planBinds(contract, context);
+	const user = await findUser(root, contract.assembleUser, context.request);
+	const binds = await planBinds(contract, root, context);
 	const artifacts = await findArtifacts({ info, user, scripts, binds }, context);
 	const keepsSource = onBuilt?.tookSource === true;
 	const placing = { contract, user, artifacts, source: keepsSource ? undefined : directory, placed, binds };
-	await place(placing, context);
-	return { contract, scripts, user, environment, artifacts, runtime, config, keepsSource, binds };
+	await place(placing, root, context);
+	return { root, contract, scripts, user, environment, artifacts, runtime, config, keepsSource, binds };
 }
 
-async function planBinds(contract: Contract, context: BuildContext): Promise<readonly HostBind[]> {
-	const { request, session, worker } = context;
-	const inspect = async (stat: readonly string[]) =>
-		(await worker.call('inspect', { root: 'builder', stat, read: [] })).found;
-	const mounts = await planMounts(request, contract, inspect);
-	return [...(await hostFiles(request.caBundle, await hostsFile(request.limits, session.scratch))), ...mounts];
+async function planBinds(
+	contract: Contract,
+	root: Root,
+	{ request, session }: BuildContext,
+): Promise<readonly HostBind[]> {
+	const mounts = await planMounts(request, contract, root.stat);
+	return [...(await hostFiles(request, session.scratch)), ...mounts];
 }
 
 async function executeOnBuild(
 	context: BuildContext,
-	input: Parameters<typeof runOnBuild>[1],
+	root: Root,
+	input: Parameters<typeof runOnBuild>[2],
 ): Promise<Awaited<ReturnType<typeof runOnBuild>> | undefined> {
 	if (context.images.builder.contract.onBuild.length === 0) return undefined;
-	return context.record.stage('onbuild', () => runOnBuild(context, input));
+	return context.record.stage('onbuild', () => runOnBuild(context, root, input));
 }
 
 /** With a runtime image the builder's run script is not needed, and with ONBUILD none is. */
 function installBuilderScripts(
-	contract: Contract,
-	source: string,
+	{ contract, source, root }: { readonly contract: Contract; readonly source: string; readonly root: Root },
 	context: BuildContext,
 ): ReturnType<typeof installScripts> {
-	const { request, session, record, images, worker, signal } = context;
+	const { request, session, record, images, signal } = context;
 	const all: readonly ScriptName[] = images.runtime === undefined ? ['assemble', 'run'] : ['assemble'];
 	const isOnBuild = images.builder.contract.onBuild.length > 0;
 	const wanted = isOnBuild
 		? { required: [], optional: [...all, 'save-artifacts' as const] }
 		: { required: all, optional: ['save-artifacts' as const] };
-	const inspect = async (stat: readonly string[]) =>
-		(await worker.call('inspect', { root: 'builder', stat, read: [] })).found;
+	const { stat: inspect } = root;
 	const { scriptsUrl } = request;
 	const directory = scriptsOf(context);
 	const { http } = session;
@@ -108,14 +110,6 @@ function installBuilderScripts(
 /** Host directory of the scripts that are not the builder image's own. */
 function scriptsOf({ session }: BuildContext): string {
 	return join(session.scratch, 'scripts');
-}
-
-async function resolveAssembleUser({ assembleUser }: Contract, { request, worker }: BuildContext): Promise<User> {
-	const { found } = await worker.call('inspect', { root: 'builder', stat: [], read: ['/etc/passwd', '/etc/group'] });
-	const [passwd, group] = found.map((file) => file.text ?? '');
-	const user = resolveUser(assembleUser, passwd ?? '', group ?? '');
-	if (request.allowedUids !== undefined) checkResolvedUser(assembleUser, user.uid, request.allowedUids);
-	return user;
 }
 
 async function findArtifacts(
@@ -139,6 +133,7 @@ async function place(
 		readonly source: string | undefined;
 		readonly placed: boolean;
 	},
+	root: Root,
 	context: BuildContext,
 ): Promise<void> {
 	const { contract, user, artifacts, binds, source, placed } = what;
@@ -152,5 +147,5 @@ async function place(
 		...at(artifacts?.directory, 'artifacts', false).map((placement) => ({ ...placement, owned: true })),
 	];
 	const { workingDir } = contract;
-	await context.worker.call('prepare', { root: 'builder', placements, binds, user: owner, workingDir });
+	await root.prepare({ placements, binds, user: owner, workingDir });
 }

@@ -1,8 +1,7 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { BuildError } from '../../errors.js';
 import type { HostBind } from '../../protocol/host-bind.js';
-import type { Limits } from '../../sandbox/limits.js';
 import type { BuildRequest, Secret } from '../request.js';
 import { findSource } from './host-source.js';
 import { type InspectImage, placeInjection } from './injection.js';
@@ -44,17 +43,6 @@ export async function planMounts(
 	for (const secret of request.secrets) binds.push(await bindSecret(secret, request.env));
 	refuseDestinations(binds, image);
 	return binds;
-}
-
-/** The host's /etc/hosts with the lines of `--add-host`: itself when there are none, else a file in `scratch`. */
-export async function hostsFile({ addHosts }: Pick<Limits, 'addHosts'>, scratch: string): Promise<string> {
-	if (addHosts.length === 0) return '/etc/hosts';
-	const own = await readFile('/etc/hosts', 'utf8').catch(() => '127.0.0.1\tlocalhost\n::1\tlocalhost\n');
-	const lines = addHosts.map(({ name, address }) => `${address}\t${name}\n`);
-	const path = join(scratch, 'hosts');
-	// The first line that has a name is the one that counts.
-	await writeFile(path, `${lines.join('')}${own}`, { mode: 0o644 });
-	return path;
 }
 
 /** Where a destination is: relative ones below WORKDIR. */

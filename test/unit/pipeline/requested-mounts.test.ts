@@ -1,7 +1,8 @@
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { hostsFile, planMounts } from '../../../src/pipeline/prepare/requested-mounts.js';
+import { hostsFile } from '../../../src/pipeline/prepare/host-files.js';
+import { planMounts } from '../../../src/pipeline/prepare/requested-mounts.js';
 import { NO_LIMITS } from '../../../src/sandbox/limits.js';
 import { temporaryDirectory } from '../../support/fs.js';
 
