@@ -57,6 +57,10 @@ async function serve(
 ): Promise<void> {
 	socket.on('error', () => undefined);
 	const blob = await open(await readLine(socket), signal);
+	if (socket.destroyed) {
+		blob.destroy();
+		return;
+	}
 	await pipeline(blob, socket, { signal });
 }
 
