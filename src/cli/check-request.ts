@@ -5,7 +5,7 @@ import { BuildError, errnoOf, messageOf } from '../errors.js';
 import type { Emit } from '../pipeline/events.js';
 import type { BuildRequest } from '../pipeline/request.js';
 import { redact } from '../redact.js';
-import type { BuildArguments } from './build-command.js';
+import type { BuildArguments } from './command-arguments.js';
 import { firstSet } from './host-request.js';
 import type { OutputArguments } from './output-options.js';
 

@@ -1,4 +1,4 @@
-import type { CompletedCommand } from './grammars.js';
+import type { CompletedCommand } from './completed-command.js';
 import type { Offer, OptionSpec } from './options.js';
 
 /** A completion script for bash 4 or newer. */

@@ -1,22 +1,15 @@
-import { buildCommand } from './build-command.js';
-import { completionCommand } from './completion-command.js';
-import { createCommand } from './create-command.js';
-import { doctorCommand } from './doctor-command.js';
-import { generateCommand } from './generate-command.js';
-import { type OptionSpec, optionsOf, type PositionalSpec, positionalsOf } from './options.js';
-import { pruneCommand } from './prune-command.js';
-import { rebuildCommand } from './rebuild-command.js';
-import { runCommand } from './run-command.js';
-import { storeCommand } from './store-command.js';
-import { usageCommand } from './usage-command.js';
-
-/** A command as shells complete it. */
-export interface CompletedCommand {
-	readonly name: string;
-	readonly description: string;
-	readonly options: readonly OptionSpec[];
-	readonly positionals: readonly PositionalSpec[];
-}
+import { buildCommand } from './commands/build.js';
+import { completionCommand } from './commands/completion.js';
+import { createCommand } from './commands/create.js';
+import { doctorCommand } from './commands/doctor.js';
+import { generateCommand } from './commands/generate.js';
+import { pruneCommand } from './commands/prune.js';
+import { rebuildCommand } from './commands/rebuild.js';
+import { runCommand } from './commands/run.js';
+import { storeCommand } from './commands/store.js';
+import { usageCommand } from './commands/usage.js';
+import type { CompletedCommand } from './completed-command.js';
+import { optionsOf, type PositionalSpec, positionalsOf } from './options.js';
 
 const withArguments: readonly CompletedCommand[] = [
 	buildCommand,

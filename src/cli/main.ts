@@ -13,24 +13,14 @@ import { renderError } from './render-error.js';
 import { readGlobal } from './without-effect.js';
 import type { ProgramName } from './words.js';
 
+const WORDS_WIDTH = 39;
+
 const HELP = `Turn source code and a Source-to-Image builder image into an OCI image, without Docker and without root.
 
 Usage: s2oci <command> [arguments]
 
 Commands:
-  build <source> <builder> [<tag>]       build an image, and push it when there is a tag
-  rebuild <image> [<new-tag>]            build an image again as its labels say
-  run <image> [-- <command>]             run an image in a sandbox
-  usage <image>                          run the usage script of a builder image
-  create <imageName> <destination>       write the files of a new builder image
-  generate <builder> <output>            write a Dockerfile for a builder image
-  doctor [<registry-or-image>...]        find out what builds here can use, and what is in the way
-  store                                  show what is in the layer store
-  prune                                  remove layers that are no longer used
-  completion bash|zsh|fish               print a script that completes commands and options
-  version                                print the version
-  help [<command>]                       explain a command
-
+${listCommands()}
 Examples:
   Build this directory and push the result
     s2oci build . quay.io/sclorg/nodejs-22-c9s registry.example/team/app:1.2
@@ -44,6 +34,15 @@ Exit status: 0 done, 1 assemble failed, 2 usage, 3 registry or image, 4 this hos
 
 const S2I_STATUS =
 	'Exit status, as of S2I: 0 done, 2 pull or signal, 5 store, 6 output, 11 script, 15 user, 16 empty repository, 1 all else, 70 a bug.';
+
+function listCommands(): string {
+	const rows = [
+		...Object.entries(commands).map(([name, { words, summary }]) => [`${name} ${words}`.trimEnd(), summary] as const),
+		['version', 'print the version'],
+		['help [<command>]', 'explain a command'],
+	] as const;
+	return rows.map(([words, summary]) => `  ${words.padEnd(WORDS_WIDTH)}${summary}\n`).join('');
+}
 
 const own: Readonly<Record<string, Command>> = {
 	version: (_argv, { io, program }) => Promise.resolve(print(io, versionLine(program))),
@@ -97,10 +96,10 @@ function missing(option: string): never {
 }
 
 function findCommand(name: string, program: ProgramName): Command {
-	const all = { ...commands, ...own };
-	const found = Object.hasOwn(all, name) ? all[name] : undefined;
+	const listed = Object.hasOwn(commands, name) ? commands[name]?.call : undefined;
+	const found = listed ?? (Object.hasOwn(own, name) ? own[name] : undefined);
 	if (found !== undefined) return found;
-	const near = closest(name, Object.keys(all));
+	const near = closest(name, [...Object.keys(commands), ...Object.keys(own)]);
 	const what = name.startsWith('-') ? 'an option stands before the command:' : 'there is no command';
 	throw new BuildError('USAGE', `${what} ${JSON.stringify(redact(name).slice(0, 50))}`, {
 		hint: near === undefined ? `See ${program} help.` : `Did you mean ${program} ${near}?`,

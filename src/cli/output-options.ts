@@ -38,3 +38,25 @@ export const outputOptions: Arguments<OutputArguments> = section<OutputArguments
 	),
 	saveTempDir: switchOption('save-temp-dir', 'keep the scratch directory and say where it is'),
 });
+
+/** What `s2oci build` does besides building, or in place of it, as typed. */
+export interface ModeArguments {
+	readonly run: boolean;
+	readonly asDockerfile: string | undefined;
+	readonly imageScriptsUrl: string | undefined;
+	readonly useConfig: boolean;
+}
+
+/** The options of {@link ModeArguments}. */
+export const modeOptions: Arguments<ModeArguments> = section<ModeArguments>('Output', {
+	run: switchOption('run', 'run the image after it was built'),
+	asDockerfile: textOption('as-dockerfile', 'FILE', 'write a Dockerfile and its context instead of building', {
+		offer: 'file',
+	}),
+	imageScriptsUrl: textOption(
+		'image-scripts-url',
+		'URL',
+		'with --as-dockerfile: the scripts of a builder without a label',
+	),
+	useConfig: switchOption('use-config', 'take what is not given from ./.s2ifile, and write it back'),
+});

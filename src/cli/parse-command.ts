@@ -37,7 +37,7 @@ export interface ParseOptions {
 	/** Whether what stands behind `--` is for something else. */
 	readonly takesRest?: boolean;
 	/** Adds to what was typed, before anything is required of it. */
-	readonly complete?: (words: readonly Word[]) => Promise<Completed>;
+	readonly complete?: (words: readonly Word[], program: ProgramName) => Promise<Completed>;
 }
 
 /** Parses `argv` for the command of `grammar`. Throws USAGE with one clear line. */
@@ -56,7 +56,7 @@ export async function parseCommand<T>(
 	if (typed.some((word) => word.type === 'flag' && word.long === 'help' && word.on)) {
 		return { type: 'help', text: renderHelp(grammar, program) };
 	}
-	const completed = await complete?.(typed);
+	const completed = await complete?.(typed, program);
 	const words = completed?.words ?? typed;
 	const result = await parse(commandOf(grammar), [...spellWords(words)]);
 	if (result._tag === 'error') throw describeProblem(result.error.errors, names, takesRest);

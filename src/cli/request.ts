@@ -9,9 +9,14 @@ import { parseAllowedUids } from '../s2i/allowed-uids.js';
 import { parseTimestamp } from '../s2i/timestamp.js';
 import { parseArtifacts, parseInjections, parseVolume } from '../s2i/volumes.js';
 import { NO_LIMITS } from '../sandbox/limits.js';
-import type { BuildArguments } from './build-command.js';
 import { CALLBACK_FORMATS } from './choices.js';
-import type { GenerateArguments } from './generate-command.js';
+import type {
+	BuildArguments,
+	GenerateArguments,
+	RebuildArguments,
+	RunArguments,
+	UsageArguments,
+} from './command-arguments.js';
 import {
 	firstSet,
 	impossible,
@@ -24,12 +29,9 @@ import {
 import type { IncrementalArguments, RuntimeArguments } from './image-options.js';
 import { readDuration, readLimits } from './limits-request.js';
 import type { OutputArguments } from './output-options.js';
-import type { RebuildArguments } from './rebuild-command.js';
-import type { RunArguments } from './run-command.js';
 import type { InputArguments, SandboxArguments } from './sandbox-options.js';
 import { readSecrets } from './secret.js';
 import { readSecurityOptions } from './security-request.js';
-import type { UsageArguments } from './usage-command.js';
 import { readBuildVariables, readEnvironment, readLabels } from './variables.js';
 
 /** What `s2oci build` is asked to do. Throws USAGE or REFERENCE_INVALID; touches neither disk nor network. */

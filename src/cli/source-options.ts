@@ -1,4 +1,4 @@
-import { type Arguments, section, switchOption, textOption } from './options.js';
+import { type Arguments, section, switchOption, textList, textOption } from './options.js';
 
 /** Which part of the source is built, as typed. */
 export interface SourceArguments {
@@ -54,4 +54,19 @@ export const scriptOptions: Arguments<ScriptArguments> = section<ScriptArguments
 			short: 'u',
 		},
 	),
+});
+
+/** Variables of assemble and of the image, as typed. */
+export interface EnvironmentArguments {
+	readonly environment: readonly string[];
+	readonly environmentFile: string | undefined;
+}
+
+/** The options of {@link EnvironmentArguments}. */
+export const environmentOptions: Arguments<EnvironmentArguments> = section<EnvironmentArguments>('Environment', {
+	environment: textList('env', 'NAME=VALUE', 'environment variable of assemble and of the image', { short: 'e' }),
+	environmentFile: textOption('environment-file', 'FILE', 'file of such variables, one a line; they win over --env', {
+		short: 'E',
+		offer: 'file',
+	}),
 });

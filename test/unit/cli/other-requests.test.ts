@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
-import { buildCommand } from '../../../src/cli/build-command.js';
-import { generateCommand } from '../../../src/cli/generate-command.js';
+import { buildCommand } from '../../../src/cli/commands/build.js';
+import { generateCommand } from '../../../src/cli/commands/generate.js';
+import { rebuildCommand } from '../../../src/cli/commands/rebuild.js';
+import { runCommand } from '../../../src/cli/commands/run.js';
+import { usageCommand } from '../../../src/cli/commands/usage.js';
 import { parseCommand } from '../../../src/cli/parse-command.js';
-import { rebuildCommand } from '../../../src/cli/rebuild-command.js';
 import {
 	readBuildRequest,
 	readDockerfileRequest,
@@ -11,8 +13,6 @@ import {
 	readRunRequest,
 	readUsageRequest,
 } from '../../../src/cli/request.js';
-import { runCommand } from '../../../src/cli/run-command.js';
-import { usageCommand } from '../../../src/cli/usage-command.js';
 import { argumentsOf } from './io.js';
 
 const quiet = { env: { HOME: '/home/ada' }, program: 's2oci', emit: () => undefined } as const;

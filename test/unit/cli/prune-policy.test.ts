@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readPrunePolicy } from '../../../src/cli/prune-policy.js';
+import { readPrunePolicy } from '../../../src/cli/commands/prune.js';
 
 const none = { olderThan: undefined, keepBytes: undefined, all: false };
 const DAY_MS = 86_400_000;

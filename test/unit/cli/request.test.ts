@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { buildCommand } from '../../../src/cli/build-command.js';
+import { buildCommand } from '../../../src/cli/commands/build.js';
 import { readBuildRequest, readDockerfileRequest } from '../../../src/cli/request.js';
 import type { BuildEvent } from '../../../src/pipeline/events.js';
 import type { BuildRequest } from '../../../src/pipeline/request.js';

@@ -1,32 +1,36 @@
-import type { ListedLayer, StoredImage, StoreListing } from '../pipeline/store/list-store.js';
-import { redact } from '../redact.js';
-import type { Perform } from './command.js';
-import { formatBytes } from './format.js';
-import { listenForInterrupt } from './interrupt.js';
-import type { StoreListArguments } from './store-command.js';
-import { readPartialRequest } from './store-options.js';
+import type { ListedLayer, StoredImage, StoreListing } from '../../pipeline/store/list-store.js';
+import { redact } from '../../redact.js';
+import type { Definition, Perform } from '../command.js';
+import { formatBytes, formatTime, shortDigest } from '../format.js';
+import { listenForInterrupt } from '../interrupt.js';
+import { type Grammar, switchOption } from '../options.js';
+import { readPartialRequest, type StoreArguments, storeOptions } from '../store-options.js';
 
-const SHORT = 19;
+/** The arguments of `s2oci store`, as typed. */
+export interface StoreListArguments extends StoreArguments {
+	readonly json: boolean;
+}
+
+/** The grammar and the help of `s2oci store`. */
+export const storeCommand: Grammar<StoreListArguments> = {
+	name: 'store',
+	description: 'Show what is in the layer store: layers with their size and last use, recorded images, and the total.',
+	examples: [
+		{ description: 'Look into the default store', command: 's2oci store' },
+		{ description: 'Sum up the layers of a shared store', command: "s2oci store --store /cache --json | jq '.bytes'" },
+	],
+	args: { json: switchOption('json', 'print one JSON document'), ...storeOptions },
+};
 
 /** Prints what is in the store. */
 export const runStore: Perform<StoreListArguments> = async ({ value }, { io }) => {
 	const request = readPartialRequest(value, io.env);
 	using interrupt = listenForInterrupt(io.signal);
-	const { listStore } = await import('../pipeline/store/list-store.js');
+	const { listStore } = await import('../../pipeline/store/list-store.js');
 	const listing = await listStore(request, interrupt.signal);
 	io.stdout.write(value.json ? `${JSON.stringify(listing, undefined, '\t')}\n` : renderListing(listing));
 	return 0;
 };
-
-/** A time for people, to the minute, in UTC. */
-export function formatTime(ms: number): string {
-	return new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
-}
-
-/** The first characters of a digest, which tell it from all others that a person will meet. */
-export function shortDigest(digest: string): string {
-	return digest.slice(0, SHORT);
-}
 
 function renderListing({ store, layers, images, others, bytes }: StoreListing): string {
 	return [
@@ -59,3 +63,9 @@ function table(title: string, rows: readonly (readonly string[])[]): readonly st
 		row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join('  ');
 	return [`${title}:`, ...rows.map((row) => `  ${line(row)}`)];
 }
+
+/** `s2oci store`. */
+export const command: Definition<StoreListArguments> = {
+	grammar: storeCommand,
+	perform: runStore,
+};

@@ -1,23 +1,79 @@
-import type { ImageLocation } from '../content/location.js';
-import { BuildError } from '../errors.js';
-import { workingDirectory } from '../host-path.js';
-import type { DockerfileRequest } from '../pipeline/dockerfile/write-dockerfile.js';
-import type { Emit } from '../pipeline/events.js';
-import type { BuildRequest } from '../pipeline/request.js';
-import type { BuildOutcome } from '../pipeline/result.js';
-import { type BuildArguments, buildCommand } from './build-command.js';
-import { checkCombination, checkFiles } from './check-request.js';
-import { beginReading, type CommandContext, type Perform } from './command.js';
-import { describeRequest } from './describe-request.js';
-import { exitStatusOf } from './exit-code.js';
-import { firstSet } from './host-request.js';
-import { type ImageNames, openImageNames } from './image-names.js';
-import { optionsOf } from './options.js';
-import { conclude, writeFiles } from './outcome.js';
-import type { Completed } from './parse-command.js';
-import { readBuildRequest, readDockerfileRequest, runOf } from './request.js';
-import { type Ended, withReport } from './with-report.js';
-import type { ProgramName, Word } from './words.js';
+import type { ImageLocation } from '../../content/location.js';
+import { BuildError } from '../../errors.js';
+import { workingDirectory } from '../../host-path.js';
+import type { DockerfileRequest } from '../../pipeline/dockerfile/write-dockerfile.js';
+import type { Emit } from '../../pipeline/events.js';
+import type { BuildRequest } from '../../pipeline/request.js';
+import type { BuildOutcome } from '../../pipeline/result.js';
+import { checkCombination, checkFiles } from '../check-request.js';
+import type { Definition } from '../command.js';
+import { beginReading, type CommandContext, type Perform } from '../command.js';
+import type { BuildArguments } from '../command-arguments.js';
+import { describeRequest } from '../describe-request.js';
+import { exitStatusOf } from '../exit-code.js';
+import { hostOptions } from '../host-options.js';
+import { firstSet } from '../host-request.js';
+import { type ImageNames, openImageNames } from '../image-names.js';
+import { imageOptions, incrementalOptions, pullOptions, runtimeOptions } from '../image-options.js';
+import { type Grammar, optionsOf, possible, required } from '../options.js';
+import { conclude, writeFiles } from '../outcome.js';
+import { modeOptions, outputOptions } from '../output-options.js';
+import type { Completed } from '../parse-command.js';
+import { readBuildRequest, readDockerfileRequest, runOf } from '../request.js';
+import { inputOptions, sandboxOptions } from '../sandbox-options.js';
+import { environmentOptions, scriptOptions, sourceOptions } from '../source-options.js';
+import { type Ended, withReport } from '../with-report.js';
+import type { ProgramName, Word } from '../words.js';
+
+/** The grammar and the help of `s2oci build`. */
+export const buildCommand: Grammar<BuildArguments> = {
+	name: 'build',
+	description: 'Build an image from source code and an S2I builder image, and push it.',
+	examples: [
+		{
+			description: 'Build this directory and push the result',
+			command: 's2oci build . quay.io/sclorg/nodejs-22-c9s registry.example/team/app:1.2',
+		},
+		{
+			description: 'Build a directory of a branch of a git repository',
+			command:
+				's2oci build https://example.org/app.git quay.io/sclorg/python-312-c9s reg.example/app --ref main --context-dir web',
+		},
+		{
+			description: 'Build uncommitted changes too, into an OCI layout on disk, and try it',
+			command: 's2oci build . quay.io/sclorg/nodejs-22-c9s oci:./image:latest --copy --run',
+		},
+		{
+			description: 'Give assemble a token that does not stay in the image, and reuse what the last build downloaded',
+			command: 's2oci build . quay.io/sclorg/nodejs-22-c9s reg.example/app --secret id=npm,env=NPM_TOKEN --incremental',
+		},
+		{
+			description: 'Use the digest in a script',
+			command: 'IMAGE=$(s2oci build . quay.io/sclorg/nodejs-22-c9s reg.example/app --env NODE_ENV=production)',
+		},
+	],
+	args: {
+		source: required('source', 'a directory, a git URL, an archive, a file, or - for a tar on stdin', 'file'),
+		builder: required(
+			'builder',
+			'the S2I builder image, also oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:NAME:TAG|:@INDEX]',
+		),
+		tag: possible('tag', 'the name to push the image as'),
+		...sourceOptions,
+		...scriptOptions,
+		...environmentOptions,
+		...inputOptions,
+		...imageOptions,
+		...runtimeOptions,
+		...pullOptions,
+		...incrementalOptions,
+		...sandboxOptions,
+		...outputOptions,
+		...modeOptions,
+		...hostOptions,
+	},
+	passesOver: true,
+};
 
 /**
  * Builds what the command line asks for, or writes its Dockerfile; resolves with the exit status, that of the program with `--run`. Prints
@@ -32,7 +88,7 @@ export const runBuild: Perform<BuildArguments> = async (line, context) => {
 	const request = readBuildRequest(args, reading);
 	checkCombination(args, request, reading.emit);
 	await checkFiles(request, args).catch(async (error: unknown) => {
-		const { tellFailure } = await import('../pipeline/callback/report-callback.js');
+		const { tellFailure } = await import('../../pipeline/callback/report-callback.js');
 		await tellFailure(request, error);
 		throw error;
 	});
@@ -46,7 +102,7 @@ export const runBuild: Perform<BuildArguments> = async (line, context) => {
 			await writeRecorded(dockerfile, args, emit, signal);
 			return { status: 0 };
 		}
-		const { build } = await import('../pipeline/build.js');
+		const { build } = await import('../../pipeline/build.js');
 		const outcome = await build(request, emit, signal);
 		built = builtImage(request, outcome);
 		return conclude(outcome, args);
@@ -91,9 +147,9 @@ async function writeRecorded(
 	signal: AbortSignal,
 ): Promise<void> {
 	const [{ writeDockerfile }, { untilFault }, { createRecord }] = await Promise.all([
-		import('../pipeline/dockerfile/write-dockerfile.js'),
-		import('../pipeline/give-up.js'),
-		import('../pipeline/record.js'),
+		import('../../pipeline/dockerfile/write-dockerfile.js'),
+		import('../../pipeline/give-up.js'),
+		import('../../pipeline/record.js'),
 	]);
 	const record = createRecord(emit);
 	try {
@@ -118,7 +174,7 @@ function refuseOutputs({ digestFile, outputs }: BuildArguments): void {
 async function restore(words: readonly Word[]): Promise<Completed> {
 	const asked = words.findLast((word) => word.type === 'flag' && word.long === 'use-config');
 	if (asked?.type !== 'flag' || !asked.on) return { words, notices: [] };
-	const { readConfig, restoreWords } = await import('./config-file.js');
+	const { readConfig, restoreWords } = await import('../config-file.js');
 	const { config, notices } = await readConfig(workingDirectory());
 	return {
 		words: config === undefined ? words : restoreWords(words, config, optionsOf(buildCommand)),
@@ -127,7 +183,7 @@ async function restore(words: readonly Word[]): Promise<Completed> {
 }
 
 async function storeConfig(words: readonly Word[]): Promise<void> {
-	const { storeWords, writeConfig } = await import('./config-file.js');
+	const { storeWords, writeConfig } = await import('../config-file.js');
 	await writeConfig(workingDirectory(), storeWords(words, optionsOf(buildCommand)));
 }
 
@@ -144,7 +200,14 @@ function runBuilt(
 	{ io, program }: CommandContext,
 ): Promise<number> {
 	return withReport(args, io, [], async (emit, signal) => {
-		const { run } = await import('../pipeline/run-image.js');
+		const { run } = await import('../../pipeline/run-image.js');
 		return { status: exitStatusOf(await run(runOf(request, image), emit, signal), program) };
 	});
 }
+
+/** `s2oci build`. */
+export const command: Definition<BuildArguments> = {
+	grammar: buildCommand,
+	perform: runBuild,
+	complete: completeBuild,
+};
