@@ -72,6 +72,7 @@ function parseEngineLocation(engine: string, name: string, text: string): Engine
 			'which store is used says the file that CONTAINERS_STORAGE_CONF names, not the name of an image',
 		);
 	}
+	if (name === '') throw invalid(text, 'it names no image');
 	if (!isDigest(name)) parseReference(name);
 	return { type, name };
 }

@@ -104,6 +104,14 @@ function splitOnce(text: string, separator: string): [string, string | undefined
 
 function invalid(text: string, why: string): BuildError {
 	return new BuildError('REFERENCE_INVALID', `not an image reference: ${JSON.stringify(text.slice(0, 200))}: ${why}`, {
-		hint: 'Write it as [registry/]repository[:tag][@digest], for example quay.io/sclorg/nodejs-22-c9s:latest.',
+		hint: hintFor(text.slice(0, 200)),
 	});
+}
+
+/** What somebody who typed a path or a URL had in mind. */
+function hintFor(text: string): string {
+	if (/^\.{0,2}\/./.test(text)) return `A directory that holds images in the OCI layout is oci:${text}`;
+	if (text.startsWith('https://')) return 'Leave out https://, which is how registries are asked anyway.';
+	if (text.startsWith('http://')) return 'Leave out http://; --insecure-registry HOST is for a registry without TLS.';
+	return 'Write it as [registry/]repository[:tag][@digest], for example quay.io/sclorg/nodejs-22-c9s:latest.';
 }

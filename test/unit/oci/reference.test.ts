@@ -28,7 +28,6 @@ describe('parseReference', () => {
 		'',
 		'/',
 		'a/',
-		'/a',
 		'A',
 		'a//b',
 		'a:',
@@ -38,11 +37,9 @@ describe('parseReference', () => {
 		`a@sha256:${'A'.repeat(64)}`,
 		`a@sha1:${'a'.repeat(40)}`,
 		'a@sha256:../../etc/passwd',
-		'../a',
 		'host.example/../a',
 		'a b',
 		'a\nb',
-		'https://host/a',
 		'user:pw@host/a',
 		'host:99999/a',
 		'host:0/a',
@@ -58,6 +55,18 @@ describe('parseReference', () => {
 				code: 'REFERENCE_INVALID',
 				hint: expect.stringContaining('repository') as string,
 			}) as Error,
+		);
+	});
+
+	test.each([
+		['./image', /oci:\.\/image$/],
+		['../a', /oci:\.\.\/a$/],
+		['/a', /oci:\/a$/],
+		['https://host/a', /Leave out https:\/\//],
+		['http://host:5000/a', /--insecure-registry HOST/],
+	])('says of %j what was meant', (text, hint) => {
+		expect(() => parseReference(text)).toThrow(
+			expect.objectContaining({ code: 'REFERENCE_INVALID', hint: expect.stringMatching(hint) as string }) as Error,
 		);
 	});
 
