@@ -1,4 +1,5 @@
 import type { Command, Definition } from './command.js';
+import type { CompletedCommand } from './completed-command.js';
 import { withEnvironment } from './io.js';
 
 /** A command with arguments, as the list of all shows it. */
@@ -7,6 +8,7 @@ interface Listed {
 	readonly words: string;
 	readonly summary: string;
 	readonly call: Command;
+	readonly describe: () => Promise<CompletedCommand>;
 }
 
 /** The commands with arguments, in the order of the help. What each needs is loaded when it is called, so that all start fast. */
@@ -37,13 +39,22 @@ export const commands: Readonly<Record<string, Listed>> = {
 	store: list('', 'show what is in the layer store', () => import('./commands/store.js')),
 	prune: list('', 'remove layers that are no longer used', () => import('./commands/prune.js')),
 	completion: list('bash|zsh|fish', 'print a script that completes commands and options', async () => {
-		const [{ completionOf }, { grammars }] = await Promise.all([
-			import('./commands/completion.js'),
-			import('./grammars.js'),
-		]);
-		return { command: completionOf(grammars) };
+		const { completionOf } = await import('./commands/completion.js');
+		return { command: completionOf(loadCompleted) };
 	}),
 };
+
+/** Every command as shells complete it, in the order of the help. */
+export async function loadCompleted(): Promise<readonly CompletedCommand[]> {
+	const listed = await Promise.all(Object.values(commands).map(({ describe }) => describe()));
+	const offer = listed.map(({ name }) => name);
+	const topic = { value: 'command', description: 'what to explain', required: false, offer };
+	return [
+		...listed,
+		{ name: 'version', description: 'Print the version', options: [], positionals: [] },
+		{ name: 'help', description: 'Explain a command', options: [], positionals: [topic] },
+	];
+}
 
 function list<T>(words: string, summary: string, load: () => Promise<{ readonly command: Definition<T> }>): Listed {
 	const call: Command = async (argv, context) => {
@@ -58,5 +69,9 @@ function list<T>(words: string, summary: string, load: () => Promise<{ readonly 
 		}
 		return perform(parsed, { program, io: withEnvironment(io, { ...io.env, ...parsed.env }) });
 	};
-	return { words, summary, call };
+	const describe = async () => {
+		const [{ command }, { completedOf }] = await Promise.all([load(), import('./completed-command.js')]);
+		return completedOf(command.grammar);
+	};
+	return { words, summary, call, describe };
 }

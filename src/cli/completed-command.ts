@@ -1,4 +1,4 @@
-import type { OptionSpec, PositionalSpec } from './options.js';
+import { type Grammar, type OptionSpec, optionsOf, type PositionalSpec, positionalsOf } from './options.js';
 
 /** A command as shells complete it. */
 export interface CompletedCommand {
@@ -6,4 +6,14 @@ export interface CompletedCommand {
 	readonly description: string;
 	readonly options: readonly OptionSpec[];
 	readonly positionals: readonly PositionalSpec[];
+}
+
+/** The command of `grammar`, with the first sentence of its description. */
+export function completedOf<T>(grammar: Grammar<T>): CompletedCommand {
+	return {
+		name: grammar.name,
+		description: grammar.description.split(/[.:\n]/)[0] ?? '',
+		options: optionsOf(grammar),
+		positionals: positionalsOf(grammar),
+	};
 }

@@ -27,14 +27,16 @@ export const completionCommand: Grammar<CompletionArguments> = {
 
 const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript };
 
-/** `s2oci completion`, which prints the script that makes a shell complete `commands`, for the names s2oci, s2i and sti. */
-export function completionOf(commands: readonly CompletedCommand[]): Definition<CompletionArguments> {
+/** `s2oci completion`, which prints the script that makes a shell complete all commands, for the names s2oci, s2i and sti. */
+export function completionOf(
+	loadCommands: () => Promise<readonly CompletedCommand[]>,
+): Definition<CompletionArguments> {
 	return {
 		grammar: completionCommand,
-		perform: ({ value }, { io }) => {
+		perform: async ({ value }, { io }) => {
 			const shell = oneOf('completion', SHELLS, value.shell);
-			io.stdout.write(SCRIPTS[shell](commands));
-			return Promise.resolve(0);
+			io.stdout.write(SCRIPTS[shell](await loadCommands()));
+			return 0;
 		},
 	};
 }

@@ -2,10 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { grammars } from '../../../src/cli/grammars.js';
+import { loadCompleted } from '../../../src/cli/commands.js';
 import { lacking, temporaryDirectory } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
 import { runMain } from './io.js';
+
+const grammars = await loadCompleted();
 
 async function script(shell: string): Promise<string> {
 	const { status, stdout, stderr } = await runMain(['completion', shell]);

@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { grammars } from '../../../src/cli/grammars.js';
+import { loadCompleted } from '../../../src/cli/commands.js';
 import { COMMANDS, GLOBAL } from '../../support/s2i-options.js';
+
+const grammars = await loadCompleted();
 
 const readme = readFileSync('README.md', 'utf8');
 const compatibility = readFileSync('docs/s2i-compatibility.md', 'utf8');

@@ -6,7 +6,7 @@ import { createCommand } from '../../../src/cli/commands/create.js';
 import { generateCommand } from '../../../src/cli/commands/generate.js';
 import { rebuildCommand } from '../../../src/cli/commands/rebuild.js';
 import { usageCommand } from '../../../src/cli/commands/usage.js';
-import { grammars } from '../../../src/cli/grammars.js';
+import { loadCompleted } from '../../../src/cli/commands.js';
 import type { HostArguments } from '../../../src/cli/host-options.js';
 import { withEnvironment } from '../../../src/cli/io.js';
 import { openReport } from '../../../src/cli/open-report.js';
@@ -14,6 +14,8 @@ import { type ParsedArguments, parseCommand } from '../../../src/cli/parse-comma
 import type { ProgramName } from '../../../src/cli/words.js';
 import { COMMANDS, GLOBAL, type S2iOption } from '../../support/s2i-options.js';
 import { runMain } from './io.js';
+
+const grammars = await loadCompleted();
 
 /** Reads a command line of S2I. */
 async function parsed(name: string, argv: readonly string[], program: ProgramName): Promise<ParsedArguments<object>> {

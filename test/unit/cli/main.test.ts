@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { grammars } from '../../../src/cli/grammars.js';
+import { loadCompleted } from '../../../src/cli/commands.js';
 import { runMain } from './io.js';
+
+const grammars = await loadCompleted();
 
 test.each([[[]], [['help']], [['--help']], [['-h']]])('%j explains the program on stdout', async (argv) => {
 	const { status, stdout, stderr } = await runMain(argv);
