@@ -6,8 +6,7 @@ import type { Emit } from '../../pipeline/events.js';
 import type { BuildRequest } from '../../pipeline/request.js';
 import type { BuildOutcome } from '../../pipeline/result.js';
 import { checkCombination, checkFiles } from '../check-request.js';
-import type { Definition } from '../command.js';
-import { beginReading, type CommandContext, type Perform } from '../command.js';
+import { beginReading, type CommandContext, type Definition, type Perform } from '../command.js';
 import type { BuildArguments } from '../command-arguments.js';
 import { describeRequest } from '../describe-request.js';
 import { exitStatusOf } from '../exit-code.js';
@@ -79,7 +78,7 @@ export const buildCommand: Grammar<BuildArguments> = {
  * Builds what the command line asks for, or writes its Dockerfile; resolves with the exit status, that of the program with `--run`. Prints
  * `name@digest` on stdout when the image was built.
  */
-export const runBuild: Perform<BuildArguments> = async (line, context) => {
+const runBuild: Perform<BuildArguments> = async (line, context) => {
 	const { words } = line;
 	const { events, reading } = beginReading(line, context);
 	const names = openImageNames(reading);

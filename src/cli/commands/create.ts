@@ -32,7 +32,7 @@ export const createCommand: Grammar<CreateArguments> = {
 };
 
 /** Writes the skeleton of a builder image, unless that would overwrite something. */
-export const runCreate: Perform<CreateArguments> = async ({ value }, { io }) => {
+const runCreate: Perform<CreateArguments> = async ({ value }, { io }) => {
 	const location = parseImageLocation(value.image);
 	if (location.type !== 'registry') {
 		throw new BuildError('USAGE', `${JSON.stringify(value.image.slice(0, 200))} is not the name of an image`, {

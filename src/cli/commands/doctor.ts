@@ -36,7 +36,7 @@ export const doctorCommand: Grammar<DoctorArguments> = {
 };
 
 /** Prints what was found; resolves with 0 when a build would work, 4 when it would not, 3 when a named registry fails. */
-export const runDoctor: Perform<DoctorArguments> = async ({ value }, { io }) => {
+const runDoctor: Perform<DoctorArguments> = async ({ value }, { io }) => {
 	const { targets, json, ...host } = value;
 	const request = readPartialRequest(host, io.env);
 	using interrupt = listenForInterrupt(io.signal);

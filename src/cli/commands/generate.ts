@@ -1,5 +1,4 @@
-import type { Definition } from '../command.js';
-import { beginReading, type Perform } from '../command.js';
+import { beginReading, type Definition, type Perform } from '../command.js';
 import type { GenerateArguments } from '../command-arguments.js';
 import { hostOptions } from '../host-options.js';
 import { firstSet } from '../host-request.js';
@@ -36,7 +35,7 @@ export const generateCommand: Grammar<GenerateArguments> = {
 };
 
 /** Writes a Dockerfile for a builder image. */
-export const runGenerate: Perform<GenerateArguments> = async (line, context) => {
+const runGenerate: Perform<GenerateArguments> = async (line, context) => {
 	const { events, reading } = beginReading(line, context);
 	const names = openImageNames(reading);
 	const builder = await names.source(line.value.builder, line.value.pullPolicy);

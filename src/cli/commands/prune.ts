@@ -74,7 +74,7 @@ function readBytes(text: string): number {
 }
 
 /** Removes layers from the store, and prints which. */
-export const runPrune: Perform<PruneArguments> = async ({ value }, { io }) => {
+const runPrune: Perform<PruneArguments> = async ({ value }, { io }) => {
 	const { json, dryRun } = value;
 	const request = { ...readPartialRequest(value, io.env), policy: readPrunePolicy(value), dryRun };
 	using interrupt = listenForInterrupt(io.signal);

@@ -1,6 +1,5 @@
 import { checkFiles } from '../check-request.js';
-import type { Definition } from '../command.js';
-import { beginReading, type Perform } from '../command.js';
+import { beginReading, type Definition, type Perform } from '../command.js';
 import type { RebuildArguments } from '../command-arguments.js';
 import { hostOptions } from '../host-options.js';
 import { firstSet } from '../host-request.js';
@@ -58,7 +57,7 @@ export const rebuildCommand: Grammar<RebuildArguments> = {
 };
 
 /** Builds an image again; as `s2oci build`, it prints `name@digest` on stdout. */
-export const runRebuild: Perform<RebuildArguments> = async (line, context) => {
+const runRebuild: Perform<RebuildArguments> = async (line, context) => {
 	const { events, reading } = beginReading(line, context);
 	const names = openImageNames(reading);
 	const image = await names.source(line.value.image, line.value.pullPolicy);

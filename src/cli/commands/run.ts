@@ -1,5 +1,4 @@
-import type { Definition } from '../command.js';
-import { beginReading, type Perform } from '../command.js';
+import { beginReading, type Definition, type Perform } from '../command.js';
 import type { RunArguments } from '../command-arguments.js';
 import { hostOptions } from '../host-options.js';
 import { openImageNames } from '../image-names.js';
@@ -29,7 +28,7 @@ export const runCommand: Grammar<RunArguments> = {
 };
 
 /** Runs an image, with what stands behind `--` for its command; resolves with the program's own exit status, or ours. */
-export const runImage: Perform<RunArguments> = async (line, context) => {
+const runImage: Perform<RunArguments> = async (line, context) => {
 	const { events, reading } = beginReading(line, context);
 	const names = openImageNames(reading);
 	const image = await names.source(line.value.image);

@@ -23,7 +23,7 @@ export const storeCommand: Grammar<StoreListArguments> = {
 };
 
 /** Prints what is in the store. */
-export const runStore: Perform<StoreListArguments> = async ({ value }, { io }) => {
+const runStore: Perform<StoreListArguments> = async ({ value }, { io }) => {
 	const request = readPartialRequest(value, io.env);
 	using interrupt = listenForInterrupt(io.signal);
 	const { listStore } = await import('../../pipeline/store/list-store.js');

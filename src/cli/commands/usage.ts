@@ -1,5 +1,4 @@
-import type { Definition } from '../command.js';
-import { beginReading, type Perform } from '../command.js';
+import { beginReading, type Definition, type Perform } from '../command.js';
 import type { UsageArguments } from '../command-arguments.js';
 import { exitStatusOf } from '../exit-code.js';
 import { hostOptions } from '../host-options.js';
@@ -36,7 +35,7 @@ export const usageCommand: Grammar<UsageArguments> = {
 };
 
 /** Runs the usage script of an image; resolves with the script's own exit status, or ours. */
-export const runUsage: Perform<UsageArguments> = async (line, context) => {
+const runUsage: Perform<UsageArguments> = async (line, context) => {
 	const { events, reading } = beginReading(line, context);
 	const names = openImageNames(reading);
 	const image = await names.source(line.value.image, line.value.pullPolicy);
