@@ -37,10 +37,11 @@ export interface Root {
 	readonly run: (run: Run<'execute'>) => Promise<RunEnded>;
 	/** The same with our own streams. */
 	readonly show: (run: Run<'execute'>) => Promise<Ended>;
-	/** The same for a process that writes an archive to its standard output. */
+	/** Runs a process that writes an archive to its standard output, and passes on what it prints on the other. Throws HOST_NO_SANDBOX, LAYER_INVALID. */
 	readonly saveArtifacts: (run: Run<'saveArtifacts'>) => Promise<RunEnded<'saveArtifacts'>>;
 	/** Copies a host directory as COPY and ADD do; resolves with the paths of what is no file, directory or link. */
 	readonly copyFiles: (files: Omit<RequestOf<'copyFiles'>, 'root'>) => Promise<readonly string[]>;
+	/** Copies files out of `other`, in which no process runs. */
 	readonly copyFrom: (
 		other: Root,
 		wanted: Omit<RequestOf<'copyArtifacts'>, 'from' | 'to'>,

@@ -53,6 +53,8 @@ function packOf(objects: readonly Buffer[], id = WANTED): string {
 	return directory;
 }
 
+const idOf = (content: Buffer) => createHash('sha1').update(`commit ${content.length}\0`).update(content).digest('hex');
+
 const commit = (content: Buffer) => Buffer.concat([head(COMMIT, content.length), deflateSync(content)]);
 
 /** A delta whose base is the object in front of it, of `before` bytes. */
@@ -74,37 +76,41 @@ function chainOf(content: Buffer, count: number): readonly Buffer[] {
 
 describe('a pack that was made to cost time or memory', () => {
 	const TINY = Buffer.from('tree');
+	const LARGE = Buffer.alloc(2 * MIB, 'a');
 	const first = commit(TINY);
-	const PACKS: Readonly<Record<string, readonly Buffer[]>> = {
-		'deltas of a million instructions that insert nothing': [
-			first,
-			deltaOn(first.length, Buffer.concat([varint(4), varint(MIB - 16), Buffer.alloc(MIB - 16)])),
-		],
+	const idling = Buffer.concat([varint(4), varint(4), Buffer.alloc(MIB - 64), copyOf(4).subarray(2)]);
+	const endless = 2 ** 31 - 1;
+	/** Each is the commit that is asked for, but for what it costs, or leads to no commit at all. */
+	const PACKS: Readonly<Record<string, readonly [objects: readonly Buffer[], commit?: Buffer]>> = {
+		'deltas of a million instructions that insert nothing': [[first, deltaOn(first.length, idling)], TINY],
+		'a commit above 1 MiB': [[commit(LARGE)], LARGE],
+		'a chain of deltas that no git makes': [chainOf(TINY, 5000), TINY],
 		'a delta that makes more than a commit may have': [
-			first,
-			deltaOn(first.length, Buffer.concat([varint(4), varint(2 ** 31 - 1), Buffer.from([0x90, 4])])),
+			[first, deltaOn(first.length, Buffer.concat([varint(4), varint(endless), Buffer.from([0x90, 4])]))],
 		],
 		'a commit that says 4 bytes and inflates to 1 GiB': [
-			Buffer.concat([head(COMMIT, 4), deflateSync(Buffer.alloc(1024 * MIB), { level: 1 })]),
+			[Buffer.concat([head(COMMIT, 4), deflateSync(Buffer.alloc(1024 * MIB), { level: 1 })])],
 		],
-		'a commit that says it has 2 GiB': [Buffer.concat([head(COMMIT, 2 ** 31 - 1), deflateSync(TINY)])],
+		'a commit that says it has 2 GiB': [[Buffer.concat([head(COMMIT, endless), deflateSync(TINY)])]],
 		'a delta whose base is itself': [
-			Buffer.concat([head(BASE_DELTA, 4), Buffer.from(WANTED, 'hex'), deflateSync(copyOf(4).subarray(0, 4))]),
+			[Buffer.concat([head(BASE_DELTA, 4), Buffer.from(WANTED, 'hex'), deflateSync(copyOf(4).subarray(0, 4))])],
 		],
-		'a delta whose base is where it is': [Buffer.concat([head(OFFSET_DELTA, 6), distance(0), deflateSync(copyOf(4))])],
-		'a chain of deltas that no git makes': chainOf(Buffer.alloc(MIB - 16, 'a'), 5000),
+		'a delta whose base is where it is': [
+			[Buffer.concat([head(OFFSET_DELTA, 6), distance(0), deflateSync(copyOf(4))])],
+		],
 	};
 
-	test.each(Object.entries(PACKS))('%s is as good as no pack', { timeout: 60_000 }, async (_what, objects) => {
-		const directory = packOf(objects);
+	test.each(Object.entries(PACKS))('%s is as good as no pack', { timeout: 60_000 }, async (_what, [objects, made]) => {
+		const id = made === undefined ? WANTED : idOf(made);
+		const directory = packOf(objects, id);
 		const before = process.memoryUsage.rss();
-		expect(await readCommitObject(directory, WANTED)).toBeUndefined();
+		expect(await readCommitObject(directory, id)).toBeUndefined();
 		expect(process.memoryUsage.rss() - before).toBeLessThan(600 * MIB);
 	});
 
 	test('is what these tests make of a pack that is not', async () => {
 		const content = Buffer.from('tree 1\nauthor a\n\nsubject\n');
-		const id = createHash('sha1').update(`commit ${content.length}\0`).update(content).digest('hex');
+		const id = idOf(content);
 		const directory = packOf(chainOf(content, 3), id);
 		expect(await readCommitObject(directory, id)).toEqual(content);
 	});
