@@ -1,6 +1,7 @@
 import { startWorker } from '../../host/start-worker.js';
 import { findProgram } from '../../program.js';
 import { IN_PLACE } from '../../sandbox/ladder.js';
+import { SANDBOXES } from '../../sandbox/sandboxes.js';
 import type { HostRequest } from '../request.js';
 import { describeRung } from '../rung.js';
 import { chooseStore } from '../store/settle-store.js';
@@ -15,7 +16,8 @@ import { type TrialContext, tryRungs, trySandboxes, withScratch, workerOptions }
 import { readStore } from './store-state.js';
 import type { DoctorTarget } from './target.js';
 
-const PROGRAMS: readonly string[] = ['unshare', 'newuidmap', 'newgidmap', 'runc', 'crun', 'bwrap', 'git'];
+const SANDBOX_PROGRAMS = Object.values(SANDBOXES).flatMap(({ program }) => program ?? []);
+const PROGRAMS: readonly string[] = ['unshare', 'newuidmap', 'newgidmap', ...SANDBOX_PROGRAMS, 'git'];
 const LIMIT_MS = 60_000;
 
 /**
