@@ -57,7 +57,6 @@ module.exports = {
 			['zstddec', '^src/tar/'],
 			['undici', '^src/(registry/transport|http/)'],
 			['execa', '^src/(sandbox|source|worker|engine|registry/credential-helper)'],
-			['cmd-ts', '^src/cli/'],
 			['koffi', '^src/linux/'],
 			['yauzl', '^src/source/'],
 		].map(([dependency, owner]) => ({

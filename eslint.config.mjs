@@ -10,6 +10,8 @@ export default tseslint.config(
 			'@typescript-eslint/switch-exhaustiveness-check': 'error',
 			'@typescript-eslint/return-await': ['error', 'in-try-catch'],
 			'@typescript-eslint/consistent-type-imports': 'error',
+			// Types of options are made from their declarations; those of functions are said.
+			'@typescript-eslint/explicit-module-boundary-types': 'error',
 			'@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
 			'@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
 			'max-lines': ['error', { max: 300, skipComments: true, skipBlankLines: true }],

@@ -4,7 +4,7 @@ import { findAlias } from './aliases.js';
 import { closest } from './closest.js';
 import type { OptionSpec } from './options.js';
 import { findWithoutEffect, type WithoutEffect } from './without-effect.js';
-import { type Alias, MARK, type Notice, type ProgramName, type Word } from './words.js';
+import type { Alias, Notice, ProgramName, Word } from './words.js';
 
 /** What a command accepts; `program` is the name under which it was called. */
 export interface OptionNames {
@@ -53,17 +53,6 @@ export function splitArguments(argv: readonly string[], names: OptionNames): Com
 		notices: [...notices, ...counted.notices],
 		env,
 	};
-}
-
-/** `words` in the one spelling that cmd-ts gets: `--name=:value`, `--name`, `:value`. The last flag of a name wins. */
-export function spellWords(words: readonly Word[]): readonly string[] {
-	const flags = new Map<string, boolean>();
-	for (const word of words) if (word.type === 'flag') flags.set(word.long, word.on);
-	const spelled = words.flatMap((word) => {
-		if (word.type === 'flag') return [];
-		return word.type === 'option' ? [`--${word.long}=${MARK}${word.value}`] : [`${MARK}${word.value}`];
-	});
-	return [...spelled, ...[...flags].filter(([, on]) => on).map(([long]) => `--${long}`)];
 }
 
 /** USAGE with a hint that leads to the help of the command. */

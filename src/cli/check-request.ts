@@ -5,17 +5,16 @@ import { BuildError, errnoOf, messageOf } from '../errors.js';
 import type { Emit } from '../pipeline/events.js';
 import type { BuildRequest } from '../pipeline/request.js';
 import { redact } from '../redact.js';
-import type { BuildArguments } from './command-arguments.js';
-import { firstSet } from './host-request.js';
-import type { OutputArguments } from './output-options.js';
+import type { BuildArguments } from './build-request.js';
+import type { OutcomeFiles } from './outcome.js';
 
 /** Throws USAGE for options that exclude each other; tells `emit` of those that have no effect. */
 export function checkCombination(args: BuildArguments, request: BuildRequest, emit: Emit): void {
-	const asDockerfile = firstSet(args.asDockerfile) !== undefined;
+	const { run, asDockerfile: dockerfile } = args.mode;
+	const asDockerfile = dockerfile !== undefined;
 	const { runtime, incremental, targets } = request;
 	const otherArtifacts = incremental.previousImage !== undefined || incremental.cacheFrom.length > 0;
-	if (asDockerfile && args.run)
-		throw excluded('--run', '--as-dockerfile', 'A Dockerfile is not an image that could run.');
+	if (asDockerfile && run) throw excluded('--run', '--as-dockerfile', 'A Dockerfile is not an image that could run.');
 	if (asDockerfile && runtime !== undefined) {
 		throw excluded('--runtime-image', '--as-dockerfile', 'Leave one of them out.');
 	}
@@ -23,7 +22,7 @@ export function checkCombination(args: BuildArguments, request: BuildRequest, em
 		const hint = 'The previous image has no build artifacts: name others with --cache-from or --previous-image.';
 		throw excluded('--incremental', '--runtime-image', hint);
 	}
-	if (args.run && targets.length === 0) {
+	if (run && targets.length === 0) {
 		throw new BuildError('USAGE', '--run needs an image to run', { hint: 'Give a tag, such as oci:./image:latest.' });
 	}
 	for (const message of withoutEffect(args, request, asDockerfile)) {
@@ -39,7 +38,7 @@ export async function checkFiles(
 	request: Pick<BuildRequest, 'injections' | 'volumes' | 'secrets' | 'env'> & {
 		readonly environmentFile?: string | undefined;
 	},
-	outputs: Pick<OutputArguments, 'digestFile' | 'resultFile'>,
+	outputs: OutcomeFiles,
 ): Promise<void> {
 	for (const path of [outputs.digestFile, outputs.resultFile]) if (path) await checkWritable(path);
 	const { injections, volumes, secrets, env, environmentFile } = request;
@@ -68,13 +67,13 @@ function withoutEffect(args: BuildArguments, request: BuildRequest, asDockerfile
 		...(incremental.enabled && !previous
 			? [`${of('--incremental', 'a tag, --previous-image or --cache-from')}: the build is clean`]
 			: []),
-		...(runtime === undefined && args.runtimeArtifacts.length > 0 ? [of('--runtime-artifact', '--runtime-image')] : []),
-		...(runtime === undefined && firstSet(args.assembleRuntimeUser) !== undefined
+		...(runtime === undefined && args.runtime.artifacts.length > 0
+			? [of('--runtime-artifact', '--runtime-image')]
+			: []),
+		...(runtime === undefined && args.runtime.user !== undefined
 			? [of('--assemble-runtime-user', '--runtime-image')]
 			: []),
-		...(!asDockerfile && firstSet(args.imageScriptsUrl) !== undefined
-			? [of('--image-scripts-url', '--as-dockerfile')]
-			: []),
+		...(!asDockerfile && args.mode.imageScriptsUrl !== undefined ? [of('--image-scripts-url', '--as-dockerfile')] : []),
 	];
 }
 

@@ -1,6 +1,7 @@
 import type { Command, Definition } from './command.js';
 import type { CompletedCommand } from './completed-command.js';
 import { withEnvironment } from './io.js';
+import type { ArgumentTree } from './options.js';
 
 /** A command with arguments, as the list of all shows it. */
 interface Listed {
@@ -48,7 +49,7 @@ export const commands: Readonly<Record<string, Listed>> = {
 export async function loadCompleted(): Promise<readonly CompletedCommand[]> {
 	const listed = await Promise.all(Object.values(commands).map(({ describe }) => describe()));
 	const offer = listed.map(({ name }) => name);
-	const topic = { value: 'command', description: 'what to explain', required: false, offer };
+	const topic = { value: 'command', description: 'what to explain', required: false, several: false, offer };
 	return [
 		...listed,
 		{ name: 'version', description: 'Print the version', options: [], positionals: [] },
@@ -56,18 +57,21 @@ export async function loadCompleted(): Promise<readonly CompletedCommand[]> {
 	];
 }
 
-function list<T>(words: string, summary: string, load: () => Promise<{ readonly command: Definition<T> }>): Listed {
+function list<A extends ArgumentTree>(
+	words: string,
+	summary: string,
+	load: () => Promise<{ readonly command: Definition<A> }>,
+): Listed {
 	const call: Command = async (argv, context) => {
 		const [{ command }, { parseCommand }] = await Promise.all([load(), import('./parse-command.js')]);
 		const { grammar, perform, takesRest = false, complete } = command;
 		const { program, io } = context;
-		const completing = complete === undefined ? {} : { complete };
-		const parsed = await parseCommand(grammar, argv, { program, takesRest, ...completing });
+		const parsed = await parseCommand(grammar, argv, { program, env: io.env, takesRest, complete });
 		if (parsed.type === 'help') {
 			io.stdout.write(parsed.text);
 			return 0;
 		}
-		return perform(parsed, { program, io: withEnvironment(io, { ...io.env, ...parsed.env }) });
+		return perform(parsed, { program, io: withEnvironment(io, parsed.env) });
 	};
 	const describe = async () => {
 		const [{ command }, { completedOf }] = await Promise.all([load(), import('./completed-command.js')]);

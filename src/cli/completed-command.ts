@@ -1,4 +1,11 @@
-import { type Grammar, type OptionSpec, optionsOf, type PositionalSpec, positionalsOf } from './options.js';
+import {
+	type ArgumentTree,
+	type Grammar,
+	type OptionSpec,
+	optionsOf,
+	type PositionalSpec,
+	positionalsOf,
+} from './options.js';
 
 /** A command as shells complete it. */
 export interface CompletedCommand {
@@ -9,7 +16,7 @@ export interface CompletedCommand {
 }
 
 /** The command of `grammar`, with the first sentence of its description. */
-export function completedOf<T>(grammar: Grammar<T>): CompletedCommand {
+export function completedOf<A extends ArgumentTree>(grammar: Grammar<A>): CompletedCommand {
 	return {
 		name: grammar.name,
 		description: grammar.description.split(/[.:\n]/)[0] ?? '',

@@ -1,11 +1,11 @@
-import { type Grammar, type OptionSpec, optionsOf, positionalsOf } from './options.js';
+import { type ArgumentTree, type Grammar, type OptionSpec, optionsOf, positionalsOf } from './options.js';
 import type { ProgramName } from './words.js';
 
 const LINE = 110;
 const HELP: Row = { usage: '-h, --help', description: 'show this' };
 
 /** The help of a command, called by `program`: what it does, its usage, arguments, options under headings, and examples. Ends with a line break. */
-export function renderHelp<T>(grammar: Grammar<T>, program: ProgramName = 's2oci'): string {
+export function renderHelp<A extends ArgumentTree>(grammar: Grammar<A>, program: ProgramName = 's2oci'): string {
 	const positionals = positionalsOf(grammar).map(({ value, required, description }) => ({
 		usage: required ? `<${value}>` : `[${value}]`,
 		description,

@@ -1,74 +1,85 @@
+import { absolutePath } from '../host-path.js';
+import { hostPlatform, parsePlatform } from '../oci/platform.js';
 import { ISOLATIONS, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../pipeline/choices.js';
 import { LOG_FORMATS, LOG_LEVELS, listed } from './choices.js';
-import { type Arguments, section, switchOption, textList, textOption } from './options.js';
+import { choice, each, flag, list, option, type Read, section } from './options.js';
+import { firstSet, impossible } from './values.js';
 
-/** Where images come from and how the command reports, as typed; of every command that runs a sandbox. */
-export interface HostArguments {
-	readonly platform: string | undefined;
-	readonly dockerConfig: string | undefined;
-	readonly insecureRegistries: readonly string[];
-	readonly caBundle: string | undefined;
-	readonly isolation: string | undefined;
-	readonly userns: string | undefined;
-	readonly rootfs: string | undefined;
-	readonly store: string | undefined;
-	readonly quiet: boolean;
-	readonly loglevel: string | undefined;
-	readonly logFormat: string | undefined;
-}
+const readRegistryHost: Read<string> = (text, name) => {
+	if (/^(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?$/i.test(text)) return text.toLowerCase();
+	throw impossible(name, text, 'Give a host with an optional port, such as registry.example:5000.');
+};
 
-/** The options of {@link HostArguments}. */
-export const hostOptions: Arguments<HostArguments> = {
-	...section<Pick<HostArguments, 'platform' | 'dockerConfig' | 'insecureRegistries' | 'caBundle'>>('Registries', {
-		platform: textOption('platform', 'OS/ARCH', 'variant of a multi-platform image; default that of this host'),
-		dockerConfig: textOption(
-			'dockercfg-path',
-			'FILE',
-			'registry credentials; default what podman and docker login write',
-			{
-				offer: 'file',
-			},
-		),
-		insecureRegistries: textList(
+const readLoglevel: Read<number> = (text, name) => {
+	if (/^-?\d{1,9}$/.test(text)) return Number(text);
+	throw impossible(name, text, 'Give a number from 0 (essentials) to 5 (every file).');
+};
+
+/** Where images come from and what they run in; of every command that runs a sandbox. */
+export const hostOptions = {
+	...section('Registries', {
+		platform: option('platform', 'OS/ARCH', 'variant of a multi-platform image; default that of this host', {
+			read: parsePlatform,
+			absent: () => hostPlatform(process.arch),
+		}),
+		dockerConfig: option('dockercfg-path', 'FILE', 'registry credentials; default what podman and docker login write', {
+			offer: 'file',
+			read: absolutePath,
+		}),
+		insecureRegistries: list(
 			'insecure-registry',
 			'HOST',
 			'registry that may use plain HTTP or an unverified certificate',
+			{ read: each(readRegistryHost) },
 		),
-		caBundle: textOption(
+		caBundle: option(
 			'ca-bundle',
 			'FILE',
 			'extra certificate authorities; default $SSL_CERT_FILE or $NODE_EXTRA_CA_CERTS',
-			{ offer: 'file' },
+			{
+				offer: 'file',
+				read: absolutePath,
+				absent: ({ env }) => {
+					const path = firstSet(env['SSL_CERT_FILE'], env['NODE_EXTRA_CA_CERTS']);
+					return path === undefined ? undefined : absolutePath(path);
+				},
+			},
 		),
 	}),
-	...section<Pick<HostArguments, 'isolation' | 'userns' | 'rootfs'>>('Sandbox', {
-		isolation: textOption(
+	...section('Sandbox', {
+		isolation: choice(
 			'isolation',
 			'KIND',
+			ISOLATIONS,
 			`what runs scripts: ${listed(ISOLATIONS, { chroot: 'for root without mounts', none: 'in place' })}; default auto`,
-			{ offer: ISOLATIONS },
 		),
-		userns: textOption('userns', 'KIND', `user namespace: ${listed(USER_NAMESPACES)}; default auto`, {
-			offer: USER_NAMESPACES,
-		}),
-		rootfs: textOption(
+		userns: choice('userns', 'KIND', USER_NAMESPACES, `user namespace: ${listed(USER_NAMESPACES)}; default auto`),
+		rootfs: choice(
 			'rootfs',
 			'KIND',
+			ROOT_FILESYSTEMS,
 			`how the image is laid out: ${listed(ROOT_FILESYSTEMS, { 'in-place': 'the job runs in it' })}; default auto`,
-			{ offer: ROOT_FILESYSTEMS },
 		),
 	}),
-	...section<Pick<HostArguments, 'store' | 'quiet' | 'loglevel' | 'logFormat'>>('General', {
-		store: textOption('store', 'DIR', 'where unpacked layers are kept; default $S2OCI_STORE, else ~/.cache/s2oci', {
+	...section('General', {
+		store: option('store', 'DIR', 'where unpacked layers are kept; default $S2OCI_STORE, else ~/.cache/s2oci', {
 			offer: 'directory',
+			read: absolutePath,
 		}),
-		quiet: switchOption('quiet', "no progress, no steps, no stdout of the image's scripts", 'q'),
-		loglevel: textOption(
-			'loglevel',
-			'0-5',
-			'0 essentials, 1 steps, 2 configuration, 3 decisions, 4 transfers, 5 files; default 1',
-			{ offer: LOG_LEVELS },
-		),
-		logFormat: textOption('log-format', 'FORMAT', `${listed(LOG_FORMATS)}; default auto`, { offer: LOG_FORMATS }),
 	}),
 };
+
+/** How the command reports. */
+export const reportOptions = section('General', {
+	quiet: flag('quiet', "no progress, no steps, no stdout of the image's scripts", 'q'),
+	loglevel: option(
+		'loglevel',
+		'0-5',
+		'0 essentials, 1 steps, 2 configuration, 3 decisions, 4 transfers, 5 files; default 1',
+		{ offer: LOG_LEVELS, read: readLoglevel },
+	),
+	logFormat: choice('log-format', 'FORMAT', LOG_FORMATS, `${listed(LOG_FORMATS)}; default auto`),
+});
+
+/** Which store a command looks after, and who may touch its files. */
+export const storeOptions = { userns: hostOptions.userns, store: hostOptions.store };

@@ -1,10 +1,11 @@
-import { parseImageLocation } from '../content/location.js';
+import { type ImageLocation, parseImageLocation } from '../content/location.js';
 import type { Engine } from '../engine/engine.js';
 import { BuildError, isBuildError } from '../errors.js';
+import { absolutePath } from '../host-path.js';
 import { namesRegistry } from '../oci/reference.js';
 import type { BuildEvent } from '../pipeline/events.js';
-import type { RequestContext } from './host-request.js';
 import { listenForInterrupt } from './interrupt.js';
+import type { Reading } from './options.js';
 
 /** Where the names on a command line lead; the answers are names that say it themselves. */
 export interface ImageNames {
@@ -26,8 +27,8 @@ const LOOK_UP_MS = 60_000;
  * The names of `s2oci` mean registries unless they say something else, and what is written must say which. `s2i` and `sti` look into local
  * engines first, and write there what names no registry, as S2I does with everything.
  */
-export function openImageNames(context: RequestContext): ImageNames {
-	if (context.program !== 's2oci') return localNames(context);
+export function openImageNames(reading: Pick<Reading, 'env' | 'program'>): ImageNames {
+	if (reading.program !== 's2oci') return localNames(reading);
 	return {
 		source: (name) => Promise.resolve(name),
 		target: (name) => (isBare(name) ? Promise.reject(noRegistry(name)) : Promise.resolve(name)),
@@ -35,7 +36,7 @@ export function openImageNames(context: RequestContext): ImageNames {
 	};
 }
 
-function localNames({ env, program }: RequestContext): ImageNames {
+function localNames({ env, program }: Pick<Reading, 'env' | 'program'>): ImageNames {
 	const limit = patience();
 	const look = async (signal: AbortSignal) => (await import('../engine/find-engines.js')).findEngines(env, signal);
 	let looking: ReturnType<typeof look> | undefined;
@@ -76,6 +77,13 @@ function localNames({ env, program }: RequestContext): ImageNames {
 			];
 		},
 	};
+}
+
+/** Where a name leads that says it itself. A location in a directory that is gone is refused, with USAGE, before anything runs. */
+export function readLocation(text: string): ImageLocation {
+	const location = parseImageLocation(text);
+	if ('path' in location) absolutePath(location.path);
+	return location;
 }
 
 /** Aborted with ENGINE_UNAVAILABLE once engines were asked for a minute. */

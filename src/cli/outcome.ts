@@ -2,22 +2,28 @@ import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { writeOutputFile } from '../output-file.js';
 import type { BuildOutcome, BuildResult } from '../pipeline/result.js';
-import type { OutputArguments } from './output-options.js';
+import type { Values } from './options.js';
+import type { outputOptions } from './output-options.js';
 import type { Ended } from './with-report.js';
 
+/** The files that tell of a build. */
+export type OutcomeFiles = Values<typeof outputOptions>['files'];
+
 /** How a build ended, once the files that tell of it are written. */
-export async function conclude(outcome: BuildOutcome, args: OutputArguments): Promise<Ended> {
+export async function conclude(outcome: BuildOutcome, files: OutcomeFiles): Promise<Ended> {
 	const { result } = outcome;
-	const error = await writeFiles(outcome, args);
+	const error = await writeFiles(outcome, files);
 	return error === undefined ? { status: 0, result, line: imageName(result) } : { status: undefined, result, error };
 }
 
 /** Writes the files that tell of `outcome`; resolves with its own error, else with that of writing them. */
-export async function writeFiles({ result, error }: BuildOutcome, args: OutputArguments): Promise<unknown> {
-	const { resultFile = '', digestFile = '' } = args;
+export async function writeFiles(
+	{ result, error }: BuildOutcome,
+	{ resultFile, digestFile }: OutcomeFiles,
+): Promise<unknown> {
 	try {
-		if (resultFile !== '') await write(resultFile, `${JSON.stringify(result, undefined, '\t')}\n`);
-		if (digestFile !== '' && result.digest !== undefined) await write(digestFile, result.digest);
+		if (resultFile !== undefined) await write(resultFile, `${JSON.stringify(result, undefined, '\t')}\n`);
+		if (digestFile !== undefined && result.digest !== undefined) await write(digestFile, result.digest);
 		return error;
 	} catch (failed) {
 		return error ?? failed;

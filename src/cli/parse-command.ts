@@ -1,28 +1,40 @@
-import { stripVTControlCharacters } from 'node:util';
-import { parse } from 'cmd-ts';
 import type { BuildError } from '../errors.js';
+import type { BuildEvent } from '../pipeline/events.js';
 import { redact } from '../redact.js';
-import { type OptionNames, spellWords, splitArguments, usage } from './argv.js';
+import { type OptionNames, splitArguments, usage } from './argv.js';
 import { renderHelp } from './help.js';
-import { commandOf, type Grammar, optionsOf, positionalsOf } from './options.js';
-import { MARK, type Notice, type ProgramName, type Word } from './words.js';
+import {
+	type ArgumentTree,
+	type Given,
+	type Grammar,
+	isOption,
+	type OptionSpec,
+	optionsOf,
+	type PositionalSpec,
+	positionalsOf,
+	readValues,
+	type Values,
+} from './options.js';
+import type { Notice, ProgramName, Word } from './words.js';
+
+const STI = 'the name sti is deprecated: call s2i or s2oci.';
 
 /** The arguments of one command. */
-export interface ParsedArguments<T> {
+export interface ParsedArguments<A> {
 	readonly type: 'arguments';
-	readonly value: T;
+	readonly value: Values<A>;
 	/** What stood behind `--`, for commands that take that; else it is among `words`. */
 	readonly rest: readonly string[];
 	/** The arguments as they were given, with what `complete` added. */
 	readonly words: readonly Word[];
-	/** Lines for the user, about options and about what `complete` added. */
-	readonly notices: readonly Notice[];
-	/** Environment variables that options stand for. */
-	readonly env: Readonly<Record<string, string>>;
+	/** What is to be told of the options and of what `complete` added. */
+	readonly events: readonly BuildEvent[];
+	/** `env`, with what options say of it. */
+	readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 /** What a command line asks of one command: its help, or its arguments. */
-export type Parsed<T> = { readonly type: 'help'; readonly text: string } | ParsedArguments<T>;
+export type Parsed<A> = { readonly type: 'help'; readonly text: string } | ParsedArguments<A>;
 
 /** What was added to the words of a command line, and lines that say so. */
 export interface Completed {
@@ -34,49 +46,46 @@ export interface Completed {
 export interface ParseOptions {
 	/** The name under which the program was called. */
 	readonly program?: ProgramName;
+	readonly env?: ParsedArguments<unknown>['env'];
 	/** Whether what stands behind `--` is for something else. */
 	readonly takesRest?: boolean;
 	/** Adds to what was typed, before anything is required of it. */
-	readonly complete?: (words: readonly Word[], program: ProgramName) => Promise<Completed>;
+	readonly complete?: ((words: readonly Word[], program: ProgramName) => Promise<Completed>) | undefined;
 }
 
 /** Parses `argv` for the command of `grammar`. Throws USAGE with one clear line. */
-export async function parseCommand<T>(
-	grammar: Grammar<T>,
+export async function parseCommand<A extends ArgumentTree>(
+	grammar: Grammar<A>,
 	argv: readonly string[],
-	{ program = 's2oci', takesRest = false, complete }: ParseOptions = {},
-): Promise<Parsed<T>> {
+	{ program = 's2oci', env = {}, takesRest = false, complete }: ParseOptions = {},
+): Promise<Parsed<A>> {
 	const names = {
 		command: grammar.name,
 		program,
 		options: optionsOf(grammar),
 		withoutEffect: grammar.withoutEffect ?? new Map(),
 	};
-	const { words: typed, rest, notices, env } = readArguments(argv, grammar, names, takesRest);
-	if (typed.some((word) => word.type === 'flag' && word.long === 'help' && word.on)) {
+	const typed = readArguments(argv, grammar, names, takesRest);
+	if (typed.words.some((word) => word.type === 'flag' && word.long === 'help' && word.on)) {
 		return { type: 'help', text: renderHelp(grammar, program) };
 	}
-	const completed = await complete?.(typed, program);
-	const words = completed?.words ?? typed;
-	const result = await parse(commandOf(grammar), [...spellWords(words)]);
-	if (result._tag === 'error') throw describeProblem(result.error.errors, names, takesRest);
-	return {
-		type: 'arguments',
-		value: result.value as T,
-		rest,
-		words,
-		env,
-		notices: [...notices, ...(completed?.notices ?? [])],
-	};
+	const { words, notices } = (await complete?.(typed.words, program)) ?? { words: typed.words, notices: [] };
+	const given = distribute(words, grammar, { names, takesRest });
+	const old: readonly Notice[] = program === 'sti' ? [{ code: 'DEPRECATED', message: STI }] : [];
+	const events = [...old, ...typed.notices, ...notices].map((notice): BuildEvent => ({ type: 'warning', ...notice }));
+	const all = { ...env, ...typed.env };
+	const reading = { env: all, program, emit: (event: BuildEvent) => void events.push(event) };
+	const value = readValues(grammar.args, given, reading);
+	return { type: 'arguments', value, rest: typed.rest, words, env: all, events };
 }
 
 /** What stands behind `--` is arguments like any others, unless the command takes it for something else. */
-function readArguments<T>(
+function readArguments<A extends ArgumentTree>(
 	argv: readonly string[],
-	grammar: Grammar<T>,
+	grammar: Grammar<A>,
 	names: OptionNames,
 	takesRest: boolean,
-): Pick<ParsedArguments<T>, 'words' | 'rest' | 'notices' | 'env'> {
+): Completed & { readonly rest: readonly string[]; readonly env: Readonly<Record<string, string>> } {
 	const { words, rest = [], notices, env } = splitArguments(argv, names);
 	const behind = takesRest ? [] : rest.map((value): Word => ({ type: 'positional', value }));
 	const passed = passOver([...words, ...behind], grammar, names.program);
@@ -84,7 +93,11 @@ function readArguments<T>(
 }
 
 /** S2I says nothing of arguments that are too many. Under its name they are left out with a notice; under ours they are a mistake. */
-function passOver<T>(words: readonly Word[], grammar: Grammar<T>, program: ProgramName): Completed {
+function passOver<A extends ArgumentTree>(
+	words: readonly Word[],
+	grammar: Grammar<A>,
+	program: ProgramName,
+): Completed {
 	const known = positionalsOf(grammar).length;
 	const extra = words.filter(({ type }) => type === 'positional').slice(known);
 	if (program === 's2oci' || grammar.passesOver !== true || extra.length === 0) return { words, notices: [] };
@@ -92,22 +105,36 @@ function passOver<T>(words: readonly Word[], grammar: Grammar<T>, program: Progr
 	return { words: words.filter((word) => !extra.includes(word)), notices: [{ code: 'WITHOUT_EFFECT', message }] };
 }
 
-interface Problem {
-	readonly message: string;
-	readonly nodes: readonly { readonly raw: string }[];
+/** Which of `words` each argument was given; the last flag of a name counts. Throws USAGE for too few and too many. */
+function distribute<A extends ArgumentTree>(
+	words: readonly Word[],
+	grammar: Grammar<A>,
+	line: { readonly names: OptionNames; readonly takesRest: boolean },
+): (spec: OptionSpec | PositionalSpec) => Given {
+	const typed = words.flatMap((word) => (word.type === 'positional' ? [word.value] : []));
+	const positionals = new Map(
+		positionalsOf(grammar).map((spec) => [spec, spec.several ? typed.splice(0) : typed.splice(0, 1)] as const),
+	);
+	if (typed.length > 0) throw tooMany(typed, line.names, line.takesRest);
+	const missing = [...positionals].find(([{ required }, texts]) => required && texts.length === 0)?.[0];
+	if (missing !== undefined) {
+		throw usage(`${line.names.program} ${grammar.name} needs <${missing.value}>`, line.names);
+	}
+	return (spec) => {
+		if (!isOption(spec)) return { texts: positionals.get(spec) ?? [], on: false };
+		const own = words.filter((word) => word.type !== 'positional' && word.long === spec.long);
+		const last = own.at(-1);
+		return {
+			texts: own.flatMap((word) => (word.type === 'option' ? [word.value] : [])),
+			on: last?.type === 'flag' && last.on,
+		};
+	};
 }
 
-function describeProblem(problems: readonly Problem[], names: OptionNames, takesRest: boolean): BuildError {
-	const extra = problems.find(({ message }) => message === 'Unknown arguments');
-	if (extra !== undefined) {
-		const words = extra.nodes.map(({ raw }) => redact(raw.slice(MARK.length)).slice(0, 100)).join(' ');
-		const advice = takesRest
-			? `What runs in the image stands behind --: ${names.program} ${names.command} IMAGE -- ${words}`
-			: undefined;
-		return usage(`${names.program} ${names.command} does not know what to do with: ${words}`, names, advice);
-	}
-	const message = stripVTControlCharacters(problems[0]?.message ?? 'the arguments make no sense');
-	const missing = /^No value provided for (.+)$/.exec(message);
-	if (missing !== null) return usage(`${names.program} ${names.command} needs <${missing[1] ?? ''}>`, names);
-	return usage(redact(message.split('\n')[0] ?? ''), names);
+function tooMany(typed: readonly string[], names: OptionNames, takesRest: boolean): BuildError {
+	const words = typed.map((text) => redact(text).slice(0, 100)).join(' ');
+	const advice = takesRest
+		? `What runs in the image stands behind --: ${names.program} ${names.command} IMAGE -- ${words}`
+		: undefined;
+	return usage(`${names.program} ${names.command} does not know what to do with: ${words}`, names, advice);
 }

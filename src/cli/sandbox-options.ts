@@ -1,49 +1,55 @@
+import { absolutePath } from '../host-path.js';
+import { parseAssignment } from '../s2i/environment.js';
+import { parseInjections, parseVolume } from '../s2i/volumes.js';
+import type { Limits } from '../sandbox/limits.js';
 import { listed, NETWORKS } from './choices.js';
-import { type Arguments, section, textList, textOption } from './options.js';
+import { readAddHost, readCapabilities, readMemory, readNetwork, readUlimit } from './limits.js';
+import { each, list, option, section } from './options.js';
+import { readSecrets } from './secret.js';
+import { readSecurityOptions } from './security-options.js';
+import { readDuration, readNumber } from './values.js';
 
-/** Variables and files of assemble, as typed. */
-export interface InputArguments {
-	readonly buildEnvironment: readonly string[];
-	readonly secrets: readonly string[];
-	readonly injections: readonly string[];
-	readonly volumes: readonly string[];
-}
+/** Variables and files of assemble: none of it gets into the image. */
+export const inputOptions = section('Only for assemble, never in the image', {
+	buildEnvironment: list('build-env', 'NAME=VALUE', 'environment variable', {
+		read: each((text) => parseAssignment(text, '--build-env')),
+	}),
+	secrets: list('secret', 'id=NAME[,src=FILE|env=VAR]', 'file /run/secrets/NAME, from a file or a variable', {
+		read: readSecrets,
+	}),
+	injections: list('inject', 'SRC[:DST]', 'file or directory to read, below WORKDIR when DST is relative', {
+		short: 'i',
+		read: (texts) => texts.flatMap((text) => parseInjections(text, absolutePath)),
+	}),
+	volumes: list('volume', 'SRC:DST[:ro]', 'directory or file of the host to use in place', {
+		short: 'v',
+		read: each((text) => parseVolume(text, absolutePath)),
+	}),
+});
 
-/** The options of {@link InputArguments}: none of it gets into the image. */
-export const inputOptions: Arguments<InputArguments> = section<InputArguments>(
-	'Only for assemble, never in the image',
-	{
-		buildEnvironment: textList('build-env', 'NAME=VALUE', 'environment variable'),
-		secrets: textList('secret', 'id=NAME[,src=FILE|env=VAR]', 'file /run/secrets/NAME, from a file or a variable'),
-		injections: textList('inject', 'SRC[:DST]', 'file or directory to read, below WORKDIR when DST is relative', {
-			short: 'i',
+/** What scripts may use. */
+export const sandboxOptions = section('Sandbox', {
+	limits: {
+		network: option('network', 'KIND', `${listed(NETWORKS)}; default host`, {
+			offer: NETWORKS,
+			read: readNetwork,
+			absent: (): Limits['network'] => 'host',
 		}),
-		volumes: textList('volume', 'SRC:DST[:ro]', 'directory or file of the host to use in place', { short: 'v' }),
+		addHosts: list('add-host', 'NAME:IP', 'line of /etc/hosts', { read: each(readAddHost) }),
+		capDrop: list('cap-drop', 'CAP[,CAP]', 'capabilities to take away, or all', { read: readCapabilities }),
+		seccomp: list('security-opt', 'NAME=VALUE', 'seccomp=unconfined, or seccomp=FILE with a profile', {
+			read: readSecurityOptions,
+		}),
+		memory: option('memory', 'BYTES', 'memory, such as 512m or 2g', { read: readMemory }),
+		cpus: option('cpus', 'NUMBER', 'processors, such as 1.5', {
+			read: readNumber(/^\d{1,5}(?:\.\d{1,6})?$|^\.\d{1,6}$/, 'Give a number such as 2 or 1.5.'),
+		}),
+		pids: option('pids-limit', 'NUMBER', 'processes and threads', {
+			read: readNumber(/^\d{1,7}$/, 'Give a whole number, at least 1.'),
+		}),
+		ulimits: list('ulimit', 'NAME=SOFT[:HARD]', 'resource limit, such as nofile=1024:4096', { read: each(readUlimit) }),
 	},
-);
-
-/** What scripts may use, as typed. */
-export interface SandboxArguments {
-	readonly network: string | undefined;
-	readonly addHosts: readonly string[];
-	readonly capDrop: readonly string[];
-	readonly securityOptions: readonly string[];
-	readonly memory: string | undefined;
-	readonly cpus: string | undefined;
-	readonly pidsLimit: string | undefined;
-	readonly ulimits: readonly string[];
-	readonly timeout: string | undefined;
-}
-
-/** The options of {@link SandboxArguments}. */
-export const sandboxOptions: Arguments<SandboxArguments> = section<SandboxArguments>('Sandbox', {
-	network: textOption('network', 'KIND', `${listed(NETWORKS)}; default host`, { offer: NETWORKS }),
-	addHosts: textList('add-host', 'NAME:IP', 'line of /etc/hosts'),
-	capDrop: textList('cap-drop', 'CAP[,CAP]', 'capabilities to take away, or all'),
-	securityOptions: textList('security-opt', 'NAME=VALUE', 'seccomp=unconfined, or seccomp=FILE with a profile'),
-	memory: textOption('memory', 'BYTES', 'memory, such as 512m or 2g'),
-	cpus: textOption('cpus', 'NUMBER', 'processors, such as 1.5'),
-	pidsLimit: textOption('pids-limit', 'NUMBER', 'processes and threads'),
-	ulimits: textList('ulimit', 'NAME=SOFT[:HARD]', 'resource limit, such as nofile=1024:4096'),
-	timeout: textOption('timeout', 'TIME', 'end assemble after this time, such as 90s or 10m'),
+	assembleTimeout: option('timeout', 'TIME', 'end assemble after this time, such as 90s or 10m', {
+		read: readDuration('Give a time such as 90s, 10m or 1h30m.', { bare: 's', least: 1, most: 2 ** 31 - 1 }),
+	}),
 });

@@ -1,72 +1,58 @@
-import { type Arguments, section, switchOption, textList, textOption } from './options.js';
+import { absolutePath } from '../host-path.js';
+import { parseAllowedUids } from '../s2i/allowed-uids.js';
+import { flag, list, option, type Read, section } from './options.js';
+import { readUrl } from './values.js';
+import { readEnvironment } from './variables.js';
 
-/** Which part of the source is built, as typed. */
-export interface SourceArguments {
-	readonly ref: string | undefined;
-	readonly contextDir: string | undefined;
-	readonly copy: boolean;
-	readonly keepSymlinks: boolean;
-	readonly ignoreSubmodules: boolean;
-	readonly exclude: string | undefined;
-}
-
-/** The options of {@link SourceArguments}. */
-export const sourceOptions: Arguments<SourceArguments> = section<SourceArguments>('Source', {
-	ref: textOption('ref', 'REF', 'git branch, tag or commit to build', { short: 'r' }),
-	contextDir: textOption('context-dir', 'DIR', 'directory of the source to build'),
-	copy: switchOption('copy', 'copy a local git repository as it is, uncommitted changes included', 'c'),
-	keepSymlinks: switchOption('keep-symlinks', 'keep every link of a copied directory a link'),
-	ignoreSubmodules: switchOption('ignore-submodules', 'leave the submodules of a git repository out'),
-	exclude: textOption(
+/** Which part of the source is built. */
+export const sourceOptions = section('Source', {
+	ref: option('ref', 'REF', 'git branch, tag or commit to build', { short: 'r' }),
+	contextDir: option('context-dir', 'DIR', 'directory of the source to build'),
+	copy: flag('copy', 'copy a local git repository as it is, uncommitted changes included', 'c'),
+	keepSymlinks: flag('keep-symlinks', 'keep every link of a copied directory a link'),
+	ignoreSubmodules: flag('ignore-submodules', 'leave the submodules of a git repository out'),
+	exclude: option(
 		'exclude',
 		'REGEXP',
 		String.raw`paths of the source to leave out; default (^|/)\.git(/|$), '' for none`,
+		{ keepsEmpty: true },
 	),
 });
 
-/** Where the scripts come from and who runs them, as typed. */
-export interface ScriptArguments {
-	readonly scriptsUrl: string | undefined;
-	readonly destination: string | undefined;
-	readonly assembleUser: string | undefined;
-	readonly allowedUids: string | undefined;
-}
+/** Reads the URL of scripts. Throws USAGE. */
+export const readScriptsUrl: Read<string> = readUrl(
+	['http', 'https', 'file', 'image'],
+	'Give an http, https, file or image URL, such as file:///dir or image:///usr/libexec/s2i.',
+);
 
-/** The options of {@link ScriptArguments}. */
-export const scriptOptions: Arguments<ScriptArguments> = section<ScriptArguments>('Scripts', {
-	scriptsUrl: textOption('scripts-url', 'URL', 'where scripts are looked for first: http, https, file or image URL', {
+/** Where the scripts come from and who runs them. */
+export const scriptOptions = section('Scripts', {
+	scriptsUrl: option('scripts-url', 'URL', 'where scripts are looked for first: http, https, file or image URL', {
 		short: 's',
+		read: readScriptsUrl,
 	}),
-	destination: textOption(
+	destination: option(
 		'destination',
 		'DIR',
 		"where source and scripts go in the image; default the builder's label, else /tmp",
-		{
-			short: 'd',
-		},
+		{ short: 'd' },
 	),
-	assembleUser: textOption('assemble-user', 'USER', "who runs assemble; default the builder's label, else its user"),
-	allowedUids: textOption(
-		'allowed-uids',
-		'RANGES',
-		'users that may run it, such as 1- or 1000-2000,5000; default all',
-		{
-			short: 'u',
-		},
-	),
+	assembleUser: option('assemble-user', 'USER', "who runs assemble; default the builder's label, else its user"),
+	allowedUids: option('allowed-uids', 'RANGES', 'users that may run it, such as 1- or 1000-2000,5000; default all', {
+		short: 'u',
+		read: parseAllowedUids,
+	}),
 });
 
-/** Variables of assemble and of the image, as typed. */
-export interface EnvironmentArguments {
-	readonly environment: readonly string[];
-	readonly environmentFile: string | undefined;
-}
-
-/** The options of {@link EnvironmentArguments}. */
-export const environmentOptions: Arguments<EnvironmentArguments> = section<EnvironmentArguments>('Environment', {
-	environment: textList('env', 'NAME=VALUE', 'environment variable of assemble and of the image', { short: 'e' }),
-	environmentFile: textOption('environment-file', 'FILE', 'file of such variables, one a line; they win over --env', {
+/** Variables of assemble and of the image. */
+export const environmentOptions = section('Environment', {
+	environment: list('env', 'NAME=VALUE', 'environment variable of assemble and of the image', {
+		short: 'e',
+		read: readEnvironment,
+	}),
+	environmentFile: option('environment-file', 'FILE', 'file of such variables, one a line; they win over --env', {
 		short: 'E',
 		offer: 'file',
+		read: absolutePath,
 	}),
 });

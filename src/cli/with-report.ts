@@ -2,10 +2,9 @@ import { hostFault } from '../host-fault.js';
 import type { BuildEvent, Emit } from '../pipeline/events.js';
 import type { BuildResult } from '../pipeline/result.js';
 import { exitCodeOf, S2I_EXIT_CODES } from './exit-code.js';
-import type { HostArguments } from './host-options.js';
 import { type Interrupt, listenForInterrupt } from './interrupt.js';
 import type { CommandIo } from './io.js';
-import { openReport } from './open-report.js';
+import { openReport, type ReportArguments } from './open-report.js';
 import { programName } from './program-name.js';
 
 /** How the work of a command ended. */
@@ -21,11 +20,10 @@ export interface Ended {
 const INTERRUPTED = 130;
 
 /**
- * Runs `work` with a report on stderr, which begins with `notices`, until it ends or a signal comes; resolves with the exit status. Throws
- * USAGE for options of the report.
+ * Runs `work` with a report on stderr, which begins with `notices`, until it ends or a signal comes; resolves with the exit status.
  */
 export async function withReport(
-	args: HostArguments,
+	args: ReportArguments,
 	io: CommandIo,
 	notices: readonly BuildEvent[],
 	work: (emit: Emit, signal: AbortSignal) => Promise<Ended>,

@@ -23,6 +23,3 @@ export interface Alias {
 	/** What it stands for; a flag without a value gets `''`, and whether it is on. */
 	readonly words: (value: string, on: boolean) => readonly Word[];
 }
-
-/** cmd-ts takes an empty value for none and a leading dash for an option, so no value is given to it without this. */
-export const MARK = ':';

@@ -5,27 +5,26 @@ import type { DockerfileRequest } from '../../pipeline/dockerfile/write-dockerfi
 import type { Emit } from '../../pipeline/events.js';
 import type { BuildRequest } from '../../pipeline/request.js';
 import type { BuildOutcome } from '../../pipeline/result.js';
+import {
+	type BuildArguments,
+	buildArguments,
+	readBuildRequest,
+	readDockerfileRequest,
+	runOf,
+} from '../build-request.js';
 import { checkCombination, checkFiles } from '../check-request.js';
-import { beginReading, type CommandContext, type Definition, type Perform } from '../command.js';
-import type { BuildArguments } from '../command-arguments.js';
+import type { CommandContext, Definition, Perform } from '../command.js';
 import { describeRequest } from '../describe-request.js';
 import { exitStatusOf } from '../exit-code.js';
-import { hostOptions } from '../host-options.js';
-import { firstSet } from '../host-request.js';
 import { type ImageNames, openImageNames } from '../image-names.js';
-import { imageOptions, incrementalOptions, pullOptions, runtimeOptions } from '../image-options.js';
-import { type Grammar, optionsOf, possible, required } from '../options.js';
-import { conclude, writeFiles } from '../outcome.js';
-import { modeOptions, outputOptions } from '../output-options.js';
+import { type Grammar, optionsOf } from '../options.js';
+import { conclude, type OutcomeFiles, writeFiles } from '../outcome.js';
 import type { Completed } from '../parse-command.js';
-import { readBuildRequest, readDockerfileRequest, runOf } from '../request.js';
-import { inputOptions, sandboxOptions } from '../sandbox-options.js';
-import { environmentOptions, scriptOptions, sourceOptions } from '../source-options.js';
 import { type Ended, withReport } from '../with-report.js';
 import type { ProgramName, Word } from '../words.js';
 
 /** The grammar and the help of `s2oci build`. */
-export const buildCommand: Grammar<BuildArguments> = {
+export const buildCommand: Grammar<typeof buildArguments> = {
 	name: 'build',
 	description: 'Build an image from source code and an S2I builder image, and push it.',
 	examples: [
@@ -51,26 +50,7 @@ export const buildCommand: Grammar<BuildArguments> = {
 			command: 'IMAGE=$(s2oci build . quay.io/sclorg/nodejs-22-c9s reg.example/app --env NODE_ENV=production)',
 		},
 	],
-	args: {
-		source: required('source', 'a directory, a git URL, an archive, a file, or - for a tar on stdin', 'file'),
-		builder: required(
-			'builder',
-			'the S2I builder image, also oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:NAME:TAG|:@INDEX]',
-		),
-		tag: possible('tag', 'the name to push the image as'),
-		...sourceOptions,
-		...scriptOptions,
-		...environmentOptions,
-		...inputOptions,
-		...imageOptions,
-		...runtimeOptions,
-		...pullOptions,
-		...incrementalOptions,
-		...sandboxOptions,
-		...outputOptions,
-		...modeOptions,
-		...hostOptions,
-	},
+	args: buildArguments,
 	passesOver: true,
 };
 
@@ -78,50 +58,54 @@ export const buildCommand: Grammar<BuildArguments> = {
  * Builds what the command line asks for, or writes its Dockerfile; resolves with the exit status, that of the program with `--run`. Prints
  * `name@digest` on stdout when the image was built.
  */
-const runBuild: Perform<BuildArguments> = async (line, context) => {
-	const { words } = line;
-	const { events, reading } = beginReading(line, context);
-	const names = openImageNames(reading);
+const runBuild: Perform<typeof buildArguments> = async (line, { io, program }) => {
+	const names = openImageNames({ env: line.env, program });
 	const args = await nameImages(line.value, names);
-	events.push(...names.notices());
-	const request = readBuildRequest(args, reading);
-	checkCombination(args, request, reading.emit);
-	await checkFiles(request, args).catch(async (error: unknown) => {
+	const events = [...line.events, ...names.notices()];
+	const request = readBuildRequest(args, line);
+	const { mode, output, report } = args;
+	checkCombination(args, request, (event) => events.push(event));
+	await checkFiles(request, output.files).catch(async (error: unknown) => {
 		const { tellFailure } = await import('../../pipeline/callback/report-callback.js');
 		await tellFailure(request, error);
 		throw error;
 	});
-	const dockerfile = firstSet(args.asDockerfile) === undefined ? undefined : readDockerfileRequest(args, request);
+	const dockerfile = mode.asDockerfile === undefined ? undefined : readDockerfileRequest(args, request);
 	if (dockerfile !== undefined) refuseOutputs(args);
 	for (const message of describeRequest(request)) events.push({ type: 'log', level: 2, message });
 	let built: ImageLocation | undefined;
-	const status = await withReport(args, context.io, events, async (emit, signal): Promise<Ended> => {
-		if (args.useConfig) await storeConfig(words);
+	const status = await withReport(report, io, events, async (emit, signal): Promise<Ended> => {
+		if (mode.useConfig) await storeConfig(line.words);
 		if (dockerfile !== undefined) {
-			await writeRecorded(dockerfile, args, emit, signal);
+			await writeRecorded(dockerfile, output.files, emit, signal);
 			return { status: 0 };
 		}
 		const { build } = await import('../../pipeline/build.js');
 		const outcome = await build(request, emit, signal);
 		built = builtImage(request, outcome);
-		return conclude(outcome, args);
+		return conclude(outcome, output.files);
 	});
-	return args.run && status === 0 && built !== undefined ? runBuilt(built, request, args, context) : status;
+	return mode.run && status === 0 && built !== undefined ? runBuilt(built, request, report, { io, program }) : status;
 };
 
 /** `args` with names that say where each image is. A Dockerfile makes no image, so its tag is a name only. */
 async function nameImages(args: BuildArguments, names: ImageNames): Promise<BuildArguments> {
-	const { runtimeImage = '', previousImage = '', tag = '' } = args;
-	const builder = await names.source(args.builder, args.pullPolicy);
-	const other = {
-		...(runtimeImage !== '' && { runtimeImage: await names.source(runtimeImage, args.runtimePullPolicy) }),
-		...(previousImage !== '' && { previousImage: await names.source(previousImage, args.incrementalPullPolicy) }),
+	const { runtime, incremental, mode, tag, output } = args;
+	const named = {
+		...args,
+		builder: await names.source(args.builder, args.pullPolicy),
+		runtime: { ...runtime, image: runtime.image && (await names.source(runtime.image, runtime.pullPolicy)) },
+		incremental: {
+			...incremental,
+			previousImage:
+				incremental.previousImage && (await names.source(incremental.previousImage, incremental.pullPolicy)),
+		},
 	};
-	if (firstSet(args.asDockerfile) !== undefined) return { ...args, ...other, builder };
-	const target = tag === '' ? {} : { tag: await names.target(tag) };
+	if (mode.asDockerfile !== undefined) return named;
+	const target = tag && (await names.target(tag));
 	const outputs: string[] = [];
-	for (const output of args.outputs) outputs.push(await names.target(output));
-	return { ...args, ...other, ...target, builder, outputs };
+	for (const each of output.outputs) outputs.push(await names.target(each));
+	return { ...named, tag: target, output: { ...output, outputs } };
 }
 
 /**
@@ -141,7 +125,7 @@ export async function completeBuild(words: readonly Word[], program: ProgramName
 /** Writes the Dockerfile, and the result file as after a build. */
 async function writeRecorded(
 	request: DockerfileRequest,
-	args: BuildArguments,
+	files: OutcomeFiles,
 	emit: Emit,
 	signal: AbortSignal,
 ): Promise<void> {
@@ -154,18 +138,21 @@ async function writeRecorded(
 	try {
 		await untilFault(writeDockerfile(request, record.emit, signal), signal);
 	} catch (error) {
-		await writeFiles(record.failed(error), args);
+		await writeFiles(record.failed(error), files);
 		throw error;
 	}
-	await writeFiles(record.succeeded(), args);
+	await writeFiles(record.succeeded(), files);
 }
 
 /** A pipeline that reads one of these next would only break later. */
-function refuseOutputs({ digestFile, outputs }: BuildArguments): void {
-	const given = [digestFile && '--digest-file', outputs.length > 0 && '--output'];
-	const [first] = given.filter((name) => typeof name === 'string' && name !== '');
+function refuseOutputs({ output: { files, outputs } }: BuildArguments): void {
+	const given = [
+		...(files.digestFile === undefined ? [] : ['--digest-file']),
+		...(outputs.length > 0 ? ['--output'] : []),
+	];
+	const [first] = given;
 	if (first === undefined) return;
-	throw new BuildError('USAGE', `${String(first)} and --as-dockerfile exclude each other: no image is built`, {
+	throw new BuildError('USAGE', `${first} and --as-dockerfile exclude each other: no image is built`, {
 		hint: 'Leave one of them out.',
 	});
 }
@@ -195,17 +182,17 @@ function builtImage({ targets: [first] }: BuildRequest, { result }: BuildOutcome
 function runBuilt(
 	image: ImageLocation,
 	request: BuildRequest,
-	args: BuildArguments,
+	report: BuildArguments['report'],
 	{ io, program }: CommandContext,
 ): Promise<number> {
-	return withReport(args, io, [], async (emit, signal) => {
+	return withReport(report, io, [], async (emit, signal) => {
 		const { run } = await import('../../pipeline/run-image.js');
 		return { status: exitStatusOf(await run(runOf(request, image), emit, signal), program) };
 	});
 }
 
 /** `s2oci build`. */
-export const command: Definition<BuildArguments> = {
+export const command: Definition<typeof buildArguments> = {
 	grammar: buildCommand,
 	perform: runBuild,
 	complete: completeBuild,

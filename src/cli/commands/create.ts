@@ -4,14 +4,13 @@ import { absolutePath } from '../../host-path.js';
 import type { Definition, Perform } from '../command.js';
 import { type Grammar, required } from '../options.js';
 
-/** The arguments of `s2oci create`, as typed. */
-export interface CreateArguments {
-	readonly image: string;
-	readonly destination: string;
-}
+const createArguments = {
+	image: required('imageName', 'the name of the builder image'),
+	destination: required('destination', 'the directory to write to; existing files are never overwritten', 'directory'),
+};
 
 /** The grammar and the help of `s2oci create`. */
-export const createCommand: Grammar<CreateArguments> = {
+export const createCommand: Grammar<typeof createArguments> = {
 	name: 'create',
 	description: 'Write the files of a new S2I builder image: scripts, a Dockerfile, a Makefile and a test.',
 	examples: [
@@ -20,19 +19,12 @@ export const createCommand: Grammar<CreateArguments> = {
 			command: 's2oci create my-builder ./my-builder && make -C my-builder test',
 		},
 	],
-	args: {
-		image: required('imageName', 'the name of the builder image'),
-		destination: required(
-			'destination',
-			'the directory to write to; existing files are never overwritten',
-			'directory',
-		),
-	},
+	args: createArguments,
 	passesOver: true,
 };
 
 /** Writes the skeleton of a builder image, unless that would overwrite something. */
-const runCreate: Perform<CreateArguments> = async ({ value }, { io }) => {
+const runCreate: Perform<typeof createArguments> = async ({ value }, { io }) => {
 	const location = parseImageLocation(value.image);
 	if (location.type !== 'registry') {
 		throw new BuildError('USAGE', `${JSON.stringify(value.image.slice(0, 200))} is not the name of an image`, {
@@ -53,7 +45,7 @@ function withoutTag(image: string): string {
 }
 
 /** `s2oci create`. */
-export const command: Definition<CreateArguments> = {
+export const command: Definition<typeof createArguments> = {
 	grammar: createCommand,
 	perform: runCreate,
 };

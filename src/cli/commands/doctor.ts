@@ -1,22 +1,21 @@
 import type { Diagnosis } from '../../pipeline/doctor/diagnosis.js';
 import type { Definition, Perform } from '../command.js';
 import { EXIT_CODES } from '../exit-code.js';
-import { type HostArguments, hostOptions } from '../host-options.js';
+import { hostOptions } from '../host-options.js';
+import { readHostRequest } from '../host-request.js';
 import { listenForInterrupt } from '../interrupt.js';
-import { type Grammar, several, switchOption } from '../options.js';
-import { readPartialRequest } from '../store-options.js';
-
-/** The arguments of `s2oci doctor`, as typed. */
-export interface DoctorArguments
-	extends Pick<HostArguments, 'dockerConfig' | 'insecureRegistries' | 'caBundle' | 'store'> {
-	readonly targets: readonly string[];
-	readonly json: boolean;
-}
+import { flag, type Grammar, several } from '../options.js';
 
 const { dockerConfig, insecureRegistries, caBundle, store } = hostOptions;
 
+const doctorArguments = {
+	targets: several('registry-or-image', 'a host with a dot or a port, or an image whose repository is looked at'),
+	json: flag('json', 'print one JSON document'),
+	host: { dockerConfig, insecureRegistries, caBundle, store },
+};
+
 /** The grammar and the help of `s2oci doctor`. */
-export const doctorCommand: Grammar<DoctorArguments> = {
+export const doctorCommand: Grammar<typeof doctorArguments> = {
 	name: 'doctor',
 	description:
 		'Find out what builds here can use, by trying it, what is in the way and how to fix it; and whether registries let us pull and push.',
@@ -28,17 +27,13 @@ export const doctorCommand: Grammar<DoctorArguments> = {
 			command: 's2oci doctor quay.io/sclorg/nodejs-22-c9s registry.example/team/app --json',
 		},
 	],
-	args: {
-		targets: several('registry-or-image', 'a host with a dot or a port, or an image whose repository is looked at'),
-		json: switchOption('json', 'print one JSON document'),
-		...{ dockerConfig, insecureRegistries, caBundle, store },
-	},
+	args: doctorArguments,
 };
 
 /** Prints what was found; resolves with 0 when a build would work, 4 when it would not, 3 when a named registry fails. */
-const runDoctor: Perform<DoctorArguments> = async ({ value }, { io }) => {
-	const { targets, json, ...host } = value;
-	const request = readPartialRequest(host, io.env);
+const runDoctor: Perform<typeof doctorArguments> = async ({ value }, { io }) => {
+	const { targets, json, host } = value;
+	const request = readHostRequest(host, io);
 	using interrupt = listenForInterrupt(io.signal);
 	const [{ diagnose }, { parseTarget }] = await Promise.all([
 		import('../../pipeline/doctor/doctor.js'),
@@ -56,7 +51,7 @@ function statusOf({ best, registries }: Diagnosis): number {
 }
 
 /** `s2oci doctor`. */
-export const command: Definition<DoctorArguments> = {
+export const command: Definition<typeof doctorArguments> = {
 	grammar: doctorCommand,
 	perform: runDoctor,
 };

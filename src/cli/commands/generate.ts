@@ -1,17 +1,31 @@
-import { beginReading, type Definition, type Perform } from '../command.js';
-import type { GenerateArguments } from '../command-arguments.js';
-import { hostOptions } from '../host-options.js';
-import { firstSet } from '../host-request.js';
-import { openImageNames } from '../image-names.js';
-import { pullOptions, runtimeOptions } from '../image-options.js';
-import { type Grammar, required } from '../options.js';
-import { modeOptions } from '../output-options.js';
-import { readGenerateRequest } from '../request.js';
+import type { DockerfileRequest } from '../../pipeline/dockerfile/write-dockerfile.js';
+import { readOutput } from '../build-request.js';
+import type { Definition, Perform } from '../command.js';
+import { hostOptions, reportOptions } from '../host-options.js';
+import { readHostRequest } from '../host-request.js';
+import { openImageNames, readLocation } from '../image-names.js';
+import { pullPolicy, runtimeOptions } from '../image-options.js';
+import { type Grammar, type Reading, required, type Values } from '../options.js';
+import { imageScriptsUrl } from '../output-options.js';
 import { environmentOptions, scriptOptions } from '../source-options.js';
 import { withReport } from '../with-report.js';
 
+const { scriptsUrl, destination, assembleUser } = scriptOptions;
+
+const generateArguments = {
+	builder: required('builder', 'the S2I builder image'),
+	output: required('output', 'the file, or with a trailing / the directory, to write to', 'file'),
+	scripts: { scriptsUrl, destination, assembleUser },
+	assembleRuntimeUser: runtimeOptions.user,
+	...imageScriptsUrl,
+	environment: environmentOptions.environment,
+	...pullPolicy,
+	host: hostOptions,
+	report: reportOptions,
+};
+
 /** The grammar and the help of `s2oci generate`. */
-export const generateCommand: Grammar<GenerateArguments> = {
+export const generateCommand: Grammar<typeof generateArguments> = {
 	name: 'generate',
 	description: 'Write a Dockerfile that builds whatever lies in upload/src beside it with an S2I builder image.',
 	examples: [
@@ -20,32 +34,36 @@ export const generateCommand: Grammar<GenerateArguments> = {
 			command: 's2oci generate quay.io/sclorg/nodejs-22-c9s ./Dockerfile',
 		},
 	],
-	args: {
-		builder: required('builder', 'the S2I builder image'),
-		output: required('output', 'the file, or with a trailing / the directory, to write to', 'file'),
-		scriptsUrl: scriptOptions.scriptsUrl,
-		destination: scriptOptions.destination,
-		assembleUser: scriptOptions.assembleUser,
-		assembleRuntimeUser: runtimeOptions.assembleRuntimeUser,
-		imageScriptsUrl: modeOptions.imageScriptsUrl,
-		environment: environmentOptions.environment,
-		...pullOptions,
-		...hostOptions,
-	},
+	args: generateArguments,
 };
 
+/** What `s2oci generate` is asked to do. Throws USAGE or REFERENCE_INVALID. */
+export function readGenerateRequest(
+	args: Values<typeof generateArguments>,
+	reading: Pick<Reading, 'env'>,
+): DockerfileRequest {
+	return {
+		...readHostRequest(args.host, reading),
+		...args.scripts,
+		environment: args.environment,
+		pullPolicy: args.pullPolicy,
+		imageScriptsUrl: args.imageScriptsUrl,
+		builder: readLocation(args.builder),
+		output: readOutput(args.output),
+	};
+}
+
 /** Writes a Dockerfile for a builder image. */
-const runGenerate: Perform<GenerateArguments> = async (line, context) => {
-	const { events, reading } = beginReading(line, context);
-	const names = openImageNames(reading);
-	const builder = await names.source(line.value.builder, line.value.pullPolicy);
-	events.push(...names.notices());
-	const request = readGenerateRequest({ ...line.value, builder }, reading);
-	if (firstSet(line.value.assembleRuntimeUser) !== undefined) {
+const runGenerate: Perform<typeof generateArguments> = async ({ value, ...line }, { io, program }) => {
+	const names = openImageNames({ env: line.env, program });
+	const builder = await names.source(value.builder, value.pullPolicy);
+	const events = [...line.events, ...names.notices()];
+	const request = readGenerateRequest({ ...value, builder }, line);
+	if (value.assembleRuntimeUser !== undefined) {
 		const message = '--assemble-runtime-user has no effect: the Dockerfile has no runtime image';
-		reading.emit({ type: 'warning', code: 'WITHOUT_EFFECT', message });
+		events.push({ type: 'warning', code: 'WITHOUT_EFFECT', message });
 	}
-	return withReport(line.value, context.io, events, async (emit, signal) => {
+	return withReport(value.report, io, events, async (emit, signal) => {
 		const { writeDockerfile } = await import('../../pipeline/dockerfile/write-dockerfile.js');
 		await writeDockerfile(request, emit, signal);
 		return { status: 0 };
@@ -53,7 +71,7 @@ const runGenerate: Perform<GenerateArguments> = async (line, context) => {
 };
 
 /** `s2oci generate`. */
-export const command: Definition<GenerateArguments> = {
+export const command: Definition<typeof generateArguments> = {
 	grammar: generateCommand,
 	perform: runGenerate,
 };

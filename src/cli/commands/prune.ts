@@ -2,22 +2,29 @@ import { BuildError } from '../../errors.js';
 import type { Pruned, PrunePolicy } from '../../pipeline/store/prune-store.js';
 import type { Definition, Perform } from '../command.js';
 import { formatBytes, formatTime, shortDigest } from '../format.js';
-import { firstSet, impossible } from '../host-request.js';
+import { storeOptions } from '../host-options.js';
+import { readHostRequest } from '../host-request.js';
 import { listenForInterrupt } from '../interrupt.js';
-import { type Grammar, switchOption, textOption } from '../options.js';
-import { readPartialRequest, type StoreArguments, storeOptions } from '../store-options.js';
+import { flag, type Grammar, option, type Values } from '../options.js';
+import { readBytes, readDuration } from '../values.js';
 
-/** The arguments of `s2oci prune`, as typed. */
-export interface PruneArguments extends StoreArguments {
-	readonly olderThan: string | undefined;
-	readonly keepBytes: string | undefined;
-	readonly all: boolean;
-	readonly dryRun: boolean;
-	readonly json: boolean;
-}
+const pruneArguments = {
+	spared: {
+		olderThan: option('older-than', 'TIME', 'spare what was used since, such as 12h or 30d; default 7d', {
+			read: readDuration('Give a number and a unit: ms, s, m, h, d or w, such as 12h or 30d.'),
+		}),
+		keepBytes: option('keep-bytes', 'BYTES', 'remove no more than it takes to get down to this, such as 5G', {
+			read: readBytes('Give a number of bytes, such as 500M or 5G.'),
+		}),
+		all: flag('all', 'remove all that no running build uses'),
+	},
+	dryRun: flag('dry-run', 'only show what would be removed'),
+	json: flag('json', 'print one JSON document'),
+	host: storeOptions,
+};
 
 /** The grammar and the help of `s2oci prune`. */
-export const pruneCommand: Grammar<PruneArguments> = {
+export const pruneCommand: Grammar<typeof pruneArguments> = {
 	name: 'prune',
 	description:
 		'Remove layers from the store, the least recently used first, and what killed builds left there. What running builds use stays.',
@@ -26,27 +33,17 @@ export const pruneCommand: Grammar<PruneArguments> = {
 		{ description: 'Remove the oldest until 5 GB are left', command: 's2oci prune --keep-bytes 5G' },
 		{ description: 'See what would go', command: 's2oci prune --older-than 30d --dry-run' },
 	],
-	args: {
-		olderThan: textOption('older-than', 'TIME', 'spare what was used since, such as 12h or 30d; default 7d'),
-		keepBytes: textOption('keep-bytes', 'BYTES', 'remove no more than it takes to get down to this, such as 5G'),
-		all: switchOption('all', 'remove all that no running build uses'),
-		dryRun: switchOption('dry-run', 'only show what would be removed'),
-		json: switchOption('json', 'print one JSON document'),
-		...storeOptions,
-	},
+	args: pruneArguments,
 };
 
 const WEEK_MS = 7 * 86_400_000;
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: WEEK_MS };
-const POWERS = 'kmgt';
 
 /**
  * What the options of `s2oci prune` spare. A week's layers when they say nothing; `--keep-bytes` alone spares nothing for its age; with
  * both, only what both let go is removed. Throws USAGE.
  */
-export function readPrunePolicy(args: Pick<PruneArguments, 'olderThan' | 'keepBytes' | 'all'>): PrunePolicy {
-	const [olderThan, keepBytes] = [firstSet(args.olderThan), firstSet(args.keepBytes)];
-	if (args.all) {
+export function readPrunePolicy({ olderThan, keepBytes, all }: Values<typeof pruneArguments>['spared']): PrunePolicy {
+	if (all) {
 		if (olderThan === undefined && keepBytes === undefined) return {};
 		throw new BuildError('USAGE', '--all spares nothing, so it goes with neither --older-than nor --keep-bytes', {
 			hint: 'Leave out --all, or the others.',
@@ -54,29 +51,15 @@ export function readPrunePolicy(args: Pick<PruneArguments, 'olderThan' | 'keepBy
 	}
 	if (olderThan === undefined && keepBytes === undefined) return { olderThanMs: WEEK_MS };
 	return {
-		...(olderThan !== undefined && { olderThanMs: readAge(olderThan) }),
-		...(keepBytes !== undefined && { keepBytes: readBytes(keepBytes) }),
+		...(olderThan !== undefined && { olderThanMs: olderThan }),
+		...(keepBytes !== undefined && { keepBytes }),
 	};
 }
 
-function readAge(text: string): number {
-	const [, amount, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d|w)$/.exec(text) ?? [];
-	if (amount !== undefined && unit !== undefined) return Number(amount) * (UNITS[unit] ?? 1);
-	throw impossible('--older-than', text, 'Give a number and a unit: ms, s, m, h, d or w, such as 12h or 30d.');
-}
-
-/** Units of 1024, as `--memory` has them. */
-function readBytes(text: string): number {
-	const [, amount, unit = ''] = /^(\d{1,15}(?:\.\d{1,3})?)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
-	const bytes = Number(amount) * 1024 ** (POWERS.indexOf(unit.toLowerCase() || '-') + 1);
-	if (Number.isSafeInteger(Math.round(bytes))) return Math.round(bytes);
-	throw impossible('--keep-bytes', text, 'Give a number of bytes, such as 500M or 5G.');
-}
-
 /** Removes layers from the store, and prints which. */
-const runPrune: Perform<PruneArguments> = async ({ value }, { io }) => {
-	const { json, dryRun } = value;
-	const request = { ...readPartialRequest(value, io.env), policy: readPrunePolicy(value), dryRun };
+const runPrune: Perform<typeof pruneArguments> = async ({ value }, { io }) => {
+	const { json, dryRun, spared, host } = value;
+	const request = { ...readHostRequest(host, io), policy: readPrunePolicy(spared), dryRun };
 	using interrupt = listenForInterrupt(io.signal);
 	const { prune } = await import('../../pipeline/store/prune-store.js');
 	const pruned = await prune(request, interrupt.signal);
@@ -102,7 +85,7 @@ function renderPruned({ removed, kept, held, foreign }: Pruned, dryRun: boolean)
 }
 
 /** `s2oci prune`. */
-export const command: Definition<PruneArguments> = {
+export const command: Definition<typeof pruneArguments> = {
 	grammar: pruneCommand,
 	perform: runPrune,
 };

@@ -1,31 +1,43 @@
+import { BuildError } from '../../errors.js';
+import type { RebuildRequest } from '../../pipeline/rebuild-image.js';
+import { readProcess, readResult } from '../build-request.js';
 import { checkFiles } from '../check-request.js';
-import { beginReading, type Definition, type Perform } from '../command.js';
-import type { RebuildArguments } from '../command-arguments.js';
-import { hostOptions } from '../host-options.js';
-import { firstSet } from '../host-request.js';
-import { openImageNames } from '../image-names.js';
-import { incrementalOptions, pullOptions, runtimePullPolicy } from '../image-options.js';
-import { type Grammar, possible, required, section, textOption } from '../options.js';
+import type { Definition, Perform } from '../command.js';
+import { hostOptions, reportOptions } from '../host-options.js';
+import { readHostRequest } from '../host-request.js';
+import { openImageNames, readLocation } from '../image-names.js';
+import { incrementalOptions, pullPolicy, runtimeOptions } from '../image-options.js';
+import { type Grammar, option, possible, type Reading, required, section, type Values } from '../options.js';
 import { conclude } from '../outcome.js';
 import { outputOptions } from '../output-options.js';
-import { readRebuildRequest } from '../request.js';
 import { inputOptions, sandboxOptions } from '../sandbox-options.js';
 import { scriptOptions } from '../source-options.js';
 import { withReport } from '../with-report.js';
 
-const sourceOption = section<Pick<RebuildArguments, 'source'>>('Source', {
-	source: textOption(
-		'source',
-		'SOURCE',
-		'where the source is; default where the image says, on this host only when it was built here',
-		{
-			offer: 'directory',
-		},
-	),
-});
+const rebuildArguments = {
+	image: required('image', 'an image that s2oci or s2i built'),
+	tag: possible('new-tag', 'the name to push it as; default the same'),
+	...section('Source', {
+		source: option(
+			'source',
+			'SOURCE',
+			'where the source is; default where the image says, on this host only when it was built here',
+			{ offer: 'directory' },
+		),
+	}),
+	destination: scriptOptions.destination,
+	inputs: inputOptions,
+	runtimePullPolicy: runtimeOptions.pullPolicy,
+	...pullPolicy,
+	incremental: incrementalOptions,
+	sandbox: sandboxOptions,
+	output: outputOptions,
+	host: hostOptions,
+	report: reportOptions,
+};
 
 /** The grammar and the help of `s2oci rebuild`. */
-export const rebuildCommand: Grammar<RebuildArguments> = {
+export const rebuildCommand: Grammar<typeof rebuildArguments> = {
 	name: 'rebuild',
 	description:
 		'Build an image again from the same commit, as its labels say. What was only for assemble (--secret, --build-env, --inject,\n' +
@@ -40,45 +52,57 @@ export const rebuildCommand: Grammar<RebuildArguments> = {
 			command: 's2oci rebuild registry.example/team/app:1.2 registry.example/team/app:1.2-patched',
 		},
 	],
-	args: {
-		image: required('image', 'an image that s2oci or s2i built'),
-		tag: possible('new-tag', 'the name to push it as; default the same'),
-		...sourceOption,
-		destination: scriptOptions.destination,
-		...inputOptions,
-		...runtimePullPolicy,
-		...pullOptions,
-		...incrementalOptions,
-		...sandboxOptions,
-		...outputOptions,
-		...hostOptions,
-	},
+	args: rebuildArguments,
 	passesOver: true,
 };
 
+/** What `s2oci rebuild` is asked to do. Throws USAGE or REFERENCE_INVALID. */
+export function readRebuildRequest(
+	args: Values<typeof rebuildArguments>,
+	reading: Pick<Reading, 'env'>,
+): Omit<RebuildRequest, 'readName'> {
+	const { tag, source, destination, runtimePullPolicy, output } = args;
+	const image = readLocation(args.image);
+	if (tag === undefined && image.type === 'registry' && image.reference.digest !== undefined) {
+		throw new BuildError('USAGE', 'a rebuilt image has another digest, so it needs a name', {
+			hint: 'Give it as the second argument: s2oci rebuild IMAGE NEW-TAG',
+		});
+	}
+	return {
+		...readHostRequest(args.host, reading),
+		...readProcess(args, []),
+		...readResult(args),
+		image,
+		source,
+		destination,
+		pullPolicy: args.pullPolicy,
+		runtimePullPolicy,
+		targets: [tag ?? args.image, ...output.outputs].filter((text) => text !== '').map(readLocation),
+	};
+}
+
 /** Builds an image again; as `s2oci build`, it prints `name@digest` on stdout. */
-const runRebuild: Perform<RebuildArguments> = async (line, context) => {
-	const { events, reading } = beginReading(line, context);
-	const names = openImageNames(reading);
-	const image = await names.source(line.value.image, line.value.pullPolicy);
-	const given = firstSet(line.value.tag) ?? (image.includes('@') ? undefined : image);
-	const tag = given === undefined ? undefined : await names.target(given);
-	events.push(...names.notices());
-	const request = readRebuildRequest({ ...line.value, image, tag }, reading);
-	await checkFiles(request, line.value);
-	return withReport(line.value, context.io, events, async (emit, signal) => {
+const runRebuild: Perform<typeof rebuildArguments> = async ({ value, ...line }, { io, program }) => {
+	const names = openImageNames({ env: line.env, program });
+	const image = await names.source(value.image, value.pullPolicy);
+	const given = value.tag ?? (image.includes('@') ? undefined : image);
+	const tag = given && (await names.target(given));
+	const events = [...line.events, ...names.notices()];
+	const request = readRebuildRequest({ ...value, image, tag }, line);
+	await checkFiles(request, value.output.files);
+	return withReport(value.report, io, events, async (emit, signal) => {
 		const { rebuild } = await import('../../pipeline/rebuild-image.js');
 		const readName = async (name: string) => {
-			const read = await names.source(name, line.value.pullPolicy);
+			const read = await names.source(name, value.pullPolicy);
 			for (const notice of names.notices()) emit(notice);
 			return read;
 		};
-		return conclude(await rebuild({ ...request, readName }, emit, signal), line.value);
+		return conclude(await rebuild({ ...request, readName }, emit, signal), value.output.files);
 	});
 };
 
 /** `s2oci rebuild`. */
-export const command: Definition<RebuildArguments> = {
+export const command: Definition<typeof rebuildArguments> = {
 	grammar: rebuildCommand,
 	perform: runRebuild,
 };

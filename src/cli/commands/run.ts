@@ -1,15 +1,24 @@
-import { beginReading, type Definition, type Perform } from '../command.js';
-import type { RunArguments } from '../command-arguments.js';
-import { hostOptions } from '../host-options.js';
-import { openImageNames } from '../image-names.js';
-import { type Grammar, required } from '../options.js';
-import { readRunRequest } from '../request.js';
+import type { RunRequest } from '../../pipeline/request.js';
+import { NO_LIMITS } from '../../sandbox/limits.js';
+import type { Definition, Perform } from '../command.js';
+import { hostOptions, reportOptions } from '../host-options.js';
+import { readHostRequest } from '../host-request.js';
+import { openImageNames, readLocation } from '../image-names.js';
+import { type Grammar, type Reading, required, type Values } from '../options.js';
 import { sandboxOptions } from '../sandbox-options.js';
 import { environmentOptions } from '../source-options.js';
 import { withReport } from '../with-report.js';
 
+const runArguments = {
+	image: required('image', 'the image to run'),
+	environment: environmentOptions.environment,
+	seccomp: sandboxOptions.limits.seccomp,
+	host: hostOptions,
+	report: reportOptions,
+};
+
 /** The grammar and the help of `s2oci run`. */
-export const runCommand: Grammar<RunArguments> = {
+export const runCommand: Grammar<typeof runArguments> = {
 	name: 'run',
 	description: "Run an image's command in a sandbox, on the host's network. Arguments behind -- replace the command.",
 	examples: [
@@ -19,29 +28,33 @@ export const runCommand: Grammar<RunArguments> = {
 			command: 's2oci run --env DEBUG=1 registry.example/team/app:1.2 -- node --version',
 		},
 	],
-	args: {
-		image: required('image', 'the image to run'),
-		environment: environmentOptions.environment,
-		securityOptions: sandboxOptions.securityOptions,
-		...hostOptions,
-	},
+	args: runArguments,
 };
 
+/** What `s2oci run` is asked to do; `rest` replaces the image's command. Throws USAGE or REFERENCE_INVALID. */
+export function readRunRequest(
+	args: Values<typeof runArguments>,
+	rest: readonly string[],
+	reading: Pick<Reading, 'env'>,
+): RunRequest {
+	const { environment, seccomp } = args;
+	const limits = { ...NO_LIMITS, seccomp };
+	return { ...readHostRequest(args.host, reading), image: readLocation(args.image), args: rest, environment, limits };
+}
+
 /** Runs an image, with what stands behind `--` for its command; resolves with the program's own exit status, or ours. */
-const runImage: Perform<RunArguments> = async (line, context) => {
-	const { events, reading } = beginReading(line, context);
-	const names = openImageNames(reading);
-	const image = await names.source(line.value.image);
-	events.push(...names.notices());
-	const request = readRunRequest({ ...line.value, image }, line.rest, reading);
-	return withReport(line.value, context.io, events, async (emit, signal) => {
+const runImage: Perform<typeof runArguments> = async ({ value, ...line }, { io, program }) => {
+	const names = openImageNames({ env: line.env, program });
+	const image = await names.source(value.image);
+	const request = readRunRequest({ ...value, image }, line.rest, line);
+	return withReport(value.report, io, [...line.events, ...names.notices()], async (emit, signal) => {
 		const { run } = await import('../../pipeline/run-image.js');
 		return { status: await run(request, emit, signal) };
 	});
 };
 
 /** `s2oci run`. */
-export const command: Definition<RunArguments> = {
+export const command: Definition<typeof runArguments> = {
 	grammar: runCommand,
 	perform: runImage,
 	takesRest: true,

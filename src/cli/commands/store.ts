@@ -2,29 +2,27 @@ import type { ListedLayer, StoredImage, StoreListing } from '../../pipeline/stor
 import { redact } from '../../redact.js';
 import type { Definition, Perform } from '../command.js';
 import { formatBytes, formatTime, shortDigest } from '../format.js';
+import { storeOptions } from '../host-options.js';
+import { readHostRequest } from '../host-request.js';
 import { listenForInterrupt } from '../interrupt.js';
-import { type Grammar, switchOption } from '../options.js';
-import { readPartialRequest, type StoreArguments, storeOptions } from '../store-options.js';
+import { flag, type Grammar } from '../options.js';
 
-/** The arguments of `s2oci store`, as typed. */
-export interface StoreListArguments extends StoreArguments {
-	readonly json: boolean;
-}
+const storeArguments = { json: flag('json', 'print one JSON document'), host: storeOptions };
 
 /** The grammar and the help of `s2oci store`. */
-export const storeCommand: Grammar<StoreListArguments> = {
+export const storeCommand: Grammar<typeof storeArguments> = {
 	name: 'store',
 	description: 'Show what is in the layer store: layers with their size and last use, recorded images, and the total.',
 	examples: [
 		{ description: 'Look into the default store', command: 's2oci store' },
 		{ description: 'Sum up the layers of a shared store', command: "s2oci store --store /cache --json | jq '.bytes'" },
 	],
-	args: { json: switchOption('json', 'print one JSON document'), ...storeOptions },
+	args: storeArguments,
 };
 
 /** Prints what is in the store. */
-const runStore: Perform<StoreListArguments> = async ({ value }, { io }) => {
-	const request = readPartialRequest(value, io.env);
+const runStore: Perform<typeof storeArguments> = async ({ value }, { io }) => {
+	const request = readHostRequest(value.host, io);
 	using interrupt = listenForInterrupt(io.signal);
 	const { listStore } = await import('../../pipeline/store/list-store.js');
 	const listing = await listStore(request, interrupt.signal);
@@ -65,7 +63,7 @@ function table(title: string, rows: readonly (readonly string[])[]): readonly st
 }
 
 /** `s2oci store`. */
-export const command: Definition<StoreListArguments> = {
+export const command: Definition<typeof storeArguments> = {
 	grammar: storeCommand,
 	perform: runStore,
 };

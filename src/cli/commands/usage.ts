@@ -1,11 +1,11 @@
-import { beginReading, type Definition, type Perform } from '../command.js';
-import type { UsageArguments } from '../command-arguments.js';
+import type { UsageRequest } from '../../pipeline/show-usage.js';
+import type { Definition, Perform } from '../command.js';
 import { exitStatusOf } from '../exit-code.js';
-import { hostOptions } from '../host-options.js';
-import { openImageNames } from '../image-names.js';
-import { pullOptions } from '../image-options.js';
-import { type Grammar, required } from '../options.js';
-import { readUsageRequest } from '../request.js';
+import { hostOptions, reportOptions } from '../host-options.js';
+import { readHostRequest } from '../host-request.js';
+import { openImageNames, readLocation } from '../image-names.js';
+import { pullPolicy } from '../image-options.js';
+import { type Grammar, type Reading, required, type Values } from '../options.js';
 import { environmentOptions, scriptOptions } from '../source-options.js';
 import { withReport } from '../with-report.js';
 import { ignored } from '../without-effect.js';
@@ -14,19 +14,21 @@ const KEEPS_NOTHING = 'usage runs one script of the image and keeps nothing';
 const FLAGS = ['incremental', 'rm', 'save-temp-dir'];
 const VALUES = ['callback-url', 'incremental-pull-policy', 'runtime-pull-policy'];
 
+const usageArguments = {
+	image: required('image', 'the S2I builder image'),
+	scripts: { scriptsUrl: scriptOptions.scriptsUrl, destination: scriptOptions.destination },
+	environment: environmentOptions.environment,
+	...pullPolicy,
+	host: hostOptions,
+	report: reportOptions,
+};
+
 /** The grammar and the help of `s2oci usage`. */
-export const usageCommand: Grammar<UsageArguments> = {
+export const usageCommand: Grammar<typeof usageArguments> = {
 	name: 'usage',
 	description: 'Run the usage script of a builder image, which says how the image is used. Its output is on stdout.',
 	examples: [{ description: 'Ask a builder image what it does', command: 's2oci usage quay.io/sclorg/nodejs-22-c9s' }],
-	args: {
-		image: required('image', 'the S2I builder image'),
-		scriptsUrl: scriptOptions.scriptsUrl,
-		destination: scriptOptions.destination,
-		environment: environmentOptions.environment,
-		...pullOptions,
-		...hostOptions,
-	},
+	args: usageArguments,
 	withoutEffect: new Map([
 		...FLAGS.map((name) => [name, ignored(false, KEEPS_NOTHING)] as const),
 		...VALUES.map((name) => [name, ignored(true, KEEPS_NOTHING)] as const),
@@ -34,21 +36,26 @@ export const usageCommand: Grammar<UsageArguments> = {
 	passesOver: true,
 };
 
+/** What `s2oci usage` is asked to do. Throws USAGE or REFERENCE_INVALID. */
+export function readUsageRequest(args: Values<typeof usageArguments>, reading: Pick<Reading, 'env'>): UsageRequest {
+	const { scripts, environment, pullPolicy: policy } = args;
+	const host = readHostRequest(args.host, reading);
+	return { ...host, ...scripts, environment, pullPolicy: policy, image: readLocation(args.image) };
+}
+
 /** Runs the usage script of an image; resolves with the script's own exit status, or ours. */
-const runUsage: Perform<UsageArguments> = async (line, context) => {
-	const { events, reading } = beginReading(line, context);
-	const names = openImageNames(reading);
-	const image = await names.source(line.value.image, line.value.pullPolicy);
-	events.push(...names.notices());
-	const request = readUsageRequest({ ...line.value, image }, reading);
-	return withReport(line.value, context.io, events, async (emit, signal) => {
+const runUsage: Perform<typeof usageArguments> = async ({ value, ...line }, { io, program }) => {
+	const names = openImageNames({ env: line.env, program });
+	const image = await names.source(value.image, value.pullPolicy);
+	const request = readUsageRequest({ ...value, image }, line);
+	return withReport(value.report, io, [...line.events, ...names.notices()], async (emit, signal) => {
 		const { usage } = await import('../../pipeline/show-usage.js');
-		return { status: exitStatusOf(await usage(request, emit, signal), context.program) };
+		return { status: exitStatusOf(await usage(request, emit, signal), program) };
 	});
 };
 
 /** `s2oci usage`. */
-export const command: Definition<UsageArguments> = {
+export const command: Definition<typeof usageArguments> = {
 	grammar: usageCommand,
 	perform: runUsage,
 };

@@ -18,7 +18,9 @@ export interface DockerfileScripts {
 }
 
 export interface ScriptSearch {
-	readonly request: Pick<BuildRequest, 'scriptsUrl' | 'incremental'> & { readonly imageScriptsUrl: string | undefined };
+	readonly request: Pick<BuildRequest, 'scriptsUrl'> & { readonly imageScriptsUrl: string | undefined };
+	/** Whether save-artifacts is wanted, too. */
+	readonly savesArtifacts: boolean;
 	readonly contract: Contract;
 	readonly context: string;
 	/** Host directory of the source, from which its scripts are taken. */
@@ -33,8 +35,8 @@ export interface ScriptSearch {
  */
 export async function installDockerfileScripts(search: ScriptSearch, signal: AbortSignal): Promise<DockerfileScripts> {
 	const { request, contract, context, source, http, emit } = search;
-	const { scriptsUrl, imageScriptsUrl, incremental } = request;
-	const optional: readonly ScriptName[] = incremental.enabled ? ['save-artifacts'] : [];
+	const { scriptsUrl, imageScriptsUrl } = request;
+	const optional: readonly ScriptName[] = search.savesArtifacts ? ['save-artifacts'] : [];
 	const input = {
 		contract,
 		scriptsUrl,

@@ -30,7 +30,7 @@ import { VERSION } from '../../version.js';
 import type { Emit } from '../events.js';
 import { readEnvironment } from '../prepare/build-environment.js';
 import { type BuildRecord, createRecord } from '../record.js';
-import type { BuildRequest } from '../request.js';
+import type { BuildRequest, HostRequest } from '../request.js';
 import { registryEvents } from '../session.js';
 import { findContract } from './dockerfile-builder.js';
 import {
@@ -43,16 +43,17 @@ import {
 } from './dockerfile-context.js';
 import { type DockerfileScripts, installDockerfileScripts } from './dockerfile-scripts.js';
 
-/**
- * A build whose result is a Dockerfile. `output` is a path; with a trailing `/`, or for an existing directory, its `Dockerfile`.
- * Without `source` (`s2oci generate`) the Dockerfile is for whatever will lie in `upload/src` beside it.
- */
-export type DockerfileRequest = Omit<BuildRequest, 'source'> & {
-	readonly source: string | undefined;
+/** A Dockerfile in place of an image. */
+export interface DockerfileRequest
+	extends HostRequest,
+		Pick<BuildRequest, 'builder' | 'pullPolicy' | 'environment' | 'scriptsUrl' | 'destination' | 'assembleUser'> {
+	/** A path; with a trailing `/`, or for an existing directory, its `Dockerfile`. */
 	readonly output: string;
 	/** Where the scripts are when the builder image has no label; `image:///usr/libexec/s2i` when undefined. */
 	readonly imageScriptsUrl: string | undefined;
-};
+	/** The build that it stands for; without one it is for whatever will lie in `upload/src` beside it. */
+	readonly build?: BuildRequest;
+}
 
 const NO_SOURCE: SourceInfo = { location: '', epoch: 0, ignoredScripts: [] };
 
@@ -63,7 +64,7 @@ const NO_SOURCE: SourceInfo = { location: '', epoch: 0, ignoredScripts: [] };
  */
 export async function writeDockerfile(request: DockerfileRequest, emit: Emit, signal: AbortSignal): Promise<void> {
 	const record = createRecord(emit);
-	const previous = previousImage(request);
+	const previous = request.build && previousImage(request.build);
 	const { env, dockerConfig, insecureRegistries, caBundle } = request;
 	const http = openHttp({ env, caBundle, userAgent: `s2oci/${VERSION}` });
 	const registries = openRegistries({
@@ -75,15 +76,17 @@ export async function writeDockerfile(request: DockerfileRequest, emit: Emit, si
 		...registryEvents(emit),
 	});
 	try {
-		warnOfOptions(request, emit);
-		const contract = await record.stage('resolve', () => findContract(request, registries, emit, signal));
+		if (request.build !== undefined) warnOfOptions(request.build, emit);
+		const contract = await record.stage('resolve', () =>
+			findContract({ ...request, allowedUids: request.build?.allowedUids }, registries, emit, signal),
+		);
 		const path = await dockerfilePath(request.output);
 		const context = dirname(absolutePath(path));
-		const info = await record.stage('source', () => fetchTo(context, request, { http, emit }, signal));
+		const info = await record.stage('source', () => fetchTo(context, request.build, { http, emit }, signal));
 		const from = { request, contract, context, previous, http, record };
 		const input = await record.stage('prepare', () => fillContext(info, from, signal));
 		await writeContextFile(path, formatDockerfile(input));
-		emit({ type: 'log', level: 0, message: `wrote ${path}; ${howToBuild(request, path)}` });
+		emit({ type: 'log', level: 0, message: `wrote ${path}; ${howToBuild(path, request.build?.secrets)}` });
 	} finally {
 		await Promise.all([registries.close(), http.close()]);
 	}
@@ -91,16 +94,16 @@ export async function writeDockerfile(request: DockerfileRequest, emit: Emit, si
 
 async function fetchTo(
 	context: string,
-	request: DockerfileRequest,
+	build: BuildRequest | undefined,
 	{ http, emit }: { readonly http: Http; readonly emit: Emit },
 	signal: AbortSignal,
 ): Promise<SourceInfo> {
-	const { source: text, ref, copy, contextDir, env, keepSymlinks, ignoreSubmodules, exclude } = request;
-	if (text === undefined) {
+	if (build === undefined) {
 		await makeSourceDirectory(context);
 		return NO_SOURCE;
 	}
-	const source = parseSource(text, { ref, copy });
+	const { ref, copy, contextDir, env, keepSymlinks, ignoreSubmodules, exclude } = build;
+	const source = parseSource(build.source, { ref, copy });
 	await checkPlace(source, context);
 	await clearContext(context);
 	const emitNotice = (message: string) => emit({ type: 'warning', code: 'SOURCE', message });
@@ -149,12 +152,16 @@ interface Filling {
 /** Puts the rest into the context, and says what the Dockerfile has to do with it. */
 async function fillContext(info: SourceInfo, filling: Filling, signal: AbortSignal): Promise<DockerfileInput> {
 	const { request, contract, context, previous } = filling;
-	const source = request.source === undefined ? undefined : join(context, CONTEXT.source);
-	const scripts = await installDockerfileScripts({ ...filling, source, emit: filling.record.emit }, signal);
+	const { build } = request;
+	const source = build && join(context, CONTEXT.source);
+	const scripts = await installDockerfileScripts(
+		{ ...filling, source, savesArtifacts: build?.incremental.enabled ?? false, emit: filling.record.emit },
+		signal,
+	);
 	for (const path of info.ignoredScripts) {
 		await rm(join(context, CONTEXT.source, path), { recursive: true, force: true });
 	}
-	const buildEnvironment = mergeEnvironment(request.buildEnvironment);
+	const buildEnvironment = mergeEnvironment(build?.buildEnvironment ?? []);
 	if (buildEnvironment.length > 0) {
 		const text = formatBuildEnvironment(buildEnvironment);
 		await writeContextFile(join(context, CONTEXT.buildEnvironment), text);
@@ -166,25 +173,33 @@ async function fillContext(info: SourceInfo, filling: Filling, signal: AbortSign
 		run: scripts.run,
 		hasScripts: scripts.placed,
 		labels: labelsOf(request, info),
-		environment: await readEnvironment(source, request, filling.record.emit),
+		environment: await readEnvironment(
+			source,
+			{ environmentFile: undefined, ...request, ...build },
+			filling.record.emit,
+		),
 		hasBuildEnvironment: buildEnvironment.length > 0,
-		secrets: request.secrets.map(({ id }) => id),
-		injections: await copyInjections(request.injections, contract, context),
+		secrets: (build?.secrets ?? []).map(({ id }) => id),
+		injections: await copyInjections(build?.injections ?? [], contract, context),
 		previous: previousOf(previous, scripts, filling.record.emit),
 	};
 }
 
 function labelsOf(request: DockerfileRequest, info: SourceInfo): readonly EnvironmentVariable[] {
-	const { applicationName, tagName, description, scriptsUrl, destination } = request;
-	const displayName = applicationName ?? tagName;
-	const generated = sourceLabels(info, { name: imageNameOf(request.builder) }, { displayName, description });
+	const { build, scriptsUrl, destination } = request;
+	const displayName = build?.applicationName ?? build?.tagName;
+	const generated = sourceLabels(
+		info,
+		{ name: imageNameOf(request.builder) },
+		{ displayName, description: build?.description },
+	);
 	const given = {
 		...generated,
 		...(scriptsUrl !== undefined && { 'io.openshift.s2i.scripts-url': withoutCredentials(scriptsUrl) }),
 		...(destination !== undefined && { 'io.openshift.s2i.destination': destination }),
 	};
 	const labels = Object.entries(given).map(([name, value]) => ({ name, value: value.replace(/[\0\r\n]+/g, ' ') }));
-	return mergeEnvironment(labels, request.labels);
+	return mergeEnvironment(labels, build?.labels ?? []);
 }
 
 /** Builds of other tools run elsewhere, so that a relative path would mean something else there; they find images of their engine by name. */
@@ -192,7 +207,7 @@ function fromName(location: ImageLocation): string {
 	return isEngineLocation(location) ? location.name : formatImageLocation(absoluteLocation(location));
 }
 
-function previousImage({ incremental, targets }: DockerfileRequest): ImageLocation | undefined {
+function previousImage({ incremental, targets }: BuildRequest): ImageLocation | undefined {
 	if (!incremental.enabled) return undefined;
 	const image = incremental.previousImage ?? targets[0];
 	if (image !== undefined) return image;
@@ -219,7 +234,7 @@ function previousOf(
 }
 
 /** What a Dockerfile cannot say is for whoever builds it. */
-function warnOfOptions(request: DockerfileRequest, emit: Emit): void {
+function warnOfOptions(request: BuildRequest, emit: Emit): void {
 	const { volumes, limits, assembleTimeout, callback, incremental } = request;
 	const lost = [
 		...(volumes.length > 0 ? ['--volume'] : []),
@@ -235,7 +250,7 @@ function warnOfOptions(request: DockerfileRequest, emit: Emit): void {
 	emit({ type: 'warning', code: 'NOT_IN_DOCKERFILE', message });
 }
 
-function howToBuild({ secrets }: DockerfileRequest, path: string): string {
+function howToBuild(path: string, secrets: BuildRequest['secrets'] = []): string {
 	const given = secrets.map(({ id }) => ` --secret id=${id},src=FILE`).join('');
 	return `build it with: buildah bud${given} -t IMAGE -f ${path} ${dirname(path)}`;
 }

@@ -6,13 +6,16 @@ import { parseImageLocation } from '../../../src/content/location.js';
 import type { ContainerConfig } from '../../../src/oci/image.js';
 import { type DockerfileRequest, writeDockerfile } from '../../../src/pipeline/dockerfile/write-dockerfile.js';
 import type { BuildEvent } from '../../../src/pipeline/events.js';
+import type { BuildRequest } from '../../../src/pipeline/request.js';
 import { NO_LIMITS } from '../../../src/sandbox/limits.js';
 import { removeTree } from '../../support/host.js';
 import { testImage } from '../../support/images.js';
 import { emptyRegistry, makeSource, publish } from '../../support/tiny.js';
 
 /** What a test wants to be different; images as typed. */
-export type Wanted = Partial<Omit<DockerfileRequest, 'builder' | 'targets' | 'incremental'>> & {
+export type Wanted = Partial<
+	Omit<BuildRequest & DockerfileRequest, 'builder' | 'targets' | 'incremental' | 'build'>
+> & {
 	readonly builder: string;
 	readonly tag?: string;
 	readonly incremental?: boolean;
@@ -67,10 +70,10 @@ export async function write(wanted: Wanted): Promise<Written> {
 	const { builder, tag, incremental = false, previousImage, ...rest } = wanted;
 	const output = rest.output ?? `${emptyDirectory()}/`;
 	const events: BuildEvent[] = [];
-	const request: DockerfileRequest = {
+	const build: BuildRequest = {
 		...defaults(),
 		...rest,
-		output,
+		source: rest.source ?? '',
 		builder: parseImageLocation(builder),
 		targets: tag === undefined ? [] : [parseImageLocation(tag)],
 		tagName: tag,
@@ -83,6 +86,8 @@ export async function write(wanted: Wanted): Promise<Written> {
 			cacheTo: [],
 		},
 	};
+	const imageScriptsUrl = rest.imageScriptsUrl;
+	const request: DockerfileRequest = { ...build, output, imageScriptsUrl, ...(rest.source !== undefined && { build }) };
 	await writeDockerfile(request, (event) => events.push(event), AbortSignal.timeout(60_000));
 	const path = /[/]$/.test(output) ? join(output, 'Dockerfile') : output;
 	const text = readFileSync(path, 'utf8');
@@ -94,7 +99,7 @@ export async function write(wanted: Wanted): Promise<Written> {
 	return { text, lines, context: join(path, '..'), warnings };
 }
 
-function defaults(): Omit<DockerfileRequest, 'builder' | 'targets' | 'incremental' | 'output'> {
+function defaults(): Omit<BuildRequest, 'builder' | 'targets' | 'incremental' | 'source'> {
 	return {
 		store: '/nonexistent/store',
 		isolation: 'auto',
@@ -105,7 +110,6 @@ function defaults(): Omit<DockerfileRequest, 'builder' | 'targets' | 'incrementa
 		caBundle: undefined,
 		dockerConfig: undefined,
 		env: { PATH: process.env['PATH'], HOME: '/nonexistent' },
-		source: undefined,
 		ref: undefined,
 		contextDir: undefined,
 		copy: false,
@@ -118,7 +122,6 @@ function defaults(): Omit<DockerfileRequest, 'builder' | 'targets' | 'incrementa
 		buildEnvironment: [],
 		secrets: [],
 		scriptsUrl: undefined,
-		imageScriptsUrl: undefined,
 		destination: undefined,
 		assembleUser: undefined,
 		allowedUids: undefined,

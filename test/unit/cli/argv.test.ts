@@ -1,19 +1,20 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type OptionNames, spellWords, splitArguments } from '../../../src/cli/argv.js';
+import { type OptionNames, splitArguments } from '../../../src/cli/argv.js';
 import { closest } from '../../../src/cli/closest.js';
-import { optionsOf, switchOption, textList, textOption } from '../../../src/cli/options.js';
+import { flag as flagOption, list, option, optionsOf } from '../../../src/cli/options.js';
 import type { Word } from '../../../src/cli/words.js';
+import { argumentsOf } from './io.js';
 
 const grammar = {
 	name: 'build',
 	description: '',
 	examples: [],
 	args: {
-		environment: textList('env', 'NAME=VALUE', '', { short: 'e' }),
-		ref: textOption('ref', 'REF', '', { short: 'r' }),
-		copy: switchOption('copy', '', 'c'),
-		quiet: switchOption('quiet', '', 'q'),
+		environment: list('env', 'NAME=VALUE', '', { short: 'e' }),
+		ref: option('ref', 'REF', '', { short: 'r' }),
+		copy: flagOption('copy', '', 'c'),
+		quiet: flagOption('quiet', '', 'q'),
 	},
 };
 const names: OptionNames = {
@@ -53,9 +54,9 @@ test('what stands behind -- is left alone', () => {
 	});
 });
 
-test('of several flags of one name the last counts', () => {
-	expect(spellWords([flag('copy'), word('x'), flag('copy', false)])).toEqual([':x']);
-	expect(spellWords([flag('copy', false), flag('copy')])).toEqual(['--copy']);
+test('of several flags of one name the last counts', async () => {
+	expect(await argumentsOf(grammar, ['--copy', '--copy=false'])).toMatchObject({ copy: false });
+	expect(await argumentsOf(grammar, ['--copy=false', '-c'])).toMatchObject({ copy: true });
 });
 
 test('every value survives every spelling', () => {

@@ -1,12 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { type BuildArguments, readBuildRequest } from '../../../src/cli/build-request.js';
 import { checkCombination, checkFiles } from '../../../src/cli/check-request.js';
-import type { BuildArguments } from '../../../src/cli/command-arguments.js';
 import { buildCommand } from '../../../src/cli/commands/build.js';
 import { describeRequest } from '../../../src/cli/describe-request.js';
 import { parseCommand } from '../../../src/cli/parse-command.js';
-import { readBuildRequest } from '../../../src/cli/request.js';
 import type { BuildEvent } from '../../../src/pipeline/events.js';
 import type { BuildRequest } from '../../../src/pipeline/request.js';
 import { temporaryDirectory } from '../../support/fs.js';

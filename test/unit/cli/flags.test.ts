@@ -7,30 +7,42 @@ import { generateCommand } from '../../../src/cli/commands/generate.js';
 import { rebuildCommand } from '../../../src/cli/commands/rebuild.js';
 import { usageCommand } from '../../../src/cli/commands/usage.js';
 import { loadCompleted } from '../../../src/cli/commands.js';
-import type { HostArguments } from '../../../src/cli/host-options.js';
 import { withEnvironment } from '../../../src/cli/io.js';
 import { openReport } from '../../../src/cli/open-report.js';
+import type { ArgumentTree, Grammar } from '../../../src/cli/options.js';
 import { type ParsedArguments, parseCommand } from '../../../src/cli/parse-command.js';
 import type { ProgramName } from '../../../src/cli/words.js';
 import { COMMANDS, GLOBAL, type S2iOption } from '../../support/s2i-options.js';
-import { runMain } from './io.js';
+import { argumentsOf, runMain } from './io.js';
 
 const grammars = await loadCompleted();
 
+const COMMANDS_OF_S2I: Readonly<Record<string, Grammar<ArgumentTree>>> = {
+	build: buildCommand,
+	rebuild: rebuildCommand,
+	usage: usageCommand,
+	generate: generateCommand,
+	create: createCommand,
+	completion: completionCommand,
+};
+
+interface Line extends ParsedArguments<ArgumentTree> {
+	/** The warnings. */
+	readonly notices: readonly { readonly code: string; readonly message: string }[];
+}
+
 /** Reads a command line of S2I. */
-async function parsed(name: string, argv: readonly string[], program: ProgramName): Promise<ParsedArguments<object>> {
-	const options = { program };
-	const read = {
-		build: () => parseCommand<object>(buildCommand, argv, options),
-		rebuild: () => parseCommand<object>(rebuildCommand, argv, options),
-		usage: () => parseCommand<object>(usageCommand, argv, options),
-		generate: () => parseCommand<object>(generateCommand, argv, options),
-		create: () => parseCommand<object>(createCommand, argv, options),
-		completion: () => parseCommand<object>(completionCommand, argv, options),
-	}[name];
-	const result = await read?.();
-	if (result?.type !== 'arguments') throw new Error(`${name} was not read`);
-	return result;
+async function parsed(name: string, argv: readonly string[], program: ProgramName): Promise<Line> {
+	const grammar = COMMANDS_OF_S2I[name];
+	if (grammar === undefined) throw new Error(`there is no ${name}`);
+	const result = await parseCommand(grammar, argv, { program });
+	if (result.type !== 'arguments') throw new Error(`${name} was not read`);
+	const notices = result.events.flatMap((event) =>
+		event.type === 'warning' && !event.message.startsWith('the name sti ')
+			? [{ code: event.code, message: event.message }]
+			: [],
+	);
+	return { ...result, notices };
 }
 
 /** Every spelling that pflag has for `option`. */
@@ -121,8 +133,8 @@ describe('options of s2i', () => {
 				done();
 			},
 		});
-		const { value } = await parsed('build', ['.', 'img', '--loglevel', loglevel], 's2oci');
-		const { emit } = await openReport(value as HostArguments, { stdout: stderr, stderr, env: {} });
+		const { report } = await argumentsOf(buildCommand, ['.', 'img', '--loglevel', loglevel]);
+		const { emit } = await openReport(report, { stdout: stderr, stderr, env: {} });
 		for (const level of [0, 1, 5] as const) emit({ type: 'log', level, message: String(level) });
 		expect(written).toEqual(shown);
 	});
@@ -143,11 +155,15 @@ describe('options of s2i', () => {
 
 describe('of an option that takes one value', () => {
 	test.each([
-		[['-r', 'a', '--ref', 'b'], { ref: 'b' }, '--ref'],
+		[['-r', 'a', '--ref', 'b'], { selection: { ref: 'b' } }, '--ref'],
 		[['-p', 'never', '--pull-policy=always'], { pullPolicy: 'always' }, '--pull-policy'],
-		[['--scripts', 'image:///a', '-s', 'image:///b'], { scriptsUrl: 'image:///b' }, '--scripts-url'],
-		[['--loglevel', '1', '--loglevel', '2'], { loglevel: '2' }, '--loglevel'],
-		[['--platform', 'linux/amd64', '--platform', 'linux/arm64'], { platform: 'linux/arm64' }, '--platform'],
+		[['--scripts', 'image:///a', '-s', 'image:///b'], { scripts: { scriptsUrl: 'image:///b' } }, '--scripts-url'],
+		[['--loglevel', '1', '--loglevel', '2'], { report: { loglevel: 2 } }, '--loglevel'],
+		[
+			['--platform', 'linux/amd64', '--platform', 'linux/arm64'],
+			{ host: { platform: { os: 'linux', architecture: 'arm64' } } },
+			'--platform',
+		],
 	])('the last one counts, with a notice: %j', async (options, value, name) => {
 		for (const program of ['s2oci', 's2i'] as const) {
 			const found = await parsed('build', ['.', 'img', ...options], program);
@@ -161,7 +177,8 @@ describe('of an option that takes one value', () => {
 
 	test('the same twice is worth no word, and lists keep all', async () => {
 		const found = await parsed('build', ['.', 'img', '-r', 'a', '-r', 'a', '-eA=1', '-eA=2'], 's2i');
-		expect(found).toMatchObject({ value: { ref: 'a', environment: ['A=1', 'A=2'] }, notices: [] });
+		const environment = ['1', '2'].map((value) => ({ name: 'A', value }));
+		expect(found).toMatchObject({ value: { selection: { ref: 'a' }, variables: { environment } }, notices: [] });
 	});
 
 	test.each(['digest-file', 'result-file'])(
@@ -179,7 +196,7 @@ describe('of an option that takes one value', () => {
 describe('arguments', () => {
 	test('may stand behind --', async () => {
 		const { value } = await parsed('build', ['-r', 'a', '--', '-source', 'img', 'tag'], 's2oci');
-		expect(value).toMatchObject({ source: '-source', builder: 'img', tag: 'tag', ref: 'a' });
+		expect(value).toMatchObject({ source: '-source', builder: 'img', tag: 'tag', selection: { ref: 'a' } });
 	});
 
 	test.each([
@@ -197,16 +214,16 @@ describe('arguments', () => {
 
 describe('deprecated options', () => {
 	test.each([
-		[['--scripts', 'image:///x'], { scriptsUrl: 'image:///x' }],
-		[['-l', '/x'], { destination: '/x' }],
-		[['-l/x'], { destination: '/x' }],
-		[['--location=/x'], { destination: '/x' }],
-		[['--callbackUrl', 'http://x/'], { callbackUrl: 'http://x/' }],
-		[['--contextDir=web'], { contextDir: 'web' }],
-		[['--savetempdir'], { saveTempDir: true }],
+		[['--scripts', 'image:///x'], { scripts: { scriptsUrl: 'image:///x' } }],
+		[['-l', '/x'], { scripts: { destination: '/x' } }],
+		[['-l/x'], { scripts: { destination: '/x' } }],
+		[['--location=/x'], { scripts: { destination: '/x' } }],
+		[['--callbackUrl', 'http://x/'], { output: { callback: { url: 'http://x/' } } }],
+		[['--contextDir=web'], { selection: { contextDir: 'web' } }],
+		[['--savetempdir'], { output: { saveTempDir: true } }],
 		[['--forcePull'], { pullPolicy: 'always' }],
-		[['--forcePull=false'], { pullPolicy: undefined }],
-		[['--incremental', '--clean'], { incremental: false }],
+		[['--forcePull=false'], { pullPolicy: 'check' }],
+		[['--incremental', '--clean'], { incremental: { enabled: false } }],
 	])('%j still work, with a notice', async (options, expected) => {
 		expect(await parsed('build', ['.', 'img', ...options], 's2oci')).toMatchObject({
 			value: expected,

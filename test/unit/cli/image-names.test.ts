@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { openImageNames } from '../../../src/cli/image-names.js';
 
 const names = (program: 's2oci' | 's2i' | 'sti', env: Readonly<Record<string, string>> = {}) =>
-	openImageNames({ program, env: { PATH: '/nonexistent', ...env }, emit: () => undefined });
+	openImageNames({ program, env: { PATH: '/nonexistent', ...env } });
 
 test.each(['app', 'app:1', 'team/app', 'library/app:1.2'])('s2oci refuses the tag %s', async (name) => {
 	await expect(names('s2oci').target(name)).rejects.toMatchObject({ code: 'USAGE' });

@@ -1,14 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { readHostRequest } from '../../../src/cli/host-request.js';
 import { isBuildError } from '../../../src/errors.js';
+import type { HostRequest } from '../../../src/pipeline/request.js';
 
-type Words = Partial<Record<'isolation' | 'userns' | 'rootfs', string>>;
+type Words = Partial<Pick<HostRequest, 'isolation' | 'userns' | 'rootfs'>>;
 
 function read(words: Words): readonly string[] {
-	const nothing = { platform: undefined, dockerConfig: undefined, caBundle: undefined, store: '/s', quiet: false };
-	const reports = { loglevel: undefined, logFormat: undefined, insecureRegistries: [] };
-	const args = { ...nothing, ...reports, isolation: undefined, userns: undefined, rootfs: undefined, ...words };
-	const { isolation, userns, rootfs } = readHostRequest(args, {});
+	const { isolation, userns, rootfs } = readHostRequest({ store: '/s', ...words }, { env: {} });
 	return [isolation, userns, rootfs];
 }
 

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { main } from '../../../src/cli/main.js';
-import type { Grammar } from '../../../src/cli/options.js';
+import type { ArgumentTree, Grammar, Reading, Values } from '../../../src/cli/options.js';
 import { parseCommand } from '../../../src/cli/parse-command.js';
 
 /** What a command line printed, and its exit status. */
@@ -30,9 +30,14 @@ export async function runMain(argv: readonly string[], env: Readonly<Record<stri
 	return { status, stdout: stdout.text(), stderr: stderr.text() };
 }
 
-/** The arguments of a command line that does not ask for help. */
-export async function argumentsOf<T>(grammar: Grammar<T>, argv: readonly string[]): Promise<T> {
-	const parsed = await parseCommand(grammar, argv);
+/** The arguments of a command line that does not ask for help; `emit` gets what is to be told of them. */
+export async function argumentsOf<A extends ArgumentTree>(
+	grammar: Grammar<A>,
+	argv: readonly string[],
+	{ emit, ...reading }: Partial<Reading> = {},
+): Promise<Values<A>> {
+	const parsed = await parseCommand(grammar, argv, reading);
 	if (parsed.type === 'help') throw new Error('help');
+	for (const event of parsed.events) emit?.(event);
 	return parsed.value;
 }

@@ -1,31 +1,28 @@
 import { expect, test } from 'vitest';
+import { readBuildRequest, readDockerfileRequest } from '../../../src/cli/build-request.js';
 import { buildCommand } from '../../../src/cli/commands/build.js';
-import { generateCommand } from '../../../src/cli/commands/generate.js';
-import { rebuildCommand } from '../../../src/cli/commands/rebuild.js';
-import { runCommand } from '../../../src/cli/commands/run.js';
-import { usageCommand } from '../../../src/cli/commands/usage.js';
+import { generateCommand, readGenerateRequest } from '../../../src/cli/commands/generate.js';
+import { readRebuildRequest, rebuildCommand } from '../../../src/cli/commands/rebuild.js';
+import { readRunRequest, runCommand } from '../../../src/cli/commands/run.js';
+import { readUsageRequest, usageCommand } from '../../../src/cli/commands/usage.js';
 import { parseCommand } from '../../../src/cli/parse-command.js';
-import {
-	readBuildRequest,
-	readDockerfileRequest,
-	readGenerateRequest,
-	readRebuildRequest,
-	readRunRequest,
-	readUsageRequest,
-} from '../../../src/cli/request.js';
 import { argumentsOf } from './io.js';
 
 const quiet = { env: { HOME: '/home/ada' }, program: 's2oci', emit: () => undefined } as const;
 
 test('--as-dockerfile keeps the slash that means a directory', async () => {
 	const args = await argumentsOf(buildCommand, ['.', 'img', '--as-dockerfile', '/out/']);
-	expect(readDockerfileRequest(args, readBuildRequest(args, quiet))).toMatchObject({ output: '/out/', source: '.' });
+	expect(readDockerfileRequest(args, readBuildRequest(args, quiet))).toMatchObject({
+		output: '/out/',
+		build: { source: '.' },
+	});
 });
 
 test('generate has a builder and an output, and no source', async () => {
 	const args = await argumentsOf(generateCommand, 'img /out -eA=1 --image-scripts-url image:///s'.split(' '));
-	expect(readGenerateRequest(args, quiet)).toMatchObject({
-		source: undefined,
+	const request = readGenerateRequest(args, quiet);
+	expect(request).not.toHaveProperty('build');
+	expect(request).toMatchObject({
 		output: '/out',
 		imageScriptsUrl: 'image:///s',
 		environment: [{ name: 'A', value: '1' }],

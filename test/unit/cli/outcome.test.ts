@@ -18,7 +18,6 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { writeFiles } from '../../../src/cli/outcome.js';
-import type { OutputArguments } from '../../../src/cli/output-options.js';
 import type { BuildOutcome } from '../../../src/pipeline/result.js';
 import { temporaryDirectory } from '../../support/fs.js';
 import { needs } from '../../support/needs.js';
@@ -26,7 +25,7 @@ import { needs } from '../../support/needs.js';
 const outcome = { result: { success: true, digest: 'sha256:1' } } as unknown as BuildOutcome;
 
 function write(resultFile: string): Promise<unknown> {
-	return writeFiles(outcome, { resultFile } as unknown as OutputArguments);
+	return writeFiles(outcome, { resultFile, digestFile: undefined });
 }
 
 describe('the result file', () => {
@@ -100,10 +99,10 @@ describe('the result file', () => {
 		const slow = spawn('sh', ['-c', 'exec <"$1"; sleep 1; wc -c', 'sh', path], { stdio: ['ignore', 'pipe', 'ignore'] });
 		const read = slow.stdout.toArray();
 		await delay(300);
-		expect(await writeFiles(large, { resultFile: path } as unknown as OutputArguments)).toBeUndefined();
+		expect(await writeFiles(large, { resultFile: path, digestFile: undefined })).toBeUndefined();
 		expect(Number(Buffer.concat((await read) as Buffer[]).toString())).toBeGreaterThan(300_000);
 		const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-		const stuck = await writeFiles(large, { resultFile: path } as unknown as OutputArguments);
+		const stuck = await writeFiles(large, { resultFile: path, digestFile: undefined });
 		closeSync(reader);
 		expect(stuck).toMatchObject({ code: 'OUTPUT_FAILED', message: expect.stringContaining('reads') as string });
 	});

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { readSecurityOptions } from '../../../src/cli/security-request.js';
+import { readSecurityOptions } from '../../../src/cli/security-options.js';
 import { isBuildError } from '../../../src/errors.js';
 import type { BuildEvent } from '../../../src/pipeline/events.js';
 import { temporaryDirectory } from '../../support/fs.js';
@@ -29,9 +29,14 @@ const ENGINES = {
 	],
 };
 
+const reading = { env: {}, program: 's2oci' } as const;
+
 function read(options: readonly string[]): { readonly seccomp: unknown; readonly events: readonly BuildEvent[] } {
 	const events: BuildEvent[] = [];
-	return { seccomp: readSecurityOptions(options, (event) => void events.push(event)), events };
+	return {
+		seccomp: readSecurityOptions(options, '--security-opt', { ...reading, emit: (event) => void events.push(event) }),
+		events,
+	};
 }
 
 function refusal(options: readonly string[]): string {

@@ -1,12 +1,12 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { BuildError, messageOf } from '../errors.js';
 import { absolutePath } from '../host-path.js';
-import type { Emit } from '../pipeline/events.js';
 import { redact } from '../redact.js';
 import { ARCHITECTURES } from '../sandbox/bpf.js';
 import type { Limits } from '../sandbox/limits.js';
 import { readProfile } from '../sandbox/read-profile.js';
-import { impossible } from './host-request.js';
+import type { ReadAll } from './options.js';
+import { impossible } from './values.js';
 
 const OPTION = '--security-opt';
 const MAX_BYTES = 1024 * 1024;
@@ -19,7 +19,7 @@ const HINT =
  * The filter that options in the words of Docker and Podman ask for; the last one counts. What they say and is so anyway is a notice.
  * Throws USAGE for all else, and for a file that is no profile.
  */
-export function readSecurityOptions(options: readonly string[], emit: Emit): Limits['seccomp'] {
+export const readSecurityOptions: ReadAll<Limits['seccomp']> = (options, _name, { emit }) => {
 	let seccomp: Limits['seccomp'] = 'default';
 	for (const option of options) {
 		const [, profile] = /^seccomp[=:](.+)$/s.exec(option) ?? [];
@@ -29,7 +29,7 @@ export function readSecurityOptions(options: readonly string[], emit: Emit): Lim
 		} else throw impossible(OPTION, option, HINT);
 	}
 	return seccomp;
-}
+};
 
 function readSeccomp(profile: string): Limits['seccomp'] {
 	if (profile === 'unconfined') return profile;

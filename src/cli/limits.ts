@@ -1,0 +1,61 @@
+import { isIP } from 'node:net';
+import type { Limits } from '../sandbox/limits.js';
+import type { Read, ReadAll } from './options.js';
+import { impossible, readBytes } from './values.js';
+
+const CAPABILITIES =
+	'AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID ' +
+	'IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW ' +
+	'PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO ' +
+	'SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM';
+const KNOWN: ReadonlySet<string> = new Set(CAPABILITIES.split(' '));
+const ULIMITS = /^(?:core|cpu|data|fsize|locks|memlock|msgqueue|nice|nofile|nproc|rss|rtprio|rttime|sigpending|stack)$/;
+/** With less, runc and what it starts do not fit themselves. */
+const LEAST_MEMORY = 6 * 1024 ** 2;
+
+/** Reads what scripts can reach; the networks of a Docker daemon are the host's, with a notice. Throws USAGE. */
+export const readNetwork: Read<Limits['network']> = (text, option, { emit }) => {
+	if (text === 'bridge' || text === 'default') {
+		const message = `--network ${text} is the host's network here: there is no daemon that has a bridge`;
+		emit({ type: 'warning', code: 'NETWORK', message });
+		return 'host';
+	}
+	if (text === 'host' || text === 'none') return text;
+	throw impossible(option, text, 'Use host or none: networks and containers with a name belong to a Docker daemon.');
+};
+
+/** Reads a line of /etc/hosts, `NAME:IP`. Throws USAGE. */
+export const readAddHost: Read<Limits['addHosts'][number]> = (text, option) => {
+	const at = text.indexOf(':');
+	const name = text.slice(0, Math.max(at, 0));
+	const address = text.slice(at + 1).replace(/^\[(.*)\]$/, '$1');
+	if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/.test(name) && isIP(address) !== 0) return { name, address };
+	throw impossible(option, text, 'Give NAME:IP, such as registry.example:10.0.0.7 or six.example:2001:db8::7.');
+};
+
+/** Reads lists of capabilities(7), each once. Throws USAGE. */
+export const readCapabilities: ReadAll<readonly string[]> = (texts, option) => [
+	...new Set(texts.flatMap((text) => text.split(',')).map((text) => readCapability(text, option))),
+];
+
+/** Reads an amount of memory that a sandbox fits in. Throws USAGE. */
+export const readMemory: Read<number> = (text, option) => {
+	const hint = 'Give at least 6m, such as 512m or 2g.';
+	const bytes = readBytes(hint)(text, option);
+	if (bytes >= LEAST_MEMORY) return bytes;
+	throw impossible(option, text, hint);
+};
+
+/** Reads a limit of setrlimit(2), `NAME=SOFT[:HARD]`. Throws USAGE. */
+export const readUlimit: Read<Limits['ulimits'][number]> = (text, option) => {
+	const [, name = '', soft = '', hard = soft] = /^([a-z]+)=(\d{1,15})(?::(\d{1,15}))?$/.exec(text) ?? [];
+	if (ULIMITS.test(name) && Number(soft) <= Number(hard)) return { name, soft: Number(soft), hard: Number(hard) };
+	throw impossible(option, text, 'Give NAME=SOFT[:HARD], such as nofile=1024:4096; soft is at most hard.');
+};
+
+function readCapability(text: string, option: string): string {
+	const name = text.trim().toUpperCase().replace(/^CAP_/, '');
+	if (name === 'ALL') return name;
+	if (KNOWN.has(name)) return `CAP_${name}`;
+	throw impossible(option, text, 'Give names of capabilities(7), such as SETUID,NET_RAW, or all.');
+}
