@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Diagnosis } from '../../src/pipeline/doctor/diagnosis.js';
 import { build, s2oci } from '../support/build.js';
+import { removeTree } from '../support/fs.js';
 import {
 	makeWorkspace,
-	removeTree,
 	requirePrograms,
 	requireRoot,
 	requireUser,

@@ -8,14 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { s2oci } from '../support/build.js';
-import {
-	listDirectory,
-	makeWorkspace,
-	removeTree,
-	requirePrograms,
-	requireRoot,
-	type Workspace,
-} from '../support/host.js';
+import { removeTree } from '../support/fs.js';
+import { listDirectory, makeWorkspace, requirePrograms, requireRoot, type Workspace } from '../support/host.js';
 import { tinyLayout, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();

@@ -7,7 +7,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Diagnosis } from '../../src/pipeline/doctor/diagnosis.js';
 import type { BuildResult } from '../../src/pipeline/result.js';
-import { removeTree, requirePrograms, requireRoot } from '../support/host.js';
+import { removeTree } from '../support/fs.js';
+import { requirePrograms, requireRoot } from '../support/host.js';
 import { elsewhere, openScene, type Scene } from '../support/live-scene.js';
 import { assembleSource, withTinyBuilder } from '../support/tiny.js';
 

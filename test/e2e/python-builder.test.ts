@@ -8,10 +8,10 @@ import { agreement } from '../support/agreement.js';
 import { build, s2oci } from '../support/build.js';
 import { type BuiltImage, type ConfigJson, decoded } from '../support/built.js';
 import { zipOf } from '../support/fixtures.js';
+import { removeTree } from '../support/fs.js';
 import {
 	leftovers,
 	makeWorkspace,
-	removeTree,
 	requirePrograms,
 	requireRoot,
 	requireUser,

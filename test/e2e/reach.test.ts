@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { Rung } from '../../src/pipeline/events.js';
 import { agreement } from '../support/agreement.js';
 import { build } from '../support/build.js';
-import { leftovers, makeWorkspace, removeTree, requirePrograms, requireUser, type Workspace } from '../support/host.js';
+import { removeTree } from '../support/fs.js';
+import { leftovers, makeWorkspace, requirePrograms, requireUser, type Workspace } from '../support/host.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
 import { identity } from '../support/same-image.js';
 import { publish, readLayout, TINY_APP, tinyLayout, withTinyBuilder } from '../support/tiny.js';

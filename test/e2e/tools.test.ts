@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { build } from '../support/build.js';
 import type { ConfigJson, ManifestJson } from '../support/built.js';
-import { makeWorkspace, removeTree, requirePrograms, type Workspace } from '../support/host.js';
+import { removeTree } from '../support/fs.js';
+import { makeWorkspace, requirePrograms, type Workspace } from '../support/host.js';
 import { assembleSource, readLayout, tinyLayout, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();

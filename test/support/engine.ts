@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished, type TestContext } from 'vitest';
 import { type Finished, type RunOptions, s2oci } from './build.js';
-import { removeTree, requirePrograms, type Workspace } from './host.js';
+import { removeTree } from './fs.js';
+import { requirePrograms, type Workspace } from './host.js';
 import { tinyLayout } from './tiny.js';
 
 /** What podman prints of an image. */

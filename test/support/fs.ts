@@ -1,8 +1,18 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findProgram } from '../../src/program.js';
+
+/** Removes a directory, also what a build of this user left to its subordinate ids. */
+export function removeTree(path: string): void {
+	try {
+		execFileSync('rm', ['-rf', path], { stdio: 'ignore' });
+	} catch {
+		execFileSync('unshare', ['--map-root-user', '--map-auto', 'rm', '-rf', path], { stdio: 'ignore' });
+	}
+}
 
 /** A new directory that disappears with the scope it is used in. */
 export interface TemporaryDirectory extends Disposable {
@@ -15,7 +25,7 @@ export function temporaryDirectory(parent: string = tmpdir()): TemporaryDirector
 	return {
 		path,
 		[Symbol.dispose]: () => {
-			rmSync(path, { recursive: true, force: true });
+			removeTree(path);
 		},
 	};
 }

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import {
 	accessSync,
 	chmodSync,
@@ -13,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { onTestFinished, type TestContext } from 'vitest';
+import { removeTree } from './fs.js';
 import { needs } from './needs.js';
 
 /** Who runs s2oci. The test users are made by scripts/test-users. */
@@ -106,15 +106,6 @@ export async function until(what: string, isTrue: () => boolean, limitMs = 15_00
 	while (!isTrue()) {
 		if (Date.now() > deadline) throw new Error(`waited ${limitMs} ms in vain for ${what}`);
 		await delay(10);
-	}
-}
-
-/** Removes a tree, also what belongs to subordinate ids of ours. */
-export function removeTree(path: string): void {
-	try {
-		execFileSync('rm', ['-rf', path], { stdio: 'ignore' });
-	} catch {
-		execFileSync('unshare', ['--map-root-user', '--map-auto', 'rm', '-rf', path], { stdio: 'ignore' });
 	}
 }
 

@@ -9,7 +9,8 @@ import type { Descriptor } from '../../src/oci/descriptor.js';
 import { digestOf } from '../../src/oci/digest.js';
 import type { ImageConfig } from '../../src/oci/image.js';
 import { configMediaType, DOCKER_MANIFEST, type MediaFamily, OCI_MANIFEST } from '../../src/oci/media-types.js';
-import { removeTree } from './host.js';
+import { removeTree } from './fs.js';
+
 import { jsonBytes } from './images.js';
 import { type Faults, startRegistry, type TestRegistry } from './registry.js';
 

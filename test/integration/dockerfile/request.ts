@@ -8,7 +8,8 @@ import { type DockerfileRequest, writeDockerfile } from '../../../src/pipeline/d
 import type { BuildEvent } from '../../../src/pipeline/events.js';
 import type { BuildRequest } from '../../../src/pipeline/request.js';
 import { NO_LIMITS } from '../../../src/sandbox/limits.js';
-import { removeTree } from '../../support/host.js';
+import { removeTree } from '../../support/fs.js';
+
 import { testImage } from '../../support/images.js';
 import { emptyRegistry, makeSource, publish } from '../../support/tiny.js';
 

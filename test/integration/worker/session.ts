@@ -264,8 +264,9 @@ function follow(driver: ChildProcess): RunningSession {
 	result.catch(() => undefined);
 	const step = async (name: string) => {
 		while (!seen.has(name)) {
-			const next = new Promise<void>((resolve) => (wake = resolve));
-			await Promise.race([next, result]);
+			const next = new Promise<undefined>((resolve) => (wake = () => resolve(undefined)));
+			const ended = await Promise.race([next, result]);
+			if (ended !== undefined && !seen.has(name)) throw new Error(`the session ended before ${name}`);
 		}
 	};
 	return { driver, step, result };
