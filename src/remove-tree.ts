@@ -36,23 +36,52 @@ export function removeTree(path: RawPath): void {
 }
 
 /**
- * Removes the tree at `path` in the directory `root`, read-only directories included and however deep; nothing there is no error, and a link
- * is removed itself. Below `root` every directory is opened once, without following links, and named by its descriptor from then on: whatever
- * is renamed meanwhile, nothing outside of `root` is removed. Nothing may be mounted below: what is mounted would be emptied.
+ * Removes the tree at `path` in the directory `root`, read-only directories included and however deep; nothing there is no error, nor is a
+ * link in place of a directory above it, and a link at `path` is removed itself. Below `root` every directory is opened once, without
+ * following links, and named by its descriptor from then on: whatever is renamed meanwhile, nothing outside of `root` is removed. Nothing may
+ * be mounted below: what is mounted would be emptied.
  */
 export function removeBeneath(root: RawPath, path: RawPath): void {
-	const parts = path.split('/');
+	withEntryBeneath(root, path, (entry) => remove(entry, undefined));
+}
+
+/** Removes the directory at `path` in the directory `root` when it is empty, with the promises of {@link removeBeneath}. */
+export function removeEmptyBeneath(root: RawPath, path: RawPath): void {
+	withEntryBeneath(root, path, (entry) => {
+		try {
+			rmdirSync(fsPath(entry));
+		} catch (error) {
+			if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'EBUSY'].includes(errnoOf(error) ?? '')) throw error;
+		}
+	});
+}
+
+/** Calls `use` with a path of the last part of `path` that no rename changes, unless a directory above it is missing or is a link. */
+function withEntryBeneath(root: RawPath, path: RawPath, use: (entry: RawPath) => void): void {
+	const parts = path.split('/').filter((part) => part !== '');
+	if (parts.length === 0) return;
 	const opened: number[] = [];
 	try {
 		opened.push(openSync(fsPath(root), O_PATH | O_DIRECTORY));
 		for (const part of parts.slice(0, -1)) {
-			opened.push(openSync(fsPath(entryOf(opened.at(-1), part)), O_PATH | O_DIRECTORY | O_NOFOLLOW));
+			const next = openBeneath(entryOf(opened.at(-1), part));
+			if (next === undefined) return;
+			opened.push(next);
 		}
-		remove(entryOf(opened.at(-1), parts.at(-1) ?? ''), undefined);
+		use(entryOf(opened.at(-1), parts.at(-1) ?? ''));
 	} catch (error) {
 		if (errnoOf(error) !== 'ENOENT') throw error;
 	} finally {
 		for (const fd of opened) closeSync(fd);
+	}
+}
+
+function openBeneath(entry: RawPath): number | undefined {
+	try {
+		return openSync(fsPath(entry), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+	} catch (error) {
+		if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) throw error;
+		return undefined;
 	}
 }
 

@@ -1,10 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../errors.js';
 import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT } from '../linux/libc.js';
 import { lockedFlags, type Mount, readMounts } from '../mountinfo.js';
 import type { HostBind, HostSource } from '../protocol/host-bind.js';
-import { removeTree } from '../remove-tree.js';
+import { removeBeneath } from '../remove-tree.js';
 import { type RawPath, rawPath } from '../root-path.js';
 import { type IdLimits, ownable } from '../rootfs/owner.js';
 import type { BindMount } from '../sandbox/sandbox.js';
@@ -74,12 +74,12 @@ export function placeBinds(root: string, binds: readonly HostBind[], owner: Owne
 	const copier = createHostCopier(ownable(owner, ids) ? owner : undefined);
 	for (const { source, destination } of binds) {
 		if (source.type === 'itself') throw unmountable(source.path);
-		const place = join(root, destination);
-		rmSync(place, { recursive: true, force: true });
-		copySource(source, rawPath(place), copier);
+		removeBeneath(rawPath(root), rawPath(destination));
+		copySource(source, rawPath(join(root, destination)), copier);
 	}
+	// The process may have put a link in place of any directory since.
 	return () => {
-		for (const { destination } of binds) removeTree(rawPath(join(root, destination)));
+		for (const { destination } of binds) removeBeneath(rawPath(root), rawPath(destination));
 	};
 }
 

@@ -1,8 +1,8 @@
-import { chmodSync, renameSync, rmdirSync } from 'node:fs';
+import { chmodSync, renameSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { HostBind } from '../protocol/host-bind.js';
-import { removeTree } from '../remove-tree.js';
+import { removeBeneath, removeEmptyBeneath, removeTree } from '../remove-tree.js';
 import {
 	childOf,
 	fsPath,
@@ -10,7 +10,6 @@ import {
 	latin1Path,
 	printablePath,
 	type RawPath,
-	ROOT,
 	type RootPath,
 	rawPath,
 } from '../root-path.js';
@@ -98,8 +97,8 @@ export function openPlacements(
 		placed: () => placed,
 		scaffolding,
 		remove: () => {
-			for (const { path } of placed.splice(0)) removeTree(joinRaw(root, path));
-			for (const path of [...scaffolding].reverse()) removeEmpty(joinRaw(root, path));
+			for (const { path } of placed.splice(0)) removeBeneath(root, path);
+			for (const path of [...scaffolding].reverse()) removeEmptyBeneath(root, path);
 		},
 	};
 }
@@ -117,16 +116,6 @@ function renamed(source: RawPath, disk: RawPath): boolean {
 
 function trimmed(path: RawPath): RawPath {
 	return latin1Path(path.replace(/\/+$/, ''));
-}
-
-/** Directories that assemble made read-only let nobody but root remove what is in them. */
-function removeEmpty(disk: RawPath): void {
-	if (disk === ROOT) return;
-	try {
-		rmdirSync(fsPath(disk));
-	} catch (error) {
-		if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'EBUSY'].includes(errnoOf(error) ?? '')) throw error;
-	}
 }
 
 function writable<T>(path: RawPath, work: () => T): T {
