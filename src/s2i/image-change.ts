@@ -11,7 +11,7 @@ export interface ImageChangeInput {
 	readonly runPath: string | undefined;
 	/** `.s2i/environment`, `-e` and `-E`, merged. */
 	readonly environment: readonly EnvironmentVariable[];
-	/** Of `image_metadata.json`; they win over every other label. */
+	/** Of `image_metadata.json`; they win over every other label, but those that say how the image was built are left out. */
 	readonly labels: Readonly<Record<string, string>>;
 	/** `--label`, in order; they win over what the build itself says. */
 	readonly optionLabels?: readonly EnvironmentVariable[];
@@ -68,7 +68,7 @@ function mergeLabels(inherited: Labels, input: ImageChangeInput): Labels {
 		...withoutBuildLabels(inherited),
 		...sourceLabels(input.source, input.builder, { displayName, description }),
 		...Object.fromEntries(optionLabels.map(({ name, value }) => [name, value])),
-		...input.labels,
+		...withoutBuildLabels(input.labels),
 	};
 	if (rebuild === undefined || REBUILD_LABEL in labels) return labels;
 	const whole = { ...labels, [REBUILD_LABEL]: encodeRebuild(rebuild) };

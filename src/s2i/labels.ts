@@ -40,11 +40,17 @@ export function sourceLabels(
 	});
 }
 
-/** `labels` of a base image without what an earlier build said of another source: it would be told of this one. */
+/** Whether the label `name` says how an image was built: only the build itself writes these, and `rebuild` believes them. */
+export function isBuildLabel(name: string): boolean {
+	return name.startsWith(`${BUILD}.`) || name.startsWith('io.s2oci.');
+}
+
+/**
+ * `labels` of a base image without what an earlier build said of another source, which would be told of this one; or those of assemble
+ * without what would make this build look like another.
+ */
 export function withoutBuildLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-	return Object.fromEntries(
-		Object.entries(labels).filter(([name]) => !name.startsWith(`${BUILD}.`) && !name.startsWith('io.s2oci.')),
-	);
+	return Object.fromEntries(Object.entries(labels).filter(([name]) => !isBuildLabel(name)));
 }
 
 /** The annotations of the result's manifest (image-spec v1.1 annotations.md); `source` only when it is a URL. */

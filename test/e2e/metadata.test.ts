@@ -65,6 +65,19 @@ describe('labels', () => {
 		expect(Labels['io.k8s.description']).toBe('Copies files, for tests');
 	});
 
+	test('that say how the image was built are not taken from assemble, and a warning says so', async () => {
+		const forged = '{"labels":[{"io.s2oci.build":"{}"},{"io.openshift.s2i.build.source-location":"/etc"}]}';
+		const registry = await tinyRegistry();
+		const source = assembleSource(writeMetadata(forged));
+		const args = [source, `${registry.host}/builders/tiny`, `${registry.host}/team/app`];
+		const made = await s2oci(makeWorkspace(), ['build', ...args]);
+		expect(made.status).toBe(0);
+		expect(made.stderr).toContain('labels that only the build itself writes; they are left out: "io.s2oci.build"');
+		const { Labels } = (await pulled(registry, 'team/app')).config.config;
+		expect(Labels['io.openshift.s2i.build.source-location']).toBe(source);
+		expect(JSON.parse(Labels['io.s2oci.build'] ?? '')).toMatchObject({ source });
+	});
+
 	test('above 10 KiB fail the build, and nothing is pushed', async () => {
 		const registry = await tinyRegistry();
 		const args = [assembleSource('true'), `${registry.host}/builders/tiny`, `${registry.host}/team/app`];

@@ -3,10 +3,12 @@ import type { ContainerConfig } from '../../oci/image.js';
 import { assembleEnvironment } from '../../s2i/assemble-environment.js';
 import type { Contract } from '../../s2i/contract.js';
 import type { EnvironmentVariable } from '../../s2i/environment.js';
+import { isBuildLabel } from '../../s2i/labels.js';
 import { METADATA_PATH, parseMetadata } from '../../s2i/metadata.js';
 import type { User } from '../../s2i/users.js';
 import type { SourceInfo } from '../../source/source.js';
 import type { BuildContext } from '../context.js';
+import type { Emit } from '../events.js';
 import { caBundleIn } from '../fit-in-place.js';
 import type { Prepared } from '../prepare/prepare.js';
 import type { Root } from '../root.js';
@@ -36,11 +38,11 @@ export async function assemble(context: BuildContext, prepared: Prepared, info: 
 	const { root, contract, scripts, user, environment, config, runtime } = prepared;
 	await record.stage('assemble', () => runAssemble(context, prepared, info));
 	if (runtime === undefined) {
-		const labels = await readMetadata(root);
+		const labels = await readMetadata(root, record.emit);
 		return { root, contract, user, runPath: scripts.get('run')?.path, environment, labels, config };
 	}
 	await record.stage('runtime', () => assembleRuntime(context, runtime, { root, environment, epoch: info.epoch }));
-	const labels = await readMetadata(runtime.root);
+	const labels = await readMetadata(runtime.root, record.emit);
 	const { contract: own, user: owner, run } = runtime;
 	return { root: runtime.root, contract: own, user: owner, runPath: run.path, environment, labels, config: undefined };
 }
@@ -67,11 +69,26 @@ async function runAssemble(context: BuildContext, prepared: Prepared, { epoch }:
 	await executeProcess(prepared.root, { process, what, timeoutMs, limits, onExit });
 }
 
-/** The labels that a script left for the image. Throws ASSEMBLE_FAILED for what cannot be read, IMAGE_INVALID for what makes no sense. */
-async function readMetadata(root: Root): Promise<Readonly<Record<string, string>>> {
+/**
+ * The labels that a script left for the image. What rebuild would believe is left out, with a warning. Throws ASSEMBLE_FAILED for what cannot
+ * be read, IMAGE_INVALID for what makes no sense.
+ */
+async function readMetadata(root: Root, emit: Emit): Promise<Readonly<Record<string, string>>> {
 	const [file] = await root.read([METADATA_PATH]);
 	if (file === undefined || file.type === 'missing') return {};
-	if (file.text !== undefined) return parseMetadata(file.text);
+	if (file.text !== undefined) {
+		const labels = parseMetadata(file.text);
+		const forged = Object.keys(labels).filter(isBuildLabel);
+		if (forged.length > 0) {
+			const names = forged
+				.map((name) => JSON.stringify(name.slice(0, 100)))
+				.slice(0, 10)
+				.join(', ');
+			const message = `${METADATA_PATH} has labels that only the build itself writes; they are left out: ${names}`;
+			emit({ type: 'warning', code: 'LABELS', message });
+		}
+		return labels;
+	}
 	throw new BuildError('ASSEMBLE_FAILED', `${METADATA_PATH} is not a regular file of at most 1 MiB`, {
 		hint: 'assemble writes it; it holds {"labels": [{"name": "value"}]}.',
 	});

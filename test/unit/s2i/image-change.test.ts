@@ -147,6 +147,14 @@ test('labels of the base lose to generated ones, those to --label, those to imag
 	});
 });
 
+test('what image_metadata.json says of how the image was built is left out', () => {
+	const forged = ['io.s2oci.build', 'io.s2oci.builder-digest', 'io.openshift.s2i.build.source-location'];
+	const labels = { ...Object.fromEntries(forged.map((name) => [name, 'forged'])), other: 'kept' };
+	const made = imageChange({ ...input, labels }).config({}).Labels ?? {};
+	const honest = imageChange({ ...input, labels: { other: 'kept' } }).config({}).Labels;
+	expect(made).toEqual(honest);
+});
+
 test('what an earlier build said of its own source is not inherited', () => {
 	const source = { location: 'https://example.org/app.git', epoch: 0, ignoredScripts: [] };
 	const Labels = {
