@@ -26,6 +26,8 @@ export interface Sandbox {
 	readonly showsRoot: boolean;
 	/** Whether it copies what the process writes through pipes of its own. */
 	readonly copiesOutput: boolean;
+	/** Whether it reads the image's passwd and group, also for a user that is a number. */
+	readonly readsUserFiles: boolean;
 }
 
 const OCI_RUNTIME: Omit<Sandbox, 'program'> = {
@@ -35,11 +37,12 @@ const OCI_RUNTIME: Omit<Sandbox, 'program'> = {
 	ulimits: 'root',
 	showsRoot: true,
 	copiesOutput: true,
+	readsUserFiles: false,
 };
 
 /** Every sandbox, best first. */
 export const SANDBOXES: Readonly<Record<SandboxName, Sandbox>> = {
-	runc: { ...OCI_RUNTIME, program: 'runc' },
+	runc: { ...OCI_RUNTIME, program: 'runc', readsUserFiles: true },
 	crun: { ...OCI_RUNTIME, program: 'crun' },
 	bwrap: {
 		program: 'bwrap',
@@ -49,6 +52,7 @@ export const SANDBOXES: Readonly<Record<SandboxName, Sandbox>> = {
 		ulimits: 'prlimit',
 		showsRoot: false,
 		copiesOutput: false,
+		readsUserFiles: false,
 	},
 	/** A changed root directory: all there is without mounts, and where a new /proc is refused. */
 	chroot: {
@@ -59,6 +63,7 @@ export const SANDBOXES: Readonly<Record<SandboxName, Sandbox>> = {
 		ulimits: 'root',
 		showsRoot: false,
 		copiesOutput: false,
+		readsUserFiles: false,
 	},
 	/** In place. */
 	none: {
@@ -69,6 +74,7 @@ export const SANDBOXES: Readonly<Record<SandboxName, Sandbox>> = {
 		ulimits: undefined,
 		showsRoot: false,
 		copiesOutput: false,
+		readsUserFiles: false,
 	},
 };
 

@@ -10,6 +10,7 @@ import { SANDBOXES, type SandboxName } from '../sandbox/sandboxes.js';
 import { possibleUlimits } from '../sandbox/ulimits.js';
 import { type Cgroups, NO_CGROUPS } from './cgroup.js';
 import { canEmulate, checkProgram } from './check-program.js';
+import { checkUserFiles } from './check-user-files.js';
 import { type ConsumeStdout, INHERITED, openForward } from './output.js';
 
 type Execute = WorkerCalls['execute'];
@@ -46,7 +47,7 @@ const KILLED: Exit = { type: 'signal', signal: 'SIGKILL' };
 /**
  * Runs the process in the first of `sandboxes` that can start it. Its stdout goes to `consumeStdout`, if given, which must read it to its
  * end; when that rejects the process is killed and the rejection passed on. Throws HOST_NO_SANDBOX when no sandbox can start it,
- * SCRIPT_INVALID when none could (see {@link checkProgram}).
+ * SCRIPT_INVALID when none could (see {@link checkProgram}), and what {@link checkUserFiles} throws.
  */
 export async function execute(
 	request: ExecuteRequest,
@@ -54,6 +55,7 @@ export async function execute(
 	signal: AbortSignal,
 	consumeStdout?: ConsumeStdout,
 ): Promise<ExecuteResponse> {
+	if (request.sandboxes.some((name) => SANDBOXES[name].readsUserFiles)) checkUserFiles(context.spec.rootfs);
 	const unrunnable = checkProgram(request.process, context.spec);
 	if (unrunnable === undefined) return runProcess(request, context, signal, consumeStdout);
 	if (unrunnable.certain) throw unrunnable.error;

@@ -6,7 +6,7 @@ import { digestOf } from '../../../src/oci/digest.js';
 import type { HostBind } from '../../../src/protocol/host-bind.js';
 import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
 import { lacking, listTree } from '../../support/fs.js';
-import { type TarMember, tarFile, tarSymlink } from '../../support/tar.js';
+import { type TarMember, tarDirectory, tarFile, tarSymlink } from '../../support/tar.js';
 import { busyboxLayer, openSessions, type SessionPlan, type SessionResult } from './session.js';
 
 /** A file of the host that is there for sure. */
@@ -72,6 +72,19 @@ describe.each(SANDBOXES)('an image that wants to mislead %s', (sandbox) => {
 		const { error, stdout } = await attack(members, { ...plan, binds, source: { file: 'source' } });
 		if (error === undefined) expect(stdout).toBe('ran\n');
 		else expect(error.code).toMatch(/^(?:IMAGE|LAYER)_/);
+	});
+
+	test.each<[string, readonly TarMember[]]>([
+		['a link to a device that has no end', [tarSymlink('etc/group', '/dev/zero')]],
+		['a link to what the kernel shows', [tarSymlink('etc/passwd', '/proc/self/environ')]],
+		['a FIFO', [{ name: 'etc/group', flag: '6' }]],
+		['a link to a FIFO', [{ name: 'etc/fifo', flag: '6' }, tarSymlink('etc/passwd', 'fifo')]],
+		['a directory', [tarDirectory('etc/group')]],
+		['a large file', [tarFile('etc/group', 'x'.repeat((1 << 20) + 1))]],
+	])('neither hangs it nor takes its memory with %s for passwd or group', async (_what, members) => {
+		const result = await attack(members, { ...plan, execute: { timeoutMs: 20_000 } });
+		if (sandbox === 'runc') expect(result.error).toMatchObject({ code: 'IMAGE_UNSUPPORTED' });
+		else expect(result.stdout).toBe('ran\n');
 	});
 });
 
