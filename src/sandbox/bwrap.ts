@@ -33,6 +33,8 @@ export function bwrapCall(
 			...(asRoot ? rootCapabilities(limits) : ['--unshare-user', ...ids, '--cap-drop', 'ALL']),
 			...[
 				'--unshare-pid',
+				// Else bwrap itself stays in there, and /proc/1/exe is a file of the host that may belong to the process's user (CVE-2019-5736).
+				'--as-pid-1',
 				'--unshare-ipc',
 				...(less ? [] : ['--unshare-uts', '--unshare-cgroup-try']),
 				...(limits.network === 'none' ? ['--unshare-net'] : []),

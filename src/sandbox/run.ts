@@ -78,12 +78,25 @@ async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOu
 	write(child, SECCOMP_FD, filter ?? '');
 	const status: string[] = [];
 	child.stdio[STATUS_FD]?.on('data', (chunk: Buffer) => status.push(chunk.toString('latin1')));
-	const exit = await endOf(child, child.kill, signal);
+	const kill = () => {
+		killInit(/"child-pid":\s*(\d+)/.exec(status.join(''))?.[1]);
+		child.kill();
+	};
+	const exit = await endOf(child, kill, signal);
 	if (typeof exit === 'string') return { type: 'refused', reason: exit };
 	const code = /"exit-code":\s*(\d+)/.exec(status.join(''))?.[1];
 	if (code === undefined)
 		return { type: 'refused', reason: `bwrap could not set up the sandbox (status ${describe(exit)})` };
 	return { type: 'exited', exit: shellExit(Number(code)) };
+}
+
+/** bwrap has the kernel kill it with itself, but what it runs can take that back. */
+function killInit(pid: string | undefined): void {
+	try {
+		if (pid !== undefined) process.kill(Number(pid), 'SIGKILL');
+	} catch {
+		// It has ended.
+	}
 }
 
 /** Without setpriv, no new privileges keep what is left in the bounding set from being gained. */

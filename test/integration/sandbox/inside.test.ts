@@ -63,6 +63,15 @@ describe.each(combinations)('a process of %s in %s', (user, sandbox) => {
 		expect(stdout).toMatch(/^processes( \/proc\/\d{1,2}){1,4}$/m);
 	});
 
+	test.for(['1001', '0'])('as user %s finds no program of the host running (CVE-2019-5736)', async (uid, context) => {
+		skipFor(context, reason);
+		const { stdout } = await run({
+			process: { user: { uid: Number(uid), gid: 0, additionalGids: [] } },
+			script: 'for p in /proc/[0-9]*; do readlink "$p/exe"; done | sort -u; readlink /proc/1/exe',
+		});
+		expect(stdout).toBe('/bin/sh\n/bin/sh\n');
+	});
+
 	test.for(['1001', '0'])('as user %s reaches no keyring, no sysctl and no user namespace', async (uid, context) => {
 		skipFor(context, reason);
 		const { stdout } = await run({
