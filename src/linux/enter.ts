@@ -8,6 +8,8 @@ type Bind = (signature: string) => Native;
 /** A root filesystem that a process enters for good, and who it is there. */
 export interface Confinement {
 	readonly root: RawPath;
+	/** Whether `root` is a mount in a mount namespace of the process's own, so that it can take the place of all other mounts. */
+	readonly isMount: boolean;
 	readonly uid: number;
 	readonly gid: number;
 	/** Undefined where they cannot be set. */
@@ -47,6 +49,9 @@ const SIGPIPE = 13;
 const LAST_CAPABILITY = 63;
 const CAPABILITY_VERSION = 0x20080522;
 const SYS_CAPSET: Readonly<Record<string, number>> = { x64: 126, arm64: 91 };
+const SYS_PIVOT_ROOT: Readonly<Record<string, number>> = { x64: 155, arm64: 41 };
+const MNT_DETACH = 2;
+const MS_MOVE = 8192;
 const UMASK = 0o022;
 const SYS_CLOSE_RANGE = 436;
 const CLOSE_RANGE_CLOEXEC = 4;
@@ -62,7 +67,7 @@ const FIRST_FD = 3;
 const LAST_FD = 0xffffffff;
 
 /**
- * Turns this process into `entry.argv`: chroot, limits, capabilities, ids, no new privileges, filter, exec. Returns only
+ * Turns this process into `entry.argv`: root, limits, capabilities, ids, no new privileges, filter, exec. Returns only
  * by throwing an Error that names the call which failed. No descriptor beyond 2 stays open.
  */
 export async function enterRoot(entry: Entry): Promise<never> {
@@ -84,8 +89,7 @@ export async function enterRoot(entry: Entry): Promise<never> {
 	if (entry.loopback) switchOnLoopback(native);
 	for (const { resource, soft, hard } of entry.limits) setrlimit(resource, words64(soft, hard));
 	const { confinement } = entry;
-	if (confinement !== undefined && confinement.root !== ROOT_DIRECTORY)
-		native('int chroot(void *path)')(cString(confinement.root));
+	if (confinement !== undefined && confinement.root !== ROOT_DIRECTORY) changeRoot(native, confinement);
 	native('int chdir(void *path)')(cString(Buffer.from(entry.cwd).toString('latin1')));
 	if (confinement !== undefined) become(native, prctl, confinement);
 	native('int dup2(int from, int to)')(entry.stderr, 2);
@@ -104,6 +108,36 @@ export async function enterRoot(entry: Entry): Promise<never> {
 	process.umask(UMASK);
 	if (entry.filter !== undefined) setFilter(koffi, native, Buffer.from(entry.filter, 'base64'));
 	return execute(native, entry);
+}
+
+/**
+ * A changed root directory alone can be left by whoever gets a descriptor of a directory outside of it, such as the root of another build,
+ * and goes up from there; where the root mount itself is exchanged, or covered for good, there is nothing above it.
+ */
+function changeRoot(native: Bind, { root, isMount }: Confinement): void {
+	const chroot = native('int chroot(void *path)');
+	const [here, top] = [cString('.'), cString('/')];
+	if (!isMount) {
+		chroot(cString(root));
+		return;
+	}
+	const chdir = native('int chdir(void *path)');
+	chdir(cString(root));
+	try {
+		native('long syscall(long number, void *root, void *old)')(SYS_PIVOT_ROOT[process.arch], here, here);
+		native('int umount2(void *path, int flags)')(here, MNT_DETACH);
+	} catch {
+		// Some engines forbid the one but not the other, as runc --no-pivot knows.
+		native('int mount(void *source, void *target, void *type, unsigned long flags, void *data)')(
+			here,
+			top,
+			null,
+			MS_MOVE,
+			null,
+		);
+		chroot(here);
+	}
+	chdir(top);
 }
 
 function become(native: Bind, prctl: Native, { uid, gid, groups, capabilities }: Confinement): void {

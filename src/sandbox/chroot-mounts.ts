@@ -23,6 +23,7 @@ const LINKS: readonly (readonly [string, string])[] = [
 export function chrootMounts({ rootfs, binds, proc }: SandboxSpec, typeOf: TypeOf): readonly MountStep[] {
 	const at = (path: string): RawPath => rawPath(`${rootfs}${path}`);
 	return [
+		bind(at(''), at('')),
 		...mountProc(at, proc),
 		bind(rawPath('/sys'), at('/sys')),
 		{ type: 'restrict', path: at('/sys'), flags: MS_RDONLY | KERNEL_FLAGS, optional: proc === 'job' },

@@ -22,7 +22,7 @@ import { resourceOf } from './ulimits.js';
 /**
  * Runs the process below a changed root directory. Where nothing can be mounted, for root in a plain container, it has no namespace of its
  * own, and what it leaves running is killed; throws ASSEMBLE_SURVIVED when that fails. Elsewhere it gets the namespaces and mounts that an
- * OCI runtime gives, without what some container engines forbid those: changing the root mount, and keyrings. A root process does not
+ * OCI runtime gives, without what some container engines forbid those: pivot_root(2), and keyrings. A root process does not
  * get CAP_SYS_CHROOT, with which it could leave; nor can it make a user namespace to get it (user_namespaces(7)).
  */
 export async function runChroot(run: SandboxRun, signal: AbortSignal): Promise<SandboxOutcome> {
@@ -84,6 +84,7 @@ function entryOf(spec: SandboxSpec): Entry {
 	return {
 		confinement: {
 			root: rawPath(rootfs),
+			isMount: mounts,
 			uid: user.uid,
 			gid: user.gid,
 			groups: userNamespace === 'single' && mounts ? undefined : user.additionalGids,
@@ -99,7 +100,7 @@ function entryOf(spec: SandboxSpec): Entry {
 		hostname: mounts ? HOSTNAME : undefined,
 		stderr: STDERR_FD,
 		loopback: mounts && limits.network === 'none',
-		filter: seccompProgram(spec, HERE)?.toString('base64'),
+		filter: seccompProgram({ ...spec, besideOthers: !mounts }, HERE)?.toString('base64'),
 		argv,
 		env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
 	};

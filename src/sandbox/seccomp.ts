@@ -4,17 +4,44 @@ import { DEFAULT_PROFILE } from './default-profile.js';
 import { type Filter, type Machine, resolveProfile } from './profile.js';
 import { capabilitiesOf, type SandboxSpec } from './sandbox.js';
 
-type Filtered = Pick<SandboxSpec, 'process' | 'userNamespace' | 'limits'>;
+type Filtered = Pick<SandboxSpec, 'process' | 'userNamespace' | 'limits'> & {
+	/** Whether processes of the host may be among those that the process can name: what reaches into another process is then refused. */
+	readonly besideOthers?: boolean;
+};
+
+/** Root that is confined to a directory could go on as any other process (ptrace(2), process_vm_readv(2)). */
+const INTO_OTHERS: readonly string[] = [
+	'ptrace',
+	'process_vm_readv',
+	'process_vm_writev',
+	'process_madvise',
+	'process_mrelease',
+	'kcmp',
+	'pidfd_getfd',
+];
 
 /** The machine that we run on. */
 export const HERE: Machine = { arch: process.arch, kernel: release() };
 
 /** What the process of `spec` may call on `machine`; undefined for everything. */
-function filterOf({ process: { user }, userNamespace, limits }: Filtered, machine: Machine): Filter | undefined {
+function filterOf(
+	{ process: { user }, userNamespace, limits, besideOthers = false }: Filtered,
+	machine: Machine,
+): Filter | undefined {
 	const capabilities = userNamespace !== 'single' && user.uid === 0 ? capabilitiesOf(limits) : [];
 	const { seccomp } = limits;
 	if (seccomp === 'unconfined') return undefined;
-	return resolveProfile(seccomp === 'default' ? DEFAULT_PROFILE : seccomp, machine, capabilities);
+	if (seccomp !== 'default') return resolveProfile(seccomp, machine, capabilities);
+	const filter = resolveProfile(DEFAULT_PROFILE, machine, capabilities);
+	return besideOthers ? without(filter, INTO_OTHERS) : filter;
+}
+
+function without(filter: Filter, refused: readonly string[]): Filter {
+	const syscalls = filter.syscalls.map((rule) => ({
+		...rule,
+		names: rule.names.filter((name) => !refused.includes(name)),
+	}));
+	return { ...filter, syscalls: syscalls.filter(({ names }) => names.length > 0) };
 }
 
 /**

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -18,6 +18,8 @@ const CASES: readonly (readonly [User, SandboxName])[] = [
 	['ourselves', 'runc'],
 	['s2oci-subuid', 'runc'],
 	['s2oci-plain', 'bwrap'],
+	['ourselves', 'chroot'],
+	['s2oci-plain', 'chroot'],
 ];
 
 /** Processes whose command line or environment has `mark`. */
@@ -92,6 +94,18 @@ describe.each(CASES)('a build of %s in %s', (user, sandbox) => {
 		expect(mountsOf(sessions.path)).toEqual([]);
 		const next = await sessions.run({ layers: [LAYER], sandboxes: [sandbox], script: 'echo ran' });
 		expect([next.error, next.stdout, next.left]).toEqual([undefined, 'ran\n', []]);
+	});
+
+	test('has nothing above its root, also for who gets a descriptor of it', async (context) => {
+		skipFor(context, reason ?? (process.getuid?.() === 0 ? undefined : 'only root can look at the roots of others'));
+		using sessions = openSessions(user);
+		const mark = `above-${sandbox}-${user}-${process.pid}`;
+		const { driver, result } = await startLong(sessions, sandbox, mark);
+		const roots = processesWith(`MARK=${mark}`).map((pid) => `/proc/${pid}/root`);
+		expect(roots.length).toBeGreaterThan(0);
+		for (const root of roots) expect(statSync(`${root}/../../../../..`).ino, root).toBe(statSync(`${root}/`).ino);
+		driver.kill('SIGTERM');
+		await result.catch(() => undefined);
 	});
 
 	test('removes the scratch directory of a build that died with its worker', async (context) => {

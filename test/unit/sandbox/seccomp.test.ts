@@ -211,6 +211,26 @@ describe('a program', () => {
 			expect(runProgram(program, { nr, arch: 0xc000003e, args: [] })).toBe(ERRNO | ENOSYS);
 	});
 
+	test('lets nothing into other processes where those of the host are among them', () => {
+		const spec = {
+			process: { argv: ['/a'], env: {}, cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] } },
+			userNamespace: 'none',
+			limits: NO_LIMITS,
+		} as const;
+		const machine = { arch: 'x64', kernel: KERNEL };
+		const answers = (program: Buffer | undefined) =>
+			// ptrace, process_vm_readv, process_vm_writev, kcmp, process_madvise, getpid
+			[101, 310, 311, 312, 440, 39].map((nr) =>
+				runProgram(program ?? Buffer.alloc(0), { nr, arch: 0xc000003e, args: [] }),
+			);
+		const [ALLOW, refused] = [0x7fff0000, ERRNO | ENOSYS];
+		expect(answers(seccompProgram({ ...spec, besideOthers: true }, machine))).toEqual([
+			...Array.from({ length: 5 }, () => refused),
+			ALLOW,
+		]);
+		expect(answers(seccompProgram(spec, machine)).slice(0, 3)).toEqual([ALLOW, ALLOW, ALLOW]);
+	});
+
 	test('is not made for a processor whose numbers are not known', () => {
 		const spec = {
 			process: { argv: ['/a'], env: {}, cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] } },
