@@ -7,6 +7,7 @@ import { latin1Path, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { BLOCK_SIZE, type TarEntry } from '../tar/entry.js';
 import { createGzipWriter } from '../tar/gzip.js';
 import { paddingOf, TAR_END, writeHeader } from '../tar/writer.js';
+import { createIndexBudget, tooLargeLayer } from './index-budget.js';
 import { createLinker } from './links.js';
 import { changedMeanwhile, type OpenTree, openAny, openFile, openTree } from './open-tree.js';
 import type { Change, Entry, Put, UnreadFile } from './tree.js';
@@ -32,6 +33,7 @@ export interface PackOptions {
 
 const BUFFER = 256 * 1024;
 const REPORT_EVERY = 2 * 2 ** 20;
+const MAX_BYTES = 128 * 2 ** 30;
 const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
 const WHITEOUT = { mode: 0o644, uid: 0, gid: 0 };
 const PADDING = Buffer.alloc(BLOCK_SIZE);
@@ -39,7 +41,8 @@ const ZEROS = Buffer.alloc(BUFFER);
 
 /**
  * Writes `changes`, with the file contents below `root`, as a gzip layer to the open file `output`: tar, sha256, gzip, sha256 and write
- * in one pass. Throws HOST_NO_SPACE, and ASSEMBLE_SURVIVED for a file that is no more what it was.
+ * in one pass. Throws HOST_NO_SPACE, ASSEMBLE_SURVIVED for a file that is no more what it was, and ASSEMBLE_FAILED for more than 128 GiB
+ * of files, holes included, or more attributes than a layer may have.
  */
 export async function packLayer(
 	changes: readonly (Change | UnreadFile)[],
@@ -89,11 +92,16 @@ async function addAll(
 	{ declare, epoch, libc }: PackOptions,
 ): Promise<void> {
 	const linked = createLinker();
+	const budget = createIndexBudget(tooLargeLayer);
+	let bytes = 0;
 	for (const change of changes) {
 		if (change.path === ROOT && change.type === 'remove') continue;
 		const opened = openContent(change, tree, declare);
 		try {
 			const entry = tarEntry(opened.change.type === 'put' ? linked(opened.change) : opened.change, epoch);
+			budget.attributes(entry);
+			bytes += entry.size;
+			if (bytes > MAX_BYTES) throw tooLargeLayer(`more than ${MAX_BYTES / 2 ** 30} GiB of files`);
 			const pending = add(entry, opened, sink, libc.seek);
 			// A promise for each of many small files would take longer than their content.
 			if (pending !== undefined) await pending;

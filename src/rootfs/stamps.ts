@@ -2,8 +2,9 @@ import { type BigIntStats, lstatSync, readdirSync, rmSync, writeFileSync } from 
 import { join } from 'node:path';
 import type { Libc } from '../linux/libc.js';
 import { childOf, fsPath, nameIn, parentOf, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { createIndexBudget, tooLargeLayer } from './index-budget.js';
 import { type Opener, unlessGone, withTree } from './open-tree.js';
-import { checkLength, readUpper, type UpperEntry } from './upper.js';
+import { checkLength, countUpper, readUpper, type UpperEntry } from './upper.js';
 
 /** What no change leaves as it is: a write, a chmod or a rename sets the inode's change time, which no program can set back. */
 export interface Stamp {
@@ -64,13 +65,16 @@ export function scanChanges(walk: Walk, stamps: Stamps, libc: Libc | undefined):
 	const directories = new Set<RootPath>();
 	const seen = new Set<RootPath>();
 	const found: UpperEntry[] = [];
+	const budget = createIndexBudget(tooLargeLayer);
 	visitAll(walk, libc, ({ path, disk, stamp, isDirectory }) => {
 		seen.add(path);
 		if (isDirectory) directories.add(path);
 		if (isEqual(stamps.get(path), stamp)) return;
 		const entry = unlessGone(() => readUpper(path, disk, libc));
 		// The inode number of a file that was deleted is given to the next one, which may be another user's.
-		if (entry !== undefined) found.push({ ...entry, copiedUp: owners.get(identityOf(stamp)) === stamp.uid });
+		if (entry === undefined) return;
+		countUpper(entry, budget);
+		found.push({ ...entry, copiedUp: owners.get(identityOf(stamp)) === stamp.uid });
 	});
 	for (const path of stamps.keys()) {
 		if (!seen.has(path) && directories.has(parentOf(path)) && !walk.skip.has(path)) found.push(whiteout(path));

@@ -3,6 +3,7 @@ import { BuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { childOf, fsPath, latin1Path, nameIn, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { imageXattrs } from './image-xattrs.js';
+import { createIndexBudget, type IndexBudget, tooLargeLayer } from './index-budget.js';
 import { changedMeanwhile, unlessGone, withTree } from './open-tree.js';
 import type { UnreadFile } from './tree.js';
 
@@ -49,9 +50,11 @@ export function scanUnread(
 ): readonly (UpperEntry | UnreadFile)[] {
 	const found: (UpperEntry | UnreadFile)[] = [];
 	const pending: RootPath[] = [];
+	const budget = createIndexBudget(tooLargeLayer);
 	const look = (path: RootPath, disk: RawPath) => {
 		const entry = unlessGone(() => readUpper(path, disk, libc));
 		if (entry === undefined) return;
+		countUpper(entry, budget);
 		found.push(entry);
 		if (entry.type === 'directory') pending.push(path);
 	};
@@ -86,6 +89,12 @@ export function checkLength(path: RootPath): void {
 			hint: `No image can hold paths over ${MAX_PATH} bytes.`,
 		},
 	);
+}
+
+/** Counts `entry` among what the layer will have. */
+export function countUpper({ path, target, xattrs }: UpperEntry, budget: IndexBudget): void {
+	budget.path(path);
+	budget.attributes({ linkPath: latin1Path(target ?? ''), xattrs });
 }
 
 /** The entry `path`, which is at `disk`, as it is there. Without `libc`, extended attributes are not seen. */

@@ -66,3 +66,13 @@ test.each([
 	const hash = (text: string | Buffer) => createHash('sha256').update(text).digest('hex');
 	expect(hash(content)).toBe(hash(readFileSync(join(directory, 'file'))));
 });
+
+test('a file that is larger than a layer may be is refused at once, whatever it takes on disk', async () => {
+	const directory = makeSparse(2 ** 40, { 0: 'begin' });
+	const begun = performance.now();
+	await expect(pack(directory, true)).rejects.toMatchObject({
+		code: 'ASSEMBLE_FAILED',
+		message: expect.stringContaining('more than 128 GiB of files') as string,
+	});
+	expect(performance.now() - begun).toBeLessThan(5000);
+});

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { latin1Path } from '../../../src/root-path.js';
-import { createIndexBudget } from '../../../src/rootfs/index-budget.js';
+import { createIndexBudget, tooLargeLayer } from '../../../src/rootfs/index-budget.js';
 
 const invalid = expect.objectContaining({ code: 'LAYER_INVALID' }) as Error;
 const NO_LINK = latin1Path('');
@@ -29,4 +29,15 @@ test('extended attributes without a value have a limit as well', () => {
 	const empty = new Map(Array.from({ length: 20_000 }, (_, index) => [`user.${index}`, Buffer.alloc(0)]));
 	for (let index = 0; index < 16; index += 1) budget.attributes({ linkPath: NO_LINK, xattrs: empty });
 	expect(() => budget.attributes({ linkPath: NO_LINK, xattrs: empty })).toThrow(invalid);
+});
+
+test('what assemble makes is refused before it is a layer that no build could take', () => {
+	const budget = createIndexBudget(tooLargeLayer);
+	const large = new Map([['user.x', Buffer.alloc(70 * 2 ** 20)]]);
+	expect(() => budget.attributes({ linkPath: NO_LINK, xattrs: large })).toThrow(
+		expect.objectContaining({
+			code: 'ASSEMBLE_FAILED',
+			message: expect.stringContaining('more than 64 MiB of extended attributes') as string,
+		}) as Error,
+	);
 });
