@@ -109,14 +109,23 @@ async function* contentOf(arrivals: AsyncGenerator<Arrival>): AsyncGenerator<Buf
 	}
 }
 
-/** A plain tar of `files` in the given order; the same files give the same bytes (mtime 0, mode 0644, owner 0:0). */
+/**
+ * A plain tar of `files` in the given order, each directory before what is in it; the same files give the same bytes (mtime 0, mode 0644
+ * or 0755, owner 0:0). Directories are named since skopeo gives those that are not to root, which fails for any other user.
+ */
 export function packArchive(files: Iterable<ArchiveFile>, signal: AbortSignal): Readable {
 	const tar = pack();
 	const output = new PassThrough();
+	const common = { uid: 0, gid: 0, mtime: new Date(0) };
 	const write = async (): Promise<void> => {
+		const written = new Set<string>();
 		for (const { name, size, open } of files) {
+			for (const directory of directoriesOf(name).filter((each) => !written.has(each))) {
+				tar.entry({ name: directory, type: 'directory', mode: 0o755, ...common });
+				written.add(directory);
+			}
 			const content = await open(signal);
-			await pipeline(content, tar.entry({ name, size, mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) }), { signal });
+			await pipeline(content, tar.entry({ name, size, mode: 0o644, ...common }), { signal });
 		}
 		tar.finalize();
 	};
@@ -125,6 +134,11 @@ export function packArchive(files: Iterable<ArchiveFile>, signal: AbortSignal): 
 		output.destroy(error instanceof Error ? error : new Error(String(error)));
 	});
 	return output;
+}
+
+/** `a/` and `a/b/` for `a/b/c`. */
+function directoriesOf(name: string): readonly string[] {
+	return [...name.matchAll(/\//g)].map(({ index }) => name.slice(0, index + 1));
 }
 
 function memberOf({ type, path, linkPath, size }: TarEntry, offset: number): ArchiveMember {
