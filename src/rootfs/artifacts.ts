@@ -11,7 +11,7 @@ import { createArtifactWriter, quoted } from './artifact-tree.js';
 import { openLayerDisk } from './layer-disk.js';
 import { createLayerTree } from './layer-tree.js';
 import { type StreamEnds, watchEnds } from './noise.js';
-import { type IdLimits, ownable } from './owner.js';
+import { type IdLimits, mayGive, ownable } from './owner.js';
 
 export interface ArtifactOptions {
 	/** Empty private directory that the artifacts go into. */
@@ -113,7 +113,7 @@ function openExtraction(options: ArtifactOptions, notice: (text: string) => void
 		finish: () => {
 			reader.end();
 			disk.finish(tree.directories());
-			if (ownable(owner, ids)) chownSync(fsPath(root), owner.uid, owner.gid);
+			if (mayGive() && ownable(owner, ids)) chownSync(fsPath(root), owner.uid, owner.gid);
 		},
 		abandon: disk.abandon,
 		count: () => ({ entries, bytes }),

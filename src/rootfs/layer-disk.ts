@@ -22,7 +22,7 @@ import { removeTree } from '../remove-tree.js';
 import { fsPath, joinRaw, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
 import { isKept } from './image-xattrs.js';
-import { type IdLimits, ownable } from './owner.js';
+import { type IdLimits, mayGive, ownable } from './owner.js';
 import type { LayerEntry } from './tree.js';
 
 export interface LayerDiskOptions {
@@ -63,6 +63,7 @@ const S_IFIFO = 0o010000;
 /** What a change of owner or the umask, which this process shares with all its threads and programs, may have taken. */
 const MASKED_BITS = 0o7022;
 const S_ISGID = 0o2000;
+const OWNER_ALL = 0o700;
 
 /**
  * A disk for one layer. Modes are exact under any umask that takes no more than 022, which is the worker's. Whiteouts are overlay's;
@@ -82,7 +83,7 @@ export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOp
 		makeDirectory: (path, entry, exists) => {
 			if (!exists) mkdirSync(diskPath(path), { mode: 0o755 });
 			own(entry, (uid, gid) => chownSync(diskPath(path), uid, gid));
-			chmodSync(diskPath(path), entry.mode);
+			chmodSync(diskPath(path), entry.mode | OWNER_ALL);
 			setXattrs(path, entry);
 		},
 		makeSymlink: (path, entry) => {
@@ -171,8 +172,12 @@ function makeWhiteout(disk: RawPath, libc: Libc | undefined): void {
 	}
 }
 
-/** What is made in a setgid directory begins with that directory's group, so from the first one on every owner is set. */
+/**
+ * What is made in a setgid directory begins with that directory's group, so from the first one on every owner is set. In place, whoever
+ * is not root gives nothing away: all is theirs.
+ */
 function createOwn(ids: IdLimits): (entry: TarEntry, chown: (uid: number, gid: number) => void) => void {
+	if (!mayGive()) return () => undefined;
 	let inheritsGroup = false;
 	return (entry, chown) => {
 		const { uid, gid } = ownable(entry, ids) ? entry : { uid: 0, gid: 0 };
@@ -181,11 +186,16 @@ function createOwn(ids: IdLimits): (entry: TarEntry, chown: (uid: number, gid: n
 	};
 }
 
-/** Directory times are set last and from the inside out, since writing into a directory changes them. */
+/**
+ * Directory times are set last and from the inside out, since writing into a directory changes them, and so are modes that keep whoever is
+ * not root from writing into it, as those of the module cache of Go.
+ */
 function finishDirectory(disk: RawPath, path: RootPath, entry: LayerEntry, libc: Libc | undefined): void {
 	if (entry.type !== 'directory' || path === ROOT) return;
 	if (entry.opaque === true) libc?.setXattr(disk, 'user.overlay.opaque', Buffer.from('y'));
-	if (entry.implicit !== true) utimesSync(fsPath(disk), dateOf(entry), dateOf(entry));
+	if (entry.implicit === true) return;
+	utimesSync(fsPath(disk), dateOf(entry), dateOf(entry));
+	if ((entry.mode & OWNER_ALL) !== OWNER_ALL) chmodSync(fsPath(disk), entry.mode);
 }
 
 /** Node takes a negative number for "now", but not a date before 1970. */

@@ -8,3 +8,8 @@ export interface IdLimits {
 export function ownable(owner: { readonly uid: number; readonly gid: number }, ids: IdLimits): boolean {
 	return owner.uid < ids.uids && owner.gid < ids.gids;
 }
+
+/** Whether this process may give files to others: as root, also of a user namespace. */
+export function mayGive(): boolean {
+	return process.geteuid?.() === 0;
+}

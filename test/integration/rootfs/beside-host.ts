@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { isBuildError } from '../../../src/errors.js';
+import { errnoOf, isBuildError } from '../../../src/errors.js';
 import { loadLibc } from '../../../src/linux/libc.js';
 import { fsPath, latin1Path, rawPath } from '../../../src/root-path.js';
 import type { LayerEntry } from '../../../src/rootfs/tree.js';
@@ -22,7 +22,7 @@ export interface Unpacked {
 	readonly refused: string | undefined;
 	readonly entries: ReadonlyMap<string, LayerEntry>;
 	readonly lostXattrs: readonly string[];
-	/** Raw path of every name on disk, sorted. */
+	/** Raw path of every name on disk, sorted, as far as this user may see them. */
 	readonly onDisk: readonly string[];
 }
 
@@ -70,7 +70,7 @@ async function unpack(tar: Buffer, root: string, maxBytes: number): Promise<Unpa
 function namesBelow(root: string): readonly string[] {
 	const found: string[] = [];
 	const visit = (path: string, name: string) => {
-		for (const entry of readdirSync(fsPath(latin1Path(path)), { withFileTypes: true, encoding: 'buffer' })) {
+		for (const entry of entriesOf(path)) {
 			const child = Buffer.from(entry.name).toString('latin1');
 			const full = name === '' ? child : `${name}/${child}`;
 			found.push(full);
@@ -79,6 +79,15 @@ function namesBelow(root: string): readonly string[] {
 	};
 	visit(rawPath(root), '');
 	return found.sort();
+}
+
+function entriesOf(path: string) {
+	try {
+		return readdirSync(fsPath(latin1Path(path)), { withFileTypes: true, encoding: 'buffer' });
+	} catch (error) {
+		if (errnoOf(error) === 'EACCES') return [];
+		throw error;
+	}
 }
 
 /** Attacks are written with `HOST` where the absolute path of the host's directory goes. */

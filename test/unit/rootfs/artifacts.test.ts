@@ -52,6 +52,23 @@ describe('artifacts', () => {
 		expect([statSync(here.at('a/b')).mode & 0o777, statSync(here.at('a')).mode & 0o777]).toEqual([0o666, 0o755]);
 	});
 
+	test('may be in directories that are closed to their owner, as the module cache of Go is', async () => {
+		using here = scene();
+		await here.extract(
+			of(
+				tarDirectory('mod', { mode: 0o555, mtime: 1000 }),
+				tarDirectory('mod/inner', { mode: 0o555 }),
+				tarFile('mod/inner/a', 'content', { mode: 0o444 }),
+				tarDirectory('closed', { mode: 0 }),
+				tarFile('closed/b', 'content'),
+			),
+		);
+		const modes = ['mod', 'mod/inner', 'closed'].map((name) => statSync(here.at(name)).mode & 0o7777);
+		expect(modes).toEqual([0o555, 0o555, 0]);
+		expect(statSync(here.at('mod')).mtimeMs).toBe(1_000_000);
+		expect(readFileSync(here.at('mod/inner/a'), 'utf8')).toBe('content');
+	});
+
 	test.each([
 		['nothing at all', Buffer.alloc(0)],
 		['two zero blocks', Buffer.alloc(1024)],
