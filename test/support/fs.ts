@@ -1,17 +1,24 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findProgram } from '../../src/program.js';
 
-/** Removes a directory, also what a build of this user left to its subordinate ids. */
+/** Who may remove what a build left to subordinate ids, then what nobody may read or write, to a user who is not root. */
+const REMOVERS: readonly (readonly string[])[] = [
+	[],
+	['unshare', '--map-root-user', '--map-auto'],
+	['unshare', '--map-root-user'],
+];
+
+/** Removes a directory, also what a build of this user left to its subordinate ids, and what nobody may read. */
 export function removeTree(path: string): void {
-	try {
-		execFileSync('rm', ['-rf', path], { stdio: 'ignore' });
-	} catch {
-		execFileSync('unshare', ['--map-root-user', '--map-auto', 'rm', '-rf', path], { stdio: 'ignore' });
+	for (const remover of REMOVERS) {
+		const [program, ...args] = [...remover, 'rm', '-rf', path];
+		if (spawnSync(program, args, { stdio: 'ignore' }).status === 0) return;
 	}
+	throw new Error(`${path} cannot be removed`);
 }
 
 /** A new directory that disappears with the scope it is used in. */

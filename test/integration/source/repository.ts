@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -7,6 +7,7 @@ import { onTestFinished } from 'vitest';
 import { type FetchOptions, fetchSource } from '../../../src/source/fetch.js';
 import { parseSource } from '../../../src/source/parse.js';
 import type { SourceInfo } from '../../../src/source/source.js';
+import { removeTree } from '../../support/fs.js';
 import { type TarMember, tarOf } from '../../support/tar.js';
 
 /** An environment in which git knows no configuration but its own, with fixed names and times. */
@@ -27,7 +28,7 @@ export const GIT_ENV: Readonly<Record<string, string>> = {
 export function temporaryDirectory(): string {
 	const path = mkdtempSync(join(tmpdir(), 's2oci-test-'));
 	onTestFinished(() => {
-		rmSync(path, { recursive: true, force: true });
+		removeTree(path);
 	});
 	return path;
 }

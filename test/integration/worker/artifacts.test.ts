@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { digestOf } from '../../../src/oci/digest.js';
 import type { WorkerCalls } from '../../../src/protocol/worker-calls.js';
 import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
-import { lacking } from '../../support/fs.js';
+import { lacking, removeTree } from '../../support/fs.js';
 import { skipFor } from '../../support/needs.js';
 import { tarFile } from '../../support/tar.js';
 import { busyboxLayer, type User, withoutUser } from './session.js';
@@ -50,7 +50,7 @@ interface Result {
 /** Runs scripts one after the other in one root filesystem of busybox, as `user`. */
 function save(user: User, sandbox: SandboxName, ...scripts: readonly Script[]): Result {
 	const store = mkdtempSync(join(tmpdir(), 's2oci-artifacts-'));
-	onTestFinished(() => rmSync(store, { recursive: true, force: true }));
+	onTestFinished(() => removeTree(store));
 	const [blob, bytes] = [join(store, 'blob'), gzipSync(LAYER)];
 	writeFileSync(blob, bytes);
 	chmodSync(blob, 0o644);
