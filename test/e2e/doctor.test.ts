@@ -141,10 +141,11 @@ describe('what is in the way is named:', () => {
 		expect(codesOf(found)).toContain('NO_NEW_PRIVS');
 	});
 
-	test.each([
+	test.for([
 		['newuidmap', 'NO_NEWUIDMAP'],
 		['unshare', 'NO_UNSHARE'],
-	])('a missing %s', async (program, code) => {
+	] as const)('a missing %s', async ([program, code], context) => {
+		requireRoot(context);
 		const workspace = makeWorkspace();
 		const hide = `mount --bind /dev/null "$(readlink -f ${findProgram(program) ?? '/nonexistent'})"`;
 		const options = after(workspace, hide);
@@ -177,7 +178,8 @@ mount -t overlay overlay -o lowerdir=$STORE/l,upperdir=$STORE/u,workdir=$STORE/w
 		expect(codesOf(found)).toContain('OVERLAY_ON_OVERLAY');
 	});
 
-	test.each(['noexec', 'nosuid'])('a store that is mounted %s', async (option) => {
+	test.for(['noexec', 'nosuid'])('a store that is mounted %s', async (option, context) => {
+		requireRoot(context);
 		const workspace = makeWorkspace();
 		const found = await examine(workspace, [], after(workspace, `mount -t tmpfs -o mode=0700,${option} tmpfs $STORE`));
 		expect(found.store.mountOptions).toContain(option);

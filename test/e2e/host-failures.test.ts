@@ -136,11 +136,12 @@ mount -t overlay overlay -o lowerdir=$STORE/../lower,upperdir=$STORE/../upper,wo
 });
 
 describe('a full disk', () => {
-	test.each([
+	test.for([
 		['while unpacking', 'size=600k', 'HOST_NO_SPACE', 4, 'true'],
 		['while packing', 'size=3m', 'HOST_NO_SPACE', 4, 'dd if=/dev/urandom of=big bs=1k count=900 2>/dev/null'],
 		['for assemble', 'size=3m', 'ASSEMBLE_FAILED', 1, 'dd if=/dev/zero of=big bs=1k count=9000'],
-	])('%s', async (_when, size, code, status, script) => {
+	] as const)('%s', async ([, size, code, status, script], context) => {
+		requireRoot(context);
 		const workspace = makeWorkspace();
 		const failed = await onHost(
 			workspace,

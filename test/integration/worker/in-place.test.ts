@@ -49,7 +49,7 @@ async function openScene(members: readonly TarMember[] = BASE): Promise<Scene> {
 	for (const name of ['root', 'scratch', 'layer']) mkdirSync(inside(name));
 	const tar = tarOf(members);
 	writeFileSync(inside('layer.tar'), tar);
-	execFileSync('tar', ['-x', '--same-owner', '-f', inside('layer.tar'), '-C', inside('root')]);
+	execFileSync('tar', ['-x', '-p', '-f', inside('layer.tar'), '-C', inside('root')]);
 	const { disk, digests } = openDigestDisk();
 	async function* chunks() {
 		yield await Promise.resolve(tar);
