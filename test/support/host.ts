@@ -39,11 +39,15 @@ export interface Workspace {
 export function makeWorkspace(user?: HostUser): Workspace {
 	const root = mkdtempSync(join(tmpdir(), 's2oci-e2e-'));
 	chmodSync(root, 0o755);
-	onTestFinished(() => removeTree(root));
+	const mark = `/nonexistent/${basename(root)}`;
+	onTestFinished(() => {
+		for (const pid of processesOf(mark).filter(isPodmanPause)) process.kill(pid, 'SIGKILL');
+		removeTree(root);
+	});
 	const [home, store, temporary] = ['home', 'store', 'tmp'].map((name) => join(root, name)) as [string, string, string];
 	for (const path of [home, temporary]) mkdirSync(path);
 	if (user !== undefined) for (const path of [root, home, temporary]) chownSync(path, user.uid, user.gid);
-	return { root, home, store, temporary, mark: `/nonexistent/${basename(root)}`, user };
+	return { root, home, store, temporary, mark, user };
 }
 
 /** The test user `name`; skips the test, saying why, where it does not exist or we may not become it. */
@@ -72,15 +76,25 @@ export function findProgram(name: string): string | undefined {
 	return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
-/** What builds left behind that should be gone: processes, mounts, scratch and temporary files. Waits up to `limitMs` for it to go. */
+/** Directories that podman makes for a user who is not root, and keeps. */
+const PODMAN_DIRECTORY = /^(?:containers-user|podman-run|storage-run)-\d+$/;
+
+/**
+ * What builds left behind that should be gone: processes, mounts, scratch and temporary files. Waits up to `limitMs` for it to go. What
+ * podman keeps for a user who is not root is left out.
+ */
 export async function leftovers(workspace: Workspace, limitMs = 2000): Promise<readonly string[]> {
 	const deadline = Date.now() + limitMs;
 	for (;;) {
 		const left = [
-			...processesOf(workspace.mark).map((pid) => `process ${pid}: ${commandOf(pid)}`),
+			...processesOf(workspace.mark)
+				.filter((pid) => !isPodmanPause(pid))
+				.map((pid) => `process ${pid}: ${commandOf(pid)}`),
 			...readLines('/proc/self/mountinfo').filter((line) => line.includes(workspace.root)),
 			...listDirectory(join(workspace.store, 'work')).map((name) => `store/work/${name}`),
-			...listDirectory(workspace.temporary).map((name) => `tmp/${name}`),
+			...listDirectory(workspace.temporary)
+				.filter((name) => !PODMAN_DIRECTORY.test(name))
+				.map((name) => `tmp/${name}`),
 		];
 		if (left.length === 0 || Date.now() > deadline) return left;
 		await delay(20);
@@ -98,6 +112,11 @@ export function processesOf(mark: string): readonly number[] {
 /** The command line of a process, for messages. */
 export function commandOf(pid: number): string {
 	return read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim();
+}
+
+/** Whether it is the process that holds the user namespace of a podman of a user who is not root, for the next one. */
+function isPodmanPause(pid: number): boolean {
+	return /^(?:podman pause|catatonit)\n$/.test(read(`/proc/${pid}/comm`));
 }
 
 /** Resolves once `isTrue`; fails, naming `what`, after `limitMs`. */
