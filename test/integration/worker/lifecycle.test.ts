@@ -6,6 +6,7 @@ import { fsPath } from '../../../src/root-path.js';
 import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
 import { findUnified } from '../../../src/worker/cgroup-place.js';
 import { lacking } from '../../support/fs.js';
+import { requireRoot } from '../../support/host.js';
 import { skipFor } from '../../support/needs.js';
 import { busyboxLayer, openSessions, type SessionStore, type User, withoutUser } from './session.js';
 
@@ -138,6 +139,7 @@ describe.each(BUSY)('a worker of %s, without namespaces: %s,', (user, withoutNam
 
 	test('ends when its parent is killed while it is busy', async (context) => {
 		skipFor(context, reason);
+		if (withoutNamespaces) requireRoot(context);
 		using sessions = openSessions(user);
 		const mark = `busy-${user}-${String(withoutNamespaces)}-${process.pid}`;
 		const running = sessions.start({
@@ -149,6 +151,7 @@ describe.each(BUSY)('a worker of %s, without namespaces: %s,', (user, withoutNam
 		await running.step('inspect');
 		await delay(1000);
 		const [driver = 0] = processesWith(mark).filter((pid) => read(`/proc/${pid}/cmdline`).includes('session.mjs'));
+		expect(driver).toBeGreaterThan(0);
 		process.kill(driver, 'SIGKILL');
 		await delay(100);
 		expect(processesWith(mark).length).toBeGreaterThan(0);
