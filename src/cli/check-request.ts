@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
-import { access, lstat } from 'node:fs/promises';
+import { access, lstat, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import type { Emit } from '../pipeline/events.js';
 import type { BuildRequest } from '../pipeline/request.js';
 import { redact } from '../redact.js';
+import { checkIsFile } from '../small-file.js';
 import type { BuildArguments } from './build-request.js';
 import type { OutcomeFiles } from './outcome.js';
 
@@ -35,16 +36,16 @@ export function checkCombination(args: BuildArguments, request: BuildRequest, em
  * written now: after the push, it would be too late to fail.
  */
 export async function checkFiles(
-	request: Pick<BuildRequest, 'injections' | 'volumes' | 'secrets' | 'env'> & {
+	request: Pick<BuildRequest, 'injections' | 'volumes' | 'secrets' | 'env' | 'caBundle' | 'dockerConfig'> & {
 		readonly environmentFile?: string | undefined;
 	},
 	outputs: OutcomeFiles,
 ): Promise<void> {
 	for (const path of [outputs.digestFile, outputs.resultFile]) if (path) await checkWritable(path);
-	const { injections, volumes, secrets, env, environmentFile } = request;
+	const { injections, volumes, secrets, env } = request;
 	for (const { source } of injections) await checkReadable('--inject', source);
 	for (const { source } of volumes) await checkReadable('--volume', source);
-	if (environmentFile !== undefined) await checkReadable('--environment-file', environmentFile);
+	await checkSmallFiles(request);
 	for (const { id, from } of secrets) {
 		if ('file' in from) await checkReadable('--secret', from.file);
 		else if (env[from.variable] === undefined) {
@@ -91,6 +92,31 @@ async function checkWritable(path: string): Promise<void> {
 		throw new BuildError('OUTPUT_FAILED', `${what} cannot be written: ${errnoOf(cause) ?? messageOf(cause)}`, {
 			hint: 'Nothing was built. Check that the directory exists and may be written, or name another file.',
 			cause,
+		});
+	}
+}
+
+/** A file of certificate authorities that the environment names need not be there before one is wanted. */
+async function checkSmallFiles({
+	environmentFile,
+	dockerConfig,
+	caBundle,
+}: Pick<Parameters<typeof checkFiles>[0], 'environmentFile' | 'dockerConfig' | 'caBundle'>): Promise<void> {
+	const isThere = caBundle !== undefined && (await stat(caBundle).catch(() => undefined)) !== undefined;
+	const named = [
+		['--environment-file', environmentFile],
+		['--dockercfg-path', dockerConfig],
+		['--ca-bundle', isThere ? caBundle : undefined],
+	] as const;
+	for (const [option, path] of named) {
+		if (path === undefined) continue;
+		await checkReadable(option, path);
+		await checkIsFile(path).catch((cause: unknown) => {
+			const what = JSON.stringify(redact(path).slice(0, 200));
+			throw new BuildError('USAGE', `${option}: ${what} cannot be used: ${messageOf(cause)}`, {
+				hint: 'Name a file. What a program prints has to be written to one first.',
+				cause,
+			});
 		});
 	}
 }

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import type { LookupFunction } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { BuildError, type ErrorCode, errnoOf, messageOf } from '../errors.js';
+import { readSmallFile } from '../small-file.js';
 import { basicOf } from './hop.js';
 import { readLeastRate, requireRate } from './least-rate.js';
 import { judgeAddresses, type NamedBy } from './lookup.js';
@@ -32,6 +32,8 @@ export interface Dispatchers {
 }
 
 const SECOND = 1000;
+/** Those of distributions have a quarter of a MiB. */
+const MAX_BUNDLE = 16 << 20;
 const CONNECT_TIMEOUT = 30 * SECOND;
 /** How long a connection may be silent, in ms. */
 export const IDLE_TIMEOUT: number = 60 * SECOND;
@@ -103,7 +105,7 @@ function parseProxy({ name, value }: ProxySetting, unreachable: ErrorCode): URL 
 async function certificates(caBundle: string | undefined): Promise<string[] | undefined> {
 	if (caBundle === undefined) return undefined;
 	try {
-		return [...rootCertificates, await readFile(caBundle, 'utf8')];
+		return [...rootCertificates, (await readSmallFile(caBundle, MAX_BUNDLE)).toString('utf8')];
 	} catch (error) {
 		throw new BuildError('USAGE', `cannot read the CA bundle ${caBundle}: ${errnoOf(error) ?? messageOf(error)}`, {
 			hint: 'Give the path of a PEM file that can be read.',

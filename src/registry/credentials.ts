@@ -1,8 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import type { RepositoryName } from '../oci/reference.js';
+import { readSmallFile } from '../small-file.js';
 import { askHelper, type Credentials } from './credential-helper.js';
 
 /** What was found for a repository, and in words that can be printed where it was looked for. */
@@ -46,7 +46,7 @@ type AuthFile = v.InferOutput<typeof fileSchema>;
 /**
  * The credentials for `name` from the files that podman, buildah and docker use (containers-auth.json(5)); the entry with the longest
  * matching path in the first file that has one; credential helpers are asked. Throws CREDENTIALS_INVALID, naming the file, when what is
- * needed cannot be read. When the helper of an entry does not help, no other entry is tried (CVE-2021-41092).
+ * needed cannot be read, or `dockerConfig` is not there. When the helper of an entry does not help, no other entry is tried (CVE-2021-41092).
  */
 export async function findCredentials(
 	name: RepositoryName,
@@ -56,7 +56,7 @@ export async function findCredentials(
 	const files = authFiles(places);
 	const keys = keysFor(name);
 	for (const file of files) {
-		const content = await readAuthFile(file);
+		const content = await readAuthFile(file, file === places.dockerConfig);
 		const found = content === undefined ? undefined : findEntry(content, keys, file);
 		if (found === undefined) continue;
 		return 'helper' in found ? fromHelper(found, places.env, signal) : found;
@@ -148,17 +148,16 @@ function normalised(entries: Readonly<Record<string, unknown>> | null | undefine
 	return new Map(pairs);
 }
 
-async function readAuthFile(file: string): Promise<AuthFile | undefined> {
+/** Undefined for a file that is not there, unless it `mustExist`. */
+async function readAuthFile(file: string, mustExist: boolean): Promise<AuthFile | undefined> {
 	try {
-		if ((await stat(file)).size > MAX_FILE) throw malformed(file, 'it is larger than 1 MiB');
-		const value: unknown = JSON.parse(await readFile(file, 'utf8'));
+		const value: unknown = JSON.parse((await readSmallFile(file, MAX_FILE)).toString('utf8'));
 		if (!Array.isArray(value) && v.is(fileSchema, value)) return value;
 	} catch (error) {
-		if (error instanceof BuildError) throw error;
-		const code = errnoOf(error);
-		if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES') return undefined;
+		const isAbsent = ['ENOENT', 'ENOTDIR', 'EACCES'].includes(errnoOf(error) ?? '');
+		if (isAbsent && !mustExist) return undefined;
 		// The message of a JSON error quotes the text around it, which may be a secret.
-		throw malformed(file, code === undefined ? 'it is not valid JSON' : messageOf(error));
+		throw malformed(file, error instanceof SyntaxError ? 'it is not valid JSON' : messageOf(error));
 	}
 	throw malformed(file, 'it is not an object with auths');
 }

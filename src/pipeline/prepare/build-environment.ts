@@ -1,4 +1,4 @@
-import { lstat, readFile, stat } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BuildError, messageOf } from '../../errors.js';
 import { redact } from '../../redact.js';
@@ -9,6 +9,7 @@ import {
 	parseEnvironmentFile,
 	parseEnvironmentOption,
 } from '../../s2i/environment.js';
+import { readSmallFile } from '../../small-file.js';
 import type { Emit } from '../events.js';
 import type { BuildRequest } from '../request.js';
 
@@ -35,19 +36,13 @@ export async function readOptionEnvironment(
 ): Promise<readonly EnvironmentVariable[]> {
 	if (environmentFile === undefined) return mergeEnvironment(environment);
 	const name = redact(environmentFile);
-	const text = await readOptionFile(environmentFile).catch((cause: unknown) => {
-		throw new BuildError('USAGE', `the environment file ${name} cannot be read: ${messageOf(cause)}`, {
+	const bytes = await readSmallFile(environmentFile, MAX_FILE).catch((cause: unknown) => {
+		throw new BuildError('USAGE', `the environment file ${name} cannot be read: ${redact(messageOf(cause))}`, {
 			hint: 'Give --environment-file a readable file of NAME=VALUE lines, at most 1 MiB.',
 			cause,
 		});
 	});
-	return mergeEnvironment(environment, parseEnvironmentOption(text, name, doubt));
-}
-
-async function readOptionFile(path: string): Promise<string> {
-	const stats = await stat(path);
-	if (stats.size > MAX_FILE) throw new Error('it is larger than 1 MiB');
-	return readFile(path, 'utf8');
+	return mergeEnvironment(environment, parseEnvironmentOption(bytes.toString('utf8'), name, doubt));
 }
 
 async function readSourceEnvironment(
@@ -63,5 +58,5 @@ async function readSourceEnvironment(
 			hint: 'It holds NAME=VALUE lines; move data into files of their own.',
 		});
 	}
-	return parseEnvironmentFile(await readFile(path, 'utf8'), doubt);
+	return parseEnvironmentFile((await readSmallFile(path, MAX_FILE)).toString('utf8'), doubt);
 }

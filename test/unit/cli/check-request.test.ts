@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -69,12 +70,42 @@ test.each([
 	['-E /no/such/file', '--environment-file: there is no "/no/such/file"'],
 	['--secret id=a,src=/no/such/file', '--secret: there is no "/no/such/file"'],
 	['--secret id=NOT_SET', '--secret id=NOT_SET: the variable NOT_SET is not set'],
+	['--dockercfg-path /no/such/file', '--dockercfg-path: there is no "/no/such/file"'],
 ])('%j is refused when it is not there', async (line, message) => {
 	const { request } = await read(line.split(' '));
 	await expect(checkFiles(request, { digestFile: undefined, resultFile: undefined })).rejects.toMatchObject({
 		code: 'USAGE',
 		message,
 	});
+});
+
+test.each([
+	['-E', '--environment-file'],
+	['--dockercfg-path', '--dockercfg-path'],
+	['--ca-bundle', '--ca-bundle'],
+])('what is no file is refused for %s before anything runs', async (option, name) => {
+	using directory = temporaryDirectory();
+	const pipe = join(directory.path, 'pipe');
+	execFileSync('mkfifo', [pipe]);
+	for (const [path, what] of [
+		[pipe, 'a pipe, which can be read once only'],
+		['/dev/zero', 'a device'],
+		[directory.path, 'a directory'],
+	] as const) {
+		const { request } = await read([option, path]);
+		await expect(checkFiles(request, { digestFile: undefined, resultFile: undefined })).rejects.toMatchObject({
+			code: 'USAGE',
+			message: `${name}: "${path}" cannot be used: it is ${what}`,
+			hint: expect.stringContaining('Name a file.') as string,
+		});
+	}
+	const { request } = await read([option, '/dev/null']);
+	await expect(checkFiles(request, { digestFile: undefined, resultFile: undefined })).resolves.toBeUndefined();
+});
+
+test('certificate authorities that the environment names may be missing until they are wanted', async () => {
+	const { request } = await read(['--ca-bundle', '/no/such/file']);
+	await expect(checkFiles(request, { digestFile: undefined, resultFile: undefined })).resolves.toBeUndefined();
 });
 
 test('the description of a build has everything that was asked for, and no value of a variable', async () => {

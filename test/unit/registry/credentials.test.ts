@@ -123,6 +123,20 @@ describe('findCredentials', () => {
 		const other = await findCredentials({ registry: 'other', path: 'x' }, places, SIGNAL);
 		expect(other.credentials).toBeUndefined();
 	});
+
+	test.each([
+		['/no/such/file', 'no such file'],
+		['/dev/zero', 'it is a device'],
+		['/dev', 'it is a directory'],
+		['/dev/null', 'it is not valid JSON'],
+	])('the file that the command line names must be one: %s', async (dockerConfig, why) => {
+		await expect(
+			findCredentials({ registry: 'h', path: 'x' }, { env: {}, dockerConfig }, SIGNAL),
+		).rejects.toMatchObject({
+			code: 'CREDENTIALS_INVALID',
+			message: expect.stringContaining(why) as string,
+		});
+	});
 });
 
 describe('a credential helper', () => {
