@@ -10,7 +10,7 @@ const allowed = {
 	registry: ['content', 'oci', 'http'],
 	rootfs: ['tar', 'oci', 'linux'],
 	sandbox: ['linux'],
-	source: ['tar', 'http'],
+	source: ['tar', 'linux', 'http'],
 	s2i: ['oci', 'sandbox', 'source', 'http'],
 	protocol: ['rootfs', 'sandbox', 'oci', 'tar'],
 	// What holds credentials and network code starts the worker and feeds it, and shares nothing with it but words.

@@ -14,6 +14,7 @@ import {
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BuildError, errnoOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
+import { copyLargeFile, LARGE_FILE } from '../linux/copy-file.js';
 import type { Libc } from '../linux/libc.js';
 import {
 	fsPath,
@@ -65,8 +66,8 @@ export async function copyLayers(
 		try {
 			const stats = lstatSync(fsPath(from));
 			const copied = { path, from, to, stats };
-			if (!stats.isDirectory()) copyOther(copied, libc);
-			else if (path !== ROOT) mkdirSync(fsPath(to), { mode: 0o700 });
+			const pending = copyOne(copied, libc, signal);
+			if (pending !== undefined) await pending;
 			if (stats.isDirectory()) directories.push(copied);
 		} catch (error) {
 			throw errnoOf(error) === 'ENAMETOOLONG' ? tooLong(path, error) : error;
@@ -87,6 +88,15 @@ function tooLong(path: RootPath, cause: unknown): BuildError {
 	);
 }
 
+/** A promise for large files only: it would take longer than the copy of a small one. */
+function copyOne(copied: Copied, libc: Libc, signal: AbortSignal): Promise<void> | undefined {
+	const { path, to, stats } = copied;
+	if (stats.isFile() && stats.size >= LARGE_FILE) return copyLarge(copied, libc, signal);
+	if (!stats.isDirectory()) copyOther(copied, libc);
+	else if (path !== ROOT) mkdirSync(fsPath(to), { mode: 0o700 });
+	return undefined;
+}
+
 function copyOther(copied: Copied, libc: Libc): void {
 	const { from, to, stats } = copied;
 	if (stats.isSymbolicLink()) symlinkSync(readlinkSync(fsPath(from), { encoding: 'buffer' }), fsPath(to));
@@ -99,8 +109,22 @@ function copyFile({ from, to }: Copied): void {
 	try {
 		copyFileSync(fsPath(from), fsPath(to), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
 	} catch (cause) {
-		throw noSpace(cause, `a copy of the builder image, at ${printablePath(to)}`) ?? cause;
+		throw noRoom(cause, to);
 	}
+}
+
+async function copyLarge(copied: Copied, libc: Libc, signal: AbortSignal): Promise<void> {
+	const { from, to } = copied;
+	try {
+		await copyLargeFile(fsPath(from), fsPath(to), libc, signal);
+	} catch (cause) {
+		throw noRoom(cause, to);
+	}
+	finish(copied, libc);
+}
+
+function noRoom(cause: unknown, to: RawPath): unknown {
+	return noSpace(cause, `a copy of the builder image, at ${printablePath(to)}`) ?? cause;
 }
 
 /** A change of owner takes the set-id bits, so the mode comes after it. */

@@ -1,8 +1,8 @@
-import { constants } from 'node:fs';
-import { chmod, copyFile, lutimes, mkdir, rm, symlink, utimes } from 'node:fs/promises';
+import { chmod, lutimes, mkdir, rm, symlink, utimes } from 'node:fs/promises';
 import { type BuildError, errnoOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { fsPath, joinRaw, type RawPath, type RootPath } from '../root-path.js';
+import { copyContent } from './copy-content.js';
 import { checkLink, type ScanOptions, type SourceEntry, scanSource, unreadable } from './scan.js';
 
 const PARALLEL_COPIES = 8;
@@ -33,18 +33,18 @@ export async function copyDirectory(
 
 /**
  * Copies one file to the host path `to`, with mode and mtime. False when it is there no more, as files that editors and servers make
- * for a moment are. Throws SOURCE_INVALID, HOST_NO_SPACE.
+ * for a moment are. Throws SOURCE_INVALID, HOST_NO_SPACE; rejects with the signal's reason soon after it is aborted.
  */
-export async function copyEntry(entry: SourceEntry, to: string | Buffer): Promise<boolean> {
+export async function copyEntry(entry: SourceEntry, to: string | Buffer, signal: AbortSignal): Promise<boolean> {
 	if (entry.target !== undefined) {
 		await symlink(fsPath(entry.target), to);
 		await lutimes(to, entry.mtime, entry.mtime);
 		return true;
 	}
-	const flags = constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL;
 	try {
-		await copyFile(fsPath(entry.host), to, flags);
+		await copyContent(fsPath(entry.host), to, entry.size, signal);
 	} catch (cause) {
+		signal.throwIfAborted();
 		if (errnoOf(cause) === 'ENOENT') return false;
 		throw sourceFull(cause, to) ?? unreadable(entry.path, cause);
 	}
@@ -119,7 +119,7 @@ async function copyEntries(entries: readonly SourceEntry[], to: RawPath, signal:
 		try {
 			for (const entry of queue) {
 				signal.throwIfAborted();
-				await copyEntry(entry, fsPath(joinRaw(to, entry.path)));
+				await copyEntry(entry, fsPath(joinRaw(to, entry.path)), signal);
 			}
 		} catch (error) {
 			while (queue.next().done !== true);

@@ -52,7 +52,7 @@ function fetchByType(
 		case 'directory':
 			return fetchDirectory(source.path, contextDir, options, signal);
 		case 'file':
-			return fetchFile(source.path, contextDir, options);
+			return fetchFile(source.path, contextDir, options, signal);
 		case 'archive':
 		case 'stdin':
 			return fetchArchive(source, contextDir, options, signal);
@@ -165,7 +165,12 @@ async function fetchDirectory(
 	return { location: redact(path), epoch, ignoredScripts: ignoredScripts() };
 }
 
-async function fetchFile(path: string, contextDir: string, options: FetchOptions): Promise<SourceInfo> {
+async function fetchFile(
+	path: string,
+	contextDir: string,
+	options: FetchOptions,
+	signal: AbortSignal,
+): Promise<SourceInfo> {
 	if (contextDir !== '') {
 		throw new BuildError(
 			'SOURCE_NOT_FOUND',
@@ -177,7 +182,7 @@ async function fetchFile(path: string, contextDir: string, options: FetchOptions
 	}
 	const name = basename(path);
 	const entry = entryOf(childOf(ROOT, rawPath(name)), rawPath(path), await stat(path));
-	if (!(await copyEntry(entry, join(options.destination, name)))) {
+	if (!(await copyEntry(entry, join(options.destination, name), signal))) {
 		throw new BuildError('SOURCE_NOT_FOUND', `the file ${JSON.stringify(redact(path))} vanished`, {
 			hint: 'Build again when it is there.',
 		});

@@ -17,6 +17,7 @@ import {
 import { setImmediate as pause } from 'node:timers/promises';
 import { BuildError } from '../errors.js';
 import { noSpace } from '../host-fault.js';
+import { copyLargeFile, LARGE_FILE } from '../linux/copy-file.js';
 import type { Libc } from '../linux/libc.js';
 import { childOf, fsPath, joinRaw, nameIn, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
@@ -106,7 +107,7 @@ export function createCopier(target: CopyTarget, attributes: CopyAttributes, sig
 			return;
 		}
 		if (inode !== undefined) linked.set(inode, path);
-		make(source, joinRaw(root, path), stats);
+		await make(source, joinRaw(root, path), stats, target.libc, signal);
 		give(path, source, stats);
 	};
 	const told = explained(root);
@@ -152,8 +153,9 @@ function copyXattrs(source: RawPath, disk: RawPath, libc: Libc): void {
 	}
 }
 
-function make(source: RawPath, disk: RawPath, stats: Stats): void {
+async function make(source: RawPath, disk: RawPath, stats: Stats, libc: Libc, signal: AbortSignal): Promise<void> {
 	if (stats.isSymbolicLink()) symlinkSync(readlinkSync(fsPath(source), { encoding: 'buffer' }), fsPath(disk));
+	else if (stats.size >= LARGE_FILE) await copyLargeFile(fsPath(source), fsPath(disk), libc, signal);
 	else copyFileSync(fsPath(source), fsPath(disk), constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
 }
 

@@ -1,5 +1,5 @@
-import { readdirSync } from 'node:fs';
-import { chmod, copyFile, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { readdirSync, type Stats } from 'node:fs';
+import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, posix, resolve } from 'node:path';
 import { BuildError, isBuildError, messageOf } from '../../errors.js';
 import { makePath } from '../../make-path.js';
@@ -9,6 +9,7 @@ import { removeTree } from '../../remove-tree.js';
 import { rawPath } from '../../root-path.js';
 import type { Contract } from '../../s2i/contract.js';
 import { CONTEXT, type ContextMount } from '../../s2i/dockerfile.js';
+import { copyContent } from '../../source/copy-content.js';
 import { isWorkDirectory } from '../../source/fetch.js';
 import type { HostMount } from '../request.js';
 
@@ -73,12 +74,13 @@ export async function writeContextFile(path: string, text: string): Promise<void
  * Copies what is injected into `context`, file by file, so that each can be mounted without hiding what the image has beside it; links
  * to files are followed. A file keeps its name below a directory that the image surely has (WORKDIR, the destination, what holds
  * them, and `/NAME`), else it appears at the destination itself. Programs keep their mode, but buildah mounts all of it noexec.
- * Throws USAGE for what cannot be read.
+ * Throws USAGE for what cannot be read; rejects with the signal's reason.
  */
 export async function copyInjections(
 	injections: readonly HostMount[],
 	{ workingDir, destination }: Pick<Contract, 'workingDir' | 'destination'>,
 	context: string,
+	signal: AbortSignal,
 ): Promise<readonly ContextMount[]> {
 	const mounts: ContextMount[] = [];
 	for (const [index, { source, destination: to }] of injections.entries()) {
@@ -87,13 +89,16 @@ export async function copyInjections(
 			`${path}/`.startsWith(target === '/' ? '/' : `${target}/`),
 		);
 		const from = await readInjection(source);
-		for (const { path, executable } of from.files) {
+		for (const { path, size, executable } of from.files) {
 			const inTarget = from.isDirectory ? relativeTo(source, path) : basename(source);
 			const copy = posix.join(CONTEXT.injections, String(index), inTarget);
 			await writing(context, async () => {
 				await mkdir(dirname(join(context, copy)), { recursive: true });
-				await copyFile(path, join(context, copy));
+				await copyContent(path, join(context, copy), size, signal);
 				await chmod(join(context, copy), executable ? 0o755 : 0o644);
+			}).catch((error: unknown) => {
+				signal.throwIfAborted();
+				throw error;
 			});
 			const isInside = from.isDirectory || isRoomy || posix.dirname(target) === '/';
 			mounts.push({ source: copy, target: isInside ? posix.join(target, inTarget) : target });
@@ -105,6 +110,8 @@ export async function copyInjections(
 
 interface InjectedFile {
 	readonly path: string;
+	/** Bytes. */
+	readonly size: number;
 	readonly executable: boolean;
 }
 
@@ -113,7 +120,8 @@ async function readInjection(
 ): Promise<{ readonly isDirectory: boolean; readonly files: readonly InjectedFile[] }> {
 	try {
 		const stats = await stat(source);
-		if (!stats.isDirectory()) return { isDirectory: false, files: [fileOf(source, stats.mode)] };
+		if (!stats.isDirectory() && !stats.isFile()) throw new Error('it is neither a file nor a directory');
+		if (stats.isFile()) return { isDirectory: false, files: [fileOf(source, stats)] };
 		return { isDirectory: true, files: await listFiles(source, source, []) };
 	} catch (cause) {
 		if (isBuildError(cause)) throw cause;
@@ -133,14 +141,14 @@ async function listFiles(directory: string, top: string, found: InjectedFile[]):
 			continue;
 		}
 		const stats = await stat(path);
-		if (stats.isFile()) found.push(fileOf(path, stats.mode));
+		if (stats.isFile()) found.push(fileOf(path, stats));
 		if (found.length > MAX_INJECTED_FILES) throw tooMany(top);
 	}
 	return found;
 }
 
-function fileOf(path: string, mode: number): InjectedFile {
-	return { path, executable: (mode & 0o111) !== 0 };
+function fileOf(path: string, { size, mode }: Stats): InjectedFile {
+	return { path, size, executable: (mode & 0o111) !== 0 };
 }
 
 function relativeTo(directory: string, path: string): string {

@@ -180,7 +180,7 @@ async function fillContext(info: SourceInfo, filling: Filling, signal: AbortSign
 		),
 		hasBuildEnvironment: buildEnvironment.length > 0,
 		secrets: (build?.secrets ?? []).map(({ id }) => id),
-		injections: await copyInjections(build?.injections ?? [], contract, context),
+		injections: await copyInjections(build?.injections ?? [], contract, context, signal),
 		previous: previousOf(previous, scripts, filling.record.emit),
 	};
 }

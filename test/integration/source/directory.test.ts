@@ -9,12 +9,15 @@ import {
 	readlinkSync,
 	rmSync,
 	symlinkSync,
+	truncateSync,
 	utimesSync,
 	writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { latin1Path, type RootPath, rawPath } from '../../../src/root-path.js';
+import { copyEntry } from '../../../src/source/directory.js';
 import { needs } from '../../support/needs.js';
 import { fetch, temporaryDirectory, writeFiles } from './repository.js';
 
@@ -240,6 +243,23 @@ test('a store inside the source is refused unless .s2iignore names it', async ()
 	await fetch(source, { destination });
 	expect(readdirSync(destination)).toEqual(['.s2iignore', 'app.js']);
 	expect(readFileSync(join(destination, 'app.js'), 'utf8')).toBe('one');
+});
+
+test('holes of a large file stay holes, and a stop in the middle of it is what a fetch ends with', async () => {
+	const source = temporaryDirectory();
+	writeFiles(source, { 'disk.img': 'boot', 'app.js': 'one' });
+	truncateSync(join(source, 'disk.img'), 12 * 1024 ** 3);
+	const { path } = await fetch(source);
+	const { size, blocks } = lstatSync(join(path, 'disk.img'));
+	expect({ size, isSparse: blocks <= 16 }).toEqual({ size: 12 * 1024 ** 3, isSparse: true });
+	expect((await fetch(join(source, 'disk.img'))).info.ignoredScripts).toEqual([]);
+	const stop = new AbortController();
+	const reason = new Error('stopped');
+	const file = { path: latin1Path('disk.img') as RootPath, host: rawPath(join(source, 'disk.img')) };
+	const entry = { ...file, type: 'file', mode: 0o644, mtime: 0, size } as const;
+	const copying = copyEntry(entry, join(path, 'copy'), stop.signal);
+	stop.abort(reason);
+	await expect(copying).rejects.toBe(reason);
 });
 
 test('a single file is the whole source', async () => {
