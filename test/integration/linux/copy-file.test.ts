@@ -45,11 +45,12 @@ describe.each([
 		await fc.assert(
 			fc.asyncProperty(fc.array(part, { maxLength: 4 }), fc.nat(6000 * KIB), async (parts, size) => {
 				makeFile(from, parts, size);
+				rmSync(to, { force: true });
 				await copyLargeFile(from, to, libc, SIGNAL);
 				expect(readFileSync(to).equals(readFileSync(from))).toBe(true);
-				const exact = libc === undefined ? 2048 * parts.length + 16 : 16;
+				// Without system calls, what shares a piece of 1 MiB with data is data.
+				const exact = libc === undefined ? 4096 * parts.length + 64 : 64;
 				expect(statSync(to).blocks).toBeLessThanOrEqual(statSync(from).blocks + exact);
-				rmSync(to);
 			}),
 			{ numRuns: 60 },
 		);
