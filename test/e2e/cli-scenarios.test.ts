@@ -9,7 +9,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Finished, type RunOptions, s2oci, startS2oci } from '../support/build.js';
 import { type BuiltImage, pulled } from '../support/built.js';
 import { publishFixture } from '../support/fixtures.js';
-import { leftovers, makeWorkspace, until, type Workspace } from '../support/host.js';
+import { leftovers, makeWorkspace, requireRoot, until, type Workspace } from '../support/host.js';
 import type { TestRegistry } from '../support/registry.js';
 import { makeSource, publish, readLayout, tinyLayout, tinyRegistry, withTinyBuilder } from '../support/tiny.js';
 
@@ -238,7 +238,8 @@ describe('s2i rebuild', () => {
 		expect(refused.stderr).toContain('outside of the working directory');
 	});
 
-	test('does not believe a record in the store that another user made', async () => {
+	test('does not believe a record in the store that another user made', async (context) => {
+		requireRoot(context);
 		const { workspace, builder, tag } = await scene();
 		await s2i(workspace, ['build', makeSource({ page: 'first' }), builder, tag]);
 		const records = join(workspace.store, 'built');
