@@ -69,7 +69,7 @@ function allPlans(uid: number, gid: number): readonly NamespacePlan[] {
 			single('root may not change its root directory here'),
 		];
 	}
-	const user = userName();
+	const user = userName(uid);
 	const [uids, gids] = [readSubIds('/etc/subuid', user, uid), readSubIds('/etc/subgid', user, uid)];
 	if (uids.length === 0 || gids.length === 0) return [single(`${user} has no range in /etc/subuid and /etc/subgid`)];
 	const own = { inside: 0, count: 1 };
@@ -160,11 +160,12 @@ function formatMap(ranges: readonly IdRange[]): readonly string[] {
 	return ranges.flatMap(({ inside, outside, count }) => [String(inside), String(outside), String(count)]);
 }
 
-function userName(): string {
+/** The number where the user has no name, or is not the one that we are. */
+function userName(uid: number): string {
 	try {
-		return userInfo().username;
+		return uid === process.geteuid?.() ? userInfo().username : String(uid);
 	} catch {
-		return String(process.getuid?.());
+		return String(uid);
 	}
 }
 

@@ -1,7 +1,5 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { countIds, mappingName, type NamespacePlan, planNamespaces } from '../../../src/host/user-namespace.js';
-
-vi.mock('node:os', () => ({ userInfo: () => ({ username: 's2oci-nobody-here' }) }));
 
 const full = (outside: number): NamespacePlan => ({
 	kind: 'full',
