@@ -1,10 +1,9 @@
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
-import { findAlias } from './aliases.js';
-import { closest } from './closest.js';
+import { findAlias, findWithoutEffect } from './aliases.js';
 import type { OptionSpec } from './options.js';
-import { findWithoutEffect, type WithoutEffect } from './without-effect.js';
-import type { Alias, Notice, ProgramName, Word } from './words.js';
+import { closest } from './values.js';
+import type { Alias, Notice, ProgramName, WithoutEffect, Word } from './words.js';
 
 /** What a command accepts; `program` is the name under which it was called. */
 export interface OptionNames {

@@ -1,7 +1,6 @@
 import type { Command, Definition } from './command.js';
-import type { CompletedCommand } from './completed-command.js';
 import { withEnvironment } from './io.js';
-import type { ArgumentTree } from './options.js';
+import type { ArgumentTree, CompletedCommand } from './options.js';
 
 /** A command with arguments, as the list of all shows it. */
 interface Listed {
@@ -74,7 +73,7 @@ function list<A extends ArgumentTree>(
 		return perform(parsed, { program, io: withEnvironment(io, parsed.env) });
 	};
 	const describe = async () => {
-		const [{ command }, { completedOf }] = await Promise.all([load(), import('./completed-command.js')]);
+		const [{ command }, { completedOf }] = await Promise.all([load(), import('./options.js')]);
 		return completedOf(command.grammar);
 	};
 	return { words, summary, call, describe };

@@ -1,5 +1,4 @@
-import type { CompletedCommand } from './completed-command.js';
-import type { Offer, OptionSpec } from './options.js';
+import type { CompletedCommand, Offer, OptionSpec } from './options.js';
 
 /** A completion script for bash 4 or newer. */
 export function bashScript(commands: readonly CompletedCommand[]): string {

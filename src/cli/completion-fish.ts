@@ -1,5 +1,4 @@
-import type { CompletedCommand } from './completed-command.js';
-import type { Offer, OptionSpec } from './options.js';
+import type { CompletedCommand, Offer, OptionSpec } from './options.js';
 
 /** A completion script for fish 3 or newer. */
 export function fishScript(commands: readonly CompletedCommand[]): string {

@@ -1,5 +1,4 @@
-import type { CompletedCommand } from './completed-command.js';
-import type { Offer, OptionSpec } from './options.js';
+import type { CompletedCommand, Offer, OptionSpec } from './options.js';
 
 /** A completion script for zsh, to be sourced or put into a directory of fpath as `_s2oci`. */
 export function zshScript(commands: readonly CompletedCommand[]): string {

@@ -1,9 +1,9 @@
 import { PULL_POLICIES } from '../pipeline/choices.js';
 import { parseAssignment } from '../s2i/environment.js';
 import { parseArtifacts } from '../s2i/volumes.js';
-import { listed } from './choices.js';
 import { readLocation } from './image-names.js';
 import { choice, each, flag, list, option, section } from './options.js';
+import { listed } from './values.js';
 
 /** When registries are asked for the builder. */
 export const pullPolicy = section('Registries', {

@@ -3,15 +3,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { hostFault, noSpace } from '../host-fault.js';
 import { redact } from '../redact.js';
-import { closest } from './closest.js';
+import { readGlobal } from './aliases.js';
 import type { Command, CommandContext } from './command.js';
 import { commands } from './commands.js';
 import { exitCodeOf } from './exit-code.js';
-import { type CommandIo, useColor } from './io.js';
-import { programName } from './program-name.js';
-import { renderError } from './render-error.js';
-import { readGlobal } from './without-effect.js';
-import type { ProgramName } from './words.js';
+import { type CommandIo, renderError, useColor } from './io.js';
+import { closest } from './values.js';
+import { type ProgramName, programName } from './words.js';
 
 const WORDS_WIDTH = 39;
 

@@ -1,7 +1,6 @@
 import type { Emit } from '../pipeline/events.js';
 import { oneOf } from './values.js';
-import type { WithoutEffect } from './without-effect.js';
-import type { ProgramName } from './words.js';
+import type { ProgramName, WithoutEffect } from './words.js';
 
 /** What a shell offers for a value: paths, or these words. */
 export type Offer = 'file' | 'directory' | readonly string[];
@@ -214,4 +213,22 @@ function itself(typed: unknown): unknown {
 
 function nothing(): undefined {
 	return undefined;
+}
+
+/** A command as shells complete it. */
+export interface CompletedCommand {
+	readonly name: string;
+	readonly description: string;
+	readonly options: readonly OptionSpec[];
+	readonly positionals: readonly PositionalSpec[];
+}
+
+/** The command of `grammar`, with the first sentence of its description. */
+export function completedOf<A extends ArgumentTree>(grammar: Grammar<A>): CompletedCommand {
+	return {
+		name: grammar.name,
+		description: grammar.description.split(/[.:\n]/)[0] ?? '',
+		options: optionsOf(grammar),
+		positionals: positionalsOf(grammar),
+	};
 }

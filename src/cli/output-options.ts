@@ -1,8 +1,7 @@
 import { parseTimestamp } from '../s2i/timestamp.js';
-import { CALLBACK_FORMATS, listed } from './choices.js';
 import { flag, list, option, type Read, section } from './options.js';
 import { readScriptsUrl } from './source-options.js';
-import { impossible, oneOf, readPath, readUrl } from './values.js';
+import { CALLBACK_FORMATS, impossible, listed, oneOf, readPath, readUrl } from './values.js';
 
 const readTimestamp: Read<number> = (text, name) => {
 	const seconds = parseTimestamp(text);

@@ -1,5 +1,5 @@
 import type { BuildEvent, Transfer } from '../pipeline/events.js';
-import { renderError } from './render-error.js';
+import { renderError } from './io.js';
 import { describeEvent, describeResult, describeTransfer, type Report, type ReportOptions } from './report.js';
 import { openTransfers } from './transfers.js';
 

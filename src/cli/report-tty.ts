@@ -1,6 +1,6 @@
 import { stripVTControlCharacters, styleText } from 'node:util';
 import type { BuildEvent } from '../pipeline/events.js';
-import { renderError } from './render-error.js';
+import { renderError } from './io.js';
 import { describeEvent, describeResult, describeTransfer, type Report, type ReportOptions } from './report.js';
 import { openTransfers, type TransferState } from './transfers.js';
 

@@ -1,8 +1,7 @@
 import { exitCodeOf } from './exit-code.js';
 import { listenForFaults } from './fault.js';
-import { useColor } from './io.js';
+import { renderError, useColor } from './io.js';
 import { main } from './main.js';
-import { renderError } from './render-error.js';
 
 /**
  * Runs the command line of this process and sets its exit status. Whatever nobody catches, at any time, ends as 70: the running command

@@ -1,7 +1,6 @@
 import { BuildError } from '../errors.js';
 import { absolutePath } from '../host-path.js';
 import { redact } from '../redact.js';
-import { closest } from './closest.js';
 
 /** USAGE for a value that an option cannot take; the value is redacted. */
 export function impossible(option: string, text: string, hint: string): BuildError {
@@ -86,4 +85,49 @@ export function readUrl(schemes: readonly string[], hint: string): (text: string
 		if (schemes.some((scheme) => text.startsWith(`${scheme}://`) && text.length > scheme.length + 3)) return text;
 		throw impossible(option, text, hint);
 	};
+}
+
+/** How progress can be reported; the first is the default. */
+export const LOG_FORMATS = ['auto', 'tty', 'plain', 'json'] as const;
+
+/** How much is reported, each level with what it adds. */
+export const LOG_LEVELS: readonly string[] = ['0', '1', '2', '3', '4', '5'];
+
+/** The forms of what a callback gets; the first is the default, but under the name `sti`. */
+export const CALLBACK_FORMATS = ['s2i', 'sti'] as const;
+
+/** What assemble can reach; the first is the default. */
+export const NETWORKS = ['host', 'none'] as const;
+
+/** `words` for a sentence, each with its note: `auto, tty (on a terminal) or json`. */
+export function listed(words: readonly string[], notes: Readonly<Record<string, string>> = {}): string {
+	const noted = words.map((word) => (notes[word] === undefined ? word : `${word} (${notes[word]})`));
+	return `${noted.slice(0, -1).join(', ')} or ${noted.at(-1) ?? ''}`;
+}
+
+/** The one of `candidates` that `word` is most likely a misspelling of; undefined when none is near. */
+export function closest(word: string, candidates: readonly string[]): string | undefined {
+	const limit = Math.max(1, Math.floor(word.length / 3));
+	const near = candidates
+		.map((candidate) => ({ candidate, distance: editDistance(word.slice(0, 50), candidate) }))
+		.filter(({ distance }) => distance <= limit)
+		.sort((a, b) => a.distance - b.distance);
+	return near[0]?.candidate;
+}
+
+/** Levenshtein distance, with the swap of two neighbours counted as one edit. */
+function editDistance(a: string, b: string): number {
+	const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, column) => column)];
+	for (let row = 1; row <= a.length; row += 1) {
+		const current = [row];
+		for (let column = 1; column <= b.length; column += 1) {
+			const at = (up: number, left: number) => rows[row - up]?.[column - left] ?? 0;
+			const change = a[row - 1] === b[column - 1] ? 0 : 1;
+			const best = Math.min(at(1, 0) + 1, (current[column - 1] ?? 0) + 1, at(1, 1) + change);
+			const isSwap = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
+			current.push(isSwap ? Math.min(best, at(2, 2) + 1) : best);
+		}
+		rows.push(current);
+	}
+	return rows[a.length]?.[b.length] ?? 0;
 }

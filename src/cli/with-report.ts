@@ -2,10 +2,12 @@ import { hostFault } from '../host-fault.js';
 import type { BuildEvent, Emit } from '../pipeline/events.js';
 import type { BuildResult } from '../pipeline/result.js';
 import { exitCodeOf, S2I_EXIT_CODES } from './exit-code.js';
+import type { reportOptions } from './host-options.js';
 import { type Interrupt, listenForInterrupt } from './interrupt.js';
-import type { CommandIo } from './io.js';
-import { openReport, type ReportArguments } from './open-report.js';
-import { programName } from './program-name.js';
+import { type CommandIo, isTerminal, useColor } from './io.js';
+import type { Values } from './options.js';
+import type { Report } from './report.js';
+import { programName } from './words.js';
 
 /** How the work of a command ended. */
 export interface Ended {
@@ -68,4 +70,27 @@ async function attempt(work: () => Promise<Ended>): Promise<Ended> {
 	} catch (error) {
 		return { status: undefined, error: hostFault(error) };
 	}
+}
+
+/** How a command reports. */
+export type ReportArguments = Values<typeof reportOptions>;
+
+/** The report that is asked for: `auto` is tty on a terminal outside CI, else plain. */
+export async function openReport(
+	{ logFormat: format, loglevel = 1, quiet }: ReportArguments,
+	io: CommandIo,
+): Promise<Report> {
+	const options = {
+		write: (text: string | Uint8Array) => void io.stderr.write(text),
+		loglevel: Math.min(Math.max(loglevel, 0), 5),
+		quiet,
+		color: useColor(io),
+		columns: () => ('columns' in io.stderr && typeof io.stderr.columns === 'number' ? io.stderr.columns : 80),
+		now: () => performance.now(),
+	};
+	if (format === 'json') return (await import('./report-json.js')).openJsonReport(options);
+	const isTty = format === 'tty' || (format === 'auto' && isTerminal(io.stderr) && !io.env['CI']);
+	return isTty
+		? (await import('./report-tty.js')).openTtyReport(options)
+		: (await import('./report-plain.js')).openPlainReport(options);
 }

@@ -1,3 +1,6 @@
+import { basename } from 'node:path';
+import type { CommandIo } from './io.js';
+
 /** The name under which the program was called; `sti` is the S2I of 2014. */
 export type ProgramName = 's2oci' | 's2i' | 'sti';
 
@@ -22,4 +25,13 @@ export interface Alias {
 	readonly variable?: string;
 	/** What it stands for; a flag without a value gets `''`, and whether it is on. */
 	readonly words: (value: string, on: boolean) => readonly Word[];
+}
+
+/** Options of S2I that a command takes, so that its command lines work, and that change nothing here. */
+export type WithoutEffect = ReadonlyMap<string, Alias>;
+
+/** The name under which s2oci was called: `S2OCI_NAME`, else the name of the program or of the link to it. */
+export function programName({ argv, env }: Pick<CommandIo, 'argv' | 'env'>): ProgramName {
+	const name = env['S2OCI_NAME'] ?? basename(argv?.[1] ?? '').replace(/\.js$/, '');
+	return name === 's2i' || name === 'sti' ? name : 's2oci';
 }

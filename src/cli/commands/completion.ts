@@ -1,9 +1,8 @@
 import type { Definition } from '../command.js';
-import type { CompletedCommand } from '../completed-command.js';
 import { bashScript } from '../completion-bash.js';
 import { fishScript } from '../completion-fish.js';
 import { zshScript } from '../completion-zsh.js';
-import { type Grammar, required } from '../options.js';
+import { type CompletedCommand, type Grammar, required } from '../options.js';
 import { oneOf } from '../values.js';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;

@@ -1,8 +1,7 @@
 import type { Diagnosis } from '../../pipeline/doctor/diagnosis.js';
 import type { Definition, Perform } from '../command.js';
 import { EXIT_CODES } from '../exit-code.js';
-import { hostOptions } from '../host-options.js';
-import { readHostRequest } from '../host-request.js';
+import { hostOptions, readHostRequest } from '../host-options.js';
 import { listenForInterrupt } from '../interrupt.js';
 import { flag, type Grammar, several } from '../options.js';
 

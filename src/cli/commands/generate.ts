@@ -1,8 +1,7 @@
 import type { DockerfileRequest } from '../../pipeline/dockerfile/write-dockerfile.js';
 import { readOutput } from '../build-request.js';
 import type { Definition, Perform } from '../command.js';
-import { hostOptions, reportOptions } from '../host-options.js';
-import { readHostRequest } from '../host-request.js';
+import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
 import { pullPolicy, runtimeOptions } from '../image-options.js';
 import { type Grammar, type Reading, required, type Values } from '../options.js';

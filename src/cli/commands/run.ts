@@ -1,8 +1,7 @@
 import type { RunRequest } from '../../pipeline/request.js';
 import { NO_LIMITS } from '../../sandbox/limits.js';
 import type { Definition, Perform } from '../command.js';
-import { hostOptions, reportOptions } from '../host-options.js';
-import { readHostRequest } from '../host-request.js';
+import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
 import { type Grammar, type Reading, required, type Values } from '../options.js';
 import { sandboxOptions } from '../sandbox-options.js';

@@ -2,8 +2,7 @@ import type { ListedLayer, StoredImage, StoreListing } from '../../pipeline/stor
 import { redact } from '../../redact.js';
 import type { Definition, Perform } from '../command.js';
 import { formatBytes, formatTime, shortDigest } from '../format.js';
-import { storeOptions } from '../host-options.js';
-import { readHostRequest } from '../host-request.js';
+import { readHostRequest, storeOptions } from '../host-options.js';
 import { listenForInterrupt } from '../interrupt.js';
 import { flag, type Grammar } from '../options.js';
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type OptionNames, splitArguments } from '../../../src/cli/argv.js';
-import { closest } from '../../../src/cli/closest.js';
 import { flag as flagOption, list, option, optionsOf } from '../../../src/cli/options.js';
+import { closest } from '../../../src/cli/values.js';
 import type { Word } from '../../../src/cli/words.js';
 import { argumentsOf } from './io.js';
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { CALLBACK_FORMATS, LOG_FORMATS, LOG_LEVELS, NETWORKS } from '../../../src/cli/choices.js';
 import { loadCompleted } from '../../../src/cli/commands.js';
+import { CALLBACK_FORMATS, LOG_FORMATS, LOG_LEVELS, NETWORKS } from '../../../src/cli/values.js';
 import { ISOLATIONS, PULL_POLICIES, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../../../src/pipeline/choices.js';
 import { runMain } from './io.js';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { EXIT_CODES, exitCodeOf, S2I_EXIT_CODES } from '../../../src/cli/exit-code.js';
-import { renderError } from '../../../src/cli/render-error.js';
+import { renderError } from '../../../src/cli/io.js';
 import { BuildError, type ErrorCode } from '../../../src/errors.js';
 
 const documented = readFileSync('docs/errors.md', 'utf8');

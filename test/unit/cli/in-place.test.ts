@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readHostRequest } from '../../../src/cli/host-request.js';
+import { readHostRequest } from '../../../src/cli/host-options.js';
 import { isBuildError } from '../../../src/errors.js';
 import type { HostRequest } from '../../../src/pipeline/request.js';
 
