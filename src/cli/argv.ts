@@ -1,5 +1,5 @@
 import { BuildError } from '../errors.js';
-import { redact } from '../redact.js';
+import { redactWord } from '../redact.js';
 import { findAlias, findWithoutEffect } from './aliases.js';
 import type { OptionSpec } from './options.js';
 import { closest } from './values.js';
@@ -175,5 +175,5 @@ function unknownOption(name: string, spelled: string, names: OptionNames): Build
 	const known = names.options.map(({ long }) => long);
 	const near = spelled.startsWith('--') ? closest(name, known) : undefined;
 	const advice = near === undefined ? undefined : `Did you mean --${near}?`;
-	return usage(`${names.program} ${names.command} has no option ${redact(spelled).slice(0, 50)}`, names, advice);
+	return usage(`${names.program} ${names.command} has no option ${redactWord(spelled).slice(0, 50)}`, names, advice);
 }

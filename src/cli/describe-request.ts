@@ -1,11 +1,12 @@
 import { formatImageLocation } from '../content/location.js';
 import type { BuildRequest, IncrementalRequest } from '../pipeline/request.js';
+import { redactWord } from '../redact.js';
 import type { Limits } from '../sandbox/limits.js';
 import { formatBytes, formatDuration } from './format.js';
 
 /**
  * What a build was asked to do, one `Name: value` a line, as S2I's `describe` at loglevel 2; what was not asked for is left out. Values of
- * variables, labels and secrets are never in it; URLs are not redacted yet.
+ * variables, labels and secrets are never in it, nor are passwords in what was typed as the source or a URL.
  */
 export function describeRequest(request: BuildRequest): readonly string[] {
 	return [
@@ -30,8 +31,8 @@ function describeInputs(request: BuildRequest): readonly Line[] {
 		['Runtime Image Pull Policy', runtime?.pullPolicy],
 		['Runtime Artifacts', runtime && list(runtime.artifacts.map(pair))],
 		['Assemble Runtime User', runtime?.user],
-		['Source', request.source],
-		['Source Ref', request.ref],
+		['Source', redactWord(request.source)],
+		['Source Ref', request.ref && redactWord(request.ref)],
 		['Context Directory', request.contextDir],
 		['Exclude', request.exclude],
 		['Source Options', list(chosen(request, ['copy', 'keepSymlinks', 'ignoreSubmodules']))],
@@ -42,7 +43,7 @@ function describeInputs(request: BuildRequest): readonly Line[] {
 		['Labels', list(request.labels.map(({ name }) => name))],
 		['Injections', list(request.injections.map(pair))],
 		['Bind Mounts', list(request.volumes.map((volume) => `${pair(volume)}${volume.readOnly ? ':ro' : ''}`))],
-		['S2I Scripts URL', request.scriptsUrl],
+		['S2I Scripts URL', request.scriptsUrl && redactWord(request.scriptsUrl)],
 		['Artifacts Destination', request.destination],
 		['Assemble User', request.assembleUser],
 		['Allowed UIDs', request.allowedUids?.map(({ first, last }) => `${first}-${last ?? ''}`).join(',')],
@@ -77,7 +78,7 @@ function describeOutcome(request: BuildRequest): readonly Line[] {
 
 /** The path of a web hook is a secret, too. */
 function hostOf(url: string): string {
-	return URL.canParse(url) ? `${new URL(url).protocol}//${new URL(url).host}` : url;
+	return URL.canParse(url) ? `${new URL(url).protocol}//${new URL(url).host}` : 'no URL';
 }
 
 function describeLimits(limits: Limits): readonly Line[] {

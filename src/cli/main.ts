@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { hostFault, noSpace } from '../host-fault.js';
-import { redact } from '../redact.js';
+import { redactWord } from '../redact.js';
 import { readGlobal } from './aliases.js';
 import type { Command, CommandContext } from './command.js';
 import { commands } from './commands.js';
@@ -99,7 +99,7 @@ function findCommand(name: string, program: ProgramName): Command {
 	if (found !== undefined) return found;
 	const near = closest(name, [...Object.keys(commands), ...Object.keys(own)]);
 	const what = name.startsWith('-') ? 'an option stands before the command:' : 'there is no command';
-	throw new BuildError('USAGE', `${what} ${JSON.stringify(redact(name).slice(0, 50))}`, {
+	throw new BuildError('USAGE', `${what} ${JSON.stringify(redactWord(name).slice(0, 50))}`, {
 		hint: near === undefined ? `See ${program} help.` : `Did you mean ${program} ${near}?`,
 	});
 }

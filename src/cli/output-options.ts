@@ -26,7 +26,7 @@ export const outputOptions = section('Output', {
 	},
 	callback: {
 		url: option('callback-url', 'URL', 'POST how the build ended to this URL', {
-			read: readUrl(['http', 'https'], 'Give an http or https URL.'),
+			read: readUrl(['http', 'https'], 'Give an http or https URL.', { isSecret: true }),
 		}),
 		format: option('callback-format', 'FORMAT', `${listed(CALLBACK_FORMATS, { sti: '2014' })}; default s2i`, {
 			offer: CALLBACK_FORMATS,

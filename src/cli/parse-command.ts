@@ -1,6 +1,6 @@
 import type { BuildError } from '../errors.js';
 import type { BuildEvent } from '../pipeline/events.js';
-import { redact } from '../redact.js';
+import { redactWord } from '../redact.js';
 import { type OptionNames, splitArguments, usage } from './argv.js';
 import { renderHelp } from './help.js';
 import {
@@ -132,7 +132,7 @@ function distribute<A extends ArgumentTree>(
 }
 
 function tooMany(typed: readonly string[], names: OptionNames, takesRest: boolean): BuildError {
-	const words = typed.map((text) => redact(text).slice(0, 100)).join(' ');
+	const words = typed.map((text) => redactWord(text).slice(0, 100)).join(' ');
 	const advice = takesRest
 		? `What runs in the image stands behind --: ${names.program} ${names.command} IMAGE -- ${words}`
 		: undefined;

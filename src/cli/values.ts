@@ -1,10 +1,10 @@
 import { BuildError } from '../errors.js';
 import { absolutePath } from '../host-path.js';
-import { redact } from '../redact.js';
+import { redactWord } from '../redact.js';
 
 /** USAGE for a value that an option cannot take; the value is redacted. */
 export function impossible(option: string, text: string, hint: string): BuildError {
-	return new BuildError('USAGE', `${option} does not take ${JSON.stringify(redact(text).slice(0, 100))}`, { hint });
+	return new BuildError('USAGE', `${option} does not take ${JSON.stringify(redactWord(text).slice(0, 100))}`, { hint });
 }
 
 /** `text` as one of `words`. Throws USAGE that names `option`. */
@@ -79,11 +79,18 @@ export function readNumber(form: RegExp, hint: string): (text: string, option: s
 	};
 }
 
-/** Reads a URL of one of `schemes`. Throws USAGE with `hint`. */
-export function readUrl(schemes: readonly string[], hint: string): (text: string, option: string) => string {
+/** Reads a URL of one of `schemes`. Throws USAGE with `hint`, which shows nothing of what may be a secret as a whole. */
+export function readUrl(
+	schemes: readonly string[],
+	hint: string,
+	{ isSecret = false }: { readonly isSecret?: boolean } = {},
+): (text: string, option: string) => string {
 	return (text, option) => {
-		if (schemes.some((scheme) => text.startsWith(`${scheme}://`) && text.length > scheme.length + 3)) return text;
-		throw impossible(option, text, hint);
+		const isOne = schemes.some((scheme) => text.startsWith(`${scheme}://`) && text.length > scheme.length + 3);
+		if (isOne && (!/^https?:/.test(text) || URL.canParse(text))) return text;
+		throw isSecret
+			? new BuildError('USAGE', `${option} does not take such a URL`, { hint })
+			: impossible(option, text, hint);
 	};
 }
 

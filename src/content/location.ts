@@ -2,6 +2,7 @@ import { BuildError } from '../errors.js';
 import { absolutePath } from '../host-path.js';
 import { isDigest } from '../oci/digest.js';
 import { formatReference, type ImageReference, parseReference } from '../oci/reference.js';
+import { redactWord } from '../redact.js';
 
 /** Where an image is read from or written to, as the command line names it. `path` is as typed, relative to the working directory. */
 export type ImageLocation =
@@ -89,7 +90,11 @@ function parseRef(type: string | undefined, ref: string, text: string): string {
 }
 
 function invalid(text: string, why: string): BuildError {
-	return new BuildError('REFERENCE_INVALID', `not an image location: ${JSON.stringify(text.slice(0, 200))}: ${why}`, {
-		hint: 'Write it as oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:NAME:TAG|:@INDEX], podman:NAME, docker-daemon:NAME or [registry/]repository[:tag].',
-	});
+	return new BuildError(
+		'REFERENCE_INVALID',
+		`not an image location: ${JSON.stringify(redactWord(text).slice(0, 200))}: ${why}`,
+		{
+			hint: 'Write it as oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:NAME:TAG|:@INDEX], podman:NAME, docker-daemon:NAME or [registry/]repository[:tag].',
+		},
+	);
 }

@@ -1,4 +1,5 @@
 import { BuildError } from '../errors.js';
+import { redactWord } from '../redact.js';
 import { type Digest, isDigest } from './digest.js';
 
 /** A repository on a registry. `registry` is a host with an optional port, `docker.io` for Docker Hub. */
@@ -103,8 +104,9 @@ function splitOnce(text: string, separator: string): [string, string | undefined
 }
 
 function invalid(text: string, why: string): BuildError {
-	return new BuildError('REFERENCE_INVALID', `not an image reference: ${JSON.stringify(text.slice(0, 200))}: ${why}`, {
-		hint: hintFor(text.slice(0, 200)),
+	const shown = redactWord(text).slice(0, 200);
+	return new BuildError('REFERENCE_INVALID', `not an image reference: ${JSON.stringify(shown)}: ${why}`, {
+		hint: hintFor(shown),
 	});
 }
 

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { BuildError } from '../errors.js';
 import { isLocalAddress } from '../http/address.js';
-import { redact, redactUrl } from '../redact.js';
+import { redactUrl, redactWord } from '../redact.js';
 
 /** Where scripts lie, each under its own name. Directories have no trailing slash. */
 export type ScriptsUrl =
@@ -23,7 +23,7 @@ const HINT = 'Write https://host/directory, file:///directory of this machine, o
 /** What `--scripts-url` names; `file://a/b` is a relative path, as S2I has it. Throws USAGE for anything else. */
 export function parseScriptsUrl(text: string): ScriptsUrl {
 	return parse(text, (problem) => {
-		const shown = JSON.stringify(redact(text).slice(0, 200));
+		const shown = JSON.stringify(redactWord(text).slice(0, 200));
 		return new BuildError('USAGE', `the scripts URL ${shown} ${problem}`, { hint: HINT });
 	});
 }
@@ -34,7 +34,7 @@ export function parseScriptsUrl(text: string): ScriptsUrl {
  */
 export function parseImageScriptsUrl(text: string, label = 'io.openshift.s2i.scripts-url'): ScriptsUrl {
 	const invalid: Invalid = (problem) => {
-		const shown = JSON.stringify(redact(text).slice(0, 200));
+		const shown = JSON.stringify(redactWord(text).slice(0, 200));
 		return new BuildError('IMAGE_INVALID', `the image's label ${label}, ${shown}, ${problem}`, {
 			hint: 'Say with --scripts-url where the scripts are, or put them into .s2i/bin of the source.',
 		});

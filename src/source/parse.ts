@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BuildError, errnoOf } from '../errors.js';
 import { absolutePath } from '../host-path.js';
-import { redact } from '../redact.js';
-import { parseRemote } from './remote.js';
+import { redactWord } from '../redact.js';
+import { checkUserInfo, parseRemote } from './remote.js';
 import type { Source } from './source.js';
 
 /** What the command line says about the source besides its location. */
@@ -30,6 +30,7 @@ export function parseSource(text: string, options: SourceOptions): Source {
 		});
 	}
 	if (existsSync(text)) return localSource(text, options.ref, options);
+	checkUserInfo(text);
 	const { location, ref } = splitRef(text, options.ref);
 	const remote = parseRemote(location);
 	if (remote === undefined) return localSource(location, ref, options);
@@ -114,11 +115,11 @@ function notFound(text: string): BuildError {
 	const looksRemote = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+\/[^/]+\/[^/]/i.test(text);
 	return new BuildError('SOURCE_NOT_FOUND', `there is no file or directory ${quote(text)}`, {
 		hint: looksRemote
-			? `For a git repository write https://${redact(text)}.`
+			? `For a git repository write https://${redactWord(text)}.`
 			: 'Give an existing directory or file, or a git URL.',
 	});
 }
 
 function quote(text: string): string {
-	return JSON.stringify(redact(text).slice(0, 200));
+	return JSON.stringify(redactWord(text).slice(0, 200));
 }

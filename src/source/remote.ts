@@ -1,8 +1,11 @@
 import { BuildError } from '../errors.js';
-import { redact } from '../redact.js';
+import { redactWord } from '../redact.js';
 
 const SCHEMES = ['http:', 'https:', 'ssh:', 'git:', 'git+ssh:', 'file:'];
 const SCP = /^(?:([^\s/:@]+)@)?(\[[0-9a-f:.]+\]|[^\s/:@[\]]+):(.+)$/i;
+
+const MISTYPED =
+	'Write https://user:token@host/path, with %40, %2F, %3F, %23 for @, /, ?, # in the token or the path; for ssh, host:path or user@host:path. A ref with an @ in it is named by --ref.';
 
 /** What a git command is told about a remote repository: the URL without secrets, and the secrets apart from it. */
 export interface Remote {
@@ -34,6 +37,18 @@ export function parseRemote(text: string): URL | undefined {
 		throw remoteInvalid(text, 'could be taken for an option', 'No part of a git URL may begin with a dash.');
 	}
 	return url;
+}
+
+/**
+ * Throws SOURCE_INVALID for a `text` that means one thing to who typed it and another to a parser of URLs, which would take a part of the
+ * password for host, path, query or ref: user info has a colon that is not that of a port, and marks of a URL before its last `@`.
+ */
+export function checkUserInfo(text: string): void {
+	const rest = text.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '');
+	const isUnclear =
+		/^[^\\/?#]*:(?:[^\\/?#]*@[^\\/?#]*)?[\\/?#].*@/s.test(rest) || /^[^@#]*:(?!\d{1,5}[\\/#])[^@#]*#.*@/s.test(rest);
+	if (!isUnclear) return;
+	throw remoteInvalid(text, 'could have a password with @, /, ? or # in it', MISTYPED);
 }
 
 /** How git is told about the remote repository `text`, which {@link parseRemote} has accepted. */
@@ -73,20 +88,28 @@ function sshUser({ protocol, username }: URL): string {
 }
 
 function parseUrl(text: string): URL {
+	checkUserInfo(text);
 	try {
 		return new URL(text);
 	} catch (cause) {
 		const scp = /^ssh:\/\/([^/]+):(?!\d+\/)(.+)$/.exec(text);
-		const hint = scp === null ? 'Check its host and port.' : `Write ssh://${redactHost(scp[1])}/${scp[2] ?? ''}`;
+		const hint =
+			scp === null || scp[2]?.includes('@') !== false
+				? 'Check its host and port.'
+				: `Write ssh://${redactHost(scp[1])}/${scp[2]}`;
 		throw remoteInvalid(text, 'is not a valid URL', hint, cause);
 	}
 }
 
-/** `user@host:path` is what git reads as ssh as long as no slash precedes the colon. */
+/**
+ * `user@host:path` is what git reads as ssh as long as no slash precedes the colon. A path with an `@` is what a mistyped URL with a
+ * password looks like, which would be an argument of git and ssh. Throws SOURCE_INVALID.
+ */
 function parseScp(text: string): URL | undefined {
 	const match = SCP.exec(text);
 	if (match === null) return undefined;
 	const [, user, host = '', path = ''] = match;
+	if (path.includes('@')) throw remoteInvalid(text, 'may hold a password, and ssh takes none in host:path', MISTYPED);
 	const safePath = path.replace(/^\//, '').replace(/[?#%]/g, encodeURIComponent);
 	return parseUrl(`ssh://${user === undefined ? '' : `${encodeURIComponent(user)}@`}${host}/${safePath}`);
 }
@@ -104,11 +127,11 @@ function decode(part: string, text: string): string {
 }
 
 function redactHost(authority = ''): string {
-	return authority.replace(/:[^@]*@/, '@');
+	return authority.replace(/:.*@/s, '@');
 }
 
 function remoteInvalid(text: string, problem: string, hint: string, cause?: unknown): BuildError {
-	return new BuildError('SOURCE_INVALID', `the source ${JSON.stringify(redact(text).slice(0, 200))} ${problem}`, {
+	return new BuildError('SOURCE_INVALID', `the source ${JSON.stringify(redactWord(text).slice(0, 200))} ${problem}`, {
 		hint,
 		cause,
 	});

@@ -1,6 +1,7 @@
 import { parseImageLocation } from '../../content/location.js';
 import { BuildError } from '../../errors.js';
 import { type ImageReference, parseReference } from '../../oci/reference.js';
+import { redactWord } from '../../redact.js';
 
 /** A registry, or an image on one, to be looked at. */
 export type DoctorTarget =
@@ -22,7 +23,11 @@ export function parseTarget(text: string): DoctorTarget {
 	}
 	const location = parseImageLocation(text);
 	if (location.type === 'registry') return { type: 'image', name: bare, reference: location.reference };
-	throw new BuildError('USAGE', `${JSON.stringify(text.slice(0, 200))} is neither a registry nor an image on one`, {
-		hint: 'Name a host such as registry.example:5000, or an image such as registry.example/team/app.',
-	});
+	throw new BuildError(
+		'USAGE',
+		`${JSON.stringify(redactWord(text).slice(0, 200))} is neither a registry nor an image on one`,
+		{
+			hint: 'Name a host such as registry.example:5000, or an image such as registry.example/team/app.',
+		},
+	);
 }

@@ -4,7 +4,7 @@ import { BuildError, isBuildError } from '../../errors.js';
 import type { Http } from '../../http/http.js';
 import { makePath } from '../../make-path.js';
 import type { Inspected } from '../../protocol/worker-calls.js';
-import { redact } from '../../redact.js';
+import { redactWord } from '../../redact.js';
 import type { Contract } from '../../s2i/contract.js';
 import { parseScriptsUrl } from '../../s2i/script-url.js';
 import {
@@ -68,7 +68,7 @@ export async function installScripts(
 	const find = await finder(wanted.required, origins, input, signal);
 	const found = await findAll(wanted, origins, find);
 	if (given !== undefined && ![...found.values()].some(({ place }) => place.given)) {
-		await checkGivenUrl(origins, find, redact(input.scriptsUrl ?? ''));
+		await checkGivenUrl(origins, find, redactWord(input.scriptsUrl ?? ''));
 	}
 	let placed = false;
 	for (const [name, { place, external }] of found) {

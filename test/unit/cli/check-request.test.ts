@@ -9,6 +9,7 @@ import { describeRequest } from '../../../src/cli/describe-request.js';
 import { parseCommand } from '../../../src/cli/parse-command.js';
 import type { BuildEvent } from '../../../src/pipeline/events.js';
 import type { BuildRequest } from '../../../src/pipeline/request.js';
+import { SPELLINGS } from '../../support/credentials.js';
 import { temporaryDirectory } from '../../support/fs.js';
 import { runMain } from './io.js';
 
@@ -136,4 +137,23 @@ test('the description of a build has everything that was asked for, and no value
 		]),
 	);
 	expect(lines.join('\n')).not.toMatch(/v4lue|t0ken|undefined/);
+});
+
+test('no spelling of an image with a password, and no path of a web hook, is shown', async () => {
+	const shown = async (...argv: readonly string[]) => {
+		const { stdout, stderr } = await runMain(['build', ...argv]);
+		return stdout + stderr;
+	};
+	for (const spell of SPELLINGS) {
+		const word = spell('user', 'PW REST');
+		expect(await shown('.', word, 'oci:./x')).not.toContain('PW');
+		expect(await shown('.', 'oci:./x', word)).not.toContain('PW');
+		expect(await shown('.', 'oci:./x', 'reg.example/app', '--callback-url', `${word}/HOOK`)).not.toMatch(/PW|HOOK/);
+	}
+	const { request } = await read(['--copy']);
+	const source = 'user:PW REST@host/app';
+	const callback = { url: 'https://user:PW/x@host/HOOK', format: 's2i' } as const;
+	const lines = describeRequest({ ...request, source, scriptsUrl: `http://${source}`, callback }).join('\n');
+	expect(lines).not.toMatch(/PW|REST|HOOK/);
+	expect(lines).toContain('Source: [redacted]@host/app');
 });

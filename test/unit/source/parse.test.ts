@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isBuildError } from '../../../src/errors.js';
+import { redact } from '../../../src/redact.js';
 import { isInside, parseContextDir } from '../../../src/source/confine.js';
 import { parseSource } from '../../../src/source/parse.js';
 import { splitRemote } from '../../../src/source/remote.js';
+import { credentials, SPELLINGS } from '../../support/credentials.js';
 
 const options = { ref: undefined, copy: false };
 let root = '';
@@ -241,4 +243,37 @@ test.each([
 	['/a/..b', '/a', true],
 ])('%s is inside %s: %s', (path, directory, expected) => {
 	expect(isInside(path, directory)).toBe(expected);
+});
+
+test('no spelling of a source with a password shows it, or has git told of it', () => {
+	fc.assert(
+		fc.property(fc.constantFrom(...SPELLINGS), credentials(), (spell, [user, password]) => {
+			const secret = (text: string) => expect(redact(text)).not.toContain(password);
+			try {
+				const source = parseSource(spell(user, password), options);
+				if (source.type !== 'git') return;
+				const { url, location } = splitRemote(source.url);
+				for (const text of [url, location, source.ref ?? '']) secret(text);
+				const isPort = /^\d{1,5}[/?#]/.test(password);
+				if (!isPort) for (const text of [url, decodeURIComponent(location)]) expect(text).not.toContain(password);
+			} catch (error) {
+				if (!isBuildError(error)) throw error;
+				secret(error.message);
+				secret(error.hint ?? '');
+			}
+		}),
+		{ numRuns: 3000 },
+	);
+});
+
+test.each([
+	'user:PW@host:path',
+	'user:PW@host/team/app.git',
+	'https:/user:PW@host/app.git',
+	'http:\\\\user:PW@host/app.git',
+	'ada@example.org:PW@host/app.git',
+	'git@example.org:team/app@2.git',
+])('%s could make a password an argument of ssh, and is refused', (text) => {
+	const hint = expect.stringContaining('https://user:token@host/path') as string;
+	expect(() => parseSource(text, options)).toThrow(expect.objectContaining({ code: 'SOURCE_INVALID', hint }) as Error);
 });
