@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { closeSync, readSync, writeSync } from 'node:fs';
+import { BuildError } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import type { Libc } from '../linux/libc.js';
 import { type Digest, finishDigest } from '../oci/digest.js';
-import { latin1Path, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { latin1Path, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { BLOCK_SIZE, type TarEntry } from '../tar/entry.js';
 import { createGzipWriter } from '../tar/gzip.js';
 import { paddingOf, TAR_END, writeHeader } from '../tar/writer.js';
@@ -101,7 +102,7 @@ async function addAll(
 			const entry = tarEntry(opened.change.type === 'put' ? linked(opened.change) : opened.change, epoch);
 			budget.attributes(entry);
 			bytes += entry.size;
-			if (bytes > MAX_BYTES) throw tooLargeLayer(`more than ${MAX_BYTES / 2 ** 30} GiB of files`);
+			if (bytes > MAX_BYTES) throw tooManyBytes(change.path, entry.size);
 			const pending = add(entry, opened, sink, libc.seek);
 			// A promise for each of many small files would take longer than their content.
 			if (pending !== undefined) await pending;
@@ -109,6 +110,15 @@ async function addAll(
 			if (opened.file !== undefined) closeSync(opened.file);
 		}
 	}
+}
+
+/** A tar has holes as zeros, and so has whoever unpacks it; the usual one is lastlog, 292 bytes for each uid below the largest. */
+function tooManyBytes(path: RootPath, size: number): BuildError {
+	const GIB = 2 ** 30;
+	const message = `assemble made more than ${MAX_BYTES / GIB} GiB of files; the last one, "/${printablePath(path)}", has ${(size / GIB).toFixed(1)} GiB, holes included`;
+	return new BuildError('ASSEMBLE_FAILED', message, {
+		hint: 'Have assemble remove it, or not make it: useradd --no-log-init makes no lastlog that is as large as a uid.',
+	});
 }
 
 function tarEntry(change: Change, epoch: number): TarEntry {
