@@ -3,6 +3,8 @@ import { createReadStream } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { BuildError } from '../errors.js';
+import { redact } from '../redact.js';
 import { fsPath, latin1Path, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
 import { isInside } from './confine.js';
 import type { Git } from './git.js';
@@ -17,6 +19,8 @@ interface Pointer {
 
 /** git-lfs docs/spec.md: pointers are shorter. */
 const MAX_POINTER_BYTES = 1024;
+/** What git says of more memory at once than GIT_ALLOC_LIMIT; it reads a .gitignore as a whole. */
+const OVER_LIMIT = /attempting to allocate|out of memory/i;
 /** How long git may be at it before its working tree is looked at, and altogether. */
 const [LOOK_MS, LIMIT_MS] = [2000, 60_000];
 const POINTER =
@@ -39,6 +43,13 @@ function patienceWith(directory: string): Disposable & { readonly signal: AbortS
 	};
 }
 
+function settingsTooLarge(workTree: string): BuildError {
+	const shown = JSON.stringify(redact(workTree).slice(0, 300));
+	return new BuildError('SOURCE_INVALID', `a .gitignore or .gitattributes in ${shown} is too large for git to read`, {
+		hint: 'Remove it: such files hold a few lines.',
+	});
+}
+
 async function holdsPipe(directory: string, stop: AbortSignal): Promise<boolean> {
 	const pending = [rawPath(directory)];
 	for (let here = pending.pop(); here !== undefined && !stop.aborted; here = pending.pop()) {
@@ -52,7 +63,8 @@ async function holdsPipe(directory: string, stop: AbortSignal): Promise<boolean>
 
 /**
  * What is in the working tree of a local repository but not in its commit, submodules aside; nothing when that cannot be found out, which
- * a notice tells where git waits for a FIFO, or for more than a minute. The index of the repository is read and not written.
+ * a notice tells where git waits for a FIFO, or for more than a minute. The index of the repository is read and not written. Throws
+ * SOURCE_INVALID for settings in the working tree that are too large.
  */
 export async function listChanges(
 	{ repository, gitFor, setting, roots }: OpenedRepository,
@@ -74,6 +86,7 @@ export async function listChanges(
 		emitNotice(
 			`git does not get through ${printablePath(rawPath(workTree))}: whether something is not committed, and so not built, is not known`,
 		);
+	if (status?.ok === false && OVER_LIMIT.test(status.stderr)) throw settingsTooLarge(workTree);
 	if (status?.ok !== true) return [];
 	const lines = status.bytes.toString('latin1').split('\0').filter(Boolean);
 	const modified = lines.filter((line) => line.startsWith(' M ')).map((line) => latin1Path(line.slice(3)));

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BuildError, isBuildError } from '../errors.js';
@@ -17,7 +18,7 @@ import {
 import { resolveContextDir } from './confine.js';
 import { nameSome } from './git.js';
 import { listPointers, pointersBuilt, withLfs } from './lfs.js';
-import { broken, findRepository, type LocalRepository, readSmallFile } from './local-repository.js';
+import { broken, findRepository, type LocalRepository } from './local-repository.js';
 import { type OpenedRepository, openRepository } from './private-repository.js';
 import { splitRemote } from './remote.js';
 import { findSubmodule, listSubmodules, type Submodule } from './submodules.js';
@@ -90,7 +91,7 @@ async function findCommit({ gitFor, repository }: OpenedRepository, { url, ref }
 		const named = await git('/', ['rev-parse', '--verify', '--quiet', 'HEAD']);
 		throw named.ok ? broken(url, `its commit ${named.stdout.trim()} is not in it`) : noCommits(url);
 	}
-	const isShallow = (await readSmallFile(join(repository.commonDirectory, 'shallow'))) !== undefined;
+	const isShallow = existsSync(join(repository.commonDirectory, 'shallow'));
 	const more = isShallow ? ' It is a shallow clone, which has only a part: git fetch --unshallow --tags.' : '';
 	throw new BuildError('SOURCE_GIT', `the repository ${redact(url)} has no ref ${JSON.stringify(redact(ref))}`, {
 		hint: `Check --ref: a branch, a tag or a commit of this repository.${more}`,

@@ -3,6 +3,7 @@ import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { BuildError, errnoOf } from '../errors.js';
 import { redact } from '../redact.js';
+import { tooLarge } from './check-sizes.js';
 
 /** Where the parts of a repository on this host are; all paths are absolute (gitrepository-layout(5)). */
 export interface LocalRepository {
@@ -21,7 +22,7 @@ const MAX_POINTER = 64 * 1024;
 /**
  * The repository whose working tree or git directory is `path`: with a `.git` directory, a `.git` file (worktree, submodule,
  * --separate-git-dir), or bare. Reads no configuration and starts no program. Undefined when there is none; throws SOURCE_GIT for a
- * `.git` that leads nowhere.
+ * `.git` that leads nowhere, SOURCE_INVALID for one that is too large.
  */
 export async function findRepository(path: string): Promise<LocalRepository | undefined> {
 	const dotGit = join(path, '.git');
@@ -33,10 +34,11 @@ export async function findRepository(path: string): Promise<LocalRepository | un
 	return { path, gitDirectory, commonDirectory, workTree: path };
 }
 
-/** The contents of the file `path`; undefined when there is none of at most `maxBytes`. Throws SOURCE_GIT. */
+/** The contents of the file `path`; undefined when there is none. Throws SOURCE_INVALID when it is larger than `maxBytes`, SOURCE_GIT. */
 export async function readSmallFile(path: string, maxBytes: number = MAX_POINTER): Promise<string | undefined> {
 	const found = await statOf(path);
-	if (found?.isFile() !== true || found.size > maxBytes) return undefined;
+	if (found?.isFile() !== true) return undefined;
+	if (found.size > maxBytes) throw tooLarge(dirname(path), path, maxBytes);
 	return readFile(path, 'utf8');
 }
 

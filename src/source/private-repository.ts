@@ -1,6 +1,7 @@
 import { lstat, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { makePath } from '../make-path.js';
+import { checkSizes } from './check-sizes.js';
 import { type Confined, confineRepository } from './confine-repository.js';
 import { type Git, openGit } from './git.js';
 import { broken, type LocalRepository, readSmallFile } from './local-repository.js';
@@ -38,6 +39,7 @@ export async function openRepository(
 	{ env, outer }: { readonly env: Environment; readonly outer: readonly string[] },
 	signal: AbortSignal,
 ): Promise<OpenedRepository> {
+	await checkSizes(repository);
 	const read = () => readSettings(repository, env, signal);
 	const readWorkTree = async () => (await read()).find(([key]) => key === 'core.worktree')?.[1];
 	const { roots, leadsOut } = await confineRepository(repository, { roots: outer, env, readWorkTree });
@@ -56,13 +58,15 @@ export async function openRepository(
 			GIT_DIR: directory,
 			GIT_WORK_TREE: workTree,
 			GIT_NO_LAZY_FETCH: '1',
-			...(index !== undefined && { GIT_INDEX_FILE: index }),
+			// The working tree of the source comes with its index, and git reads each .gitignore there as a whole.
+			...(index !== undefined && { GIT_INDEX_FILE: index, GIT_ALLOC_LIMIT: ALLOC_LIMIT }),
 		});
 	const remotes = values.flatMap(([key]) => /^remote\.(.+)\.url$/s.exec(key)?.[1] ?? []);
 	return { repository, directory, gitFor, setting, remotes: [...new Set(remotes)], roots, leadsOut };
 }
 
 const LOCAL: Remote = { url: '', location: '', origin: '', username: undefined, password: undefined };
+const ALLOC_LIMIT = '1g';
 const SETTINGS = [
 	'[core]',
 	'\trepositoryformatversion = 1',
