@@ -91,14 +91,7 @@ type Result = Pick<BuildRequest, 'incremental' | 'callback' | 'timestamp' | 'che
 
 /** What becomes of the build besides its image. Throws REFERENCE_INVALID. */
 export function readResult({ incremental, output }: Pick<BuildArguments, 'incremental' | 'output'>): Result {
-	const { timestamp, checkReproducible, saveTempDir, callback } = output;
-	return {
-		incremental: readIncremental(incremental),
-		callback: readCallback(callback),
-		timestamp,
-		checkReproducible,
-		saveTempDir,
-	};
+	return { ...output.manner, incremental: readIncremental(incremental), callback: readCallback(output.callback) };
 }
 
 function readIncremental({ previousImage, ...incremental }: BuildArguments['incremental']): IncrementalRequest {

@@ -34,17 +34,19 @@ export const outputOptions = section('Output', {
 			absent: ({ program }): (typeof CALLBACK_FORMATS)[number] => (program === 'sti' ? 'sti' : 's2i'),
 		}),
 	},
-	timestamp: option(
-		'timestamp',
-		'TIME',
-		"time of the image that no file of it is newer than, in seconds since 1970 or as RFC 3339; default $SOURCE_DATE_EPOCH, else the source's",
-		{ read: readTimestamp },
-	),
-	checkReproducible: flag(
-		'check-reproducible',
-		'build twice, and fail, naming the files that differ, unless both layers are the same',
-	),
-	saveTempDir: flag('save-temp-dir', 'keep the scratch directory and say where it is'),
+	manner: {
+		timestamp: option(
+			'timestamp',
+			'TIME',
+			"time of the image that no file of it is newer than, in seconds since 1970 or as RFC 3339; default $SOURCE_DATE_EPOCH, else the source's",
+			{ read: readTimestamp },
+		),
+		checkReproducible: flag(
+			'check-reproducible',
+			'build twice, and fail, naming the files that differ, unless both layers are the same',
+		),
+		saveTempDir: flag('save-temp-dir', 'keep the scratch directory and say where it is'),
+	},
 });
 
 /** The scripts of a builder without a label. */
