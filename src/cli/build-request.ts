@@ -2,6 +2,7 @@ import type { ImageLocation } from '../content/location.js';
 import { absolutePath } from '../host-path.js';
 import type { DockerfileRequest } from '../pipeline/dockerfile/write-dockerfile.js';
 import type { BuildRequest, Callback, IncrementalRequest, RunRequest } from '../pipeline/request.js';
+import { withLoglevel } from './assemble-inputs.js';
 import { hostOptions, readHostRequest, reportOptions } from './host-options.js';
 import { readLocation } from './image-names.js';
 import { imageOptions, incrementalOptions, pullPolicy, runtimeOptions } from './image-options.js';
@@ -10,7 +11,6 @@ import { modeOptions, outputOptions } from './output-options.js';
 import { inputOptions, sandboxOptions } from './sandbox-options.js';
 import { environmentOptions, scriptOptions, sourceOptions } from './source-options.js';
 import { firstSet } from './values.js';
-import { withLoglevel } from './variables.js';
 
 /** What `s2oci build` takes, in the order of its help. */
 export const buildArguments = {

@@ -2,10 +2,10 @@ import { absolutePath } from '../host-path.js';
 import { parseAssignment } from '../s2i/environment.js';
 import { parseInjections, parseVolume } from '../s2i/volumes.js';
 import type { Limits } from '../sandbox/limits.js';
+import { readSecrets } from './assemble-inputs.js';
 import { readAddHost, readCapabilities, readMemory, readNetwork, readSecurityOptions, readUlimit } from './limits.js';
 import { each, list, option, section } from './options.js';
 import { listed, NETWORKS, readDuration, readNumber } from './values.js';
-import { readSecrets } from './variables.js';
 
 /** Variables and files of assemble: none of it gets into the image. */
 export const inputOptions = section('Only for assemble, never in the image', {

@@ -1,8 +1,8 @@
 import { absolutePath } from '../host-path.js';
 import { parseAllowedUids } from '../s2i/allowed-uids.js';
+import { readEnvironment } from './assemble-inputs.js';
 import { flag, list, option, type Read, section } from './options.js';
 import { readUrl } from './values.js';
-import { readEnvironment } from './variables.js';
 
 /** Which part of the source is built. */
 export const sourceOptions = section('Source', {

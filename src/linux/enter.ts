@@ -123,21 +123,25 @@ function changeRoot(native: Bind, { root, isMount }: Confinement): void {
 	}
 	const chdir = native('int chdir(void *path)');
 	chdir(cString(root));
-	try {
-		native('long syscall(long number, void *root, void *old)')(SYS_PIVOT_ROOT[process.arch], here, here);
+	if (isPivoted(native, here)) {
+		// What cannot be taken away would still be reached from here: that must fail, and not be tried another way.
 		native('int umount2(void *path, int flags)')(here, MNT_DETACH);
-	} catch {
-		// Some engines forbid the one but not the other, as runc --no-pivot knows.
-		native('int mount(void *source, void *target, void *type, unsigned long flags, void *data)')(
-			here,
-			top,
-			null,
-			MS_MOVE,
-			null,
-		);
+	} else {
+		const mount = native('int mount(void *source, void *target, void *type, unsigned long flags, void *data)');
+		mount(here, top, null, MS_MOVE, null);
 		chroot(here);
 	}
 	chdir(top);
+}
+
+/** Some engines forbid pivot_root(2), but not to move a mount over the root, as runc --no-pivot knows. */
+function isPivoted(native: Bind, here: Buffer): boolean {
+	try {
+		native('long syscall(long number, void *root, void *old)')(SYS_PIVOT_ROOT[process.arch], here, here);
+		return true;
+	} catch {
+		return false;
+	}
 }
 
 function become(native: Bind, prctl: Native, { uid, gid, groups, capabilities }: Confinement): void {

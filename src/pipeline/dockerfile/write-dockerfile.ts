@@ -173,16 +173,16 @@ async function fillContext(info: SourceInfo, filling: Filling, signal: AbortSign
 		run: scripts.run,
 		hasScripts: scripts.placed,
 		labels: labelsOf(request, info),
-		environment: await readEnvironment(
-			source,
-			{ environmentFile: undefined, ...request, ...build },
-			filling.record.emit,
-		),
+		environment: await readEnvironment(source, optionsOf(request), filling.record.emit),
 		hasBuildEnvironment: buildEnvironment.length > 0,
 		secrets: (build?.secrets ?? []).map(({ id }) => id),
 		injections: await copyInjections(build?.injections ?? [], contract, context, signal),
 		previous: previousOf(previous, scripts, filling.record.emit),
 	};
+}
+
+function optionsOf({ build, environment }: DockerfileRequest): Pick<BuildRequest, 'environment' | 'environmentFile'> {
+	return build ?? { environment, environmentFile: undefined };
 }
 
 function labelsOf(request: DockerfileRequest, info: SourceInfo): readonly EnvironmentVariable[] {
