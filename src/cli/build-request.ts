@@ -1,7 +1,14 @@
 import type { ImageLocation } from '../content/location.js';
 import { absolutePath } from '../host-path.js';
 import type { DockerfileRequest } from '../pipeline/dockerfile/write-dockerfile.js';
-import type { BuildRequest, Callback, IncrementalRequest, RunRequest } from '../pipeline/request.js';
+import type {
+	AssembleRequest,
+	BuildRequest,
+	IncrementalRequest,
+	OutputRequest,
+	RunRequest,
+	VariablesRequest,
+} from '../pipeline/request.js';
 import { withLoglevel } from './assemble-inputs.js';
 import { hostOptions, readHostRequest, reportOptions } from './host-options.js';
 import { readLocation } from './image-names.js';
@@ -40,66 +47,59 @@ export type BuildArguments = Values<typeof buildArguments>;
 
 /** What `s2oci build` is asked to do. Throws USAGE or REFERENCE_INVALID; touches neither disk nor network. */
 export function readBuildRequest(args: BuildArguments, reading: Pick<Reading, 'env'>): BuildRequest {
-	const { source, builder, tag, runtime, output, variables } = args;
+	const { source, tag, runtime, output, variables, scripts, pullPolicy: policy } = args;
 	return {
-		...readHostRequest(args.host, reading),
-		...args.selection,
-		...args.scripts,
-		...variables,
-		...args.labels,
-		...readProcess(args, variables.environment),
-		...readResult(args),
-		source,
-		builder: readLocation(builder),
-		pullPolicy: args.pullPolicy,
-		targets: [tag ?? '', ...output.outputs].filter((text) => text !== '').map(readLocation),
-		tagName: readTagName(tag, output.outputs),
+		...{ variables, scripts, pullPolicy: policy },
+		host: readHostRequest(args.host, reading),
+		source: { location: source, ...args.selection },
+		builder: readLocation(args.builder),
+		assemble: readAssemble(args, variables.environment),
+		incremental: readIncremental(args.incremental),
 		runtime: runtime.image === undefined ? undefined : { ...runtime, image: readLocation(runtime.image) },
+		image: { ...args.labels, tagName: readTagName(tag, output.outputs) },
+		output: readOutput(output, tag),
 	};
 }
 
 /** What `--as-dockerfile` is asked to do with `build`. Throws USAGE. */
 export function readDockerfileRequest({ mode }: BuildArguments, build: BuildRequest): DockerfileRequest {
-	return { ...build, build, output: readOutput(mode.asDockerfile ?? ''), imageScriptsUrl: mode.imageScriptsUrl };
+	const { host, builder, pullPolicy: policy, scripts, variables } = build;
+	const { asDockerfile = '', imageScriptsUrl } = mode;
+	const path = readDockerfilePath(asDockerfile);
+	return { ...{ host, builder, pullPolicy: policy, scripts, variables, imageScriptsUrl }, path, build };
 }
 
 /** The path of a Dockerfile as an absolute one; a slash at its end means a directory, and stays. */
-export function readOutput(text: string): string {
+export function readDockerfilePath(text: string): string {
 	return text.endsWith('/') ? `${absolutePath(text)}/` : absolutePath(text);
 }
 
 /** The run of an image that was just built, for `--run`. */
-export function runOf(request: BuildRequest, image: ImageLocation): RunRequest {
-	return { ...request, image, args: [], environment: [], limits: request.limits };
+export function runOf({ host, assemble }: BuildRequest, image: ImageLocation): RunRequest {
+	return { host, image, args: [], environment: [], limits: assemble.limits };
 }
 
-type Process = Pick<
-	BuildRequest,
-	'buildEnvironment' | 'secrets' | 'injections' | 'volumes' | 'limits' | 'assembleTimeout'
->;
-
-/** What assemble gets and may use. */
-export function readProcess(
+/** What assemble gets and may use. `environment` may say how much it prints. */
+export function readAssemble(
 	{ inputs, sandbox, report }: Pick<BuildArguments, 'inputs' | 'sandbox' | 'report'>,
-	environment: BuildRequest['environment'],
-): Process {
+	environment: VariablesRequest['environment'],
+): AssembleRequest {
 	const buildEnvironment = withLoglevel(inputs.buildEnvironment, report.loglevel, environment);
 	return { ...inputs, buildEnvironment, ...sandbox };
 }
 
-type Result = Pick<BuildRequest, 'incremental' | 'callback' | 'timestamp' | 'checkReproducible' | 'saveTempDir'>;
-
-/** What becomes of the build besides its image. Throws REFERENCE_INVALID. */
-export function readResult({ incremental, output }: Pick<BuildArguments, 'incremental' | 'output'>): Result {
-	return { ...output.manner, incremental: readIncremental(incremental), callback: readCallback(output.callback) };
+/** What becomes of the build, whose image goes to `name` first. Throws REFERENCE_INVALID. */
+export function readOutput(
+	{ outputs, callback: { url, format }, making }: BuildArguments['output'],
+	name: string | undefined,
+): OutputRequest {
+	const targets = [name ?? '', ...outputs].filter((text) => text !== '').map(readLocation);
+	return { ...making, targets, callback: url === undefined ? undefined : { url, format } };
 }
 
-function readIncremental({ previousImage, ...incremental }: BuildArguments['incremental']): IncrementalRequest {
-	return { ...incremental, previousImage: previousImage === undefined ? undefined : readLocation(previousImage) };
-}
-
-function readCallback({ url, format }: BuildArguments['output']['callback']): Callback | undefined {
-	return url === undefined ? undefined : { url, format };
+/** Where artifacts of earlier builds are. Throws REFERENCE_INVALID. */
+export function readIncremental({ previousImage, ...options }: BuildArguments['incremental']): IncrementalRequest {
+	return { ...options, previousImage: previousImage === undefined ? undefined : readLocation(previousImage) };
 }
 
 /** S2I has the tag as it was typed for the name of the application: without the registry and the `latest` that it stands for. */

@@ -13,7 +13,7 @@ import type { OutcomeFiles } from './outcome.js';
 export function checkCombination(args: BuildArguments, request: BuildRequest, emit: Emit): void {
 	const { run, asDockerfile: dockerfile } = args.mode;
 	const asDockerfile = dockerfile !== undefined;
-	const { runtime, incremental, targets } = request;
+	const { runtime, incremental, output } = request;
 	const otherArtifacts = incremental.previousImage !== undefined || incremental.cacheFrom.length > 0;
 	if (asDockerfile && run) throw excluded('--run', '--as-dockerfile', 'A Dockerfile is not an image that could run.');
 	if (asDockerfile && runtime !== undefined) {
@@ -23,7 +23,7 @@ export function checkCombination(args: BuildArguments, request: BuildRequest, em
 		const hint = 'The previous image has no build artifacts: name others with --cache-from or --previous-image.';
 		throw excluded('--incremental', '--runtime-image', hint);
 	}
-	if (run && targets.length === 0) {
+	if (run && output.targets.length === 0) {
 		throw new BuildError('USAGE', '--run needs an image to run', { hint: 'Give a tag, such as oci:./image:latest.' });
 	}
 	for (const message of withoutEffect(args, request, asDockerfile)) {
@@ -36,19 +36,17 @@ export function checkCombination(args: BuildArguments, request: BuildRequest, em
  * written now: after the push, it would be too late to fail.
  */
 export async function checkFiles(
-	request: Pick<BuildRequest, 'injections' | 'volumes' | 'secrets' | 'env' | 'caBundle' | 'dockerConfig'> & {
-		readonly environmentFile?: string | undefined;
-	},
+	request: Pick<BuildRequest, 'host' | 'assemble'> & Partial<Pick<BuildRequest, 'variables'>>,
 	outputs: OutcomeFiles,
 ): Promise<void> {
 	for (const path of [outputs.digestFile, outputs.resultFile]) if (path) await checkWritable(path);
-	const { injections, volumes, secrets, env } = request;
+	const { injections, volumes, secrets } = request.assemble;
 	for (const { source } of injections) await checkReadable('--inject', source);
 	for (const { source } of volumes) await checkReadable('--volume', source);
 	await checkSmallFiles(request);
 	for (const { id, from } of secrets) {
 		if ('file' in from) await checkReadable('--secret', from.file);
-		else if (env[from.variable] === undefined) {
+		else if (request.host.env[from.variable] === undefined) {
 			throw new BuildError(
 				'USAGE',
 				`--secret id=${id}: the variable ${redact(from.variable).slice(0, 100)} is not set`,
@@ -61,8 +59,9 @@ export async function checkFiles(
 }
 
 function withoutEffect(args: BuildArguments, request: BuildRequest, asDockerfile: boolean): readonly string[] {
-	const { incremental, targets, runtime } = request;
-	const previous = incremental.previousImage !== undefined || incremental.cacheFrom.length > 0 || targets.length > 0;
+	const { incremental, output, runtime } = request;
+	const caches = [incremental.previousImage, ...incremental.cacheFrom, ...output.targets];
+	const previous = caches.some((image) => image !== undefined);
 	const of = (option: string, missing: string) => `${option} has no effect without ${missing}`;
 	return [
 		...(incremental.enabled && !previous
@@ -97,14 +96,11 @@ async function checkWritable(path: string): Promise<void> {
 }
 
 /** A file of certificate authorities that the environment names need not be there before one is wanted. */
-async function checkSmallFiles({
-	environmentFile,
-	dockerConfig,
-	caBundle,
-}: Pick<Parameters<typeof checkFiles>[0], 'environmentFile' | 'dockerConfig' | 'caBundle'>): Promise<void> {
+async function checkSmallFiles({ host, variables }: Parameters<typeof checkFiles>[0]): Promise<void> {
+	const { caBundle, dockerConfig } = host;
 	const isThere = caBundle !== undefined && (await stat(caBundle).catch(() => undefined)) !== undefined;
 	const named = [
-		['--environment-file', environmentFile],
+		['--environment-file', variables?.environmentFile],
 		['--dockercfg-path', dockerConfig],
 		['--ca-bundle', isThere ? caBundle : undefined],
 	] as const;

@@ -12,7 +12,7 @@ export function describeRequest(request: BuildRequest): readonly string[] {
 	return [
 		...describeInputs(request),
 		...describeIncremental(request.incremental),
-		...describeLimits(request.limits),
+		...describeLimits(request.assemble.limits),
 		...describeOutcome(request),
 	].flatMap(([name, value]) => (value === undefined ? [] : `${name}: ${value}`));
 }
@@ -20,10 +20,11 @@ export function describeRequest(request: BuildRequest): readonly string[] {
 type Line = readonly [name: string, value: string | undefined];
 
 function describeInputs(request: BuildRequest): readonly Line[] {
-	const { runtime, platform } = request;
+	const { runtime, source, scripts, variables, assemble, image } = request;
+	const { platform } = request.host;
 	return [
-		['Application Name', request.applicationName],
-		['Description', request.description],
+		['Application Name', image.applicationName],
+		['Description', image.description],
 		['Builder Image', formatImageLocation(request.builder)],
 		['Builder Pull Policy', request.pullPolicy],
 		['Platform', [platform.os, platform.architecture, platform.variant].filter(Boolean).join('/')],
@@ -31,22 +32,22 @@ function describeInputs(request: BuildRequest): readonly Line[] {
 		['Runtime Image Pull Policy', runtime?.pullPolicy],
 		['Runtime Artifacts', runtime && list(runtime.artifacts.map(pair))],
 		['Assemble Runtime User', runtime?.user],
-		['Source', redactWord(request.source)],
-		['Source Ref', request.ref && redactWord(request.ref)],
-		['Context Directory', request.contextDir],
-		['Exclude', request.exclude],
-		['Source Options', list(chosen(request, ['copy', 'keepSymlinks', 'ignoreSubmodules']))],
-		['Environment', list(request.environment.map(({ name }) => name))],
-		['Environment File', request.environmentFile],
-		['Build Environment', list(request.buildEnvironment.map(({ name }) => name))],
-		['Secrets', list(request.secrets.map(({ id }) => id))],
-		['Labels', list(request.labels.map(({ name }) => name))],
-		['Injections', list(request.injections.map(pair))],
-		['Bind Mounts', list(request.volumes.map((volume) => `${pair(volume)}${volume.readOnly ? ':ro' : ''}`))],
-		['S2I Scripts URL', request.scriptsUrl && redactWord(request.scriptsUrl)],
-		['Artifacts Destination', request.destination],
-		['Assemble User', request.assembleUser],
-		['Allowed UIDs', request.allowedUids?.map(({ first, last }) => `${first}-${last ?? ''}`).join(',')],
+		['Source', redactWord(source.location)],
+		['Source Ref', source.ref && redactWord(source.ref)],
+		['Context Directory', source.contextDir],
+		['Exclude', source.exclude],
+		['Source Options', list(chosen(source, ['copy', 'keepSymlinks', 'ignoreSubmodules']))],
+		['Environment', list(variables.environment.map(({ name }) => name))],
+		['Environment File', variables.environmentFile],
+		['Build Environment', list(assemble.buildEnvironment.map(({ name }) => name))],
+		['Secrets', list(assemble.secrets.map(({ id }) => id))],
+		['Labels', list(image.labels.map(({ name }) => name))],
+		['Injections', list(assemble.injections.map(pair))],
+		['Bind Mounts', list(assemble.volumes.map((volume) => `${pair(volume)}${volume.readOnly ? ':ro' : ''}`))],
+		['S2I Scripts URL', scripts.scriptsUrl && redactWord(scripts.scriptsUrl)],
+		['Artifacts Destination', scripts.destination],
+		['Assemble User', scripts.assembleUser],
+		['Allowed UIDs', scripts.allowedUids?.map(({ first, last }) => `${first}-${last ?? ''}`).join(',')],
 	];
 }
 
@@ -61,18 +62,19 @@ function describeIncremental(incremental: IncrementalRequest): readonly Line[] {
 	];
 }
 
-function describeOutcome(request: BuildRequest): readonly Line[] {
-	const { assembleTimeout, callback } = request;
+function describeOutcome({ assemble, output, host }: BuildRequest): readonly Line[] {
+	const { assembleTimeout } = assemble;
+	const { callback } = output;
 	return [
 		['Assemble Timeout', assembleTimeout === undefined ? undefined : formatDuration(assembleTimeout)],
-		['Timestamp', request.timestamp?.toString()],
-		['Check Reproducible', request.checkReproducible ? 'enabled' : undefined],
-		['Output Image', list(request.targets.map(formatImageLocation))],
+		['Timestamp', output.timestamp?.toString()],
+		['Check Reproducible', output.checkReproducible ? 'enabled' : undefined],
+		['Output Image', list(output.targets.map(formatImageLocation))],
 		['Callback URL', callback && `${hostOf(callback.url)} (${callback.format})`],
-		['Registry Credentials', request.dockerConfig],
-		['Isolation', request.isolation],
-		['User Namespace', request.userns],
-		['Root Filesystem', request.rootfs],
+		['Registry Credentials', host.dockerConfig],
+		['Isolation', host.isolation],
+		['User Namespace', host.userns],
+		['Root Filesystem', host.rootfs],
 	];
 }
 

@@ -34,7 +34,7 @@ export const outputOptions = section('Output', {
 			absent: ({ program }): (typeof CALLBACK_FORMATS)[number] => (program === 'sti' ? 'sti' : 's2i'),
 		}),
 	},
-	manner: {
+	making: {
 		timestamp: option(
 			'timestamp',
 			'TIME',

@@ -36,7 +36,7 @@ import { settleStore } from './store/settle-store.js';
 
 const UNKEPT = 'the image is not kept: give a tag, or --output oci:DIR';
 
-/** Builds `request.source` on top of `request.builder` and publishes the result to `request.targets`. Never rejects. */
+/** Builds `request.source` on top of `request.builder` and publishes the result to the targets of `request.output`. Never rejects. */
 export async function build(request: BuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
 	const listener = listenFor(request, emit, signal);
 	const record = createRecord(listener.emit);
@@ -44,10 +44,10 @@ export async function build(request: BuildRequest, emit: Emit, signal: AbortSign
 	try {
 		const stop = AbortSignal.any([signal, failed.signal]);
 		const image = await untilFault(
-			buildImage(settleStore(request), record, (error) => failed.abort(error), stop),
+			buildImage({ ...request, host: settleStore(request.host) }, record, (error) => failed.abort(error), stop),
 			signal,
 		);
-		const [target] = request.targets;
+		const [target] = request.output.targets;
 		const config = image.config.value.config ?? {};
 		const advice = target === undefined ? UNKEPT : `try it: ${tryLine(target, config)}`;
 		record.emit({ type: 'log', level: 1, message: advice });
@@ -64,11 +64,11 @@ async function buildImage(
 	fail: (error: unknown) => void,
 	signal: AbortSignal,
 ): Promise<Image> {
-	const source = parseSource(request.source, request);
-	record.emit({ type: 'log', level: 2, message: `Store: ${redact(request.store)}` });
+	const source = parseSource(request.source.location, request.source);
+	record.emit({ type: 'log', level: 2, message: `Store: ${redact(request.host.store)}` });
 	const onEvent = transferProgress(record.emit);
-	const options = { streams: 'forward', onEvent, emit: record.emit, keep: request.saveTempDir } as const;
-	await using session = await openSession(request, { ...options, inUse: pathsOf(request) }, signal);
+	const options = { streams: 'forward', onEvent, emit: record.emit, keep: request.output.saveTempDir } as const;
+	await using session = await openSession(request.host, { ...options, inUse: pathsOf(request) }, signal);
 	const fetching = record.stage('source', () => fetchInto(source, request, session, record, signal));
 	const resolving = record.stage('resolve', () => resolveImages(request, session, record, signal));
 	const running: Promise<unknown>[] = [fetching, resolving];
@@ -80,12 +80,14 @@ async function buildImage(
 		base.done.catch(fail);
 		running.push(base.done);
 		const worker = await session.worker;
-		record.rung(await describeRung(worker, request));
+		record.rung(await describeRung(worker, request.host));
 		reportBounds(worker, request, record);
 		const fitting = fitInPlace(request, images, worker, record.emit);
 		const context: BuildContext = { request: fitting, session, worker, record, images, signal };
 		const live = { image: images.builder.image, name: images.builder.opened.name };
-		await record.stage('pull', () => pullFor(live, { request, worker }, () => unpackImages(context, base)));
+		await record.stage('pull', () =>
+			pullFor(live, { host: request.host, source: request.source.location, worker }, () => unpackImages(context, base)),
+		);
 		return await buildOn(context, await fetching, base);
 	} catch (error) {
 		fail(error);
@@ -101,7 +103,7 @@ async function buildOn(context: BuildContext, source: FetchedSource, base: BaseT
 	const began = Date.now();
 	record.note({ source: describeSource(info) });
 	checkLabels(context, info);
-	const again = request.checkReproducible ? await copySource(source, context) : undefined;
+	const again = request.output.checkReproducible ? await copySource(source, context) : undefined;
 	const made = await makeLayer(context, source);
 	const { prepared, assembled, layer, statistics, path } = made;
 	record.note({ layer: { digest: layer.digest, diffId: layer.diffId, size: layer.size, ...statistics } });
@@ -112,14 +114,14 @@ async function buildOn(context: BuildContext, source: FetchedSource, base: BaseT
 	await clearing;
 	const { digest } = built.manifest.descriptor;
 	record.note({ digest, configDigest: built.config.descriptor.digest });
-	await recordBuilt(request.store, built.config.descriptor.digest);
+	await recordBuilt(request.host.store, built.config.descriptor.digest);
 	await keepArtifacts(context, source, prepared, digest);
 	return built;
 }
 
 /** Removes what assemble made, while the image is pushed, unless somebody still wants it. */
 function clear({ request }: BuildContext, root: Root): Promise<void> {
-	const isWanted = request.saveTempDir || request.incremental.cacheTo.length > 0;
+	const isWanted = request.output.saveTempDir || request.incremental.cacheTo.length > 0;
 	return isWanted ? Promise.resolve() : root.unmount();
 }
 
@@ -137,7 +139,7 @@ async function keepArtifacts(
 }
 
 /** What of the host the worker will show to assemble. */
-function pathsOf({ volumes, injections, secrets, caBundle }: BuildRequest): readonly string[] {
+function pathsOf({ assemble: { volumes, injections, secrets }, host: { caBundle } }: BuildRequest): readonly string[] {
 	const files = secrets.flatMap(({ from }) => ('file' in from ? [from.file] : []));
 	const mounts = [...volumes, ...injections].map(({ source }) => source);
 	return [...mounts, ...files, ...(caBundle === undefined ? [] : [caBundle])];
@@ -152,7 +154,8 @@ async function fetchInto(
 ): Promise<FetchedSource> {
 	const directory = join(session.scratch, 'source');
 	await mkdir(directory, { mode: 0o755 });
-	const { contextDir, keepSymlinks, ignoreSubmodules, exclude, env } = request;
+	const { contextDir, keepSymlinks, ignoreSubmodules, exclude } = request.source;
+	const { env } = request.host;
 	const emitNotice = (message: string) => record.emit({ type: 'warning', code: 'SOURCE', message });
 	const wanted = { contextDir, keepSymlinks, ignoreSubmodules, exclude, env };
 	const given = { destination: directory, emitNotice, stdin: process.stdin, http: session.http };
@@ -160,8 +163,9 @@ async function fetchInto(
 }
 
 /** What the caller says of the time of the build wins over the source's own. */
-function atTime(info: SourceInfo, { timestamp, env }: BuildRequest): SourceInfo {
-	const sourceDateEpoch = env['SOURCE_DATE_EPOCH'];
+function atTime(info: SourceInfo, { output, host }: BuildRequest): SourceInfo {
+	const { timestamp } = output;
+	const sourceDateEpoch = host.env['SOURCE_DATE_EPOCH'];
 	return { ...info, epoch: chooseTimestamp({ timestamp, sourceDateEpoch, source: info.epoch }) };
 }
 
@@ -181,8 +185,9 @@ function describeSource({
 	};
 }
 
-function reportBounds({ userNamespace }: WorkerProcess, { limits }: BuildRequest, { emit }: BuildRecord): void {
-	for (const message of describeBounds(ownStatus(), userNamespace, limits)) emit({ type: 'log', level: 3, message });
+function reportBounds({ userNamespace }: WorkerProcess, { assemble }: BuildRequest, { emit }: BuildRecord): void {
+	for (const message of describeBounds(ownStatus(), userNamespace, assemble.limits))
+		emit({ type: 'log', level: 3, message });
 }
 
 /** Empty where there is no /proc. */

@@ -11,7 +11,7 @@ import { isInPlace } from '../sandbox/ladder.js';
 import type { Emit } from './events.js';
 import type { BaseImage, BuildImages } from './images/images.js';
 import { CA_BUNDLE_PATH } from './prepare/host-files.js';
-import type { BuildRequest, HostRequest } from './request.js';
+import type { AssembleRequest, BuildRequest, HostRequest } from './request.js';
 
 /** The image that the job may run in. */
 interface LiveImage {
@@ -21,7 +21,9 @@ interface LiveImage {
 }
 
 interface LiveContext {
-	readonly request: HostRequest & { readonly source?: string };
+	readonly host: HostRequest;
+	/** Where the source is, as typed. */
+	readonly source?: string;
 	readonly worker: WorkerProcess;
 }
 
@@ -44,7 +46,7 @@ export function fitInPlace(
 ): BuildRequest {
 	if (!isInPlace(worker.rootfs)) return request;
 	refuseImpossible(request, builder, runtime !== undefined);
-	for (const message of unenforced(request.limits)) emit({ type: 'warning', code: 'LIMITS', message });
+	for (const message of unenforced(request.assemble.limits)) emit({ type: 'warning', code: 'LIMITS', message });
 	for (const message of worker.notices) emit({ type: 'warning', code: 'IN_PLACE', message });
 	const { incremental } = request;
 	if (!incremental.enabled) return request;
@@ -56,14 +58,14 @@ export function fitInPlace(
 function refuseImpossible(request: BuildRequest, builder: BaseImage, hasRuntime: boolean): void {
 	if (hasRuntime) throw impossible('a runtime image', 'another root filesystem');
 	if (builder.contract.onBuild.length > 0) throw impossible('a builder image with ONBUILD', 'the right to be any user');
-	if (request.volumes.length > 0) throw impossible('--volume', 'mounts');
-	if (request.checkReproducible) throw impossible('--check-reproducible', 'a second root filesystem');
+	if (request.assemble.volumes.length > 0) throw impossible('--volume', 'mounts');
+	if (request.output.checkReproducible) throw impossible('--check-reproducible', 'a second root filesystem');
 	const uid = process.getuid?.() ?? 0;
-	if (request.allowedUids !== undefined) checkResolvedUser(String(uid), uid, request.allowedUids);
+	if (request.scripts.allowedUids !== undefined) checkResolvedUser(String(uid), uid, request.scripts.allowedUids);
 }
 
 /** What other sandboxes set by themselves. */
-function unenforced({ addHosts, capDrop }: BuildRequest['limits']): readonly string[] {
+function unenforced({ addHosts, capDrop }: AssembleRequest['limits']): readonly string[] {
 	const options = [...(addHosts.length > 0 ? ['--add-host'] : []), ...(capDrop.length > 0 ? ['--cap-drop'] : [])];
 	return options.map((option) => `${option}: in place there is no sandbox to set it`);
 }
@@ -74,7 +76,7 @@ function unenforced({ addHosts, capDrop }: BuildRequest['limits']): readonly str
  * is possible.
  */
 export async function pullFor(live: LiveImage, context: LiveContext, pull: () => Promise<void>): Promise<void> {
-	const { request, worker } = context;
+	const { worker } = context;
 	if (!isInPlace(worker.rootfs)) return pull();
 	const { image, name } = live;
 	try {
@@ -84,7 +86,7 @@ export async function pullFor(live: LiveImage, context: LiveContext, pull: () =>
 		await pull();
 		const diffIds = diffIdsOf(image);
 		const files = [...scripts, '/etc/os-release'];
-		await worker.call('adopt', { diffIds, files, ...(await foreignPaths(request)) });
+		await worker.call('adopt', { diffIds, files, ...(await foreignPaths(context)) });
 	} catch (error) {
 		if (!isBuildError(error, 'HOST_NOT_BUILDER')) throw error;
 		const digest = image.manifest.descriptor.digest;
@@ -107,13 +109,12 @@ async function expectFile(path: string | undefined): Promise<void> {
 
 /** What is in this container but not of the image, in the words of the worker's `adopt`. */
 async function foreignPaths({
-	store,
-	storeParents = [],
-	env,
+	host,
 	source,
-}: LiveContext['request']): Promise<
+}: LiveContext): Promise<
 	Readonly<Record<'skip' | 'tools' | 'storeParents', readonly string[]>> & { readonly store: string }
 > {
+	const { store, storeParents = [], env } = host;
 	const folders = FOLDER_VARIABLES.flatMap((name) => env[name] ?? []).filter((path) => path.startsWith('/'));
 	const own = source === undefined ? [] : await directoryOf(source);
 	const real = (paths: readonly string[]) => Promise.all(paths.map((path) => realpath(path).catch(() => path)));
@@ -131,9 +132,9 @@ async function directoryOf(source: string): Promise<readonly string[]> {
 	return stats?.isDirectory() === true ? [source] : [];
 }
 
-function explained({ message }: BuildError, builder: string, { request, worker }: LiveContext): BuildError {
+function explained({ message }: BuildError, builder: string, { host, worker }: LiveContext): BuildError {
 	const advice = `Use image: ${builder} for this job`;
-	if (!isInPlace(request.rootfs)) {
+	if (!isInPlace(host.rootfs)) {
 		const both = `${worker.reason}; nor can it be made in place, since ${message}`;
 		return noNamespaces(both, `${advice}. Or: ${worker.remedy ?? ALLOW_NAMESPACES}`);
 	}

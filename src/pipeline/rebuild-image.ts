@@ -13,34 +13,19 @@ import { resolveWithPolicy } from './images/image-record.js';
 import { recordContext } from './images/images.js';
 import { openImageSource } from './images/open-image.js';
 import { createRecord } from './record.js';
-import type { BuildRequest, HostRequest, PullPolicy } from './request.js';
+import type { BuildRequest, PullPolicy } from './request.js';
 import type { BuildOutcome } from './result.js';
 import { openSession, transferProgress } from './session.js';
 import { settleStore } from './store/settle-store.js';
 
 /** What `s2oci rebuild` is told; all else comes from the image's labels. */
-export interface RebuildRequest
-	extends HostRequest,
-		Pick<
-			BuildRequest,
-			| 'targets'
-			| 'buildEnvironment'
-			| 'secrets'
-			| 'destination'
-			| 'injections'
-			| 'volumes'
-			| 'limits'
-			| 'assembleTimeout'
-			| 'incremental'
-			| 'callback'
-			| 'saveTempDir'
-			| 'timestamp'
-			| 'checkReproducible'
-		> {
+export interface RebuildRequest extends Pick<BuildRequest, 'host' | 'assemble' | 'incremental' | 'output'> {
 	/** The image that is built again. */
 	readonly image: ImageLocation;
 	/** Where the source is, in place of what the image says; undefined: where the image says. */
 	readonly source: string | undefined;
+	/** Overrides what the image says. */
+	readonly destination: string | undefined;
 	/** For `image` and for its builder. */
 	readonly pullPolicy: PullPolicy;
 	readonly runtimePullPolicy: PullPolicy;
@@ -52,7 +37,7 @@ export interface RebuildRequest
 export async function rebuild(request: RebuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
 	let inputs: Recorded;
 	try {
-		inputs = await untilFault(readInputs(settleStore(request), emit, signal), signal);
+		inputs = await untilFault(readInputs({ ...request, host: settleStore(request.host) }, emit, signal), signal);
 	} catch (error) {
 		return listenFor(request, emit, signal).tell(createRecord(emit).failed(signal.aborted ? signal.reason : error), {});
 	}
@@ -71,16 +56,16 @@ interface Recorded extends RebuildInputs {
 
 async function readInputs(request: RebuildRequest, emit: Emit, signal: AbortSignal): Promise<Recorded> {
 	const options = { streams: 'forward', onEvent: transferProgress(emit), emit } as const;
-	await using session = await openSession(request, options, signal);
+	await using session = await openSession(request.host, options, signal);
 	const opened = await openImageSource(request.image, session.access, signal);
-	const image = await resolveWithPolicy(opened, request.pullPolicy, recordContext(request, session), emit, signal);
+	const image = await resolveWithPolicy(opened, request.pullPolicy, recordContext(request.host, session), emit, signal);
 	const { Labels, Env } = image.config.value.config ?? {};
 	const inputs = decodeRebuild(Labels ?? {}, Env);
 	const displayName = Labels?.['io.k8s.display-name'];
 	const source = request.source ?? inputs.source;
 	if (source === '-') throw fromPipe();
 	refuseLocalAddresses(inputs, request.source === undefined);
-	if (!(await wasBuiltHere(request.store, image.config.descriptor.digest))) {
+	if (!(await wasBuiltHere(request.host.store, image.config.descriptor.digest))) {
 		if (request.source === undefined) refuseElsewhere(source, request.image);
 		if (inputs.scriptsUrl?.startsWith('file://') === true) refuseElsewhere(inputs.scriptsUrl);
 	}
@@ -117,24 +102,20 @@ function consent(path: string, image: ImageLocation | undefined): string {
 	return `say so: s2oci rebuild ${redact(formatImageLocation(image))} --source ${JSON.stringify(redact(path))}`;
 }
 
-function requestOf(request: RebuildRequest, { displayName, ...inputs }: Recorded): BuildRequest {
-	const { runtime } = inputs;
+function requestOf(request: RebuildRequest, inputs: Recorded): BuildRequest {
+	const { host, assemble, incremental, output, pullPolicy, runtimePullPolicy } = request;
+	const { commit, contextDir, keepSymlinks, ignoreSubmodules, exclude, runtime } = inputs;
+	const { scriptsUrl, assembleUser, environment, applicationName, description, labels } = inputs;
+	const destination = request.destination ?? inputs.destination;
+	const copy = inputs.copy && commit === undefined;
 	return {
-		...request,
-		...inputs,
-		namedBy: 'image',
-		ref: inputs.commit,
-		tagName: displayName,
-		copy: inputs.copy && inputs.commit === undefined,
+		...{ assemble, incremental, output, pullPolicy },
+		host: { ...host, namedBy: 'image' },
+		source: { location: inputs.source, ref: commit, contextDir, copy, keepSymlinks, ignoreSubmodules, exclude },
 		builder: parseImageLocation(inputs.builder),
-		destination: request.destination ?? inputs.destination,
-		environmentFile: undefined,
-		allowedUids: undefined,
-		runtime: runtime && {
-			image: parseImageLocation(runtime.image),
-			pullPolicy: request.runtimePullPolicy,
-			artifacts: runtime.artifacts,
-			user: runtime.user,
-		},
+		scripts: { scriptsUrl, destination, assembleUser, allowedUids: undefined },
+		variables: { environment, environmentFile: undefined },
+		runtime: runtime && { ...runtime, image: parseImageLocation(runtime.image), pullPolicy: runtimePullPolicy },
+		image: { applicationName, tagName: inputs.displayName, description, labels },
 	};
 }

@@ -37,7 +37,7 @@ export interface HostRequest {
 /** Where source code is, as typed, and which part of it is wanted. */
 export interface SourceRequest {
 	/** A directory, a git URL, an archive (path or URL), one file, or `-` for a tar on standard input. */
-	readonly source: string;
+	readonly location: string;
 	/** Git branch, tag or commit. */
 	readonly ref: string | undefined;
 	/** Directory below the source that is built. */
@@ -49,6 +49,26 @@ export interface SourceRequest {
 	readonly ignoreSubmodules: boolean;
 	/** Regular expression for paths relative to the source that are left out; undefined is S2I's default, `''` leaves out nothing. */
 	readonly exclude: string | undefined;
+}
+
+/** Where scripts come from, and who runs them. */
+export interface ScriptsRequest {
+	/** Where scripts are taken from first: an http, https, file or image URL. */
+	readonly scriptsUrl: string | undefined;
+	/** Overrides the builder's destination label. */
+	readonly destination: string | undefined;
+	/** Overrides the builder's assemble user. */
+	readonly assembleUser: string | undefined;
+	/** Undefined: every user is allowed. */
+	readonly allowedUids: readonly UidRange[] | undefined;
+}
+
+/** Variables of assemble and of the image. */
+export interface VariablesRequest {
+	/** `-e`, in order. */
+	readonly environment: readonly EnvironmentVariable[];
+	/** Absolute path of `-E`; its variables win over `-e`. */
+	readonly environmentFile: string | undefined;
 }
 
 /** Something of the host that scripts see at a path of the container. `source` is absolute. */
@@ -73,10 +93,16 @@ export interface UidRange {
 	readonly last: number | undefined;
 }
 
-/** Who is told how the build ended. */
-export interface Callback {
-	readonly url: string;
-	readonly format: 's2i' | 'sti';
+/** What scripts get that never enters the image, and what they may use. */
+export interface AssembleRequest {
+	/** Variables that assemble sees and the image does not. */
+	readonly buildEnvironment: readonly EnvironmentVariable[];
+	readonly secrets: readonly Secret[];
+	readonly injections: readonly HostMount[];
+	readonly volumes: readonly (HostMount & { readonly readOnly: boolean })[];
+	readonly limits: Limits;
+	/** How long assemble may take, in ms. */
+	readonly assembleTimeout: number | undefined;
 }
 
 /** Where artifacts of earlier builds come from, and go to. */
@@ -103,26 +129,8 @@ export interface RuntimeRequest {
 	readonly user: string | undefined;
 }
 
-export interface BuildRequest extends HostRequest, SourceRequest {
-	readonly builder: ImageLocation;
-	readonly pullPolicy: PullPolicy;
-	/** Where the image goes, the tag of the command line first. May be empty: then the image is only built and measured. */
-	readonly targets: readonly ImageLocation[];
-	/** `-e`, in order. */
-	readonly environment: readonly EnvironmentVariable[];
-	/** Absolute path of `-E`; its variables win over `-e`. */
-	readonly environmentFile: string | undefined;
-	/** Variables that assemble sees and the image does not. */
-	readonly buildEnvironment: readonly EnvironmentVariable[];
-	readonly secrets: readonly Secret[];
-	/** Where scripts are taken from first: an http, https, file or image URL. */
-	readonly scriptsUrl: string | undefined;
-	/** Overrides the builder's destination label. */
-	readonly destination: string | undefined;
-	/** Overrides the builder's assemble user. */
-	readonly assembleUser: string | undefined;
-	/** Undefined: every user is allowed. */
-	readonly allowedUids: readonly UidRange[] | undefined;
+/** What the image says of itself. */
+export interface ImageRequest {
 	/** For `io.k8s.display-name`; the tag when undefined. */
 	readonly applicationName: string | undefined;
 	/** The tag as it was typed, without a transport; the builder's `io.k8s.display-name` is inherited when there is neither. */
@@ -130,13 +138,18 @@ export interface BuildRequest extends HostRequest, SourceRequest {
 	readonly description: string | undefined;
 	/** `--label`, in order. */
 	readonly labels: readonly EnvironmentVariable[];
-	readonly injections: readonly HostMount[];
-	readonly volumes: readonly (HostMount & { readonly readOnly: boolean })[];
-	readonly limits: Limits;
-	/** How long assemble may take, in ms. */
-	readonly assembleTimeout: number | undefined;
-	readonly incremental: IncrementalRequest;
-	readonly runtime: RuntimeRequest | undefined;
+}
+
+/** Who is told how the build ended. */
+export interface Callback {
+	readonly url: string;
+	readonly format: 's2i' | 'sti';
+}
+
+/** What becomes of the build. */
+export interface OutputRequest {
+	/** Where the image goes, the tag of the command line first. May be empty: then the image is only built and measured. */
+	readonly targets: readonly ImageLocation[];
 	readonly callback: Callback | undefined;
 	/** Keep the scratch directory and say where it is. */
 	readonly saveTempDir: boolean;
@@ -146,7 +159,24 @@ export interface BuildRequest extends HostRequest, SourceRequest {
 	readonly checkReproducible: boolean;
 }
 
-export interface RunRequest extends HostRequest {
+/** What a build is told, by who reads it. */
+export interface BuildRequest {
+	readonly host: HostRequest;
+	readonly source: SourceRequest;
+	readonly builder: ImageLocation;
+	readonly pullPolicy: PullPolicy;
+	readonly scripts: ScriptsRequest;
+	readonly variables: VariablesRequest;
+	readonly assemble: AssembleRequest;
+	readonly incremental: IncrementalRequest;
+	readonly runtime: RuntimeRequest | undefined;
+	readonly image: ImageRequest;
+	readonly output: OutputRequest;
+}
+
+/** What running an image is told. */
+export interface RunRequest {
+	readonly host: HostRequest;
 	readonly image: ImageLocation;
 	/** Replaces the image's CMD when not empty. */
 	readonly args: readonly string[];

@@ -7,7 +7,7 @@ import { withoutName } from '../sandbox/no-sandbox.js';
 import { putLast, type SandboxPlace } from '../sandbox/sandboxes.js';
 import { collectOutput } from './assemble/process-output.js';
 import type { BuildRecord } from './record.js';
-import type { BuildRequest } from './request.js';
+import type { ScriptsRequest } from './request.js';
 import { placeOf } from './rung.js';
 
 type RequestOf<Name extends 'prepare' | 'execute' | 'saveArtifacts' | 'copyFiles' | 'copyArtifacts' | 'diff' | 'pack'> =
@@ -58,7 +58,7 @@ export interface Root {
 export async function findUser(
 	root: Root,
 	text: string,
-	{ allowedUids }: Pick<BuildRequest, 'allowedUids'>,
+	{ allowedUids }: Pick<ScriptsRequest, 'allowedUids'>,
 ): Promise<User> {
 	const user = await root.user(text);
 	if (allowedUids !== undefined) checkResolvedUser(text, user.uid, allowedUids);

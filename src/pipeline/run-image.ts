@@ -19,11 +19,11 @@ import { settleStore } from './store/settle-store.js';
  * be started.
  */
 export async function run(asked: RunRequest, emit: Emit, signal: AbortSignal): Promise<number | undefined> {
-	const request = settleStore(asked);
+	const request = { ...asked, host: settleStore(asked.host) };
 	const record = createRecord(emit);
 	const onEvent = transferProgress(emit);
-	await using session = await openSession(request, { streams: 'inherit', onEvent, emit }, signal);
-	const { image, root } = await mountImage(request.image, 'check', { request, session, record }, signal);
+	await using session = await openSession(request.host, { streams: 'inherit', onEvent, emit }, signal);
+	const { image, root } = await mountImage(request.image, 'check', { host: request.host, session, record }, signal);
 	const process = await describeProcess(request, image, root);
 	const binds = await hostFiles({ limits: request.limits }, session.scratch);
 	await root.prepare({ placements: [], binds, workingDir: process.cwd });

@@ -10,7 +10,7 @@ import type { ScriptName } from '../s2i/scripts.js';
 import type { User } from '../s2i/users.js';
 import { executeProcess } from './assemble/execute-process.js';
 import type { BuildContext } from './context.js';
-import { CA_BUNDLE_PATH, hostFiles } from './prepare/host-files.js';
+import { CA_BUNDLE_PATH, hostFilesOf } from './prepare/host-files.js';
 import { type InstalledScript, installScripts } from './prepare/install-scripts.js';
 import type { RuntimeArtifact } from './request.js';
 import { findUser, mountRoot, type Root } from './root.js';
@@ -39,11 +39,19 @@ export async function prepareRuntime(context: BuildContext, source: string): Pro
 	const artifacts = chooseArtifacts(request.runtime?.artifacts ?? [], contract.assembleInputFiles);
 	const root = await mountRoot('runtime', diffIdsOf(image), context);
 	const { stat: inspect } = root;
-	const user = await findUser(root, contract.assembleRuntimeUser, request);
+	const user = await findUser(root, contract.assembleRuntimeUser, request.scripts);
 	const directory = join(session.scratch, 'runtime-scripts');
 	const { scripts, placed } = await installScripts(
 		{ required: ['assemble-runtime', 'run'], optional: [] },
-		{ contract, scriptsUrl: request.scriptsUrl, source, directory, inspect, http: session.http, emit: record.emit },
+		{
+			contract,
+			scriptsUrl: request.scripts.scriptsUrl,
+			source,
+			directory,
+			inspect,
+			http: session.http,
+			emit: record.emit,
+		},
 		signal,
 	);
 	return {
@@ -72,24 +80,24 @@ export async function assembleRuntime(
 		readonly epoch: number;
 	},
 ): Promise<void> {
-	const { request, session } = context;
+	const { host, assemble } = context.request;
 	const { root, contract, user, assembleRuntime: script } = runtime;
 	const { workingDir } = contract;
 	await copyArtifacts(context, build.root, runtime);
-	const binds = await hostFiles(request, session.scratch);
+	const binds = await hostFilesOf(context);
 	await root.prepare({ placements: [], binds, workingDir });
 	const env = assembleEnvironment({
 		image: contract.env,
 		environment: build.environment,
-		buildEnvironment: request.buildEnvironment,
+		buildEnvironment: assemble.buildEnvironment,
 		home: user.home,
 		epoch: build.epoch,
-		caBundle: request.caBundle === undefined ? undefined : CA_BUNDLE_PATH,
-		host: request.env,
+		caBundle: host.caBundle === undefined ? undefined : CA_BUNDLE_PATH,
+		host: host.env,
 	});
 	const process = { argv: [script.path] as const, env, cwd: workingDir, user };
 	const what = `${script.name} (${script.path})`;
-	const { assembleTimeout: timeoutMs, limits } = request;
+	const { assembleTimeout: timeoutMs, limits } = assemble;
 	await executeProcess(root, { process, what, timeoutMs, limits });
 }
 

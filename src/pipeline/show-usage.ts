@@ -2,21 +2,22 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { ImageLocation } from '../content/location.js';
 import { readContract } from '../s2i/contract.js';
+import type { EnvironmentVariable } from '../s2i/environment.js';
 import { exitStatus } from '../sandbox/sandbox.js';
 import type { Emit } from './events.js';
 import { mountImage } from './images/mount-image.js';
 import { hostFiles } from './prepare/host-files.js';
 import { installScripts } from './prepare/install-scripts.js';
 import { createRecord } from './record.js';
-import type { BuildRequest, HostRequest } from './request.js';
+import type { BuildRequest, ScriptsRequest } from './request.js';
 import { openSession, transferProgress } from './session.js';
 import { settleStore } from './store/settle-store.js';
 
 /** What `s2oci usage` is told. */
-export interface UsageRequest
-	extends HostRequest,
-		Pick<BuildRequest, 'pullPolicy' | 'scriptsUrl' | 'destination' | 'environment'> {
+export interface UsageRequest extends Pick<BuildRequest, 'host' | 'pullPolicy'> {
 	readonly image: ImageLocation;
+	readonly scripts: Pick<ScriptsRequest, 'scriptsUrl' | 'destination'>;
+	readonly environment: readonly EnvironmentVariable[];
 }
 
 /**
@@ -24,15 +25,20 @@ export interface UsageRequest
  * undefined when aborting stopped it. Throws SCRIPT_MISSING and what pulling an image throws.
  */
 export async function usage(asked: UsageRequest, emit: Emit, signal: AbortSignal): Promise<number | undefined> {
-	const request = settleStore(asked);
+	const request = { ...asked, host: settleStore(asked.host) };
 	const record = createRecord(emit);
 	await using session = await openSession(
-		request,
+		request.host,
 		{ streams: 'inherit', onEvent: transferProgress(emit), emit },
 		signal,
 	);
-	const { image, root } = await mountImage(request.image, request.pullPolicy, { request, session, record }, signal);
-	const { destination, scriptsUrl } = request;
+	const { image, root } = await mountImage(
+		request.image,
+		request.pullPolicy,
+		{ host: request.host, session, record },
+		signal,
+	);
+	const { destination, scriptsUrl } = request.scripts;
 	const contract = readContract(image.config.value.config ?? {}, { destination });
 	const directory = join(session.scratch, 'scripts');
 	const { stat: inspect } = root;

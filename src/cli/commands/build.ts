@@ -174,7 +174,14 @@ async function storeConfig(words: readonly Word[]): Promise<void> {
 }
 
 /** The first target, by its digest where that is a name. */
-function builtImage({ targets: [first] }: BuildRequest, { result }: BuildOutcome): ImageLocation | undefined {
+function builtImage(
+	{
+		output: {
+			targets: [first],
+		},
+	}: BuildRequest,
+	{ result }: BuildOutcome,
+): ImageLocation | undefined {
 	if (first?.type !== 'registry' || result.digest === undefined) return first;
 	return { ...first, reference: { ...first.reference, digest: result.digest } };
 }

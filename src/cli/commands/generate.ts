@@ -1,5 +1,5 @@
 import type { DockerfileRequest } from '../../pipeline/dockerfile/write-dockerfile.js';
-import { readOutput } from '../build-request.js';
+import { readDockerfilePath } from '../build-request.js';
 import type { Definition, Perform } from '../command.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
@@ -42,13 +42,13 @@ export function readGenerateRequest(
 	reading: Pick<Reading, 'env'>,
 ): DockerfileRequest {
 	return {
-		...readHostRequest(args.host, reading),
-		...args.scripts,
-		environment: args.environment,
+		host: readHostRequest(args.host, reading),
+		scripts: { ...args.scripts, allowedUids: undefined },
+		variables: { environment: args.environment, environmentFile: undefined },
 		pullPolicy: args.pullPolicy,
 		imageScriptsUrl: args.imageScriptsUrl,
 		builder: readLocation(args.builder),
-		output: readOutput(args.output),
+		path: readDockerfilePath(args.output),
 	};
 }
 

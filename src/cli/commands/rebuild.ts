@@ -1,6 +1,6 @@
 import { BuildError } from '../../errors.js';
 import type { RebuildRequest } from '../../pipeline/rebuild-image.js';
-import { readProcess, readResult } from '../build-request.js';
+import { readAssemble, readIncremental, readOutput } from '../build-request.js';
 import { checkFiles } from '../check-request.js';
 import type { Definition, Perform } from '../command.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
@@ -60,7 +60,7 @@ export function readRebuildRequest(
 	args: Values<typeof rebuildArguments>,
 	reading: Pick<Reading, 'env'>,
 ): Omit<RebuildRequest, 'readName'> {
-	const { tag, source, destination, runtimePullPolicy, output } = args;
+	const { tag, source, destination, runtimePullPolicy, pullPolicy: policy } = args;
 	const image = readLocation(args.image);
 	if (tag === undefined && image.type === 'registry' && image.reference.digest !== undefined) {
 		throw new BuildError('USAGE', 'a rebuilt image has another digest, so it needs a name', {
@@ -68,15 +68,11 @@ export function readRebuildRequest(
 		});
 	}
 	return {
-		...readHostRequest(args.host, reading),
-		...readProcess(args, []),
-		...readResult(args),
-		image,
-		source,
-		destination,
-		pullPolicy: args.pullPolicy,
-		runtimePullPolicy,
-		targets: [tag ?? args.image, ...output.outputs].filter((text) => text !== '').map(readLocation),
+		...{ image, source, destination, pullPolicy: policy, runtimePullPolicy },
+		host: readHostRequest(args.host, reading),
+		assemble: readAssemble(args, []),
+		incremental: readIncremental(args.incremental),
+		output: readOutput(args.output, tag ?? args.image),
 	};
 }
 

@@ -38,7 +38,13 @@ export function readRunRequest(
 ): RunRequest {
 	const { environment, seccomp } = args;
 	const limits = { ...NO_LIMITS, seccomp };
-	return { ...readHostRequest(args.host, reading), image: readLocation(args.image), args: rest, environment, limits };
+	return {
+		host: readHostRequest(args.host, reading),
+		image: readLocation(args.image),
+		args: rest,
+		environment,
+		limits,
+	};
 }
 
 /** Runs an image, with what stands behind `--` for its command; resolves with the program's own exit status, or ours. */

@@ -39,7 +39,7 @@ export const usageCommand: Grammar<typeof usageArguments> = {
 export function readUsageRequest(args: Values<typeof usageArguments>, reading: Pick<Reading, 'env'>): UsageRequest {
 	const { scripts, environment, pullPolicy: policy } = args;
 	const host = readHostRequest(args.host, reading);
-	return { ...host, ...scripts, environment, pullPolicy: policy, image: readLocation(args.image) };
+	return { host, scripts, environment, pullPolicy: policy, image: readLocation(args.image) };
 }
 
 /** Runs the usage script of an image; resolves with the script's own exit status, or ours. */

@@ -55,16 +55,16 @@ async function runAssemble(context: BuildContext, prepared: Prepared, { epoch }:
 	const env = assembleEnvironment({
 		image: contract.env,
 		environment,
-		buildEnvironment: request.buildEnvironment,
+		buildEnvironment: request.assemble.buildEnvironment,
 		incremental: prepared.artifacts !== undefined,
 		home: user.home,
 		epoch,
-		caBundle: caBundleIn(request, worker),
-		host: request.env,
+		caBundle: caBundleIn(request.host, worker),
+		host: request.host.env,
 	});
 	const process = { argv: [script.path] as const, env, cwd: contract.workingDir, user };
 	const what = `${script.name} (${script.path})`;
-	const { assembleTimeout: timeoutMs, limits } = request;
+	const { assembleTimeout: timeoutMs, limits } = request.assemble;
 	const onExit = (exitCode: number) => record.note({ assemble: { exitCode } });
 	await executeProcess(prepared.root, { process, what, timeoutMs, limits, onExit });
 }

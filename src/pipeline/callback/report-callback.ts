@@ -8,7 +8,10 @@ import type { BuildOutcome } from '../result.js';
 import { sendCallback } from './post-callback.js';
 
 /** The part of a request that a listener needs. */
-export type Listening = Pick<BuildRequest, 'callback' | 'env' | 'caBundle'>;
+export interface Listening {
+	readonly host: Pick<BuildRequest['host'], 'env' | 'caBundle'>;
+	readonly output: Pick<BuildRequest['output'], 'callback'>;
+}
 
 /** Whoever waits for the end of a build somewhere else. */
 export interface Listener {
@@ -26,7 +29,8 @@ const TAIL_BYTES = 64 * 1024;
 const STOPPED_MS = 250;
 
 /** A listener for the build that `request` asks for, which `signal` stops. */
-export function listenFor({ callback, env, caBundle }: Listening, emit: Emit, signal: AbortSignal): Listener {
+export function listenFor({ host, output }: Listening, emit: Emit, signal: AbortSignal): Listener {
+	const { callback } = output;
 	if (callback === undefined) return { emit, tell: (outcome) => Promise.resolve(outcome) };
 	let tail = '';
 	return {
@@ -37,6 +41,7 @@ export function listenFor({ callback, env, caBundle }: Listening, emit: Emit, si
 		tell: async (outcome, labels) => {
 			const { success, error } = outcome.result;
 			const messages = [tail.trimEnd(), error?.message ?? ''].filter((message) => message !== '');
+			const { env, caBundle } = host;
 			const http = openHttp({ env, caBundle, userAgent: `s2oci/${VERSION}` });
 			const [late, over] = [new AbortController(), new AbortController()];
 			void afterAbort(signal, STOPPED_MS, over.signal).then(() => late.abort(new Error('it did not answer in time')));

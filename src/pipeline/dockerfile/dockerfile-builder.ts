@@ -12,10 +12,9 @@ import { openImageSource } from '../images/open-image.js';
 import { resolveImage } from '../images/resolve-image.js';
 import type { BuildRequest } from '../request.js';
 
-type BuilderRequest = Pick<
-	BuildRequest,
-	'builder' | 'pullPolicy' | 'platform' | 'env' | 'destination' | 'assembleUser' | 'allowedUids'
-> & { readonly imageScriptsUrl: string | undefined };
+type BuilderRequest = Pick<BuildRequest, 'host' | 'builder' | 'pullPolicy' | 'scripts'> & {
+	readonly imageScriptsUrl: string | undefined;
+};
 
 /** What S2I supposes of a builder image that cannot be asked. */
 const UNKNOWN_IMAGE: ContainerConfig = { User: '1001', WorkingDir: '/opt/app-root/src' };
@@ -33,7 +32,8 @@ export async function findContract(
 	signal: AbortSignal,
 ): Promise<Contract> {
 	const config = await readConfig(request, registries, emit, signal);
-	const { destination, assembleUser, allowedUids, imageScriptsUrl } = request;
+	const { scripts, imageScriptsUrl } = request;
+	const { destination, assembleUser, allowedUids } = scripts;
 	const contract = readContract(config, { destination, assembleUser });
 	for (const message of contract.deprecations) emit({ type: 'warning', code: 'DEPRECATED', message });
 	if (allowedUids !== undefined) checkUsers(contract, 'builder', allowedUids);
@@ -42,7 +42,7 @@ export async function findContract(
 }
 
 async function readConfig(
-	{ builder, pullPolicy, platform, env }: BuilderRequest,
+	{ builder, pullPolicy, host }: BuilderRequest,
 	registries: Registries,
 	emit: Emit,
 	signal: AbortSignal,
@@ -59,11 +59,12 @@ async function readConfig(
 		directories.push(made);
 		return made;
 	};
-	const engine = async (type: EngineLocation['type']) => (await import('../../engine/engine.js')).openEngine(type, env);
+	const engine = async (type: EngineLocation['type']) =>
+		(await import('../../engine/engine.js')).openEngine(type, host.env);
 	const present = (diffIds: readonly string[]) => Promise.resolve(new Set(diffIds));
 	try {
 		const opened = await openImageSource(builder, { registry: registries.open, engine, present, scratch }, signal);
-		return (await resolveImage(opened, platform, signal)).config.value.config ?? {};
+		return (await resolveImage(opened, host.platform, signal)).config.value.config ?? {};
 	} catch (error) {
 		if (isBuildError(error, 'REGISTRY_UNREACHABLE')) return suppose(`cannot be looked up (${error.message})`);
 		throw error;

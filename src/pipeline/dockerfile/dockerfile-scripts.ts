@@ -18,7 +18,7 @@ export interface DockerfileScripts {
 }
 
 export interface ScriptSearch {
-	readonly request: Pick<BuildRequest, 'scriptsUrl'> & { readonly imageScriptsUrl: string | undefined };
+	readonly request: Pick<BuildRequest, 'scripts'> & { readonly imageScriptsUrl: string | undefined };
 	/** Whether save-artifacts is wanted, too. */
 	readonly savesArtifacts: boolean;
 	readonly contract: Contract;
@@ -35,7 +35,8 @@ export interface ScriptSearch {
  */
 export async function installDockerfileScripts(search: ScriptSearch, signal: AbortSignal): Promise<DockerfileScripts> {
 	const { request, contract, context, source, http, emit } = search;
-	const { scriptsUrl, imageScriptsUrl } = request;
+	const { imageScriptsUrl } = request;
+	const { scriptsUrl } = request.scripts;
 	const optional: readonly ScriptName[] = search.savesArtifacts ? ['save-artifacts'] : [];
 	const input = {
 		contract,

@@ -30,7 +30,7 @@ import { VERSION } from '../../version.js';
 import type { Emit } from '../events.js';
 import { readEnvironment } from '../prepare/build-environment.js';
 import { type BuildRecord, createRecord } from '../record.js';
-import type { BuildRequest, HostRequest } from '../request.js';
+import type { BuildRequest } from '../request.js';
 import { registryEvents } from '../session.js';
 import { findContract } from './dockerfile-builder.js';
 import {
@@ -45,15 +45,16 @@ import { type DockerfileScripts, installDockerfileScripts } from './dockerfile-s
 
 /** A Dockerfile in place of an image. */
 export interface DockerfileRequest
-	extends HostRequest,
-		Pick<BuildRequest, 'builder' | 'pullPolicy' | 'environment' | 'scriptsUrl' | 'destination' | 'assembleUser'> {
+	extends Pick<BuildRequest, 'host' | 'builder' | 'pullPolicy' | 'scripts' | 'variables'> {
 	/** A path; with a trailing `/`, or for an existing directory, its `Dockerfile`. */
-	readonly output: string;
+	readonly path: string;
 	/** Where the scripts are when the builder image has no label; `image:///usr/libexec/s2i` when undefined. */
 	readonly imageScriptsUrl: string | undefined;
 	/** The build that it stands for; without one it is for whatever will lie in `upload/src` beside it. */
-	readonly build?: BuildRequest;
+	readonly build?: Pick<BuildRequest, 'source' | 'assemble' | 'incremental' | 'image' | 'output'>;
 }
+
+type Build = NonNullable<DockerfileRequest['build']>;
 
 const NO_SOURCE: SourceInfo = { location: '', epoch: 0, ignoredScripts: [] };
 
@@ -65,7 +66,7 @@ const NO_SOURCE: SourceInfo = { location: '', epoch: 0, ignoredScripts: [] };
 export async function writeDockerfile(request: DockerfileRequest, emit: Emit, signal: AbortSignal): Promise<void> {
 	const record = createRecord(emit);
 	const previous = request.build && previousImage(request.build);
-	const { env, dockerConfig, insecureRegistries, caBundle } = request;
+	const { env, dockerConfig, insecureRegistries, caBundle } = request.host;
 	const http = openHttp({ env, caBundle, userAgent: `s2oci/${VERSION}` });
 	const registries = openRegistries({
 		env,
@@ -77,16 +78,14 @@ export async function writeDockerfile(request: DockerfileRequest, emit: Emit, si
 	});
 	try {
 		if (request.build !== undefined) warnOfOptions(request.build, emit);
-		const contract = await record.stage('resolve', () =>
-			findContract({ ...request, allowedUids: request.build?.allowedUids }, registries, emit, signal),
-		);
-		const path = await dockerfilePath(request.output);
+		const contract = await record.stage('resolve', () => findContract(request, registries, emit, signal));
+		const path = await dockerfilePath(request.path);
 		const context = dirname(absolutePath(path));
-		const info = await record.stage('source', () => fetchTo(context, request.build, { http, emit }, signal));
+		const info = await record.stage('source', () => fetchTo(context, request, { http, emit }, signal));
 		const from = { request, contract, context, previous, http, record };
 		const input = await record.stage('prepare', () => fillContext(info, from, signal));
 		await writeContextFile(path, formatDockerfile(input));
-		emit({ type: 'log', level: 0, message: `wrote ${path}; ${howToBuild(path, request.build?.secrets)}` });
+		emit({ type: 'log', level: 0, message: `wrote ${path}; ${howToBuild(path, request.build?.assemble.secrets)}` });
 	} finally {
 		await Promise.all([registries.close(), http.close()]);
 	}
@@ -94,7 +93,7 @@ export async function writeDockerfile(request: DockerfileRequest, emit: Emit, si
 
 async function fetchTo(
 	context: string,
-	build: BuildRequest | undefined,
+	{ build, host: { env } }: DockerfileRequest,
 	{ http, emit }: { readonly http: Http; readonly emit: Emit },
 	signal: AbortSignal,
 ): Promise<SourceInfo> {
@@ -102,8 +101,8 @@ async function fetchTo(
 		await makeSourceDirectory(context);
 		return NO_SOURCE;
 	}
-	const { ref, copy, contextDir, env, keepSymlinks, ignoreSubmodules, exclude } = build;
-	const source = parseSource(build.source, { ref, copy });
+	const { contextDir, keepSymlinks, ignoreSubmodules, exclude } = build.source;
+	const source = parseSource(build.source.location, build.source);
 	await checkPlace(source, context);
 	await clearContext(context);
 	const emitNotice = (message: string) => emit({ type: 'warning', code: 'SOURCE', message });
@@ -161,7 +160,7 @@ async function fillContext(info: SourceInfo, filling: Filling, signal: AbortSign
 	for (const path of info.ignoredScripts) {
 		await rm(join(context, CONTEXT.source, path), { recursive: true, force: true });
 	}
-	const buildEnvironment = mergeEnvironment(build?.buildEnvironment ?? []);
+	const buildEnvironment = mergeEnvironment(build?.assemble.buildEnvironment ?? []);
 	if (buildEnvironment.length > 0) {
 		const text = formatBuildEnvironment(buildEnvironment);
 		await writeContextFile(join(context, CONTEXT.buildEnvironment), text);
@@ -173,25 +172,22 @@ async function fillContext(info: SourceInfo, filling: Filling, signal: AbortSign
 		run: scripts.run,
 		hasScripts: scripts.placed,
 		labels: labelsOf(request, info),
-		environment: await readEnvironment(source, optionsOf(request), filling.record.emit),
+		environment: await readEnvironment(source, request.variables, filling.record.emit),
 		hasBuildEnvironment: buildEnvironment.length > 0,
-		secrets: (build?.secrets ?? []).map(({ id }) => id),
-		injections: await copyInjections(build?.injections ?? [], contract, context, signal),
+		secrets: (build?.assemble.secrets ?? []).map(({ id }) => id),
+		injections: await copyInjections(build?.assemble.injections ?? [], contract, context, signal),
 		previous: previousOf(previous, scripts, filling.record.emit),
 	};
 }
 
-function optionsOf({ build, environment }: DockerfileRequest): Pick<BuildRequest, 'environment' | 'environmentFile'> {
-	return build ?? { environment, environmentFile: undefined };
-}
-
 function labelsOf(request: DockerfileRequest, info: SourceInfo): readonly EnvironmentVariable[] {
-	const { build, scriptsUrl, destination } = request;
-	const displayName = build?.applicationName ?? build?.tagName;
+	const { build, scripts } = request;
+	const { scriptsUrl, destination } = scripts;
+	const displayName = build?.image.applicationName ?? build?.image.tagName;
 	const generated = sourceLabels(
 		info,
 		{ name: imageNameOf(request.builder) },
-		{ displayName, description: build?.description },
+		{ displayName, description: build?.image.description },
 	);
 	const given = {
 		...generated,
@@ -199,7 +195,7 @@ function labelsOf(request: DockerfileRequest, info: SourceInfo): readonly Enviro
 		...(destination !== undefined && { 'io.openshift.s2i.destination': destination }),
 	};
 	const labels = Object.entries(given).map(([name, value]) => ({ name, value: value.replace(/[\0\r\n]+/g, ' ') }));
-	return mergeEnvironment(labels, build?.labels ?? []);
+	return mergeEnvironment(labels, build?.image.labels ?? []);
 }
 
 /** Builds of other tools run elsewhere, so that a relative path would mean something else there; they find images of their engine by name. */
@@ -207,9 +203,9 @@ function fromName(location: ImageLocation): string {
 	return isEngineLocation(location) ? location.name : formatImageLocation(absoluteLocation(location));
 }
 
-function previousImage({ incremental, targets }: BuildRequest): ImageLocation | undefined {
+function previousImage({ incremental, output }: Build): ImageLocation | undefined {
 	if (!incremental.enabled) return undefined;
-	const image = incremental.previousImage ?? targets[0];
+	const image = incremental.previousImage ?? output.targets[0];
 	if (image !== undefined) return image;
 	throw new BuildError('USAGE', '--incremental needs the image whose artifacts are to be restored', {
 		hint: 'Give a tag as the third argument, or --previous-image.',
@@ -234,15 +230,15 @@ function previousOf(
 }
 
 /** What a Dockerfile cannot say is for whoever builds it. */
-function warnOfOptions(request: BuildRequest, emit: Emit): void {
-	const { volumes, limits, assembleTimeout, callback, incremental } = request;
+function warnOfOptions({ assemble, incremental, output }: Build, emit: Emit): void {
+	const { volumes, limits, assembleTimeout } = assemble;
 	const lost = [
 		...(volumes.length > 0 ? ['--volume'] : []),
 		...(isDeepStrictEqual(limits, NO_LIMITS) ? [] : ['limits and network settings']),
 		...(assembleTimeout === undefined ? [] : ['--timeout']),
-		...(callback === undefined ? [] : ['--callback-url']),
-		...(request.checkReproducible ? ['--check-reproducible'] : []),
-		...(request.saveTempDir ? ['--save-temp-dir'] : []),
+		...(output.callback === undefined ? [] : ['--callback-url']),
+		...(output.checkReproducible ? ['--check-reproducible'] : []),
+		...(output.saveTempDir ? ['--save-temp-dir'] : []),
 		...(incremental.cacheFrom.length + incremental.cacheTo.length > 0 ? ['artifact caches'] : []),
 	];
 	if (lost.length === 0) return;
@@ -250,7 +246,7 @@ function warnOfOptions(request: BuildRequest, emit: Emit): void {
 	emit({ type: 'warning', code: 'NOT_IN_DOCKERFILE', message });
 }
 
-function howToBuild(path: string, secrets: BuildRequest['secrets'] = []): string {
+function howToBuild(path: string, secrets: Build['assemble']['secrets'] = []): string {
 	const given = secrets.map(({ id }) => ` --secret id=${id},src=FILE`).join('');
 	return `build it with: buildah bud${given} -t IMAGE -f ${path} ${dirname(path)}`;
 }

@@ -48,5 +48,5 @@ async function adopt(
 	const nothing = () => undefined;
 	const record = createRecord(nothing);
 	await using session = await openSession(request, { streams: 'forward', onEvent: nothing, emit: nothing }, signal);
-	await mountImage({ type: 'registry', reference }, 'check', { request, session, record }, signal);
+	await mountImage({ type: 'registry', reference }, 'check', { host: request, session, record }, signal);
 }

@@ -31,7 +31,9 @@ export async function resolveImages(
 	record: BuildRecord,
 	signal: AbortSignal,
 ): Promise<BuildImages> {
-	const targets = await Promise.all(request.targets.map((target) => openImageTarget(target, session.access, signal)));
+	const targets = await Promise.all(
+		request.output.targets.map((target) => openImageTarget(target, session.access, signal)),
+	);
 	const [first] = targets;
 	if (first !== undefined) record.note({ name: first.name });
 	const resolve = (role: 'builder' | 'runtime', location: ImageLocation, policy: PullPolicy) =>
@@ -59,8 +61,8 @@ async function resolveBase(
 	signal: AbortSignal,
 ): Promise<BaseImage> {
 	const opened = await openImageSource(location, session.access, signal);
-	const image = await resolveWithPolicy(opened, policy, recordContext(request, session), record.emit, signal);
-	const { destination, assembleUser, allowedUids } = request;
+	const image = await resolveWithPolicy(opened, policy, recordContext(request.host, session), record.emit, signal);
+	const { destination, assembleUser, allowedUids } = request.scripts;
 	const overrides = {
 		assembleRuntimeUser: request.runtime?.user,
 		...(role === 'builder' && { destination, assembleUser }),

@@ -21,19 +21,15 @@ export interface MountedImage {
 export async function mountImage(
 	location: ImageLocation,
 	policy: PullPolicy,
-	{
-		request,
-		session,
-		record,
-	}: { readonly request: HostRequest; readonly session: Session; readonly record: BuildRecord },
+	{ host, session, record }: { readonly host: HostRequest; readonly session: Session; readonly record: BuildRecord },
 	signal: AbortSignal,
 ): Promise<MountedImage> {
 	const opened = await openImageSource(location, session.access, signal);
-	const resolving = () => resolveWithPolicy(opened, policy, recordContext(request, session), record.emit, signal);
+	const resolving = () => resolveWithPolicy(opened, policy, recordContext(host, session), record.emit, signal);
 	const image = await record.stage('resolve', resolving);
 	const base = startBaseTransfer(image, opened.source, [], { record, scratch: session.scratch }, signal);
 	const worker = await session.worker;
 	const pull = () => unpackImage(image, base, worker, session, record.emit);
-	await record.stage('pull', () => pullFor({ image, name: opened.name }, { request, worker }, pull));
+	await record.stage('pull', () => pullFor({ image, name: opened.name }, { host, worker }, pull));
 	return { image, root: await mountRoot('builder', diffIdsOf(image), { worker, record }) };
 }

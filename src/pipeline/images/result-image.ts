@@ -38,17 +38,17 @@ export function checkLabels({ request, images }: BuildContext, source: SourceInf
 
 /** What the image's config says of where it comes from. */
 function described(
-	request: BuildRequest,
+	{ image, ...request }: BuildRequest,
 	{ builder, runtime }: BuildImages,
 	source: SourceInfo,
 ): Omit<ImageChangeInput, 'runPath' | 'environment' | 'labels' | 'rebuild'> {
 	return {
-		optionLabels: request.labels,
+		optionLabels: image.labels,
 		source,
 		builder: describe(builder, request.builder),
 		base: runtime && request.runtime && describe(runtime, request.runtime.image),
-		displayName: request.applicationName ?? request.tagName,
-		description: request.description,
+		displayName: image.applicationName ?? image.tagName,
+		description: image.description,
 	};
 }
 
@@ -57,8 +57,10 @@ function describe({ image }: BaseImage, location: ImageLocation): Builder {
 }
 
 async function rebuildInputs(request: BuildRequest, source: SourceInfo): Promise<RebuildInputs> {
-	const { builder, copy, keepSymlinks, ignoreSubmodules, exclude, labels, runtime } = request;
-	const { scriptsUrl, destination, assembleUser, applicationName, description } = request;
+	const { builder, runtime } = request;
+	const { copy, keepSymlinks, ignoreSubmodules, exclude } = request.source;
+	const { scriptsUrl, destination, assembleUser } = request.scripts;
+	const { applicationName, description, labels } = request.image;
 	return {
 		...{ copy, keepSymlinks, ignoreSubmodules, exclude, labels },
 		...{ scriptsUrl, destination, assembleUser, applicationName, description },
@@ -66,7 +68,7 @@ async function rebuildInputs(request: BuildRequest, source: SourceInfo): Promise
 		source: source.location,
 		commit: source.commit,
 		contextDir: source.contextDir,
-		environment: await readOptionEnvironment(request),
+		environment: await readOptionEnvironment(request.variables),
 		runtime: runtime && {
 			image: formatImageLocation(absoluteLocation(runtime.image)),
 			artifacts: runtime.artifacts,

@@ -103,7 +103,7 @@ function keyOf({ request, images }: BuildContext, source: SourceInfo): ArtifactK
 		builder: images.builder.image.manifest.descriptor.digest,
 		source: withoutCredentials(source.location),
 		contextDir: source.contextDir,
-		platform: request.platform,
+		platform: request.host.platform,
 	};
 }
 

@@ -62,7 +62,7 @@ export async function restoreArtifacts(
 	input: RestoreInput,
 ): Promise<RestoredArtifacts | undefined> {
 	const { request, record, signal } = context;
-	const location = request.incremental.previousImage ?? request.targets[0];
+	const location = request.incremental.previousImage ?? request.output.targets[0];
 	const explain = (message: string) =>
 		record.emit({ type: 'log', level: 1, message: `${message}: a clean build is made` });
 	if (location === undefined) {
@@ -97,7 +97,7 @@ async function restoreFrom(
 	await unpackPrevious(image, opened, context);
 	const root = await mountRoot('previous', diffIdsOf(image), context);
 	try {
-		const { destination } = request;
+		const { destination } = request.scripts;
 		const contract = readContract(image.config.value.config ?? {}, { destination });
 		const path = await findScript(contract, input, root);
 		if (path === undefined) {
@@ -129,7 +129,13 @@ async function findPrevious(
 	const opened = await openImageSource(location, session.access, signal);
 	try {
 		const { pullPolicy } = request.incremental;
-		const image = await resolveWithPolicy(opened, pullPolicy, recordContext(request, session), record.emit, signal);
+		const image = await resolveWithPolicy(
+			opened,
+			pullPolicy,
+			recordContext(request.host, session),
+			record.emit,
+			signal,
+		);
 		return { image, opened };
 	} catch (error) {
 		// A layout that has other images says so with IMAGE_INVALID.

@@ -29,8 +29,8 @@ export async function runSaveArtifacts(
 	const { root, path, contract, user, directory, owner, pack } = run;
 	const ended = await root.saveArtifacts({
 		process: { argv: [path], env: { HOME: user.home, ...contract.env }, cwd: contract.workingDir, user },
-		limits: request.limits,
-		timeoutMs: request.assembleTimeout,
+		limits: request.assemble.limits,
+		timeoutMs: request.assemble.assembleTimeout,
 		...{ directory, owner, pack },
 	});
 	checkEnd(path, ended);

@@ -13,7 +13,7 @@ import type { User } from '../../s2i/users.js';
 import { executeProcess } from '../assemble/execute-process.js';
 import type { BuildContext } from '../context.js';
 import { readEnvironment } from '../prepare/build-environment.js';
-import { CA_BUNDLE_PATH, hostFiles } from '../prepare/host-files.js';
+import { CA_BUNDLE_PATH, hostFilesOf } from '../prepare/host-files.js';
 import { findUser, type Root } from '../root.js';
 import { expandSource } from './onbuild-sources.js';
 
@@ -53,7 +53,7 @@ export async function runOnBuild(
 ): Promise<OnBuilt> {
 	const { request, record, images, signal } = context;
 	const { image, contract } = images.builder;
-	const environment = await readEnvironment(directory, request);
+	const environment = await readEnvironment(directory, request.variables);
 	const plan = planOnBuild(contract.onBuild, image.config.value.config ?? {}, environment);
 	const src = join(contract.destination, 'src');
 	const hadSource = await isThere(src, root);
@@ -69,7 +69,7 @@ export async function runOnBuild(
 		} else if (step.type === 'copy') await copy(step, steps);
 		else await makeDirectory(step, steps);
 	}
-	const { destination, assembleUser } = request;
+	const { destination, assembleUser } = request.scripts;
 	const changed = readContract(plan.config, { destination, assembleUser });
 	const tookSource = !hadSource && (await isThere(src, root));
 	return { config: plan.config, contract: { ...changed, volumes: contract.volumes }, tookSource };
@@ -101,26 +101,26 @@ async function isThere(path: string, root: Root): Promise<boolean> {
 	return (await root.stat([path])).some(({ type }) => type !== 'missing');
 }
 
-async function prepare(workingDir: string, { root, context: { request, session } }: Steps): Promise<void> {
-	const binds = await hostFiles(request, session.scratch);
+async function prepare(workingDir: string, { root, context }: Steps): Promise<void> {
+	const binds = await hostFilesOf(context);
 	await root.prepare({ placements: [], binds, workingDir });
 }
 
 async function run(step: Step<'run'>, { context, root, epoch, environment }: Steps): Promise<void> {
-	const { request } = context;
-	const user = await findUser(root, step.user, request);
+	const { host, assemble, scripts } = context.request;
+	const user = await findUser(root, step.user, scripts);
 	const env = assembleEnvironment({
 		image: step.env,
 		environment,
-		buildEnvironment: request.buildEnvironment,
+		buildEnvironment: assemble.buildEnvironment,
 		home: user.home,
 		epoch,
-		caBundle: request.caBundle === undefined ? undefined : CA_BUNDLE_PATH,
-		host: request.env,
+		caBundle: host.caBundle === undefined ? undefined : CA_BUNDLE_PATH,
+		host: host.env,
 	});
 	const process = { argv: step.argv, env, cwd: step.cwd, user };
 	const what = showInstruction(step.text);
-	const { assembleTimeout: timeoutMs, limits } = request;
+	const { assembleTimeout: timeoutMs, limits } = assemble;
 	await executeProcess(root, { process, what, timeoutMs, limits });
 }
 

@@ -11,7 +11,7 @@ import {
 } from '../../s2i/environment.js';
 import { readSmallFile } from '../../small-file.js';
 import type { Emit } from '../events.js';
-import type { BuildRequest } from '../request.js';
+import type { VariablesRequest } from '../request.js';
 
 const MAX_FILE = 1024 * 1024;
 
@@ -22,16 +22,16 @@ const MAX_FILE = 1024 * 1024;
  */
 export async function readEnvironment(
 	directory: string | undefined,
-	request: Pick<BuildRequest, 'environment' | 'environmentFile'>,
+	variables: VariablesRequest,
 	emit: Emit = () => undefined,
 ): Promise<readonly EnvironmentVariable[]> {
 	const doubt = (message: string) => emit({ type: 'warning', code: 'ENVIRONMENT', message: redact(message) });
-	return mergeEnvironment(await readSourceEnvironment(directory, doubt), await readOptionEnvironment(request, doubt));
+	return mergeEnvironment(await readSourceEnvironment(directory, doubt), await readOptionEnvironment(variables, doubt));
 }
 
 /** `-e`, then `-E`, merged: what `rebuild` has to be told. Throws USAGE for a file that cannot be read. */
 export async function readOptionEnvironment(
-	{ environment, environmentFile }: Pick<BuildRequest, 'environment' | 'environmentFile'>,
+	{ environment, environmentFile }: VariablesRequest,
 	doubt?: Doubt,
 ): Promise<readonly EnvironmentVariable[]> {
 	if (environmentFile === undefined) return mergeEnvironment(environment);

@@ -2,6 +2,7 @@ import { access, readFile, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HostBind } from '../../protocol/host-bind.js';
 import { type Limits, NO_LIMITS } from '../../sandbox/limits.js';
+import type { BuildContext } from '../context.js';
 
 /** Where assemble finds the certificate authorities of the host; never part of the image. */
 export const CA_BUNDLE_PATH = '/run/s2oci/ca-bundle.crt';
@@ -32,6 +33,12 @@ export async function hostFiles(
 		}),
 	);
 	return there.flat();
+}
+
+/** The same for the scripts of a build. */
+export function hostFilesOf({ request, session }: BuildContext): Promise<readonly HostBind[]> {
+	const { host, assemble } = request;
+	return hostFiles({ caBundle: host.caBundle, limits: assemble.limits }, session.scratch);
 }
 
 /** The host's /etc/hosts with the lines of `--add-host`: itself when there are none, else a file in `scratch`. */

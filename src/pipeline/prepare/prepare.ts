@@ -14,7 +14,7 @@ import { guessCommand, runOnBuild } from '../onbuild/run-onbuild.js';
 import { findUser, mountRoot, type Root } from '../root.js';
 import { type PreparedRuntime, prepareRuntime } from '../runtime-image.js';
 import { readEnvironment } from './build-environment.js';
-import { hostFiles } from './host-files.js';
+import { hostFilesOf } from './host-files.js';
 import { type InstalledScript, installScripts } from './install-scripts.js';
 import { planMounts } from './requested-mounts.js';
 
@@ -54,7 +54,7 @@ export async function prepare(context: BuildContext, { info, directory }: Fetche
 	const { images } = context;
 	const { image } = images.builder;
 	const root = await mountRoot('builder', diffIdsOf(image), context);
-	const environment = await readEnvironment(directory, context.request, context.record.emit);
+	const environment = await readEnvironment(directory, context.request.variables, context.record.emit);
 	const onBuilt = await executeOnBuild(context, root, { directory, epoch: info.epoch });
 	const contract = onBuilt?.contract ?? images.builder.contract;
 	const { scripts, placed } = await installBuilderScripts({ contract, source: directory, root }, context);
@@ -62,7 +62,7 @@ export async function prepare(context: BuildContext, { info, directory }: Fetche
 	for (const path of info.ignoredScripts) await rm(join(directory, path), { recursive: true, force: true });
 	const needsCommand = onBuilt !== undefined && runtime === undefined && !scripts.has('run');
 	const config = needsCommand ? await guessCommand(directory, onBuilt.config) : onBuilt?.config;
-	const user = await findUser(root, contract.assembleUser, context.request);
+	const user = await findUser(root, contract.assembleUser, context.request.scripts);
 	const binds = await planBinds(contract, root, context);
 	const artifacts = await findArtifacts({ info, user, scripts, binds }, context);
 	const keepsSource = onBuilt?.tookSource === true;
@@ -71,13 +71,10 @@ export async function prepare(context: BuildContext, { info, directory }: Fetche
 	return { root, contract, scripts, user, environment, artifacts, runtime, config, keepsSource, binds };
 }
 
-async function planBinds(
-	contract: Contract,
-	root: Root,
-	{ request, session }: BuildContext,
-): Promise<readonly HostBind[]> {
-	const mounts = await planMounts(request, contract, root.stat);
-	return [...(await hostFiles(request, session.scratch)), ...mounts];
+async function planBinds(contract: Contract, root: Root, context: BuildContext): Promise<readonly HostBind[]> {
+	const { assemble, host } = context.request;
+	const mounts = await planMounts(assemble, host.env, contract, root.stat);
+	return [...(await hostFilesOf(context)), ...mounts];
 }
 
 async function executeOnBuild(
@@ -101,7 +98,7 @@ function installBuilderScripts(
 		? { required: [], optional: [...all, 'save-artifacts' as const] }
 		: { required: all, optional: ['save-artifacts' as const] };
 	const { stat: inspect } = root;
-	const { scriptsUrl } = request;
+	const { scriptsUrl } = request.scripts;
 	const directory = scriptsOf(context);
 	const { http } = session;
 	return installScripts(wanted, { contract, scriptsUrl, source, directory, inspect, http, emit: record.emit }, signal);

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { BuildError } from '../../errors.js';
 import type { HostBind } from '../../protocol/host-bind.js';
-import type { BuildRequest, Secret } from '../request.js';
+import type { AssembleRequest, HostRequest, Secret } from '../request.js';
 import { findSource } from './host-source.js';
 import { type InspectImage, placeInjection } from './injection.js';
 
@@ -24,23 +24,24 @@ const OUR_DIRECTORIES: readonly string[] = ['src', 'scripts', 'artifacts'];
  * anything runs, when a source is missing or unreadable, when a destination is impossible, or when two would be in the same place.
  */
 export async function planMounts(
-	request: Pick<BuildRequest, 'injections' | 'volumes' | 'secrets' | 'env'>,
+	{ injections, volumes, secrets }: Pick<AssembleRequest, 'injections' | 'volumes' | 'secrets'>,
+	env: HostRequest['env'],
 	image: ImageDirectories,
 	inspect: InspectImage,
 ): Promise<readonly HostBind[]> {
 	const binds: HostBind[] = [];
-	for (const { source, destination } of request.injections) {
+	for (const { source, destination } of injections) {
 		const found = await findSource('--inject', source);
 		binds.push(...(await placeInjection(found, source, insideImage(destination, image), beside(inspect, image))));
 	}
-	for (const { source, destination, readOnly } of request.volumes) {
+	for (const { source, destination, readOnly } of volumes) {
 		const { path, type } = await findSource('--volume', source);
 		const place = insideImage(destination, image);
 		const [there] = await inspect([place]);
 		if (there !== undefined && ![type, 'missing'].includes(there.type)) throw typesDiffer(source, place);
 		binds.push({ source: { type: 'itself', path }, destination: place, type, readOnly });
 	}
-	for (const secret of request.secrets) binds.push(await bindSecret(secret, request.env));
+	for (const secret of secrets) binds.push(await bindSecret(secret, env));
 	refuseDestinations(binds, image);
 	return binds;
 }
@@ -61,7 +62,7 @@ function beside(inspect: InspectImage, { workingDir }: ImageDirectories): Inspec
 	};
 }
 
-async function bindSecret({ id, from }: Secret, env: BuildRequest['env']): Promise<HostBind> {
+async function bindSecret({ id, from }: Secret, env: HostRequest['env']): Promise<HostBind> {
 	const option = `--secret id=${id}`;
 	if (!/^[\w.-]+$/.test(id) || /^\.\.?$/.test(id)) {
 		throw new BuildError('USAGE', `${option}: an id has letters, digits, '.', '_' and '-' only`, {
@@ -83,7 +84,7 @@ async function readSecret(option: string, file: string): Promise<Buffer> {
 	return readFile(path);
 }
 
-function readVariable(option: string, variable: string, env: BuildRequest['env']): Buffer {
+function readVariable(option: string, variable: string, env: HostRequest['env']): Buffer {
 	const value = env[variable];
 	if (value !== undefined) return Buffer.from(value);
 	throw new BuildError('USAGE', `${option}: the environment variable ${variable} is not set`, {

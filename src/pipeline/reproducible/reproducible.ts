@@ -81,7 +81,7 @@ export async function checkReproducible(
 	await delay(Math.max(0, began + APART_MS - Date.now()), undefined, { signal });
 	const silent = createRecord(() => undefined);
 	await using session = await openSession(
-		request,
+		request.host,
 		{ streams: 'forward', onEvent: () => undefined, emit: silent.emit },
 		signal,
 	);

@@ -2,26 +2,39 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { readBuildRequest } from '../../../src/cli/build-request.js';
+import { buildCommand } from '../../../src/cli/commands/build.js';
+import { parseCommand } from '../../../src/cli/parse-command.js';
 import { parseImageLocation } from '../../../src/content/location.js';
 import type { ContainerConfig } from '../../../src/oci/image.js';
 import { type DockerfileRequest, writeDockerfile } from '../../../src/pipeline/dockerfile/write-dockerfile.js';
 import type { BuildEvent } from '../../../src/pipeline/events.js';
-import type { BuildRequest } from '../../../src/pipeline/request.js';
-import { NO_LIMITS } from '../../../src/sandbox/limits.js';
+import type {
+	AssembleRequest,
+	BuildRequest,
+	ScriptsRequest,
+	SourceRequest,
+	VariablesRequest,
+} from '../../../src/pipeline/request.js';
 import { removeTree } from '../../support/fs.js';
 
 import { testImage } from '../../support/images.js';
 import { emptyRegistry, makeSource, publish } from '../../support/tiny.js';
 
-/** What a test wants to be different; images as typed. */
-export type Wanted = Partial<
-	Omit<BuildRequest & DockerfileRequest, 'builder' | 'targets' | 'incremental' | 'build'>
-> & {
-	readonly builder: string;
-	readonly tag?: string;
-	readonly incremental?: boolean;
-	readonly previousImage?: string;
-};
+/** What a test wants to be different, as the slices of a request that it is in; images as typed. */
+export type Wanted = Partial<SourceRequest & VariablesRequest & ScriptsRequest & AssembleRequest> &
+	Partial<Pick<BuildRequest['image'], 'description' | 'labels'> & Pick<BuildRequest, 'pullPolicy'>> & {
+		readonly builder: string;
+		/** Where the source is; undefined for none, as with `s2oci generate`. */
+		readonly source?: string;
+		/** Where the Dockerfile goes. */
+		readonly output?: string;
+		readonly imageScriptsUrl?: string;
+		readonly env?: BuildRequest['host']['env'];
+		readonly tag?: string;
+		readonly incremental?: boolean;
+		readonly previousImage?: string;
+	};
 
 /** What came of it. */
 export interface Written {
@@ -68,76 +81,48 @@ export function plainSource(files: Readonly<Record<string, string>> = {}): strin
 
 /** Writes a Dockerfile into a new directory, unless `wanted.output` says where. */
 export async function write(wanted: Wanted): Promise<Written> {
-	const { builder, tag, incremental = false, previousImage, ...rest } = wanted;
-	const output = rest.output ?? `${emptyDirectory()}/`;
+	const path = wanted.output ?? `${emptyDirectory()}/`;
 	const events: BuildEvent[] = [];
-	const build: BuildRequest = {
-		...defaults(),
-		...rest,
-		source: rest.source ?? '',
-		builder: parseImageLocation(builder),
-		targets: tag === undefined ? [] : [parseImageLocation(tag)],
-		tagName: tag,
-		incremental: {
-			enabled: incremental,
-			previousImage: previousImage === undefined ? undefined : parseImageLocation(previousImage),
-			pullPolicy: 'check',
-			removePrevious: false,
-			cacheFrom: [],
-			cacheTo: [],
-		},
+	const build = await requestOf(wanted);
+	const { host, builder, pullPolicy, scripts, variables } = build;
+	const { imageScriptsUrl } = wanted;
+	const request: DockerfileRequest = {
+		...{ host, builder, pullPolicy, scripts, variables, imageScriptsUrl, path },
+		...(wanted.source !== undefined && { build }),
 	};
-	const imageScriptsUrl = rest.imageScriptsUrl;
-	const request: DockerfileRequest = { ...build, output, imageScriptsUrl, ...(rest.source !== undefined && { build }) };
 	await writeDockerfile(request, (event) => events.push(event), AbortSignal.timeout(60_000));
-	const path = /[/]$/.test(output) ? join(output, 'Dockerfile') : output;
-	const text = readFileSync(path, 'utf8');
+	const file = /[/]$/.test(path) ? join(path, 'Dockerfile') : path;
+	const text = readFileSync(file, 'utf8');
 	const lines = text
 		.replaceAll(' \\\n    ', ' ')
 		.split('\n')
 		.filter((line) => line !== '' && !line.startsWith('#'));
 	const warnings = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
-	return { text, lines, context: join(path, '..'), warnings };
+	return { text, lines, context: join(file, '..'), warnings };
 }
 
-function defaults(): Omit<BuildRequest, 'builder' | 'targets' | 'incremental' | 'source'> {
+/** The build that the command line asks for, with what `wanted` says in the slice that has it. */
+async function requestOf(wanted: Wanted): Promise<BuildRequest> {
+	const { builder, tag, source = '.', incremental: enabled = false, previousImage } = wanted;
+	const line = [source, builder, ...(tag === undefined ? [] : [tag])];
+	const env = wanted.env ?? { PATH: process.env['PATH'], HOME: '/nonexistent' };
+	const parsed = await parseCommand(buildCommand, line, { env });
+	if (parsed.type === 'help') throw new Error('help');
+	const build = readBuildRequest(parsed.value, { env });
+	const image = previousImage === undefined ? undefined : parseImageLocation(previousImage);
 	return {
-		store: '/nonexistent/store',
-		isolation: 'auto',
-		rootfs: 'auto',
-		userns: 'auto',
-		platform: { os: 'linux', architecture: 'amd64' },
-		insecureRegistries: [],
-		caBundle: undefined,
-		dockerConfig: undefined,
-		env: { PATH: process.env['PATH'], HOME: '/nonexistent' },
-		ref: undefined,
-		contextDir: undefined,
-		copy: false,
-		keepSymlinks: false,
-		ignoreSubmodules: false,
-		exclude: undefined,
-		pullPolicy: 'check',
-		environment: [],
-		environmentFile: undefined,
-		buildEnvironment: [],
-		secrets: [],
-		scriptsUrl: undefined,
-		destination: undefined,
-		assembleUser: undefined,
-		allowedUids: undefined,
-		applicationName: undefined,
-		tagName: undefined,
-		description: undefined,
-		labels: [],
-		injections: [],
-		volumes: [],
-		limits: NO_LIMITS,
-		assembleTimeout: undefined,
-		runtime: undefined,
-		callback: undefined,
-		saveTempDir: false,
-		timestamp: undefined,
-		checkReproducible: false,
+		...build,
+		...(wanted.pullPolicy !== undefined && { pullPolicy: wanted.pullPolicy }),
+		source: overridden(build.source, wanted),
+		scripts: overridden(build.scripts, wanted),
+		variables: overridden(build.variables, wanted),
+		assemble: overridden(build.assemble, wanted),
+		image: overridden(build.image, wanted),
+		incremental: { ...build.incremental, enabled, previousImage: image },
 	};
+}
+
+function overridden<T extends object>(slice: T, wanted: object): T {
+	const own = Object.entries(wanted).filter(([name]) => name in slice);
+	return { ...slice, ...Object.fromEntries(own) };
 }

@@ -153,7 +153,12 @@ test('no spelling of an image with a password, and no path of a web hook, is sho
 	const { request } = await read(['--copy']);
 	const source = 'user:PW REST@host/app';
 	const callback = { url: 'https://user:PW/x@host/HOOK', format: 's2i' } as const;
-	const lines = describeRequest({ ...request, source, scriptsUrl: `http://${source}`, callback }).join('\n');
+	const lines = describeRequest({
+		...request,
+		source: { ...request.source, location: source },
+		scripts: { ...request.scripts, scriptsUrl: `http://${source}` },
+		output: { ...request.output, callback },
+	}).join('\n');
 	expect(lines).not.toMatch(/PW|REST|HOOK/);
 	expect(lines).toContain('Source: [redacted]@host/app');
 });

@@ -220,7 +220,7 @@ describe('deprecated options', () => {
 		[['--location=/x'], { scripts: { destination: '/x' } }],
 		[['--callbackUrl', 'http://x/'], { output: { callback: { url: 'http://x/' } } }],
 		[['--contextDir=web'], { selection: { contextDir: 'web' } }],
-		[['--savetempdir'], { output: { manner: { saveTempDir: true } } }],
+		[['--savetempdir'], { output: { making: { saveTempDir: true } } }],
 		[['--forcePull'], { pullPolicy: 'always' }],
 		[['--forcePull=false'], { pullPolicy: 'check' }],
 		[['--incremental', '--clean'], { incremental: { enabled: false } }],

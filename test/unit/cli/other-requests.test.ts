@@ -13,39 +13,38 @@ const quiet = { env: { HOME: '/home/ada' }, program: 's2oci', emit: () => undefi
 test('--as-dockerfile keeps the slash that means a directory', async () => {
 	const args = await argumentsOf(buildCommand, ['.', 'img', '--as-dockerfile', '/out/']);
 	expect(readDockerfileRequest(args, readBuildRequest(args, quiet))).toMatchObject({
-		output: '/out/',
-		build: { source: '.' },
+		path: '/out/',
+		build: { source: { location: '.' } },
 	});
 });
 
-test('generate has a builder and an output, and no source', async () => {
+test('generate has a builder and a path, and no source', async () => {
 	const args = await argumentsOf(generateCommand, 'img /out -eA=1 --image-scripts-url image:///s'.split(' '));
 	const request = readGenerateRequest(args, quiet);
 	expect(request).not.toHaveProperty('build');
 	expect(request).toMatchObject({
-		output: '/out',
+		path: '/out',
 		imageScriptsUrl: 'image:///s',
-		environment: [{ name: 'A', value: '1' }],
+		variables: { environment: [{ name: 'A', value: '1' }] },
 	});
 });
 
 test('rebuild replaces the image unless it gets another name', async () => {
 	const read = async (line: string) => readRebuildRequest(await argumentsOf(rebuildCommand, line.split(' ')), quiet);
-	expect((await read('oci:a:1')).targets).toEqual([{ type: 'oci', path: 'a', ref: '1' }]);
-	expect((await read('oci:a:1 oci:b -o oci:c')).targets).toEqual([
+	expect((await read('oci:a:1')).output.targets).toEqual([{ type: 'oci', path: 'a', ref: '1' }]);
+	expect((await read('oci:a:1 oci:b -o oci:c')).output.targets).toEqual([
 		{ type: 'oci', path: 'b' },
 		{ type: 'oci', path: 'c' },
 	]);
 	const pinned = `reg.example/app@sha256:${'0'.repeat(64)}`;
 	await expect(read(pinned)).rejects.toMatchObject({ code: 'USAGE' });
-	expect((await read(`${pinned} oci:b`)).targets).toHaveLength(1);
+	expect((await read(`${pinned} oci:b`)).output.targets).toHaveLength(1);
 });
 
 test('usage has an image, scripts and variables', async () => {
 	const args = await argumentsOf(usageCommand, 'img -s image:///s -d /opt -eA=1 -p never'.split(' '));
 	expect(readUsageRequest(args, quiet)).toMatchObject({
-		scriptsUrl: 'image:///s',
-		destination: '/opt',
+		scripts: { scriptsUrl: 'image:///s', destination: '/opt' },
 		pullPolicy: 'never',
 		environment: [{ name: 'A', value: '1' }],
 	});

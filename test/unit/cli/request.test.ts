@@ -21,11 +21,12 @@ async function request(line: string | readonly string[], told: Told = {}): Promi
 }
 
 test('a build has the documented defaults', async () => {
-	const { builder, platform, env, ...rest } = await request('. reg.example/builder');
+	const { builder, host, ...rest } = await request('. reg.example/builder');
+	const { platform, env, ...place } = host;
 	expect(builder.type).toBe('registry');
 	expect(platform.os).toBe('linux');
 	expect(env).toEqual({ HOME: '/home/ada' });
-	expect(rest).toEqual({
+	expect(place).toEqual({
 		store: '/home/ada/.cache/s2oci',
 		storeByDefault: true,
 		isolation: 'auto',
@@ -34,39 +35,37 @@ test('a build has the documented defaults', async () => {
 		insecureRegistries: [],
 		caBundle: undefined,
 		dockerConfig: undefined,
-		source: '.',
-		ref: undefined,
-		contextDir: undefined,
-		copy: false,
-		keepSymlinks: false,
-		ignoreSubmodules: false,
-		exclude: undefined,
-		pullPolicy: 'check',
-		targets: [],
-		environment: [],
-		environmentFile: undefined,
-		buildEnvironment: [],
-		secrets: [],
-		scriptsUrl: undefined,
-		destination: undefined,
-		assembleUser: undefined,
-		allowedUids: undefined,
-		applicationName: undefined,
-		description: undefined,
-		labels: [],
-		injections: [],
-		volumes: [],
-		limits: {
-			network: 'host',
-			addHosts: [],
-			capDrop: [],
-			memory: undefined,
-			cpus: undefined,
-			pids: undefined,
-			ulimits: [],
-			seccomp: 'default',
+	});
+	expect(rest).toEqual({
+		source: {
+			location: '.',
+			ref: undefined,
+			contextDir: undefined,
+			copy: false,
+			keepSymlinks: false,
+			ignoreSubmodules: false,
+			exclude: undefined,
 		},
-		assembleTimeout: undefined,
+		pullPolicy: 'check',
+		scripts: { scriptsUrl: undefined, destination: undefined, assembleUser: undefined, allowedUids: undefined },
+		variables: { environment: [], environmentFile: undefined },
+		assemble: {
+			buildEnvironment: [],
+			secrets: [],
+			injections: [],
+			volumes: [],
+			limits: {
+				network: 'host',
+				addHosts: [],
+				capDrop: [],
+				memory: undefined,
+				cpus: undefined,
+				pids: undefined,
+				ulimits: [],
+				seccomp: 'default',
+			},
+			assembleTimeout: undefined,
+		},
 		incremental: {
 			enabled: false,
 			previousImage: undefined,
@@ -76,10 +75,8 @@ test('a build has the documented defaults', async () => {
 			cacheTo: [],
 		},
 		runtime: undefined,
-		callback: undefined,
-		saveTempDir: false,
-		timestamp: undefined,
-		checkReproducible: false,
+		image: { applicationName: undefined, tagName: undefined, description: undefined, labels: [] },
+		output: { targets: [], callback: undefined, saveTempDir: false, timestamp: undefined, checkReproducible: false },
 	});
 });
 
@@ -97,52 +94,66 @@ test('every option of a build reaches its request', async () => {
 		'--callback-url https://ci.example/done --callback-format sti --save-temp-dir --userns single --rootfs copy ' +
 		'--timestamp 2025-06-15T15:06:40Z --check-reproducible';
 	expect(await request(line)).toMatchObject({
-		source: 'https://example.org/app.git',
-		ref: 'main',
-		contextDir: 'web',
-		copy: true,
-		keepSymlinks: true,
-		ignoreSubmodules: true,
-		exclude: '^x',
-		pullPolicy: 'never',
-		targets: [{ type: 'registry' }, { type: 'oci', path: 'out' }, { type: 'registry' }],
-		environment: [
-			{ name: 'A', value: '1' },
-			{ name: 'B', value: '' },
-			{ name: 'C', value: 'x=y' },
-		],
-		environmentFile: '/env',
-		buildEnvironment: [{ name: 'T', value: '1' }],
-		secrets: [
-			{ id: 'npm', from: { variable: 'TOKEN' } },
-			{ id: 'key', from: { file: '/key' } },
-		],
-		scriptsUrl: 'file:///scripts',
-		destination: '/opt',
-		assembleUser: '7',
-		allowedUids: [
-			{ first: 1, last: undefined },
-			{ first: 5, last: 5 },
-		],
-		applicationName: 'App',
-		description: 'text',
-		labels: [{ name: 'a.b', value: 'c=d' }],
-		injections: [
-			{ source: '/in', destination: '/etc/in' },
-			{ source: '/two', destination: '' },
-		],
-		volumes: [{ source: '/data', destination: '/data', readOnly: true }],
-		limits: {
-			network: 'none',
-			addHosts: [{ name: 'six.example', address: '2001:db8::7' }],
-			capDrop: ['CAP_KILL', 'CAP_SETUID', 'ALL'],
-			memory: 512 * 1024 ** 2,
-			cpus: 1.5,
-			pids: 9,
-			ulimits: [{ name: 'nofile', soft: 1, hard: 2 }],
-			seccomp: 'unconfined',
+		host: {
+			store: '/s',
+			platform: { os: 'linux', architecture: 'arm64' },
+			isolation: 'bwrap',
+			userns: 'single',
+			rootfs: 'copy',
+			insecureRegistries: ['reg:5000'],
+			caBundle: '/ca.pem',
+			dockerConfig: '/docker.json',
 		},
-		assembleTimeout: 90_000,
+		source: {
+			location: 'https://example.org/app.git',
+			ref: 'main',
+			contextDir: 'web',
+			copy: true,
+			keepSymlinks: true,
+			ignoreSubmodules: true,
+			exclude: '^x',
+		},
+		pullPolicy: 'never',
+		scripts: {
+			scriptsUrl: 'file:///scripts',
+			destination: '/opt',
+			assembleUser: '7',
+			allowedUids: [
+				{ first: 1, last: undefined },
+				{ first: 5, last: 5 },
+			],
+		},
+		variables: {
+			environment: [
+				{ name: 'A', value: '1' },
+				{ name: 'B', value: '' },
+				{ name: 'C', value: 'x=y' },
+			],
+			environmentFile: '/env',
+		},
+		assemble: {
+			buildEnvironment: [{ name: 'T', value: '1' }],
+			secrets: [
+				{ id: 'npm', from: { variable: 'TOKEN' } },
+				{ id: 'key', from: { file: '/key' } },
+			],
+			injections: [
+				{ source: '/in', destination: '/etc/in' },
+				{ source: '/two', destination: '' },
+			],
+			volumes: [{ source: '/data', destination: '/data', readOnly: true }],
+			limits: {
+				network: 'none',
+				addHosts: [{ name: 'six.example', address: '2001:db8::7' }],
+				capDrop: ['CAP_KILL', 'CAP_SETUID', 'ALL'],
+				memory: 512 * 1024 ** 2,
+				cpus: 1.5,
+				pids: 9,
+				ulimits: [{ name: 'nofile', soft: 1, hard: 2 }],
+				seccomp: 'unconfined',
+			},
+			assembleTimeout: 90_000,
+		},
 		incremental: {
 			enabled: true,
 			previousImage: { type: 'oci', path: 'old' },
@@ -157,18 +168,14 @@ test('every option of a build reaches its request', async () => {
 			pullPolicy: 'if-not-present',
 			user: '8',
 		},
-		callback: { url: 'https://ci.example/done', format: 'sti' },
-		saveTempDir: true,
-		timestamp: 1_750_000_000,
-		checkReproducible: true,
-		store: '/s',
-		platform: { os: 'linux', architecture: 'arm64' },
-		isolation: 'bwrap',
-		userns: 'single',
-		rootfs: 'copy',
-		insecureRegistries: ['reg:5000'],
-		caBundle: '/ca.pem',
-		dockerConfig: '/docker.json',
+		image: { applicationName: 'App', description: 'text', labels: [{ name: 'a.b', value: 'c=d' }] },
+		output: {
+			targets: [{ type: 'registry' }, { type: 'oci', path: 'out' }, { type: 'registry' }],
+			callback: { url: 'https://ci.example/done', format: 'sti' },
+			saveTempDir: true,
+			timestamp: 1_750_000_000,
+			checkReproducible: true,
+		},
 	});
 });
 
@@ -191,7 +198,7 @@ test('an option with an empty value is the same as none, except --exclude', asyn
 		'',
 	];
 	expect(await request(['.', 'img', '', ...options])).toEqual(await request('. img'));
-	expect((await request(['.', 'img', '--exclude', ''])).exclude).toBe('');
+	expect((await request(['.', 'img', '--exclude', ''])).source.exclude).toBe('');
 });
 
 test.each([
@@ -241,7 +248,7 @@ test('what --secret does not understand is not printed: it may be the secret', a
 
 test.each(['bridge', 'default'])("--network %s is the host's, with a notice", async (network) => {
 	const events: BuildEvent[] = [];
-	expect((await request(`. img --network ${network}`, { events })).limits.network).toBe('host');
+	expect((await request(`. img --network ${network}`, { events })).assemble.limits.network).toBe('host');
 	expect(events).toEqual([expect.objectContaining({ type: 'warning', code: 'NETWORK' })]);
 });
 
@@ -252,10 +259,10 @@ test.each([
 	['FOO=a=b', [['FOO', 'a=b']], 0],
 	['FOO=a,b', [['FOO', 'a,b']], 0],
 	['FOO=bar,BAR=foo', [['FOO', 'bar,BAR=foo']], 1],
-])('-e %j sets %j with %i notices (S2I EnvironmentList.Set)', async (text, variables, notices) => {
+])('-e %j sets %j with %i notices (S2I EnvironmentList.Set)', async (text, expected, notices) => {
 	const events: BuildEvent[] = [];
-	const { environment } = await request(['.', 'img', '-e', text], { events });
-	expect(environment).toEqual(variables.map(([name, value]) => ({ name, value })));
+	const { variables } = await request(['.', 'img', '-e', text], { events });
+	expect(variables.environment).toEqual(expected.map(([name, value]) => ({ name, value })));
 	expect(events).toHaveLength(notices);
 });
 
@@ -266,17 +273,19 @@ test.each(['FOO', '=', '=x', ''])('-e %j is refused (S2I EnvironmentList.Set)', 
 test('only sti has several variables in one -e, and its own callback', async () => {
 	const line = '. img -e A=1,B=2 --callback-url http://x/';
 	const sti = await request(line, { program: 'sti' });
-	expect(sti.environment.map(({ name }) => name)).toEqual(['A', 'B']);
-	expect(sti.callback?.format).toBe('sti');
+	expect(sti.variables.environment.map(({ name }) => name)).toEqual(['A', 'B']);
+	expect(sti.output.callback?.format).toBe('sti');
 	const s2i = await request(line, { program: 's2i' });
-	expect(s2i.environment).toEqual([{ name: 'A', value: '1,B=2' }]);
-	expect(s2i.callback?.format).toBe('s2i');
+	expect(s2i.variables.environment).toEqual([{ name: 'A', value: '1,B=2' }]);
+	expect(s2i.output.callback?.format).toBe('s2i');
 });
 
 test('assemble is told the loglevel that was asked for, unless it is told already', async () => {
-	expect((await request('. img')).buildEnvironment).toEqual([]);
-	expect((await request('. img --loglevel 5')).buildEnvironment).toEqual([{ name: 'BUILD_LOGLEVEL', value: '5' }]);
-	expect((await request('. img --loglevel 5 -e BUILD_LOGLEVEL=1')).buildEnvironment).toEqual([]);
+	expect((await request('. img')).assemble.buildEnvironment).toEqual([]);
+	expect((await request('. img --loglevel 5')).assemble.buildEnvironment).toEqual([
+		{ name: 'BUILD_LOGLEVEL', value: '5' },
+	]);
+	expect((await request('. img --loglevel 5 -e BUILD_LOGLEVEL=1')).assemble.buildEnvironment).toEqual([]);
 });
 
 const STORES: readonly (readonly [Readonly<Record<string, string>>, string])[] = [
@@ -291,12 +300,12 @@ const STORES: readonly (readonly [Readonly<Record<string, string>>, string])[] =
 	[{ HOME: '/processes' }, '/processes/.cache/s2oci'],
 ];
 test.each(STORES)('with %j the store is %s', async (env, store) => {
-	expect((await request('. img', { env })).store).toBe(store);
+	expect((await request('. img', { env })).host.store).toBe(store);
 });
 
 test('the CA bundle of the environment is the default', async () => {
-	expect((await request('. img', { env: { NODE_EXTRA_CA_CERTS: '/n.pem' } })).caBundle).toBe('/n.pem');
-	expect((await request('. img', { env: { NODE_EXTRA_CA_CERTS: '/n.pem', SSL_CERT_FILE: '/s.pem' } })).caBundle).toBe(
-		'/s.pem',
-	);
+	expect((await request('. img', { env: { NODE_EXTRA_CA_CERTS: '/n.pem' } })).host.caBundle).toBe('/n.pem');
+	expect(
+		(await request('. img', { env: { NODE_EXTRA_CA_CERTS: '/n.pem', SSL_CERT_FILE: '/s.pem' } })).host.caBundle,
+	).toBe('/s.pem');
 });

@@ -7,7 +7,7 @@ import { NO_LIMITS } from '../../../src/sandbox/limits.js';
 import { temporaryDirectory } from '../../support/fs.js';
 
 const IMAGE = { workingDir: '/opt/app', destination: '/tmp' };
-const NOTHING = { injections: [], volumes: [], secrets: [], env: {} };
+const NOTHING = { injections: [], volumes: [], secrets: [] };
 
 /** An image that has these directories and files. */
 function imageOf(directories: readonly string[], files: readonly string[] = []) {
@@ -40,7 +40,7 @@ function host() {
 }
 
 const plan = (request: Partial<Parameters<typeof planMounts>[0]>) =>
-	planMounts({ ...NOTHING, ...request }, IMAGE, inspect);
+	planMounts({ ...NOTHING, ...request }, { TOKEN: 'from env' }, IMAGE, inspect);
 const inject = async (source: string, destination: string) =>
 	(await plan({ injections: [{ source, destination }] })).map((bind) => [
 		bind.destination,
@@ -129,7 +129,7 @@ describe('an injection', () => {
 					paths.map((path) => ({ path, type: path.endsWith('x') ? 'missing' : 'directory', mode: 0o755 }) as const),
 				);
 			const request = { ...NOTHING, injections: [{ source: files.at('file'), destination }] };
-			await expect(planMounts(request, IMAGE, anywhere)).rejects.toMatchObject({ code: 'USAGE' });
+			await expect(planMounts(request, {}, IMAGE, anywhere)).rejects.toMatchObject({ code: 'USAGE' });
 		},
 	);
 });
@@ -167,7 +167,7 @@ describe('a volume', () => {
 
 describe('a secret', () => {
 	const secretOf = async (from: { readonly file: string } | { readonly variable: string }, id = 'token') =>
-		plan({ secrets: [{ id, from }], env: { TOKEN: 'from env' } });
+		plan({ secrets: [{ id, from }] });
 
 	test('is a file of assemble’s own with the bytes of a file or variable', async () => {
 		using files = host();
