@@ -115,7 +115,12 @@ function requestOf(request: RebuildRequest, inputs: Recorded): BuildRequest {
 		builder: parseImageLocation(inputs.builder),
 		scripts: { scriptsUrl, destination, assembleUser, allowedUids: undefined },
 		variables: { environment, environmentFile: undefined },
-		runtime: runtime && { ...runtime, image: parseImageLocation(runtime.image), pullPolicy: runtimePullPolicy },
+		runtime: runtime && {
+			artifacts: runtime.artifacts,
+			user: runtime.user,
+			image: parseImageLocation(runtime.image),
+			pullPolicy: runtimePullPolicy,
+		},
 		image: { applicationName, tagName: inputs.displayName, description, labels },
 	};
 }

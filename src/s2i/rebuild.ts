@@ -9,68 +9,43 @@ import { parseImageScriptsUrl } from './script-url.js';
 /** The label with all that `rebuild` needs, in JSON. */
 export const REBUILD_LABEL = 'io.s2oci.build';
 
-/**
- * What a build was told, as far as it makes the image: never secrets, `--build-env`, nor what belongs to one host (injections,
- * volumes, limits). Undefined is what the command line did not say.
- */
-export interface RebuildInputs {
-	/** Location of the builder image, as the command line takes it. */
-	readonly builder: string;
-	/** Location of the source, without credentials. */
-	readonly source: string;
-	/** Full commit id: the same source is built again, not the tip of its branch. */
-	readonly commit: string | undefined;
-	readonly contextDir: string | undefined;
-	readonly copy: boolean;
-	readonly keepSymlinks: boolean;
-	readonly ignoreSubmodules: boolean;
-	readonly exclude: string | undefined;
-	/** `-e` and `-E`. Their names are stored; their values are what the image's ENV says. */
-	readonly environment: readonly EnvironmentVariable[];
-	/** `--label`. Their names are stored; their values are what the image's labels say. */
-	readonly labels: readonly EnvironmentVariable[];
-	readonly scriptsUrl: string | undefined;
-	readonly destination: string | undefined;
-	readonly assembleUser: string | undefined;
-	readonly applicationName: string | undefined;
-	readonly description: string | undefined;
-	readonly runtime:
-		| {
-				readonly image: string;
-				readonly artifacts: readonly { readonly source: string; readonly destination: string }[];
-				readonly user: string | undefined;
-		  }
-		| undefined;
-}
-
 const BUILD = 'io.openshift.s2i.build';
 const text = v.pipe(v.string(), v.nonEmpty());
 const flag = v.optional(v.boolean(), false);
 const names = v.optional(v.array(text), []);
+const artifact = v.object({ source: text, destination: v.string() });
 const schema = v.object({
+	/** Location of the builder image, as the command line takes it. */
 	builder: text,
+	/** Location of the source, without credentials. */
 	source: text,
+	/** Full commit id: the same source is built again, not the tip of its branch. */
 	commit: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/))),
 	contextDir: v.optional(text),
 	copy: flag,
 	keepSymlinks: flag,
 	ignoreSubmodules: flag,
 	exclude: v.optional(v.string()),
+	/** `-e` and `-E`. Their names are stored; their values are what the image's ENV says. */
 	environment: names,
+	/** `--label`. Their names are stored; their values are what the image's labels say. */
 	labels: names,
 	scriptsUrl: v.optional(text),
 	destination: v.optional(text),
 	assembleUser: v.optional(text),
 	applicationName: v.optional(text),
 	description: v.optional(text),
-	runtime: v.optional(
-		v.object({
-			image: text,
-			artifacts: v.optional(v.array(v.object({ source: text, destination: v.string() })), []),
-			user: v.optional(text),
-		}),
-	),
+	runtime: v.optional(v.object({ image: text, artifacts: v.optional(v.array(artifact), []), user: v.optional(text) })),
 });
+
+type Written = v.InferOutput<typeof schema>;
+
+/**
+ * What a build was told, as far as it makes the image: never secrets, `--build-env`, nor what belongs to one host (injections,
+ * volumes, limits). What is absent was not said.
+ */
+export type RebuildInputs = Readonly<Omit<Written, 'environment' | 'labels'>> &
+	Readonly<Record<'environment' | 'labels', readonly EnvironmentVariable[]>>;
 
 /** `inputs` as the value of {@link REBUILD_LABEL}: compact, equal for equal inputs, without values of variables, and URLs without credentials. */
 export function encodeRebuild(inputs: RebuildInputs): string {
@@ -101,11 +76,9 @@ export function decodeRebuild(
 	const { output } = result;
 	const values = readImageEnvironment(env);
 	return {
-		...unset,
 		...output,
 		environment: values.filter(({ name }) => output.environment.includes(name)),
 		labels: Object.entries(labels).flatMap(([name, value]) => (output.labels.includes(name) ? [{ name, value }] : [])),
-		runtime: output.runtime === undefined ? undefined : { user: undefined, ...output.runtime },
 	};
 }
 
@@ -128,17 +101,6 @@ export function refuseLocalAddresses(inputs: RebuildInputs, source: boolean): vo
 		});
 	}
 }
-
-const unset = {
-	commit: undefined,
-	contextDir: undefined,
-	exclude: undefined,
-	scriptsUrl: undefined,
-	destination: undefined,
-	assembleUser: undefined,
-	applicationName: undefined,
-	description: undefined,
-};
 
 function fromS2i(labels: Readonly<Record<string, string>>): unknown {
 	const commit = labels[`${BUILD}.commit.id`];

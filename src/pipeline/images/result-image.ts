@@ -56,7 +56,7 @@ function describe({ image }: BaseImage, location: ImageLocation): Builder {
 	return { name: imageNameOf(location), digest: image.manifest.descriptor.digest };
 }
 
-async function rebuildInputs(request: BuildRequest, source: SourceInfo): Promise<RebuildInputs> {
+async function rebuildInputs(request: BuildRequest, source: SourceInfo): Promise<Required<RebuildInputs>> {
 	const { builder, runtime } = request;
 	const { copy, keepSymlinks, ignoreSubmodules, exclude } = request.source;
 	const { scriptsUrl, destination, assembleUser } = request.scripts;
@@ -71,7 +71,7 @@ async function rebuildInputs(request: BuildRequest, source: SourceInfo): Promise
 		environment: await readOptionEnvironment(request.variables),
 		runtime: runtime && {
 			image: formatImageLocation(absoluteLocation(runtime.image)),
-			artifacts: runtime.artifacts,
+			artifacts: [...runtime.artifacts],
 			user: runtime.user,
 		},
 	};
