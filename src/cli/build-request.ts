@@ -9,12 +9,18 @@ import type {
 	RunRequest,
 	VariablesRequest,
 } from '../pipeline/request.js';
-import { withLoglevel } from './assemble-inputs.js';
+import type { EnvironmentVariable } from '../s2i/environment.js';
 import { hostOptions, readHostRequest, reportOptions } from './host-options.js';
 import { readLocation } from './image-names.js';
-import { imageOptions, incrementalOptions, pullPolicy, runtimeOptions } from './image-options.js';
+import {
+	imageOptions,
+	incrementalOptions,
+	modeOptions,
+	outputOptions,
+	pullPolicy,
+	runtimeOptions,
+} from './image-options.js';
 import { possible, type Reading, required, type Values } from './options.js';
-import { modeOptions, outputOptions } from './output-options.js';
 import { inputOptions, sandboxOptions } from './sandbox-options.js';
 import { environmentOptions, scriptOptions, sourceOptions } from './source-options.js';
 import { firstSet } from './values.js';
@@ -105,4 +111,16 @@ export function readIncremental({ previousImage, ...options }: BuildArguments['i
 /** S2I has the tag as it was typed for the name of the application: without the registry and the `latest` that it stands for. */
 function readTagName(tag: string | undefined, outputs: readonly string[]): string | undefined {
 	return firstSet(tag, ...outputs)?.replace(/^(?:docker:\/\/|docker-daemon:|podman:|containers-storage:)/, '');
+}
+
+/** `variables` with BUILD_LOGLEVEL, when a loglevel was asked for and it is neither among them nor among `environment`. */
+function withLoglevel(
+	variables: readonly EnvironmentVariable[],
+	loglevel: number | undefined,
+	environment: readonly EnvironmentVariable[],
+): readonly EnvironmentVariable[] {
+	const isSet = [...environment, ...variables].some(({ name }) => name === 'BUILD_LOGLEVEL');
+	return loglevel === undefined || isSet
+		? variables
+		: [...variables, { name: 'BUILD_LOGLEVEL', value: String(loglevel) }];
 }

@@ -1,6 +1,6 @@
-import type { Command, Definition } from './command.js';
 import { withEnvironment } from './io.js';
 import type { ArgumentTree, CompletedCommand } from './options.js';
+import type { Command, Definition } from './parse-command.js';
 
 /** A command with arguments, as the list of all shows it. */
 interface Listed {

@@ -4,10 +4,10 @@ import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { hostFault, noSpace } from '../host-fault.js';
 import { redactWord } from '../redact.js';
 import { readGlobal } from './aliases.js';
-import type { Command, CommandContext } from './command.js';
 import { commands } from './commands.js';
 import { exitCodeOf } from './exit-code.js';
 import { type CommandIo, renderError, useColor } from './io.js';
+import type { Command, CommandContext } from './parse-command.js';
 import { closest } from './values.js';
 import { type ProgramName, programName } from './words.js';
 

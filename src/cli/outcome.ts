@@ -1,10 +1,102 @@
 import { BuildError, errnoOf, messageOf } from '../errors.js';
-import { noSpace } from '../host-fault.js';
+import { hostFault, noSpace } from '../host-fault.js';
 import { writeOutputFile } from '../output-file.js';
+import type { BuildEvent, Emit } from '../pipeline/events.js';
 import type { BuildOutcome, BuildResult } from '../pipeline/result.js';
+import { exitCodeOf, S2I_EXIT_CODES } from './exit-code.js';
+import type { reportOptions } from './host-options.js';
+import type { outputOptions } from './image-options.js';
+import { type Interrupt, listenForInterrupt } from './interrupt.js';
+import { type CommandIo, isTerminal, useColor } from './io.js';
 import type { Values } from './options.js';
-import type { outputOptions } from './output-options.js';
-import type { Ended } from './with-report.js';
+import type { Report } from './report.js';
+import { programName } from './words.js';
+
+/** How the work of a command ended. */
+export interface Ended {
+	/** The exit status when there is no error; undefined when a signal stopped a program. */
+	readonly status: number | undefined;
+	readonly result?: BuildResult;
+	readonly error?: unknown;
+	/** For stdout, when there is no error. */
+	readonly line?: string;
+}
+
+const INTERRUPTED = 130;
+
+/**
+ * Runs `work` with a report on stderr, which begins with `notices`, until it ends or a signal comes; resolves with the exit status.
+ */
+export async function withReport(
+	args: ReportArguments,
+	io: CommandIo,
+	notices: readonly BuildEvent[],
+	work: (emit: Emit, signal: AbortSignal) => Promise<Ended>,
+): Promise<number> {
+	const report = await openReport(args, io);
+	using interrupt = listenForInterrupt(endOf(io));
+	for (const notice of notices) report.emit(notice);
+	const ended = await attempt(() => work(report.emit, interrupt.signal));
+	const fault = io.fault?.take();
+	const { status, result, error, line } = withFault(ended, fault);
+	const program = programName(io);
+	if (result !== undefined && program !== 's2oci') report.emit(lastWords(error));
+	report.finish(result, error);
+	const stopped = fault === undefined ? stoppedWith(interrupt, program) : undefined;
+	if (error !== undefined) return stopped ?? exitCodeOf(error, program);
+	if (line !== undefined) io.stdout.write(`${line}\n`);
+	return status ?? stopped ?? INTERRUPTED;
+}
+
+/** Aborted from outside, or by what nobody caught. */
+function endOf({ signal, fault }: CommandIo): AbortSignal {
+	return AbortSignal.any([signal, fault?.signal].filter((each) => each !== undefined));
+}
+
+function withFault(ended: Ended, fault: unknown): Ended {
+	return fault === undefined ? ended : { ...ended, error: fault };
+}
+
+function stoppedWith(interrupt: Interrupt, program: ReturnType<typeof programName>): number | undefined {
+	const status = interrupt.exitStatus();
+	return status === undefined || program === 's2oci' ? status : S2I_EXIT_CODES.INTERRUPTED;
+}
+
+/** What S2I says of every build, at every loglevel, and scripts look for. */
+function lastWords(error: unknown): BuildEvent {
+	return { type: 'log', level: 0, message: error === undefined ? 'Build completed successfully' : 'Build failed' };
+}
+
+async function attempt(work: () => Promise<Ended>): Promise<Ended> {
+	try {
+		return await work();
+	} catch (error) {
+		return { status: undefined, error: hostFault(error) };
+	}
+}
+
+/** How a command reports. */
+export type ReportArguments = Values<typeof reportOptions>;
+
+/** The report that is asked for: `auto` is tty on a terminal outside CI, else plain. */
+export async function openReport(
+	{ logFormat: format, loglevel = 1, quiet }: ReportArguments,
+	io: CommandIo,
+): Promise<Report> {
+	const options = {
+		write: (text: string | Uint8Array) => void io.stderr.write(text),
+		loglevel: Math.min(Math.max(loglevel, 0), 5),
+		quiet,
+		color: useColor(io),
+		columns: () => ('columns' in io.stderr && typeof io.stderr.columns === 'number' ? io.stderr.columns : 80),
+		now: () => performance.now(),
+	};
+	if (format === 'json') return (await import('./report-json.js')).openJsonReport(options);
+	const isTty = format === 'tty' || (format === 'auto' && isTerminal(io.stderr) && !io.env['CI']);
+	return isTty
+		? (await import('./report-text.js')).openTtyReport(options)
+		: (await import('./report-text.js')).openPlainReport(options);
+}
 
 /** The files that tell of a build. */
 export type OutcomeFiles = Values<typeof outputOptions>['files'];

@@ -1,6 +1,5 @@
 import { exitCodeOf } from './exit-code.js';
-import { listenForFaults } from './fault.js';
-import { renderError, useColor } from './io.js';
+import { listenForFaults, renderError, useColor } from './io.js';
 import { main } from './main.js';
 
 /**

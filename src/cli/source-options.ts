@@ -1,8 +1,27 @@
 import { absolutePath } from '../host-path.js';
+import type { Emit } from '../pipeline/events.js';
 import { parseAllowedUids } from '../s2i/allowed-uids.js';
-import { readEnvironment } from './assemble-inputs.js';
-import { flag, list, option, type Read, section } from './options.js';
+import { type EnvironmentVariable, parseVariable } from '../s2i/environment.js';
+import { flag, list, option, type Read, type ReadAll, section } from './options.js';
 import { readUrl } from './values.js';
+
+/**
+ * The variables of `-e`. A value with both `,` and `=` is kept whole, with a notice, as S2I does; `sti` of 2014 had a comma between
+ * variables. Throws USAGE.
+ */
+export const readEnvironment: ReadAll<readonly EnvironmentVariable[]> = (texts, _option, { program, emit }) =>
+	texts.flatMap((text) => {
+		const parts = text.split(',');
+		if (program === 'sti' && parts.every((part) => /^[^=]+=[^=]*$/.test(part))) return parts.map(parseVariable);
+		const variable = parseVariable(text);
+		if (variable.value.includes(',') && variable.value.includes('=')) warnOfComma(variable.name, emit);
+		return variable;
+	});
+
+function warnOfComma(name: string, emit: Emit): void {
+	const message = `--env ${name}: the value is kept whole; several variables in one --env, separated by commas, are deprecated: give --env for each`;
+	emit({ type: 'warning', code: 'DEPRECATED', message });
+}
 
 /** Which part of the source is built. */
 export const sourceOptions = section('Source', {

@@ -1,8 +1,6 @@
-import type { Definition } from '../command.js';
-import { bashScript } from '../completion-bash.js';
-import { fishScript } from '../completion-fish.js';
-import { zshScript } from '../completion-zsh.js';
+import { bashScript, fishScript, zshScript } from '../completion-scripts.js';
 import { type CompletedCommand, type Grammar, required } from '../options.js';
+import type { Definition } from '../parse-command.js';
 import { oneOf } from '../values.js';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;

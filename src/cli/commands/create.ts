@@ -1,8 +1,8 @@
 import { parseImageLocation } from '../../content/location.js';
 import { BuildError } from '../../errors.js';
 import { absolutePath } from '../../host-path.js';
-import type { Definition, Perform } from '../command.js';
 import { type Grammar, required } from '../options.js';
+import type { Definition, Perform } from '../parse-command.js';
 
 const createArguments = {
 	image: required('imageName', 'the name of the builder image'),

@@ -1,13 +1,12 @@
 import type { DockerfileRequest } from '../../pipeline/dockerfile/write-dockerfile.js';
 import { readDockerfilePath } from '../build-request.js';
-import type { Definition, Perform } from '../command.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
-import { pullPolicy, runtimeOptions } from '../image-options.js';
+import { imageScriptsUrl, pullPolicy, runtimeOptions } from '../image-options.js';
 import { type Grammar, type Reading, required, type Values } from '../options.js';
-import { imageScriptsUrl } from '../output-options.js';
+import { withReport } from '../outcome.js';
+import type { Definition, Perform } from '../parse-command.js';
 import { environmentOptions, scriptOptions } from '../source-options.js';
-import { withReport } from '../with-report.js';
 
 const { scriptsUrl, destination, assembleUser } = scriptOptions;
 

@@ -1,10 +1,10 @@
 import { BuildError } from '../../errors.js';
 import type { Pruned, PrunePolicy } from '../../pipeline/store/prune-store.js';
-import type { Definition, Perform } from '../command.js';
 import { formatBytes, formatTime, shortDigest } from '../format.js';
 import { readHostRequest, storeOptions } from '../host-options.js';
 import { listenForInterrupt } from '../interrupt.js';
 import { flag, type Grammar, option, type Values } from '../options.js';
+import type { Definition, Perform } from '../parse-command.js';
 import { readBytes, readDuration } from '../values.js';
 
 const pruneArguments = {

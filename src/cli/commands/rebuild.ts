@@ -2,16 +2,14 @@ import { BuildError } from '../../errors.js';
 import type { RebuildRequest } from '../../pipeline/rebuild-image.js';
 import { readAssemble, readIncremental, readOutput } from '../build-request.js';
 import { checkFiles } from '../check-request.js';
-import type { Definition, Perform } from '../command.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
-import { incrementalOptions, pullPolicy, runtimeOptions } from '../image-options.js';
+import { incrementalOptions, outputOptions, pullPolicy, runtimeOptions } from '../image-options.js';
 import { type Grammar, option, possible, type Reading, required, section, type Values } from '../options.js';
-import { conclude } from '../outcome.js';
-import { outputOptions } from '../output-options.js';
+import { conclude, withReport } from '../outcome.js';
+import type { Definition, Perform } from '../parse-command.js';
 import { inputOptions, sandboxOptions } from '../sandbox-options.js';
 import { scriptOptions } from '../source-options.js';
-import { withReport } from '../with-report.js';
 
 const rebuildArguments = {
 	image: required('image', 'an image that s2oci or s2i built'),

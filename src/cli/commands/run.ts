@@ -1,12 +1,12 @@
 import type { RunRequest } from '../../pipeline/request.js';
 import { NO_LIMITS } from '../../sandbox/limits.js';
-import type { Definition, Perform } from '../command.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
 import { type Grammar, type Reading, required, type Values } from '../options.js';
+import { withReport } from '../outcome.js';
+import type { Definition, Perform } from '../parse-command.js';
 import { sandboxOptions } from '../sandbox-options.js';
 import { environmentOptions } from '../source-options.js';
-import { withReport } from '../with-report.js';
 
 const runArguments = {
 	image: required('image', 'the image to run'),

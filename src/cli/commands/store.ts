@@ -1,10 +1,10 @@
 import type { ListedLayer, StoredImage, StoreListing } from '../../pipeline/store/list-store.js';
 import { redact } from '../../redact.js';
-import type { Definition, Perform } from '../command.js';
 import { formatBytes, formatTime, shortDigest } from '../format.js';
 import { readHostRequest, storeOptions } from '../host-options.js';
 import { listenForInterrupt } from '../interrupt.js';
 import { flag, type Grammar } from '../options.js';
+import type { Definition, Perform } from '../parse-command.js';
 
 const storeArguments = { json: flag('json', 'print one JSON document'), host: storeOptions };
 

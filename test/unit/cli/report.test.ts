@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Report, ReportOptions } from '../../../src/cli/report.js';
 import { openJsonReport } from '../../../src/cli/report-json.js';
-import { openPlainReport } from '../../../src/cli/report-plain.js';
-import { openTtyReport } from '../../../src/cli/report-tty.js';
+import { openPlainReport, openTtyReport } from '../../../src/cli/report-text.js';
 import { BuildError } from '../../../src/errors.js';
 import { digestOf } from '../../../src/oci/digest.js';
 import type { BuildEvent } from '../../../src/pipeline/events.js';
