@@ -59,6 +59,7 @@ module.exports = {
 			['execa', '^src/(sandbox|source|worker|engine|registry/credential-helper)'],
 			['koffi', '^src/linux/'],
 			['yauzl', '^src/source/'],
+			['re2js', '^src/source/'],
 		].map(([dependency, owner]) => ({
 			name: `one-owner-${dependency}`,
 			severity: 'error',
