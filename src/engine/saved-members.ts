@@ -2,6 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { join, posix } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { memberName } from '../content/archive-members.js';
 import { BuildError } from '../errors.js';
 import { type Digest, finishDigest, hasherFor } from '../oci/digest.js';
 import { MAX_CONFIG_BYTES } from '../oci/manifest.js';
@@ -46,7 +47,7 @@ export async function readSaved(archive: Readable, keeping: Keeping, signal: Abo
 	const links = new Map<string, string>();
 	let memory = 0;
 	for await (const member of readArchive(archive, signal)) {
-		const name = normalised(member.name);
+		const name = memberName(member.name);
 		if (member.target !== undefined) links.set(name, targetOf(name, member));
 		if (member.type !== 'file') continue;
 		const saved = await keep(name, member, keeping, signal);
@@ -55,7 +56,7 @@ export async function readSaved(archive: Readable, keeping: Keeping, signal: Abo
 		files.set(name, saved);
 	}
 	return (name) => {
-		let at = normalised(name);
+		let at = memberName(name);
 		for (let count = 0; count < MAX_LINKS && links.has(at); count += 1) at = links.get(at) ?? at;
 		return files.get(at);
 	};
@@ -106,12 +107,7 @@ function compressionOf(start: Buffer): LayerCompression {
 }
 
 function targetOf(name: string, { type, target = '' }: ArrivingMember): string {
-	return normalised(posix.join(type === 'symlink' ? posix.dirname(name) : '.', target));
-}
-
-/** Names are compared, and made one word before they name a file of ours. */
-function normalised(name: string): string {
-	return posix.normalize(name).replace(/^\/+/, '').replace(/\/+$/, '');
+	return memberName(posix.join(type === 'symlink' ? posix.dirname(name) : '.', target));
 }
 
 function tooLarge(): BuildError {
