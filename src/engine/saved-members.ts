@@ -1,6 +1,7 @@
 import { createWriteStream } from 'node:fs';
 import { join, posix } from 'node:path';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { memberName } from '../content/archive-members.js';
 import { BuildError } from '../errors.js';
@@ -71,7 +72,7 @@ async function keep(
 	const { start, all } = await takeStart(content[Symbol.asyncIterator](), JSON_START);
 	const compression = compressionOf(start);
 	if (size <= MAX_CONFIG_BYTES && /^\s*[[{]/.test(start.toString('latin1'))) {
-		return { size, compression, digest: undefined, content: { bytes: await gather(all) } };
+		return { size, compression, digest: undefined, content: { bytes: await buffer(all) } };
 	}
 	const hash = compression === 'none' ? undefined : hasherFor(ANY);
 	const counted = async function* () {
@@ -89,12 +90,6 @@ async function keep(
 			{ signal },
 		);
 	return { size, compression, digest: hash && finishDigest(hash), content: path === undefined ? undefined : { path } };
-}
-
-async function gather(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-	const all: Uint8Array[] = [];
-	for await (const chunk of chunks) all.push(chunk);
-	return Buffer.concat(all);
 }
 
 async function drain(chunks: AsyncIterator<Uint8Array>): Promise<void> {

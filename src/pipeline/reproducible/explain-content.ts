@@ -1,4 +1,5 @@
 import { gunzipSync } from 'node:zlib';
+import { sniffCompression } from '../../tar/sniff.js';
 import { explainMembers, readTarMembers, readZipMembers } from './archive-order.js';
 import type { Cause, Explanation } from './difference.js';
 
@@ -110,7 +111,7 @@ function isTime(seconds: number): boolean {
 }
 
 function isGzip(bytes: Buffer): boolean {
-	return bytes.length > 18 && bytes[0] === 0x1f && bytes[1] === 0x8b;
+	return bytes.length > 18 && sniffCompression(bytes) === 'gzip';
 }
 
 function inflate(bytes: Buffer): Buffer | undefined {
