@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileText } from '../file-text.js';
 import type { WorkerProcess } from '../host/start-worker.js';
 import type { Digest } from '../oci/digest.js';
 import type { Image } from '../oci/image.js';
@@ -182,14 +182,6 @@ function describeSource({
 }
 
 function reportBounds({ userNamespace }: WorkerProcess, { limits }: BuildRequest, { emit }: BuildRecord): void {
-	for (const message of describeBounds(ownStatus(), userNamespace, limits)) emit({ type: 'log', level: 3, message });
-}
-
-/** Empty where there is no /proc. */
-function ownStatus(): string {
-	try {
-		return readFileSync('/proc/self/status', 'utf8');
-	} catch {
-		return '';
-	}
+	const status = fileText('/proc/self/status');
+	for (const message of describeBounds(status, userNamespace, limits)) emit({ type: 'log', level: 3, message });
 }
