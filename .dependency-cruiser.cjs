@@ -58,7 +58,8 @@ module.exports = {
 			['undici', '^src/(registry/transport|http/)'],
 			['execa', '^src/(sandbox|source|worker|engine|registry/credential-helper)'],
 			['koffi', '^src/linux/'],
-			['yauzl', '^src/source/'],
+			['yauzl', '^src/(source|pipeline/reproducible)/'],
+			['re2js', '^src/source/'],
 		].map(([dependency, owner]) => ({
 			name: `one-owner-${dependency}`,
 			severity: 'error',

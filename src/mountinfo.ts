@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { latin1Path, type RawPath, rawPath } from './root-path.js';
+import { isWithin, latin1Path, type RawPath, rawPath } from './root-path.js';
 
 /** Numbers of mount(2). */
 const LOCKED_FLAGS: Readonly<Record<string, number>> = {
@@ -35,9 +35,7 @@ export function readMountPoints(): readonly RawPath[] {
 /** The mount that `path`, absolute and free of links, is on. */
 export function findMount(mounts: readonly Mount[], path: string): Mount | undefined {
 	const raw = rawPath(path);
-	const holding = mounts.filter(
-		(mount) => mount.path === '/' || raw === mount.path || raw.startsWith(`${mount.path}/`),
-	);
+	const holding = mounts.filter((mount) => mount.path === '/' || isWithin(raw, mount.path));
 	return holding.toSorted((a, b) => a.path.length - b.path.length).at(-1);
 }
 

@@ -4,6 +4,7 @@ import { chmod, type FileHandle, lstat, open, readlink, rename, rm, writeFile } 
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf } from './errors.js';
+import { partsOf } from './root-path.js';
 
 const { O_WRONLY, O_NONBLOCK, O_NOCTTY, O_NOFOLLOW, O_TRUNC } = constants;
 const MAX_LINKS = 40;
@@ -44,10 +45,6 @@ async function resolveLinks(path: string): Promise<string> {
 		pending.unshift(...partsOf(target));
 	}
 	return here;
-}
-
-function partsOf(path: string): string[] {
-	return path.split('/').filter((part) => part !== '' && part !== '.');
 }
 
 async function statOf(path: string): Promise<Stats | undefined> {

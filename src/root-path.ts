@@ -27,9 +27,9 @@ export function latin1Path(text: string): RawPath {
 /** `path`, absolute or not, as a path below the root directory; `..` is taken out by name, whatever links there may be. */
 export function rootPath(path: RawPath): RootPath {
 	const parts: string[] = [];
-	for (const part of path.split('/')) {
+	for (const part of partsOf(path)) {
 		if (part === '..') parts.pop();
-		else if (part !== '' && part !== '.') parts.push(part);
+		else parts.push(part);
 	}
 	return parts.join('/') as RootPath;
 }
@@ -43,6 +43,16 @@ export function fsPath(path: RawPath): string | Buffer {
 export function printablePath(path: RawPath): string {
 	const text = Buffer.from(path, 'latin1').toString('utf8');
 	return JSON.stringify(text).slice(1, -1);
+}
+
+/** The parts of `path` that name something: `..` is one, an empty part and `.` are none. */
+export function partsOf(path: string): string[] {
+	return path.split('/').filter((part) => part !== '' && part !== '.');
+}
+
+/** Whether `path` is `directory` or below it, by name. Both are in the same form, without `.` and `..`; `directory` is not the root. */
+export function isWithin(path: string, directory: string): boolean {
+	return path === directory || path.startsWith(`${directory}/`);
 }
 
 /** The directory that holds `path`; the root for the root itself. */

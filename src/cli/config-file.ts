@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, rename, rm, writeFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
+import { writeByRename } from '../whole-file.js';
 import type { OptionSpec } from './options.js';
 import type { Word } from './words.js';
 
@@ -84,14 +84,10 @@ export async function readConfig(directory: string): Promise<FoundConfig> {
 
 /** Writes `.s2ifile` into `directory`, mode 0600 because `--env` may hold secrets. Throws OUTPUT_FAILED. */
 export async function writeConfig(directory: string, config: StoredConfig): Promise<void> {
-	const path = join(directory, NAME);
-	const partial = `${path}.${randomBytes(4).toString('hex')}`;
 	try {
 		// A link that a source brought along would lead the write elsewhere; a rename replaces the link.
-		await writeFile(partial, `${JSON.stringify(config, undefined, '\t')}\n`, { mode: 0o600, flag: 'wx' });
-		await rename(partial, path);
+		await writeByRename(directory, NAME, `${JSON.stringify(config, undefined, '\t')}\n`, { mode: 0o600 });
 	} catch (cause) {
-		await rm(partial, { force: true });
 		throw new BuildError('OUTPUT_FAILED', `${NAME} cannot be written: ${messageOf(cause)}`, {
 			hint: 'Leave out --use-config, or run s2oci in a directory that you may write.',
 			cause,

@@ -61,14 +61,14 @@ async function indexed(path: string, what: string, signal: AbortSignal): Promise
 	const found = await explained(what, signal, () =>
 		indexArchive(createReadStream(path, { highWaterMark: CHUNK }), signal),
 	);
-	const members = new Map(found.map((member) => [normalised(member.name), member]));
+	const members = new Map(found.map((member) => [memberName(member.name), member]));
 	const find = (name: string): ArchiveMember | undefined => {
-		let at = normalised(name);
+		let at = memberName(name);
 		for (let links = 0; links <= MAX_LINKS; links += 1) {
 			const member = members.get(at);
 			if (member?.target === undefined) return member?.type === 'file' ? member : undefined;
 			const from = member.type === 'symlink' ? posix.dirname(at) : '.';
-			at = normalised(posix.join(from, member.target));
+			at = memberName(posix.join(from, member.target));
 		}
 		return undefined;
 	};
@@ -104,6 +104,7 @@ async function explained<T>(what: string, signal: AbortSignal, read: () => Promi
 	}
 }
 
-function normalised(name: string): string {
+/** `name` as members of archives are compared: without `.`, `..` and slashes at either end. */
+export function memberName(name: string): string {
 	return posix.normalize(name).replace(/^\/+/, '').replace(/\/+$/, '');
 }

@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
@@ -9,10 +8,13 @@ import { makePath } from '../make-path.js';
 import type { Descriptor, Document } from '../oci/descriptor.js';
 import type { Index, Manifest } from '../oci/image.js';
 import { OCI_INDEX } from '../oci/media-types.js';
+import { writeByRename } from '../whole-file.js';
 import type { ImageSource, ImageTarget, OpenContent } from './blob.js';
 import { blobPath, layoutSource, type OpenMember, REF_NAME, readIndex } from './layout-source.js';
 import { unreadable, verifyStream } from './verify.js';
 
+/** Of the files of an image, before the umask. */
+export const MODE = 0o644;
 const LAYOUT_FILE = '{"imageLayoutVersion":"1.0.0"}';
 
 /**
@@ -26,7 +28,7 @@ export function openLayout(directory: string): ImageSource & ImageTarget {
 		await writing(directory, async () => {
 			await prepare(directory);
 			const stream = verifyStream(await content(signal), blob, `the content of ${blob.digest}`);
-			await writeByRename(directory, blobPath(blob.digest), stream, signal);
+			await writeByRename(directory, blobPath(blob.digest), stream, { mode: MODE, signal });
 		});
 	};
 	return {
@@ -39,24 +41,6 @@ export function openLayout(directory: string): ImageSource & ImageTarget {
 			await writing(directory, () => addToIndex(directory, manifest, tag, signal));
 		},
 	};
-}
-
-/** Writes `content` to `name` below `directory`: to a temporary file first, then by rename. Directories must exist. */
-export async function writeByRename(
-	directory: string,
-	name: string,
-	content: Readable,
-	signal: AbortSignal,
-): Promise<void> {
-	const temporary = join(directory, `.s2oci-${randomBytes(8).toString('hex')}.tmp`);
-	try {
-		await writeFile(temporary, content, { flag: 'wx', mode: 0o644, signal });
-		await rename(temporary, join(directory, name));
-	} catch (error) {
-		content.destroy();
-		await rm(temporary, { force: true });
-		throw error;
-	}
 }
 
 /** Runs `write`; what the file system refuses becomes OUTPUT_FAILED or HOST_NO_SPACE, naming `path`. */
@@ -97,9 +81,9 @@ async function addToIndex(
 		return name === tag && (tag !== undefined || other.digest === digest);
 	};
 	const manifests = [...index.manifests.filter((other) => !isSame(other)), entry];
-	await writeByRename(directory, 'oci-layout', Readable.from([LAYOUT_FILE]), signal);
+	await writeByRename(directory, 'oci-layout', LAYOUT_FILE, { mode: MODE, signal });
 	const bytes = JSON.stringify({ ...index, schemaVersion: 2, mediaType: OCI_INDEX, manifests });
-	await writeByRename(directory, 'index.json', Readable.from([bytes]), signal);
+	await writeByRename(directory, 'index.json', bytes, { mode: MODE, signal });
 }
 
 function directoryMember(directory: string): OpenMember {

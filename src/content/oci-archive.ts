@@ -6,9 +6,10 @@ import { absolutePath } from '../host-path.js';
 import type { Document } from '../oci/descriptor.js';
 import type { Manifest } from '../oci/image.js';
 import { type ArchiveFile, packArchive } from '../tar/archive.js';
+import { writeByRename } from '../whole-file.js';
 import { openMembers } from './archive-members.js';
 import type { ImageSource, ImageTarget } from './blob.js';
-import { openLayout, writeByRename, writing } from './layout.js';
+import { MODE, openLayout, writing } from './layout.js';
 import { blobPath, layoutSource } from './layout-source.js';
 
 /** The OCI image layout in the tar file `path`, compressed or not, as an image source; see {@link openMembers}. Throws IMAGE_INVALID. */
@@ -45,7 +46,8 @@ export function createOciArchive(path: string, scratch: string): ImageTarget {
 /** Writes `files` as the tar `path`, which appears, or replaces what is there, when it is complete. Throws OUTPUT_FAILED. */
 export async function writeArchive(path: string, files: readonly ArchiveFile[], signal: AbortSignal): Promise<void> {
 	const absolute = absolutePath(path);
-	await writing(path, () => writeByRename(dirname(absolute), basename(absolute), packArchive(files, signal), signal));
+	const content = packArchive(files, signal);
+	await writing(path, () => writeByRename(dirname(absolute), basename(absolute), content, { mode: MODE, signal }));
 }
 
 /** The file at `path` on disk as `name` in an archive. */

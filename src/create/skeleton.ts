@@ -1,15 +1,30 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { lstat, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { BuildError, errnoOf } from '../errors.js';
 import { makePath } from '../make-path.js';
-import { projectFiles } from './project.js';
-import { scripts } from './scripts.js';
-import type { SkeletonFile } from './skeleton-file.js';
-import { testFiles } from './test-files.js';
 
-/** The files of a new builder image called `image`, a valid image name without a tag. */
+/** One file of the skeleton: its path below the destination, its mode (0755 or 0644) and its text. */
+export interface SkeletonFile {
+	readonly path: string;
+	readonly mode: number;
+	readonly text: string;
+}
+
+const TEMPLATES = fileURLToPath(new URL('../../templates', import.meta.url));
+
+/**
+ * The files of a new builder image called `image`, a valid image name without a tag: those of `templates`, in which `@IMAGE@` is that
+ * name. What begins with `#!` can be executed.
+ */
 export function skeleton(image: string): readonly SkeletonFile[] {
-	return [...scripts(image), ...projectFiles(image), ...testFiles(image)];
+	const entries = readdirSync(TEMPLATES, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+	return entries.map(({ parentPath, name }) => {
+		const file = join(parentPath, name);
+		const text = readFileSync(file, 'utf8').replaceAll('@IMAGE@', image);
+		return { path: relative(TEMPLATES, file), mode: text.startsWith('#!') ? 0o755 : 0o644, text };
+	});
 }
 
 /**
@@ -47,5 +62,5 @@ async function existingOf(destination: string, files: readonly SkeletonFile[]): 
 			),
 		),
 	);
-	return found.flat();
+	return found.flat().sort();
 }

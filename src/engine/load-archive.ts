@@ -1,7 +1,7 @@
-import { Readable } from 'node:stream';
 import type { OpenContent } from '../content/blob.js';
 import { blobPath, REF_NAME } from '../content/layout-source.js';
 import type { EngineLocation } from '../content/location.js';
+import { archiveBytes } from '../content/oci-archive.js';
 import type { Descriptor, Document } from '../oci/descriptor.js';
 import { type Digest, hexOf } from '../oci/digest.js';
 import type { Index, Manifest } from '../oci/image.js';
@@ -37,7 +37,7 @@ function layoutFiles(
 	return [
 		text('oci-layout', '{"imageLayoutVersion":"1.0.0"}'),
 		...present([value.config, ...value.layers], blobs, (blob) => blobPath(blob.digest)),
-		file(blobPath(digest), bytes),
+		archiveBytes(blobPath(digest), bytes),
 		text('index.json', JSON.stringify(index)),
 	];
 }
@@ -70,9 +70,5 @@ function present(
 }
 
 function text(name: string, content: string): ArchiveFile {
-	return file(name, new TextEncoder().encode(content));
-}
-
-function file(name: string, bytes: Uint8Array): ArchiveFile {
-	return { name, size: bytes.length, open: () => Promise.resolve(Readable.from([bytes], { objectMode: false })) };
+	return archiveBytes(name, new TextEncoder().encode(content));
 }

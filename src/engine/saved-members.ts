@@ -1,7 +1,9 @@
 import { createWriteStream } from 'node:fs';
 import { join, posix } from 'node:path';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
+import { memberName } from '../content/archive-members.js';
 import { BuildError } from '../errors.js';
 import { type Digest, finishDigest, hasherFor } from '../oci/digest.js';
 import { MAX_CONFIG_BYTES } from '../oci/manifest.js';
@@ -46,7 +48,7 @@ export async function readSaved(archive: Readable, keeping: Keeping, signal: Abo
 	const links = new Map<string, string>();
 	let memory = 0;
 	for await (const member of readArchive(archive, signal)) {
-		const name = normalised(member.name);
+		const name = memberName(member.name);
 		if (member.target !== undefined) links.set(name, targetOf(name, member));
 		if (member.type !== 'file') continue;
 		const saved = await keep(name, member, keeping, signal);
@@ -55,7 +57,7 @@ export async function readSaved(archive: Readable, keeping: Keeping, signal: Abo
 		files.set(name, saved);
 	}
 	return (name) => {
-		let at = normalised(name);
+		let at = memberName(name);
 		for (let count = 0; count < MAX_LINKS && links.has(at); count += 1) at = links.get(at) ?? at;
 		return files.get(at);
 	};
@@ -70,7 +72,7 @@ async function keep(
 	const { start, all } = await takeStart(content[Symbol.asyncIterator](), JSON_START);
 	const compression = compressionOf(start);
 	if (size <= MAX_CONFIG_BYTES && /^\s*[[{]/.test(start.toString('latin1'))) {
-		return { size, compression, digest: undefined, content: { bytes: await gather(all) } };
+		return { size, compression, digest: undefined, content: { bytes: await buffer(all) } };
 	}
 	const hash = compression === 'none' ? undefined : hasherFor(ANY);
 	const counted = async function* () {
@@ -90,12 +92,6 @@ async function keep(
 	return { size, compression, digest: hash && finishDigest(hash), content: path === undefined ? undefined : { path } };
 }
 
-async function gather(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-	const all: Uint8Array[] = [];
-	for await (const chunk of chunks) all.push(chunk);
-	return Buffer.concat(all);
-}
-
 async function drain(chunks: AsyncIterator<Uint8Array>): Promise<void> {
 	while ((await chunks.next()).done !== true);
 }
@@ -106,12 +102,7 @@ function compressionOf(start: Buffer): LayerCompression {
 }
 
 function targetOf(name: string, { type, target = '' }: ArrivingMember): string {
-	return normalised(posix.join(type === 'symlink' ? posix.dirname(name) : '.', target));
-}
-
-/** Names are compared, and made one word before they name a file of ours. */
-function normalised(name: string): string {
-	return posix.normalize(name).replace(/^\/+/, '').replace(/\/+$/, '');
+	return memberName(posix.join(type === 'symlink' ? posix.dirname(name) : '.', target));
 }
 
 function tooLarge(): BuildError {

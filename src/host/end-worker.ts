@@ -1,10 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { errnoOf, isBuildError } from '../errors.js';
+import { killAll } from '../linux/processes.js';
 import { PARENT_FD } from '../protocol/messages.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
-import { killSession } from './kill-session.js';
 import type { NamespacePlan } from './user-namespace.js';
 
 /** `left` so many ms after `signal` is aborted because somebody stopped the build, or never once `over` is. */
@@ -34,9 +34,12 @@ export function leave(child: ChildProcess): void {
 	}
 }
 
-/** A worker is the leader of a session of its own. With a pid namespace, all that it started has died with it. */
+/**
+ * Kills what a worker that was killed itself has left. It is the leader of a session of its own: its children belong to nobody then, but
+ * their session stays. With a pid namespace, all that it started has died with it.
+ */
 export async function endLeft({ mounts }: NamespacePlan, { pid }: ChildProcess): Promise<void> {
-	if (!mounts && pid !== undefined) await killSession(pid);
+	if (!mounts && pid !== undefined) await killAll((processes) => processes.filter(({ session }) => session === pid));
 }
 
 /** Killing unshare alone may leave a worker that is just being started, and with it our channel to it open for ever. */

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { BuildError, messageOf } from '../errors.js';
+import { fileText } from '../file-text.js';
 import { ownIds } from '../linux/own-ids.js';
 import { findProgram } from '../program.js';
 import type { UserNamespace } from '../sandbox/ladder.js';
@@ -172,19 +173,12 @@ function userName(uid: number): string {
 /** subuid(5): `user:start:count`, by name or by number; several ranges follow each other. */
 function readSubIds(file: string, user: string, uid: number): readonly IdRange[] {
 	let inside = 1;
-	return readLines(file).flatMap((line) => {
+	const lines = fileText(file).split('\n');
+	return lines.flatMap((line) => {
 		const [name, start, count] = line.split(':');
 		if ((name !== user && name !== String(uid)) || !/^\d+$/.test(start ?? '') || !/^\d+$/.test(count ?? '')) return [];
 		const range = { inside, outside: Number(start), count: Number(count) };
 		inside += range.count;
 		return range.count > 0 ? [range] : [];
 	});
-}
-
-function readLines(file: string): readonly string[] {
-	try {
-		return readFileSync(file, 'utf8').split('\n');
-	} catch {
-		return [];
-	}
 }

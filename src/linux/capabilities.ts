@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { fileText } from '../file-text.js';
 
 /** Numbers of capabilities(7): those that a container's root may have. */
 export const CAPABILITY_NUMBERS = {
@@ -23,11 +23,7 @@ export function capabilitySet(name: 'CapEff' | 'CapPrm' | 'CapBnd', status: stri
 
 /** Such a set of this process; empty where there is no /proc. */
 export function ourCapabilities(name: 'CapEff' | 'CapPrm'): bigint {
-	try {
-		return capabilitySet(name, readFileSync('/proc/self/status', 'utf8'));
-	} catch {
-		return 0n;
-	}
+	return capabilitySet(name, fileText('/proc/self/status'));
 }
 
 /** Whether this process is root and may start processes of any user, and give them files. */

@@ -1,6 +1,6 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { lockedFlags, type Mount, readMounts } from '../mountinfo.js';
-import { fsPath, type RawPath } from '../root-path.js';
+import { fsPath, isWithin, type RawPath } from '../root-path.js';
 import { type Libc, MS_BIND, MS_REMOUNT } from './libc.js';
 
 /** One step in furnishing a root directory. `flags` are those of mount(2); `optional` steps may fail. */
@@ -48,8 +48,4 @@ function remount(mount: Mount, flags: number, libc: Pick<Libc, 'mount'>): void {
 function mountsAt(path: RawPath): readonly Mount[] {
 	const mounts = readMounts().filter((mount) => isWithin(mount.path, path));
 	return mounts.filter((mount, index) => !mounts.slice(index + 1).some((later) => isWithin(mount.path, later.path)));
-}
-
-function isWithin(path: RawPath, directory: RawPath): boolean {
-	return path === directory || path.startsWith(`${directory}/`);
 }

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
+import { fileText, namesIn } from '../file-text.js';
 
 const ACCESS_MODE = 0o3;
 
@@ -11,8 +12,8 @@ export type InodeName = `${bigint}:${bigint}`;
  */
 export function filesOpenForWriting(): ReadonlySet<InodeName> {
 	const found = new Set<InodeName>();
-	for (const pid of list('/proc').filter((name) => /^\d+$/.test(name))) {
-		for (const fd of list(`/proc/${pid}/fd`)) {
+	for (const pid of namesIn('/proc').filter((name) => /^\d+$/.test(name))) {
+		for (const fd of namesIn(`/proc/${pid}/fd`)) {
 			const inode = isWritten(pid, fd) ? inodeOf(`/proc/${pid}/fd/${fd}`) : undefined;
 			if (inode !== undefined) found.add(inode);
 		}
@@ -22,7 +23,7 @@ export function filesOpenForWriting(): ReadonlySet<InodeName> {
 
 /** proc_pid_fdinfo(5): the flags of open(2), octal. */
 function isWritten(pid: string, fd: string): boolean {
-	const flags = /^flags:\s*([0-7]+)$/m.exec(read(`/proc/${pid}/fdinfo/${fd}`))?.[1];
+	const flags = /^flags:\s*([0-7]+)$/m.exec(fileText(`/proc/${pid}/fdinfo/${fd}`))?.[1];
 	return flags !== undefined && (Number.parseInt(flags, 8) & ACCESS_MODE) !== 0;
 }
 
@@ -32,21 +33,5 @@ function inodeOf(path: string): InodeName | undefined {
 		return stats.isFile() ? `${stats.dev}:${stats.ino}` : undefined;
 	} catch {
 		return undefined;
-	}
-}
-
-function list(directory: string): readonly string[] {
-	try {
-		return readdirSync(directory);
-	} catch {
-		return [];
-	}
-}
-
-function read(path: string): string {
-	try {
-		return readFileSync(path, 'utf8');
-	} catch {
-		return '';
 	}
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Descriptor, Document, Platform } from './descriptor.js';
+import type { Descriptor, Document, PackedLayer, Platform } from './descriptor.js';
 import { type Digest, digestOf } from './digest.js';
 import type { Index, Manifest } from './image.js';
 import { OCI_CONFIG, OCI_MANIFEST } from './media-types.js';
@@ -23,14 +23,6 @@ export interface ArtifactKey {
 	readonly source: string;
 	readonly contextDir: string | undefined;
 	readonly platform: Platform;
-}
-
-/** A packed tar.gz of artifacts. */
-export interface PackedArtifacts {
-	readonly digest: Digest;
-	readonly diffId: Digest;
-	/** Bytes. */
-	readonly size: number;
 }
 
 /** A manifest, and the one small blob it needs besides the artifacts. */
@@ -63,7 +55,7 @@ export function artifactTags(key: ArtifactKey): { readonly exact: string; readon
  * registries that know no artifacts. Equal input gives equal bytes.
  */
 export function artifactDocument(
-	packed: PackedArtifacts,
+	packed: PackedLayer,
 	key: ArtifactKey,
 	epoch: number,
 	plain: boolean,
@@ -111,7 +103,7 @@ export function bestArtifacts<T extends Pick<FoundArtifacts, 'isExact' | 'create
 	return [...found].sort((a, b) => Number(b.isExact) - Number(a.isExact) || time(b) - time(a));
 }
 
-function plainConfig({ diffId }: PackedArtifacts, platform: Platform, created: string): object {
+function plainConfig({ diffId }: PackedLayer, platform: Platform, created: string): object {
 	const { os, architecture, variant } = platform;
 	const rootfs = { type: 'layers', diff_ids: [diffId] };
 	return { created, architecture, os, ...(variant !== undefined && { variant }), config: {}, rootfs };

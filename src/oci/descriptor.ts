@@ -20,6 +20,13 @@ export interface Platform {
 	readonly variant?: string;
 }
 
+/** A layer blob that was written; sizes in bytes. */
+export interface PackedLayer {
+	readonly digest: Digest;
+	readonly diffId: Digest;
+	readonly size: number;
+}
+
 /** A parsed JSON document together with the exact bytes it came from, so that it never has to be re-serialised. */
 export interface Document<T> {
 	readonly value: T;

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileText } from '../file-text.js';
 import type { WorkerProcess } from '../host/start-worker.js';
 import type { Digest } from '../oci/digest.js';
 import type { Image } from '../oci/image.js';
@@ -186,15 +186,6 @@ function describeSource({
 }
 
 function reportBounds({ userNamespace }: WorkerProcess, { assemble }: BuildRequest, { emit }: BuildRecord): void {
-	for (const message of describeBounds(ownStatus(), userNamespace, assemble.limits))
-		emit({ type: 'log', level: 3, message });
-}
-
-/** Empty where there is no /proc. */
-function ownStatus(): string {
-	try {
-		return readFileSync('/proc/self/status', 'utf8');
-	} catch {
-		return '';
-	}
+	const bounds = describeBounds(fileText('/proc/self/status'), userNamespace, assemble.limits);
+	for (const message of bounds) emit({ type: 'log', level: 3, message });
 }

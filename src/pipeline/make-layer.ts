@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { LayerStatistics, PackedLayer } from '../protocol/worker-calls.js';
+import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 import { type Assembled, assemble } from './assemble/assemble.js';
 import type { BuildContext } from './context.js';
 import { type BaseTransfer, startBaseTransfer } from './images/transfer.js';
@@ -53,5 +54,5 @@ export async function makeLayer(context: BuildContext, source: FetchedSource): P
 function excludedPaths({ keepsSource }: Prepared, { contract }: Assembled): readonly string[] {
 	const below = (name: string) => join(contract.destination, name);
 	const source = keepsSource ? [] : [below('src')];
-	return ['/proc', '/sys', '/dev', ...source, below('artifacts'), ...contract.volumes];
+	return [...KERNEL_DIRECTORIES.map((name) => `/${name}`), ...source, below('artifacts'), ...contract.volumes];
 }

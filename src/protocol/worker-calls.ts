@@ -1,7 +1,8 @@
+import type { PackedLayer } from '../oci/descriptor.js';
 import type { Digest } from '../oci/digest.js';
 import type { RawPath } from '../root-path.js';
 import type { LayerStatistics } from '../rootfs/diff.js';
-import type { PackedLayer } from '../rootfs/pack.js';
+import type { Owner } from '../rootfs/owner.js';
 import type { Pruned, PrunePolicy } from '../rootfs/prune.js';
 import type { StoredLayer } from '../rootfs/stored-layers.js';
 import type { Rootfs, UserNamespace } from '../sandbox/ladder.js';
@@ -42,7 +43,7 @@ export interface ArtifactOutput {
 	/** The directory that is made; whatever is there already is removed. */
 	readonly directory: string;
 	/** Whose the artifacts become, in the image's ids. */
-	readonly owner: { readonly uid: number; readonly gid: number };
+	readonly owner: Owner;
 	/** The file that becomes a tar.gz of them, with the same bytes for the same artifacts; none when undefined. */
 	readonly pack?: string | undefined;
 }
@@ -159,7 +160,7 @@ export interface WorkerCalls {
 			readonly placements: readonly {
 				readonly source: string;
 				readonly destination: string;
-				readonly owner: { readonly uid: number; readonly gid: number };
+				readonly owner: Owner;
 				/** Whether it becomes part of the image. */
 				readonly keep: boolean;
 				/** Whether its files belong to `owner` already. */
@@ -168,7 +169,7 @@ export interface WorkerCalls {
 			/** What of the host the process sees at these paths. */
 			readonly binds: readonly HostBind[];
 			/** Who owns what is copied for the process; root when undefined. */
-			readonly user?: { readonly uid: number; readonly gid: number } | undefined;
+			readonly user?: Owner | undefined;
 			readonly workingDir: string;
 		};
 		readonly response: object;
@@ -230,7 +231,7 @@ export interface WorkerCalls {
 			readonly intoDirectory: boolean;
 			/** Unpack tar archives. */
 			readonly extract: boolean;
-			readonly owner: { readonly uid: number; readonly gid: number };
+			readonly owner: Owner;
 			/** What an archive holds is `owner`'s, too. */
 			readonly chown: boolean;
 			/** Permission bits of all files and directories; their own when undefined. */
@@ -249,7 +250,7 @@ export interface WorkerCalls {
 			readonly to: RootName;
 			/** Absolute paths, `destination` being a directory that is made when it is missing. */
 			readonly artifacts: readonly { readonly source: string; readonly destination: string }[];
-			readonly owner: { readonly uid: number; readonly gid: number };
+			readonly owner: Owner;
 		};
 		readonly response: {
 			readonly copied: number;
@@ -262,7 +263,7 @@ export interface WorkerCalls {
 	readonly diff: {
 		readonly request: {
 			readonly root: RootName;
-			readonly assembleUser: { readonly uid: number; readonly gid: number };
+			readonly assembleUser: Owner;
 			/** Absolute paths that never enter the layer, with all below them. */
 			readonly excluded: readonly string[];
 		};

@@ -1,9 +1,9 @@
 import { errnoOf } from '../errors.js';
-import { parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { parentOf, partsOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
-import type { Owner } from './declare.js';
 import type { LayerDisk } from './layer-disk.js';
 import type { LayerTree } from './layer-tree.js';
+import type { Owner } from './owner.js';
 import type { Entry } from './tree.js';
 
 const MAX_NAME = 255;
@@ -96,7 +96,7 @@ export function quoted(path: RawPath): string {
 function normalised(name: RawPath): RootPath | undefined {
 	if (name.length > MAX_PATH || name.includes('\0')) return undefined;
 	if (name.length <= MAX_NAME && !ODD_PARTS.test(name)) return name as RootPath;
-	const parts = name.split('/').filter((part) => part !== '' && part !== '.');
+	const parts = partsOf(name);
 	const isFit = parts.every((part) => part !== '..' && part.length <= MAX_NAME);
 	return isFit ? (parts.join('/') as RootPath) : undefined;
 }

@@ -11,13 +11,13 @@ import { createArtifactWriter, quoted } from './artifact-tree.js';
 import { openLayerDisk } from './layer-disk.js';
 import { createLayerTree } from './layer-tree.js';
 import { type StreamEnds, watchEnds } from './noise.js';
-import { type IdLimits, mayGive, ownable } from './owner.js';
+import { type IdLimits, mayGive, type Owner, ownable } from './owner.js';
 
 export interface ArtifactOptions {
 	/** Empty private directory that the artifacts go into. */
 	readonly root: RawPath;
 	/** Whose they become, where the host can say so. */
-	readonly owner: { readonly uid: number; readonly gid: number };
+	readonly owner: Owner;
 	readonly ids: IdLimits;
 	readonly libc: Libc | undefined;
 	/** How long the stream may say nothing, in ms; five minutes when undefined. */

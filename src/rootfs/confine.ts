@@ -6,6 +6,7 @@ import {
 	joinRaw,
 	latin1Path,
 	parentOf,
+	partsOf,
 	printablePath,
 	type RawPath,
 	ROOT,
@@ -75,10 +76,6 @@ export function makeDirectories(
 ): { readonly path: RootPath; readonly made: readonly RootPath[] } {
 	const { path: real } = resolveInRoot(root, path);
 	return { path: real, made: makeMissing(root, real, path) };
-}
-
-function partsOf(path: RawPath): string[] {
-	return path.split('/').filter((part) => part !== '' && part !== '.');
 }
 
 /** `path` is free of links. What a link leads to may lack its parents, too. */

@@ -1,9 +1,7 @@
 import { ROOT, type RootPath } from '../root-path.js';
-import { type IdLimits, ownable } from './owner.js';
+import { type IdLimits, type Owner, ownable } from './owner.js';
 import type { Entry, SpecialEntry } from './tree.js';
 import type { UpperEntry } from './upper.js';
-
-export type Owner = Pick<Entry, 'uid' | 'gid'>;
 
 /** How owners on disk are to be read. */
 export interface OwnerContext {

@@ -1,9 +1,9 @@
 import { BuildError } from '../errors.js';
 import { parentOf, printablePath, ROOT, type RootPath } from '../root-path.js';
-import { declareUpper, identityOf, type Owner, type OwnerContext, ownerOf } from './declare.js';
+import { declareUpper, identityOf, type OwnerContext, ownerOf } from './declare.js';
 import { imageXattrs } from './image-xattrs.js';
 import type { BaseEntry, BaseTree } from './merge.js';
-import type { IdLimits } from './owner.js';
+import type { IdLimits, Owner } from './owner.js';
 import type { Change, DirectoryEntry, Entry, Put, UnreadFile } from './tree.js';
 import type { UpperEntry } from './upper.js';
 import { parseWhiteout, whiteoutOf } from './whiteout.js';

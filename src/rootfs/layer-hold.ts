@@ -1,7 +1,8 @@
-import { appendFileSync, closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, closeSync, openSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BuildError } from '../errors.js';
+import { fileText } from '../file-text.js';
 import type { Libc } from '../linux/libc.js';
 
 /** Keeps the layers of one build from being pruned until its scratch directory is removed. */
@@ -56,7 +57,9 @@ export async function withHolds<T>(
 /** The layers that builds hold now, as paths relative to `store`. */
 export function readHolds(store: string): ReadonlySet<string> {
 	const scratches = join(store, SCRATCHES);
-	return new Set(readdirSync(scratches).flatMap((name) => readLines(join(scratches, name, HOLDS_NAME))));
+	// A build that has just ended holds none, and not every name there is a directory.
+	const holds = readdirSync(scratches).map((name) => fileText(join(scratches, name, HOLDS_NAME)));
+	return new Set(holds.flatMap((text) => text.split('\n').filter(Boolean)));
 }
 
 async function whileLocked<T>(store: string, libc: Locks, work: () => T, signal: AbortSignal): Promise<T> {
@@ -79,15 +82,6 @@ function locksWork(scratch: string, libc: Locks): boolean {
 		return libc.tryLock(own);
 	} finally {
 		closeSync(own);
-	}
-}
-
-function readLines(path: string): readonly string[] {
-	try {
-		return readFileSync(path, 'utf8').split('\n').filter(Boolean);
-	} catch {
-		// The build has just ended, or `path` is in no directory.
-		return [];
 	}
 }
 

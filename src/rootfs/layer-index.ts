@@ -2,9 +2,10 @@ import * as v from 'valibot';
 import type { RootPath } from '../root-path.js';
 import type { LayerEntry } from './tree.js';
 
-/** What is kept beside an unpacked layer: its entries, and what the host could not keep of them. */
+/** What a layer declares, and what this host could not keep of it; it is kept beside the unpacked layer. */
 export interface LayerIndex {
 	readonly entries: readonly (readonly [RootPath, LayerEntry])[];
+	/** Names of extended attributes that could not be set. */
 	readonly lostXattrs: readonly string[];
 }
 

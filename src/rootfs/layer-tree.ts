@@ -4,6 +4,7 @@ import {
 	latin1Path,
 	nameOf,
 	parentOf,
+	partsOf,
 	printablePath,
 	type RawPath,
 	ROOT,
@@ -82,7 +83,7 @@ export function createLayerTree(): LayerTree {
 		place: (name) => {
 			const beside = placeBeside(name);
 			if (beside !== undefined) return beside;
-			const parts = partsOf(name);
+			const parts = checkedParts(name);
 			const leaf = parts.pop();
 			if (leaf === undefined) return { path: ROOT, missing: NONE, existing: root.entry };
 			const missing: RootPath[] = [];
@@ -91,7 +92,7 @@ export function createLayerTree(): LayerTree {
 			return { path: childOf(position.path, leaf), missing, existing: childAt(position.node, leaf)?.entry };
 		},
 		find: (name) => {
-			const parts = partsOf(name);
+			const parts = checkedParts(name);
 			const leaf = parts.pop();
 			if (leaf === undefined) return undefined;
 			const parent = walk(root, parts, name, undefined);
@@ -155,7 +156,7 @@ function walk(
 }
 
 function stepsOf(target: string, root: Root, name: RawPath): string[] {
-	const steps = splitPath(target);
+	const steps = partsOf(target);
 	root.steps += steps.length;
 	if (root.steps > MAX_STEPS) throw unsafe(name, 'the links of the layer lead through too many directories');
 	return steps;
@@ -167,10 +168,6 @@ function childAt(node: Node | undefined, name: string): Node | undefined {
 
 function targetOf(node: Node | undefined): string | undefined {
 	return node?.entry.type === 'symlink' ? node.entry.target : undefined;
-}
-
-function splitPath(path: string): string[] {
-	return path.split('/').filter((part) => part !== '' && part !== '.');
 }
 
 function directoryAt(here: Position, part: string, child: Node | undefined): Position | undefined {
@@ -188,10 +185,10 @@ function makeDirectory(here: Position, part: string, name: RawPath, missing: Roo
 	return { node, path };
 }
 
-function partsOf(name: RawPath): string[] {
+function checkedParts(name: RawPath): string[] {
 	if (name.includes('\0')) throw unsafe(name, 'it has a NUL byte');
 	if (name.length > MAX_PATH) throw unsafe(name, 'it is longer than 4095 bytes');
-	const parts = splitPath(name);
+	const parts = partsOf(name);
 	for (const part of parts) checkPart(part, name);
 	return parts;
 }

@@ -1,8 +1,8 @@
 import { closeSync, openSync } from 'node:fs';
 import type { Libc } from '../linux/libc.js';
-import type { RawPath, RootPath } from '../root-path.js';
-import { ROOT } from '../root-path.js';
-import { type PackedLayer, packLayer } from './pack.js';
+import type { PackedLayer } from '../oci/descriptor.js';
+import { type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { packLayer } from './pack.js';
 import type { Entry, Put } from './tree.js';
 import { readOpenFile, scanUnread, type UpperEntry } from './upper.js';
 

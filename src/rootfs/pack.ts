@@ -3,7 +3,8 @@ import { closeSync, readSync, writeSync } from 'node:fs';
 import { BuildError } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import type { Libc } from '../linux/libc.js';
-import { type Digest, finishDigest } from '../oci/digest.js';
+import type { PackedLayer } from '../oci/descriptor.js';
+import { finishDigest } from '../oci/digest.js';
 import { latin1Path, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { BLOCK_SIZE, type TarEntry } from '../tar/entry.js';
 import { createGzipWriter } from '../tar/gzip.js';
@@ -13,13 +14,6 @@ import { createLinker } from './links.js';
 import { changedMeanwhile, type OpenTree, openAny, openFile, openTree } from './open-tree.js';
 import type { Change, Entry, Put, UnreadFile } from './tree.js';
 import { whiteoutOf } from './whiteout.js';
-
-/** A layer blob that was written; sizes in bytes. */
-export interface PackedLayer {
-	readonly digest: Digest;
-	readonly diffId: Digest;
-	readonly size: number;
-}
 
 export interface PackOptions {
 	/** Later times become this one; seconds. */

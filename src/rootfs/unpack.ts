@@ -5,6 +5,7 @@ import type { TarEntry } from '../tar/entry.js';
 import { createTarReader } from '../tar/reader.js';
 import { createIndexBudget, type IndexBudget } from './index-budget.js';
 import { type LayerDisk, type LayerDiskOptions, openLayerDisk } from './layer-disk.js';
+import type { LayerIndex } from './layer-index.js';
 import { createLayerTree, type LayerTree, type Placement } from './layer-tree.js';
 import type { DirectoryEntry, Entry, LayerEntry } from './tree.js';
 import { parseWhiteout, type Whiteout } from './whiteout.js';
@@ -14,13 +15,6 @@ export interface UnpackOptions extends LayerDiskOptions {
 	readonly maxBytes: number;
 	/** Takes the entries instead of the disk at `root`. */
 	readonly disk?: LayerDisk;
-}
-
-/** What a layer declares, and what this host could not keep of it. */
-export interface UnpackedLayer {
-	readonly entries: readonly (readonly [RootPath, LayerEntry])[];
-	/** Names of extended attributes that could not be set. */
-	readonly lostXattrs: readonly string[];
 }
 
 const MAX_ENTRIES = 2_000_000;
@@ -34,7 +28,7 @@ export async function unpackLayer(
 	chunks: AsyncIterable<Buffer>,
 	options: UnpackOptions,
 	signal: AbortSignal,
-): Promise<UnpackedLayer> {
+): Promise<LayerIndex> {
 	const tree = createLayerTree();
 	const { disk = openLayerDisk(options) } = options;
 	const reader = createTarReader({

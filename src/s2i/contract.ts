@@ -53,7 +53,8 @@ const SCRIPTS_URL = 'io.openshift.s2i.scripts-url';
 const DESTINATION = 'io.openshift.s2i.destination';
 const ASSEMBLE_USER = 'io.openshift.s2i.assemble-user';
 const ASSEMBLE_RUNTIME_USER = 'io.openshift.s2i.assemble-runtime-user';
-const ASSEMBLE_INPUT_FILES = 'io.openshift.s2i.assemble-input-files';
+/** The label of a runtime image that names its artifacts. */
+export const ASSEMBLE_INPUT_FILES = 'io.openshift.s2i.assemble-input-files';
 
 /**
  * The S2I contract of a builder or runtime image: `overrides` win over labels, labels over their deprecated forms, those over the

@@ -1,8 +1,8 @@
 import { BuildError, isBuildError } from '../errors.js';
+import { ASSEMBLE_INPUT_FILES } from './contract.js';
 import { type MountPair, parseArtifacts } from './volumes.js';
 
 const MAX_ARTIFACTS = 1000;
-const LABEL = 'io.openshift.s2i.assemble-input-files';
 
 /**
  * The artifacts that the label `io.openshift.s2i.assemble-input-files` of a runtime image names, with the grammar of
@@ -28,13 +28,17 @@ export function chooseArtifacts(option: readonly MountPair[], label: readonly st
 	const artifacts = option.length > 0 ? option : parseInputFiles(label.join(';'));
 	if (artifacts.length > 0) return artifacts;
 	throw new BuildError('USAGE', 'nothing says which files of the builder go into the runtime image', {
-		hint: `Name them with --runtime-artifact SOURCE[:DIRECTORY], or use a runtime image with the label ${LABEL}.`,
+		hint: `Name them with --runtime-artifact SOURCE[:DIRECTORY], or use a runtime image with the label ${ASSEMBLE_INPUT_FILES}.`,
 	});
 }
 
 function labelInvalid(problem: string, cause?: unknown): BuildError {
-	return new BuildError('IMAGE_INVALID', `the label ${LABEL} of the runtime image is not valid: ${problem}`, {
-		hint: 'Name the artifacts with --runtime-artifact SOURCE[:DIRECTORY] instead, or ask for the label to be fixed.',
-		cause,
-	});
+	return new BuildError(
+		'IMAGE_INVALID',
+		`the label ${ASSEMBLE_INPUT_FILES} of the runtime image is not valid: ${problem}`,
+		{
+			hint: 'Name the artifacts with --runtime-artifact SOURCE[:DIRECTORY] instead, or ask for the label to be fixed.',
+			cause,
+		},
+	);
 }

@@ -1,4 +1,13 @@
 import { statSync } from 'node:fs';
+import { isWithin, type RootPath } from '../root-path.js';
+
+/** What a sandbox mounts for the kernel: nothing of an image belongs there, and nothing from there into a layer. */
+export const KERNEL_DIRECTORIES = ['proc', 'sys', 'dev'] as readonly string[] as readonly RootPath[];
+
+/** Whether `path` is one of the kernel's directories or lies in one. */
+export function isKernels(path: RootPath): boolean {
+	return KERNEL_DIRECTORIES.some((directory) => isWithin(path, directory));
+}
 
 /** Files of the kernel that tell of the host or change it: what container engines hide from a process (OCI `maskedPaths`), and
  * how memory is used. */

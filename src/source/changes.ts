@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { isAbsolute, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
 import { fsPath, latin1Path, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
 import { isInside } from './confine.js';
 import type { Git } from './git.js';
+import { absoluteFrom } from './local-repository.js';
 import type { OpenedRepository } from './private-repository.js';
 
 /** A file that is a pointer of Git LFS in the index; `oid` and `size` (bytes) are of the content that it stands for. */
@@ -144,8 +145,4 @@ async function sha256Of(file: string | Buffer): Promise<string | undefined> {
 	} catch {
 		return undefined;
 	}
-}
-
-function absoluteFrom(directory: string, path: string): string {
-	return isAbsolute(path) ? path : resolve(directory, path);
 }

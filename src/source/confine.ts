@@ -3,14 +3,15 @@ import { lstat, open, realpath } from 'node:fs/promises';
 import { isAbsolute, join, posix, relative } from 'node:path';
 import { BuildError, errnoOf } from '../errors.js';
 import { redact } from '../redact.js';
+import { partsOf } from '../root-path.js';
 
 /** `text` as a clean relative path; `''` when it is undefined or names the root. Throws SOURCE_INVALID when it has a `..` part. */
 export function parseContextDir(text: string | undefined): string {
-	const parts = posix.normalize(`./${text ?? ''}`).split('/');
+	const normal = posix.normalize(`./${text ?? ''}`);
 	if (text?.split('/').includes('..') === true || text?.includes('\0') === true) {
 		throw outside('the context directory', text);
 	}
-	return parts.filter((part) => part !== '' && part !== '.').join('/');
+	return partsOf(normal).join('/');
 }
 
 /**

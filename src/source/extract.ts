@@ -19,6 +19,7 @@ import {
 	joinRaw,
 	latin1Path,
 	parentOf,
+	partsOf,
 	printablePath,
 	type RawPath,
 	ROOT,
@@ -147,7 +148,7 @@ function makeLink(host: string | Buffer, entry: ArchiveEntry): void {
 
 /** The path that a name of the archive means. An honest tool writes neither `..` nor absolute names. */
 function confinedPath(name: RawPath): RootPath {
-	const parts = name.split('/').filter((part) => part !== '' && part !== '.');
+	const parts = partsOf(name);
 	const path = parts.join('/') as RootPath;
 	if (name.startsWith('/') || parts.includes('..')) throw refused(name, 'leads out of the source');
 	if (name.includes('\0')) throw refused(name, 'has a zero byte in its name');

@@ -31,7 +31,7 @@ export type { FetchOptions } from './options.js';
  */
 export async function fetchSource(source: Source, options: FetchOptions, signal: AbortSignal): Promise<SourceInfo> {
 	signal.throwIfAborted();
-	parseExclude(options.exclude);
+	await parseExclude(options.exclude);
 	const contextDir = parseContextDir(options.contextDir);
 	const info = await fetchByType(source, contextDir, options, signal);
 	await checkSettings(options.destination);
@@ -105,7 +105,7 @@ async function fetchRepository(
 	signal: AbortSignal,
 ): Promise<SourceInfo> {
 	const { ignoreSubmodules, env, emitNotice } = options;
-	const keepMetadata = contextDir === '' && !parseExclude(options.exclude)('.git');
+	const keepMetadata = contextDir === '' && !(await parseExclude(options.exclude))('.git');
 	return inWorkDirectory(options, signal, async (work) => {
 		const checkout = join(work, 'source');
 		const clone = { checkout, ignoreSubmodules, keepMetadata, env, emitNotice };
@@ -146,7 +146,7 @@ async function fetchDirectory(
 		});
 	}
 	const from = await realpath(await resolveContextDir(path, contextDir));
-	const { omit, isLeftOut, ignoredScripts } = await readSelection(from, parseExclude(options.exclude));
+	const { omit, isLeftOut, ignoredScripts } = await readSelection(from, await parseExclude(options.exclude));
 	await checkDestination(from, options.destination, isLeftOut);
 	const { follow, followed, kept } = createFollower(rawPath(await realpath(options.destination)));
 	const doors: RootPath[] = [];

@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { BuildError } from '../errors.js';
+import { partsOf } from '../root-path.js';
 import { BAD_PATTERN, type Glob, matchGlob, parseGlob, type Steps } from './match.js';
 
 /** Whether a path, relative to the source and without leading slash, is left out of the build together with what is below it. */
@@ -56,10 +57,7 @@ function parseRule(line: string, number: number): readonly Rule[] {
 	if (line === '' || line.startsWith('#')) return [];
 	const ignores = !line.startsWith('!');
 	const pattern = (ignores ? line : line.slice(1)).trim();
-	const parts = posix
-		.normalize(pattern)
-		.split('/')
-		.filter((part) => part !== '' && part !== '.');
+	const parts = partsOf(posix.normalize(pattern));
 	const globs = parts.map(parseGlob).filter((glob) => glob !== BAD_PATTERN);
 	if (globs.length < parts.length) {
 		throw new BuildError(

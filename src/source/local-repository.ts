@@ -74,7 +74,8 @@ async function commonOf(gitDirectory: string): Promise<string> {
 	return text === undefined ? gitDirectory : absoluteFrom(gitDirectory, text.trimEnd());
 }
 
-function absoluteFrom(directory: string, path: string): string {
+/** `path` as it is written in a file of git's in `directory`; links in it are not followed, so an absolute one stays as it is. */
+export function absoluteFrom(directory: string, path: string): string {
 	return isAbsolute(path) ? path : resolve(directory, path);
 }
 

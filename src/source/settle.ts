@@ -20,7 +20,7 @@ export async function settleSource(
 ): Promise<Pick<SourceInfo, 'epoch' | 'ignoredScripts'>> {
 	const { destination } = options;
 	const context = await resolveContextDir(from, contextDir);
-	const { omit, isExcluded, ignoredScripts } = await readSelection(context, parseExclude(options.exclude));
+	const { omit, isExcluded, ignoredScripts } = await readSelection(context, await parseExclude(options.exclude));
 	for (const name of await readdir(context, { encoding: 'buffer' })) {
 		if (!isExcluded(name.toString('utf8'))) await rename(joinName(context, name), joinName(destination, name));
 	}

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { removeTree } from '../remove-tree.js';
 import { fsPath, joinRaw, latin1Path, printablePath, type RawPath, type RootPath, rawPath } from '../root-path.js';
-import type { Owner } from '../rootfs/declare.js';
+import type { Owner } from '../rootfs/owner.js';
 import type { LayerEntry } from '../rootfs/tree.js';
 import { unpackLayer } from '../rootfs/unpack.js';
 import { type Compression, decompress } from '../tar/decompress.js';

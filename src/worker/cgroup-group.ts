@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileText } from '../file-text.js';
 
 /** A directory of control groups in which we can make one. */
 export interface CgroupParent {
@@ -163,9 +164,5 @@ async function removeGroup(directory: string): Promise<void> {
 }
 
 function readText(path: string): string {
-	try {
-		return readFileSync(path, 'utf8').trim();
-	} catch {
-		return '';
-	}
+	return fileText(path).trim();
 }

@@ -1,5 +1,5 @@
 import { type Mount, parseMounts } from '../mountinfo.js';
-import { latin1Path, type RawPath } from '../root-path.js';
+import { isWithin, latin1Path, type RawPath } from '../root-path.js';
 
 /** What control groups can limit, by the names of their controllers. */
 export type Controller = 'memory' | 'cpu' | 'pids';
@@ -53,6 +53,6 @@ function isOf({ type, superOptions }: Mount, version: 1 | 2, controller: Control
 function below({ root, path: mountPoint }: Mount, path: string): RawPath | undefined {
 	if (path.split('/').includes('..') || root.split('/').includes('..')) return undefined;
 	if (root === '/') return path === '/' ? mountPoint : latin1Path(`${mountPoint}${path}`);
-	if (path !== root && !path.startsWith(`${root}/`)) return undefined;
+	if (!isWithin(path, root)) return undefined;
 	return latin1Path(`${mountPoint}${path.slice(root.length)}`);
 }

@@ -1,8 +1,9 @@
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
-import { fsPath, joinRaw, latin1Path, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
+import { fsPath, isWithin, joinRaw, latin1Path, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
 import { resolveInRoot } from '../rootfs/confine.js';
+import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 import type { ContainerProcess, SandboxSpec } from '../sandbox/sandbox.js';
 import { readElf } from './elf.js';
 
@@ -74,9 +75,11 @@ function readProgram(path: RawPath, { rootfs, binds }: Place): Content {
 }
 
 function isMounted(path: RawPath, binds: Place['binds']): boolean {
-	return [...binds.map(({ destination }) => rawPath(destination)), '/proc', '/sys', '/dev'].some(
-		(mount) => path === mount || path.startsWith(`${mount}/`),
-	);
+	const shown = [
+		...binds.map(({ destination }) => rawPath(destination)),
+		...KERNEL_DIRECTORIES.map((name) => `/${name}`),
+	];
+	return shown.some((mount) => isWithin(path, mount));
 }
 
 function readHead(path: RawPath): Buffer | undefined {

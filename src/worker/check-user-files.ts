@@ -1,7 +1,7 @@
 import { BuildError } from '../errors.js';
 import { rawPath } from '../root-path.js';
 import { resolveInRoot } from '../rootfs/confine.js';
-import { isKernels } from './mount-point.js';
+import { isKernels } from '../sandbox/kernel-paths.js';
 
 const MAX_BYTES = 1 << 20;
 

@@ -13,6 +13,7 @@ import {
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { fsPath, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
+import type { Owner } from '../rootfs/owner.js';
 
 const MIB = 1 << 20;
 /** What is copied for one process, all together: bytes and entries. */
@@ -30,7 +31,7 @@ export interface HostCopier {
  * A copier that throws USAGE when all that it copies together is too much, or cannot be read. Without an owner all belongs to this
  * process.
  */
-export function createHostCopier(owner: { readonly uid: number; readonly gid: number } | undefined): HostCopier {
+export function createHostCopier(owner: Owner | undefined): HostCopier {
 	let [bytes, entries] = [0, 0];
 	const own = (place: RawPath) => {
 		if (owner !== undefined) lchownSync(fsPath(place), owner.uid, owner.gid);

@@ -21,9 +21,9 @@ import { copyLargeFile, LARGE_FILE } from '../linux/copy-file.js';
 import type { Libc } from '../linux/libc.js';
 import { childOf, fsPath, joinRaw, nameIn, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
-import type { Owner } from '../rootfs/declare.js';
 import { isKept } from '../rootfs/image-xattrs.js';
-import { type IdLimits, ownable } from '../rootfs/owner.js';
+import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
+import { isKernels } from '../sandbox/kernel-paths.js';
 import { diskInode } from './inodes.js';
 
 /** The root filesystem that is copied into, while no process runs in it. */
@@ -63,7 +63,6 @@ export interface Copier {
 }
 
 const PAUSE_EVERY = 64;
-const KERNELS = /^(?:proc|sys|dev)(?:\/|$)/;
 
 /**
  * A copier. Modes, times, links and the extended attributes of the image survive; no link of either side is followed out of its root.
@@ -78,7 +77,7 @@ export function createCopier(target: CopyTarget, attributes: CopyAttributes, sig
 	const give = createGive(target, attributes);
 	const directory = (path: RawPath): RootPath => {
 		const made = makeDirectories(root, path);
-		if (KERNELS.test(made.path)) throw unplaceable(made.path, 'belongs to the kernel');
+		if (isKernels(made.path)) throw unplaceable(made.path, 'belongs to the kernel');
 		for (const each of made.made) give(each, ROOT, undefined);
 		return made.path;
 	};
@@ -160,7 +159,7 @@ async function make(source: RawPath, disk: RawPath, stats: Stats, libc: Libc, si
 }
 
 function clear(root: RawPath, path: RootPath): void {
-	if (path === '' || KERNELS.test(path)) throw unplaceable(path, 'cannot be replaced by a file');
+	if (path === '' || isKernels(path)) throw unplaceable(path, 'cannot be replaced by a file');
 	const { stats } = resolveInRoot(root, path, false);
 	if (stats?.isDirectory() === true) throw unplaceable(path, 'is a directory, which a file cannot replace');
 	if (stats !== undefined) rmSync(fsPath(joinRaw(root, path)));

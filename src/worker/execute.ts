@@ -2,6 +2,7 @@ import { isBuildError } from '../errors.js';
 import { mayBecomeAnyone } from '../linux/capabilities.js';
 import type { Libc } from '../linux/libc.js';
 import type { WorkerCalls } from '../protocol/worker-calls.js';
+import type { Owner } from '../rootfs/owner.js';
 import { type Limits, NO_LIMITS } from '../sandbox/limits.js';
 import { noSandbox, type Refused } from '../sandbox/no-sandbox.js';
 import { type PossibleRun, runSandbox } from '../sandbox/run.js';
@@ -147,10 +148,7 @@ function watch(consume: ConsumeStdout, onFailure: (error: unknown) => void): Con
 }
 
 /** With a single id everything is its own; without a sandbox, ours. */
-function ownerOf(
-	{ userNamespace, process: { user } }: SandboxSpec,
-	sandboxes: readonly SandboxName[],
-): { readonly uid: number; readonly gid: number } {
+function ownerOf({ userNamespace, process: { user } }: SandboxSpec, sandboxes: readonly SandboxName[]): Owner {
 	if (sandboxes.includes('none') && !mayBecomeAnyone())
 		return { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 	return userNamespace === 'single' ? { uid: 0, gid: 0 } : user;

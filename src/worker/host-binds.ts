@@ -5,8 +5,8 @@ import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT 
 import { lockedFlags, type Mount, readMounts } from '../mountinfo.js';
 import type { HostBind, HostSource } from '../protocol/host-bind.js';
 import { removeBeneath } from '../remove-tree.js';
-import { type RawPath, rawPath } from '../root-path.js';
-import { type IdLimits, ownable } from '../rootfs/owner.js';
+import { isWithin, type RawPath, rawPath } from '../root-path.js';
+import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 import { COPY_LIMIT, createHostCopier, type HostCopier } from './copy-host.js';
 
@@ -22,11 +22,6 @@ export interface ShownBinds {
 	readonly binds: readonly BindMount[];
 	/** Undoes the mounts behind them, among which may be the host's own directories. */
 	readonly release: () => void;
-}
-
-interface Owner {
-	readonly uid: number;
-	readonly gid: number;
 }
 
 /** What a tmpfs needs beside the content. */
@@ -121,5 +116,5 @@ const READ_ONLY = MS_REMOUNT | MS_BIND | MS_RDONLY;
 
 function mountsBelow(place: string): readonly Mount[] {
 	const raw = rawPath(place);
-	return readMounts().filter(({ path }) => path === raw || path.startsWith(`${raw}/`));
+	return readMounts().filter(({ path }) => isWithin(path, raw));
 }

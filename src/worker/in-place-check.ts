@@ -8,6 +8,7 @@ import { fsPath, joinRaw, parentOf, printablePath, type RawPath, ROOT, type Root
 import { digestFile, type LayerDigests, readLayerDigests } from '../rootfs/layer-digests.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
 import { type BaseEntry, type BaseTree, mergeLayers } from '../rootfs/merge.js';
+import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 
 /** An image as its layers declare it. */
 export interface DeclaredImage {
@@ -39,7 +40,7 @@ const ALWAYS: readonly string[] = ['etc/os-release', 'usr/lib/os-release'];
 /** What container runtimes and platforms write. */
 const REWRITTEN: ReadonlySet<string> = new Set([
 	...['etc/hosts', 'etc/resolv.conf', 'etc/hostname', 'etc/mtab', 'etc/passwd', 'etc/group'],
-	...['proc', 'sys', 'dev', 'run', '.dockerenv'],
+	...[...KERNEL_DIRECTORIES, 'run', '.dockerenv'],
 ]);
 
 /**

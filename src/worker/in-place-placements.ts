@@ -14,12 +14,12 @@ import {
 	rawPath,
 } from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
-import type { Owner } from '../rootfs/declare.js';
 import type { Placed } from '../rootfs/in-place.js';
-import { type IdLimits, ownable } from '../rootfs/owner.js';
+import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
+import { isKernels } from '../sandbox/kernel-paths.js';
 import { createHostCopier } from './copy-host.js';
 import { createCopier } from './copy-tree.js';
-import { isKernels, misplaced } from './mount-point.js';
+import { misplaced } from './mount-point.js';
 import { chownTree } from './prepare-root.js';
 
 /** What a build puts into the live root filesystem, and takes out again. */

@@ -9,6 +9,7 @@ import type { WorkerCalls } from '../protocol/worker-calls.js';
 import {
 	childOf,
 	fsPath,
+	isWithin,
 	joinRaw,
 	latin1Path,
 	printablePath,
@@ -26,6 +27,7 @@ import { digestOpenFile } from '../rootfs/layer-digests.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
 import { openFile, withTree } from '../rootfs/open-tree.js';
 import type { IdLimits } from '../rootfs/owner.js';
+import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 import { checkImage, type DeclaredImage, readDeclaredImage } from './in-place-check.js';
 import { openPlacements, type Placements, readOnlyRoot } from './in-place-placements.js';
 import { diskInode } from './inodes.js';
@@ -59,7 +61,6 @@ interface Adopted {
 	readonly storeParents: readonly RootPath[];
 }
 
-const KERNELS = ['proc', 'sys', 'dev'] as readonly string[] as readonly RootPath[];
 /** In WORKDIR of a container where a build was made. */
 const MARK = '.s2oci-built';
 /** The process sees these of the host as they are. */
@@ -98,7 +99,7 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 	const directory = openInPlace({ foreign, scratch, libc, root, isDeclared });
 	const placements = openPlacements(root, { libc, ids }, signal);
 	const scaffolding = () => new Set([...placements.scaffolding, ...storeParents]);
-	const excluded = new Set<RootPath>(KERNELS);
+	const excluded = new Set<RootPath>(KERNEL_DIRECTORIES);
 	let diff = NO_CHANGES;
 	let isBuild = false;
 	return {
@@ -181,10 +182,6 @@ function mountsBelow(root: RawPath): readonly RootPath[] {
 
 function hostPath(path: string): RootPath {
 	return rootPath(rawPath(path));
-}
-
-function isWithin(path: RootPath, directory: RootPath): boolean {
-	return path === directory || path.startsWith(`${directory}/`);
 }
 
 function otherImage(): BuildError {

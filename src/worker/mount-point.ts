@@ -11,9 +11,8 @@ import {
 	rawPath,
 } from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
+import { isKernels } from '../sandbox/kernel-paths.js';
 import type { BindMount } from '../sandbox/sandbox.js';
-
-const KERNEL_DIRECTORIES: readonly string[] = ['proc', 'sys', 'dev'];
 
 /**
  * Makes a file or directory where `bind` can be mounted, and returns its real path. Nothing is made outside of `root`. A link there is
@@ -40,11 +39,6 @@ export function makeMountPoint(
 	if (bind.type === 'directory') mkdirSync(disk, { mode: 0o755 });
 	else writeFileSync(disk, '', { flag: 'wx', mode: 0o644 });
 	return path;
-}
-
-/** Whether `path` is one of the kernel's directories or lies in one. */
-export function isKernels(path: RootPath): boolean {
-	return KERNEL_DIRECTORIES.some((directory) => path === directory || path.startsWith(`${directory}/`));
 }
 
 /** What is wrong with an image that has `wanted` lead to the real `path`. */

@@ -1,8 +1,9 @@
-import { realpathSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { realOf } from '../host-path.js';
 import { type Libc, MS_NODEV, MS_NOSUID } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
-import { rawPath } from '../root-path.js';
+import { isWithin, rawPath } from '../root-path.js';
 
 /** Directories that are there and are rarely used for anything. */
 const CANDIDATES: readonly string[] = [
@@ -18,7 +19,7 @@ const CANDIDATES: readonly string[] = [
 	'/var/mail',
 ];
 
-/** Where root filesystems are mounted, and a place beside them for files to show in them. */
+/** Where root filesystems are mounted. */
 export interface MountTarget {
 	/** Makes the empty directory for the root filesystem `name`; undefined where nothing can be mounted. */
 	readonly rootfs: (name: string) => string | undefined;
@@ -32,7 +33,7 @@ export function openMountTarget(
 	{ scratch, inUse }: { readonly scratch: string; readonly inUse: readonly string[] },
 	libc: Libc,
 ): MountTarget {
-	const real = [scratch, ...inUse].flatMap((path) => [path, realPath(path)]);
+	const real = [scratch, ...inUse].flatMap((path) => [path, realOf(path)]);
 	for (const candidate of CANDIDATES) {
 		try {
 			if (real.some((path) => isWithin(path, candidate)) || !statSync(candidate).isDirectory()) continue;
@@ -43,18 +44,6 @@ export function openMountTarget(
 		}
 	}
 	return makeTarget(scratch);
-}
-
-function isWithin(path: string, directory: string): boolean {
-	return path === directory || path.startsWith(`${directory}/`);
-}
-
-function realPath(path: string): string {
-	try {
-		return realpathSync(path);
-	} catch {
-		return path;
-	}
 }
 
 /** For a worker that cannot mount: files to show are copied beside the root filesystems. */

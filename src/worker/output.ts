@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import type { Libc } from '../linux/libc.js';
 import type { WorkerCalls } from '../protocol/worker-calls.js';
+import type { Owner } from '../rootfs/owner.js';
 import type { SandboxStreams } from '../sandbox/sandbox.js';
 
 /** Where the standard streams of a process go. */
@@ -17,11 +18,6 @@ export interface Output {
 
 /** Reads stdout to its end. */
 export type ConsumeStdout = (stdout: Readable) => Promise<void>;
-
-interface Owner {
-	readonly uid: number;
-	readonly gid: number;
-}
 
 /** How long after the end of the process somebody who writes nothing may still hold its output open. */
 const DRAIN_MS = 1000;

@@ -1,11 +1,10 @@
 import { lstatSync } from 'node:fs';
 import type { Libc } from '../linux/libc.js';
 import { fsPath, type RootPath, rawPath } from '../root-path.js';
-import type { Owner } from '../rootfs/declare.js';
 import { findOwners } from '../rootfs/diff.js';
 import type { BaseTree } from '../rootfs/merge.js';
 import { type OpenTree, unlessGone, withTree } from '../rootfs/open-tree.js';
-import { type IdLimits, ownable } from '../rootfs/owner.js';
+import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';
 
 /** Remembers owners that the disk cannot hold, so that several users in turn give the same layer as where it can. */

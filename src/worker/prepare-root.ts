@@ -15,15 +15,11 @@ import {
 	rawPath,
 } from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
-import { type IdLimits, ownable } from '../rootfs/owner.js';
+import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';
-import { isKernels, makeMountPoint, misplaced } from './mount-point.js';
+import { isKernels, KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
+import { makeMountPoint, misplaced } from './mount-point.js';
 import type { Ownership } from './ownership.js';
-
-export interface Owner {
-	readonly uid: number;
-	readonly gid: number;
-}
 
 /** A mounted root filesystem, and what of it never enters a layer. */
 export interface Preparation {
@@ -41,8 +37,6 @@ export interface Preparation {
 type Request = WorkerCalls['prepare']['request'];
 type Placement = Request['placements'][number];
 type Placed = Placement & { readonly path: RootPath; readonly merged: boolean };
-
-const KERNEL_DIRECTORIES: readonly string[] = ['proc', 'sys', 'dev'];
 
 /** Puts what a process needs into the root filesystem; returns the bind mounts with their real destinations. Throws IMAGE_UNSUPPORTED. */
 export function prepareRoot({ placements, binds, workingDir }: Request, preparation: Preparation): readonly HostBind[] {
@@ -106,8 +100,8 @@ function makeWay(directory: RawPath, source: string): void {
 }
 
 /** A link there would make a sandbox mount a file system where the image wants it (CVE-2019-19921, CVE-2025-52565). */
-function addKernelDirectory(root: RawPath, directory: string, excluded: Set<RootPath>): void {
-	const { path, stats } = resolveInRoot(root, rawPath(directory), false);
+function addKernelDirectory(root: RawPath, directory: RootPath, excluded: Set<RootPath>): void {
+	const { path, stats } = resolveInRoot(root, directory, false);
 	if (stats !== undefined && !stats.isDirectory()) {
 		throw new BuildError('IMAGE_UNSUPPORTED', `"/${directory}" of the image is no directory`, {
 			hint: 'No honest image has that. Do not use it before you know who made it.',

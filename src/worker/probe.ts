@@ -7,6 +7,7 @@ import type { WorkerCalls } from '../protocol/worker-calls.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import { ownable } from '../rootfs/owner.js';
+import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 import { isCopied } from '../sandbox/ladder.js';
 import { NO_LIMITS } from '../sandbox/limits.js';
 import { NOEXEC_STORE, type Refused } from '../sandbox/no-sandbox.js';
@@ -111,7 +112,7 @@ function makeRoot({ scratch, target, rootfs, libc }: Session): {
 }
 
 function furnish(rootfs: string): void {
-	for (const name of ['', 'proc', 'sys', 'dev']) makePath(join(rootfs, name), 0o755);
+	for (const name of ['', ...KERNEL_DIRECTORIES]) makePath(join(rootfs, name), 0o755);
 	writeFileSync(join(rootfs, 'end'), tinyProgram(process.arch) ?? '');
 	for (const name of ['', 'end']) chmodSync(join(rootfs, name), 0o755);
 }

@@ -1,6 +1,7 @@
 import { chmodSync, chownSync, closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { BuildError } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
+import type { PackedLayer } from '../oci/descriptor.js';
 import type { Digest } from '../oci/digest.js';
 import type { HostBind } from '../protocol/host-bind.js';
 import type { Inspected, WorkerCalls } from '../protocol/worker-calls.js';
@@ -13,15 +14,15 @@ import type { LayerStore, LayerSummary } from '../rootfs/layer-store.js';
 import { type BaseEntry, type BaseTree, hiddenDirectories, mergeLayers } from '../rootfs/merge.js';
 import { type OpenTree, openTree } from '../rootfs/open-tree.js';
 import { openOverlay } from '../rootfs/overlay.js';
-import { type IdLimits, ownable } from '../rootfs/owner.js';
-import { type PackedLayer, packLayer } from '../rootfs/pack.js';
+import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
+import { packLayer } from '../rootfs/pack.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';
 import { sameBytes } from '../rootfs/same-bytes.js';
 import { readOpenFile } from '../rootfs/upper.js';
 import type { CopyTarget } from './copy-tree.js';
 import { copiedInodes, diskInode, type InodeOf } from './inodes.js';
 import { openOwnership } from './ownership.js';
-import { type Owner, prepareRoot } from './prepare-root.js';
+import { prepareRoot } from './prepare-root.js';
 
 export interface RootContext {
 	readonly libc: Libc;

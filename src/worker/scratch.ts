@@ -4,13 +4,13 @@ import {
 	fstatSync,
 	lstatSync,
 	openSync,
-	readdirSync,
 	realpathSync,
 	renameSync,
 	rmSync,
 	statSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { namesIn } from '../file-text.js';
 import type { Libc } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
 import { readMountPoints } from '../mountinfo.js';
@@ -35,17 +35,9 @@ export function lockScratch(scratch: string, libc: Libc): void {
 /** Removes the directories beside `scratch` whose builds died without a word. That may take long, and nothing here stops it. */
 export function removeAbandoned(scratch: string, libc: Libc): void {
 	const siblings = dirname(scratch);
+	// None when the store has gone meanwhile, which whoever needs it will say.
 	for (const name of new Set(namesIn(siblings).map((entry) => basename(entry, '.lock')))) {
 		if (name !== basename(scratch)) removeIfAbandoned(join(siblings, name), libc);
-	}
-}
-
-/** None when the store has gone meanwhile, which whoever needs it will say. */
-function namesIn(directory: string): readonly string[] {
-	try {
-		return readdirSync(directory);
-	} catch {
-		return [];
 	}
 }
 

@@ -1,6 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { open, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import * as v from 'valibot';
 import type { ImageSource } from '../../content/blob.js';
@@ -14,6 +14,7 @@ import { diffIdsOf, type Image } from '../../oci/image.js';
 import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.js';
 import { isIndexType } from '../../oci/media-types.js';
 import { formatPlatform } from '../../oci/platform.js';
+import { writeByRename } from '../../whole-file.js';
 import type { Emit } from '../events.js';
 import type { PullPolicy } from '../request.js';
 import type { OpenedSource } from './open-image.js';
@@ -215,12 +216,5 @@ async function readRecord(path: string): Promise<string> {
 
 async function writeRecord(path: string, text: string): Promise<void> {
 	makePath(dirname(path), 0o700);
-	const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-	try {
-		await writeFile(temporary, text, { flag: 'wx', mode: 0o600 });
-		await rename(temporary, path);
-	} catch (error) {
-		await rm(temporary, { force: true });
-		throw error;
-	}
+	await writeByRename(dirname(path), basename(path), text, { mode: 0o600 });
 }

@@ -42,7 +42,7 @@ export function startBaseTransfer(
 	const { record, scratch } = context;
 	const blobs = [...new Map(image.layers.map(({ blob }) => [blob.digest, blob])).values()];
 	const needs = new Map(targets.map((target) => [target, placeAll(blobs, source, target, record, signal)]));
-	const settled = deferred<ReadonlySet<Digest>>();
+	const settled = Promise.withResolvers<ReadonlySet<Digest>>();
 	const copies = new Map<Digest, Copy>();
 	const isNeeded = async (digest: Digest) => {
 		const lists = await Promise.all(needs.values());
@@ -57,14 +57,10 @@ export function startBaseTransfer(
 		await putBlob(blob, await content(blob, await settled.promise), target, record, signal);
 	};
 	const work = async (target: OpenedTarget, list: Promise<readonly Descriptor[]>) => {
-		const pending = [...(await list)];
-		const send1 = async () => {
-			for (let blob = pending.shift(); blob !== undefined; blob = pending.shift()) {
-				signal.throwIfAborted();
-				await send(target, blob);
-			}
-		};
-		await Promise.all(Array.from({ length: PARALLEL }, send1));
+		await inParallel(await list, async (blob) => {
+			signal.throwIfAborted();
+			await send(target, blob);
+		});
 	};
 	const done = Promise.all([...needs].map(([target, list]) => work(target, list))).then(() => undefined);
 	done.catch(() => undefined);
@@ -125,12 +121,16 @@ async function placeAll(
 		const status = mounted ? 'mounted' : 'present';
 		record.emit({ type: 'blob', transfer: 'push', digest: blob.digest, size: blob.size, status });
 	};
-	const pending = [...blobs];
-	const work = async () => {
-		for (let blob = pending.shift(); blob !== undefined; blob = pending.shift()) await place(blob);
-	};
-	await Promise.all(Array.from({ length: PARALLEL }, work));
+	await inParallel(blobs, place);
 	return left.sort((a, b) => b.size - a.size);
+}
+
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+	const pending = items.values();
+	const next = async () => {
+		for (const item of pending) await work(item);
+	};
+	await Promise.all(Array.from({ length: PARALLEL }, next));
 }
 
 async function openCounted(
@@ -189,23 +189,9 @@ function derived(stream: Readable, pass: (chunks: AsyncIterable<Buffer>) => Asyn
 function copyOf(copies: Map<Digest, Copy>, digest: Digest): Copy {
 	const known = copies.get(digest);
 	if (known !== undefined) return known;
-	const { promise, resolve, reject } = deferred<string>();
+	const { promise, resolve, reject } = Promise.withResolvers<string>();
 	promise.catch(() => undefined);
 	const copy = { path: promise, resolve, reject };
 	copies.set(digest, copy);
 	return copy;
-}
-
-function deferred<T>(): {
-	readonly promise: Promise<T>;
-	readonly resolve: (value: T) => void;
-	readonly reject: (error: unknown) => void;
-} {
-	let resolve: (value: T) => void = () => undefined;
-	let reject: (error: unknown) => void = () => undefined;
-	const promise = new Promise<T>((yes, no) => {
-		resolve = yes;
-		reject = no;
-	});
-	return { promise, resolve, reject };
 }

@@ -11,9 +11,9 @@ import {
 	artifactTags,
 	bestArtifacts,
 	type FoundArtifacts,
-	type PackedArtifacts,
 	readArtifact,
 } from '../../oci/artifact.js';
+import type { PackedLayer } from '../../oci/descriptor.js';
 import { redact } from '../../redact.js';
 import type { Contract } from '../../s2i/contract.js';
 import { withoutCredentials } from '../../s2i/labels.js';
@@ -183,7 +183,7 @@ async function restore(
 }
 
 interface PackedFile {
-	readonly packed: PackedArtifacts;
+	readonly packed: PackedLayer;
 	/** Host path. */
 	readonly path: string;
 }

@@ -1,4 +1,5 @@
-import { access, chmod, copyFile, mkdir } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, copyFile, mkdir } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import {
 	type EngineLocation,
@@ -125,7 +126,7 @@ async function findPrevious(
 	location: ImageLocation,
 	{ request, session, record, signal }: BuildContext,
 ): Promise<{ readonly image: Image; readonly opened: OpenedSource } | undefined> {
-	if ('path' in location && !(await exists(location.path))) return undefined;
+	if ('path' in location && !existsSync(location.path)) return undefined;
 	const opened = await openImageSource(location, session.access, signal);
 	try {
 		const { pullPolicy } = request.incremental;
@@ -247,11 +248,4 @@ async function removeStored(
 		const message = `the previous image of ${name} stays: ${redact(messageOf(error))}`;
 		record.emit({ type: 'warning', code: 'REMOVE_PREVIOUS', message });
 	}
-}
-
-async function exists(path: string): Promise<boolean> {
-	return access(path).then(
-		() => true,
-		() => false,
-	);
 }

@@ -1,4 +1,4 @@
-import { access, readFile, realpath, writeFile } from 'node:fs/promises';
+import { readFile, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HostBind } from '../../protocol/host-bind.js';
 import { type Limits, NO_LIMITS } from '../../sandbox/limits.js';
@@ -21,13 +21,7 @@ export async function hostFiles(
 	const there = await Promise.all(
 		wanted.map(async (file): Promise<readonly HostBind[]> => {
 			const source = await realpath(file.source).catch(() => undefined);
-			const readable =
-				source !== undefined &&
-				(await access(source).then(
-					() => true,
-					() => false,
-				));
-			if (!readable) return [];
+			if (source === undefined) return [];
 			const { destination } = file;
 			return [{ source: { type: 'copy', path: source, mode: 0o644 }, destination, type: 'file', readOnly: true }];
 		}),

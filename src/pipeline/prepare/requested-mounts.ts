@@ -2,6 +2,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { BuildError } from '../../errors.js';
 import type { HostBind } from '../../protocol/host-bind.js';
+import { isWithin } from '../../root-path.js';
+import { KERNEL_DIRECTORIES } from '../../sandbox/kernel-paths.js';
 import type { AssembleRequest, HostRequest, Secret } from '../request.js';
 import { findSource } from './host-source.js';
 import { type InspectImage, placeInjection } from './injection.js';
@@ -16,7 +18,6 @@ export interface ImageDirectories {
 const SECRETS = '/run/secrets';
 const SECRET_LIMIT = 1 << 20;
 const SECRET_MODE = 0o400;
-const KERNEL_DIRECTORIES: readonly string[] = ['/proc', '/sys', '/dev'];
 const OUR_DIRECTORIES: readonly string[] = ['src', 'scripts', 'artifacts'];
 
 /**
@@ -94,19 +95,16 @@ function readVariable(option: string, variable: string, env: HostRequest['env'])
 
 /** The kernel's directories, and those that the build itself moves into place once everything is mounted. */
 function refuseDestinations(binds: readonly HostBind[], { destination }: ImageDirectories): void {
+	const kernels = KERNEL_DIRECTORIES.map((name) => `/${name}`);
 	const ours = OUR_DIRECTORIES.map((name) => join(destination, name));
 	const seen = new Set<string>();
 	for (const bind of binds) {
-		const refused = [...KERNEL_DIRECTORIES, ...ours].find((path) => isWithin(bind.destination, path));
+		const refused = [...kernels, ...ours].find((path) => isWithin(bind.destination, path));
 		if (bind.destination === '/' || refused !== undefined) throw impossible(bind.destination, refused ?? '/');
 		if (ours.some((path) => isWithin(path, bind.destination))) throw impossible(bind.destination, ours[0] ?? '');
 		if (seen.has(bind.destination)) throw twice(bind.destination);
 		seen.add(bind.destination);
 	}
-}
-
-function isWithin(path: string, directory: string): boolean {
-	return path === directory || path.startsWith(`${directory}/`);
 }
 
 function tooLarge(option: string): BuildError {

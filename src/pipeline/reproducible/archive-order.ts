@@ -12,36 +12,26 @@ export interface ArchiveMember {
 	readonly times: string;
 }
 
-const END_OF_DIRECTORY = 0x06054b50;
-const DIRECTORY_ENTRY = 0x02014b50;
 const LOCAL_ENTRY = 0x04034b50;
-const END_SIZE = 22;
-const MAX_COMMENT = 65_535;
-const ENTRY_SIZE = 46;
 
-/** The members of a zip or jar file (PKWARE APPNOTE 4.3.12), undefined when it is none. */
-export function readZipMembers(bytes: Buffer): readonly ArchiveMember[] | undefined {
-	if (bytes.length < END_SIZE || bytes.readUInt32LE(0) !== LOCAL_ENTRY) return undefined;
-	const end = findEnd(bytes);
-	if (end === undefined) return undefined;
+/** The members of a zip or jar file (PKWARE APPNOTE 4.3.12), undefined when it is none or damaged. */
+export async function readZipMembers(bytes: Buffer): Promise<readonly ArchiveMember[] | undefined> {
+	if (bytes.length < 4 || bytes.readUInt32LE(0) !== LOCAL_ENTRY) return undefined;
+	const { fromBufferPromise } = await import('yauzl');
 	const members: ArchiveMember[] = [];
-	let at = bytes.readUInt32LE(end + 16);
-	for (let left = bytes.readUInt16LE(end + 10); left > 0; left--) {
-		if (at + ENTRY_SIZE > bytes.length || bytes.readUInt32LE(at) !== DIRECTORY_ENTRY) return undefined;
-		const [nameLength, extraLength, commentLength] = [28, 30, 32].map((field) => bytes.readUInt16LE(at + field)) as [
-			number,
-			number,
-			number,
-		];
-		const extra = at + ENTRY_SIZE + nameLength;
-		members.push({
-			name: bytes.toString('latin1', at + ENTRY_SIZE, extra),
-			content: `${bytes.readUInt32LE(at + 16)} ${bytes.readUInt32LE(at + 24)}`,
-			times: bytes.toString('hex', at + 12, at + 16) + bytes.toString('hex', extra, extra + extraLength),
-		});
-		at = extra + extraLength + commentLength;
+	try {
+		const zip = await fromBufferPromise(bytes, { decodeStrings: false });
+		for await (const { fileNameRaw, crc32, uncompressedSize, ...entry } of zip.eachEntry()) {
+			members.push({
+				name: fileNameRaw.toString('latin1'),
+				content: `${crc32} ${uncompressedSize}`,
+				times: `${entry.lastModFileDate} ${entry.lastModFileTime} ${entry.extraFieldRaw.toString('hex')}`,
+			});
+		}
+		return members;
+	} catch {
+		return undefined;
 	}
-	return members;
 }
 
 /** The members of a tar file, undefined when it is none. */
@@ -92,12 +82,4 @@ export function explainMembers(first: readonly ArchiveMember[], second: readonly
 		cause: 'member-times',
 		reason: `is an archive with the times of its members, such as ${printablePath(latin1Path(timed.name))}`,
 	};
-}
-
-function findEnd(bytes: Buffer): number | undefined {
-	const lowest = Math.max(0, bytes.length - END_SIZE - MAX_COMMENT);
-	for (let at = bytes.length - END_SIZE; at >= lowest; at--) {
-		if (bytes.readUInt32LE(at) === END_OF_DIRECTORY) return at;
-	}
-	return undefined;
 }

@@ -10,11 +10,11 @@ export function differingPaths(first: LayerMembers, second: LayerMembers): reado
 }
 
 /** What the likely cause of a difference at `path` is. At least one of the members is there. */
-export function explainDifference(
+export async function explainDifference(
 	path: RawPath,
 	first: LayerMember | undefined,
 	second: LayerMember | undefined,
-): Difference {
+): Promise<Difference> {
 	const at = printablePath(path);
 	if (first === undefined) return { path: at, cause: 'only-once', reason: 'is only in the second build' };
 	if (second === undefined) return { path: at, cause: 'only-once', reason: 'is only in the first build' };
@@ -23,7 +23,7 @@ export function explainDifference(
 	if (first.content === undefined || second.content === undefined) {
 		return { path: at, cause: 'unknown', reason: 'differs, and is too large to look into' };
 	}
-	return { path: at, ...explainContent(at, first.content, second.content) };
+	return { path: at, ...(await explainContent(at, first.content, second.content)) };
 }
 
 function isSame(first: LayerMember | undefined, second: LayerMember | undefined): boolean {

@@ -1,4 +1,5 @@
 import { gunzipSync } from 'node:zlib';
+import { sniffCompression } from '../../tar/sniff.js';
 import { explainMembers, readTarMembers, readZipMembers } from './archive-order.js';
 import type { Cause, Explanation } from './difference.js';
 
@@ -32,11 +33,11 @@ const PATTERNS: readonly (readonly [Cause, string, RegExp])[] = [
 ];
 
 /** The likely cause why the file at `path` has other content in a second build. */
-export function explainContent(path: string, first: Buffer, second: Buffer): Explanation {
+export async function explainContent(path: string, first: Buffer, second: Buffer): Promise<Explanation> {
 	return (
 		explainByteCode(path, first, second) ??
-		explainGzip(path, first, second) ??
-		explainArchive(first, second) ??
+		(await explainGzip(path, first, second)) ??
+		(await explainArchive(first, second)) ??
 		explainLines(first, second) ??
 		explainText(first, second) ??
 		explainBinary(first, second) ?? { cause: 'unknown', reason: 'differs for a reason that cannot be seen' }
@@ -52,7 +53,7 @@ function explainByteCode(path: string, first: Buffer, second: Buffer): Explanati
 }
 
 /** RFC 1952: the time that was compressed at is in bytes 4 to 7. */
-function explainGzip(path: string, first: Buffer, second: Buffer): Explanation | undefined {
+async function explainGzip(path: string, first: Buffer, second: Buffer): Promise<Explanation | undefined> {
 	if (!isGzip(first) || !isGzip(second)) return undefined;
 	if (differsOnlyIn(first, second, 4, 8)) {
 		return { cause: 'gzip-time', reason: 'is a gzip file with the time of compression in its header' };
@@ -61,13 +62,13 @@ function explainGzip(path: string, first: Buffer, second: Buffer): Explanation |
 	if (one === undefined || other === undefined) return undefined;
 	if (one.equals(other))
 		return { cause: 'gzip-time', reason: 'is a gzip file with the same content under another header' };
-	const inside = explainContent(path.replace(/\.t?gz$/, ''), one, other);
+	const inside = await explainContent(path.replace(/\.t?gz$/, ''), one, other);
 	return { ...inside, reason: `${inside.reason}, inside of the gzip file` };
 }
 
-function explainArchive(first: Buffer, second: Buffer): Explanation | undefined {
+async function explainArchive(first: Buffer, second: Buffer): Promise<Explanation | undefined> {
 	for (const read of [readZipMembers, readTarMembers]) {
-		const [one, other] = [read(first), read(second)];
+		const [one, other] = [await read(first), await read(second)];
 		if (one !== undefined && other !== undefined) return explainMembers(one, other);
 	}
 	return undefined;
@@ -110,7 +111,7 @@ function isTime(seconds: number): boolean {
 }
 
 function isGzip(bytes: Buffer): boolean {
-	return bytes.length > 18 && bytes[0] === 0x1f && bytes[1] === 0x8b;
+	return bytes.length > 18 && sniffCompression(bytes) === 'gzip';
 }
 
 function inflate(bytes: Buffer): Buffer | undefined {

@@ -110,7 +110,7 @@ async function compareLayers(
 	const shown = paths.slice(0, SHOWN);
 	const wanted = { has: (path: RawPath) => shown.includes(path), budget: CONTENT_BUDGET };
 	const [one, other] = [await read(first, wanted), await read(second, wanted)];
-	const differences = shown.map((path) => explainDifference(path, one.get(path), other.get(path)));
+	const differences = await Promise.all(shown.map((path) => explainDifference(path, one.get(path), other.get(path))));
 	return { total: paths.length, differences };
 }
 

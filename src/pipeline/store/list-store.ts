@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
@@ -55,7 +56,7 @@ const configSchema = v.object({ rootfs: v.object({ diff_ids: v.array(digest) }) 
 export async function listStore(asked: HostRequest, signal: AbortSignal): Promise<StoreListing> {
 	const request = settleStore(asked);
 	const { store } = request;
-	if (!(await exists(store))) return { store, layers: [], images: [], others: [], bytes: 0 };
+	if (!existsSync(store)) return { store, layers: [], images: [], others: [], bytes: 0 };
 	const others = await listOthers(store);
 	const images = await listImages(store);
 	await using session = await openStoreSession(request, signal);
@@ -87,14 +88,6 @@ export async function openStoreSession(request: HostRequest, signal: AbortSignal
 		if (!isBuildError(error, 'HOST_NO_NAMESPACES')) throw error;
 		return open('in-place');
 	}
-}
-
-/** Whether there is anything at `path`. */
-export function exists(path: string): Promise<boolean> {
-	return stat(path).then(
-		() => true,
-		() => false,
-	);
 }
 
 async function listImages(store: string): Promise<readonly StoredImage[]> {

@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs';
 import type { Pruned, PrunePolicy } from '../../protocol/worker-calls.js';
 import type { HostRequest } from '../request.js';
-import { exists, openStoreSession } from './list-store.js';
+import { openStoreSession } from './list-store.js';
 import { settleStore } from './settle-store.js';
 
 export type { Pruned, PrunePolicy } from '../../protocol/worker-calls.js';
@@ -20,7 +21,7 @@ const NOTHING: Pruned = { removed: [], kept: [], held: [], foreign: [] };
  */
 export async function prune(asked: PruneRequest, signal: AbortSignal): Promise<Pruned> {
 	const request = settleStore(asked);
-	if (!(await exists(request.store))) return NOTHING;
+	if (!existsSync(request.store)) return NOTHING;
 	await using session = await openStoreSession(request, signal);
 	const worker = await session.worker;
 	return await worker.call('pruneLayers', { policy: request.policy, dryRun: request.dryRun });

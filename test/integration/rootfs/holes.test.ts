@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
 import { loadLibc } from '../../../src/linux/libc.js';
+import type { PackedLayer } from '../../../src/oci/descriptor.js';
 import { type RootPath, rawPath } from '../../../src/root-path.js';
-import { type PackedLayer, packLayer } from '../../../src/rootfs/pack.js';
+import { packLayer } from '../../../src/rootfs/pack.js';
 import type { Put } from '../../../src/rootfs/tree.js';
 import { readTar } from '../../support/built.js';
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { skeleton, writeSkeleton } from '../../../src/create/skeleton.js';
 import { readTar } from '../../support/built.js';
-import { temporaryDirectory } from '../../support/fs.js';
+import { lacking, temporaryDirectory } from '../../support/fs.js';
+import { needs } from '../../support/needs.js';
 
 const PATHS = [
 	's2i/bin/assemble',
@@ -27,13 +28,23 @@ test('the skeleton has the files of s2i, scripts executable', async () => {
 	expect(readFileSync(join(destination, 'Makefile'), 'utf8')).toContain('IMAGE_NAME := team/my-builder\n');
 });
 
-test.each(skeleton('my-builder').filter(({ mode }) => mode === 0o755))(
-	'$path is a script that sh can read',
-	({ text }) => {
-		expect(text).toMatch(/^#!\/bin\/sh\n/);
-		expect(execFileSync('sh', ['-n'], { input: text, encoding: 'utf8' })).toBe('');
-	},
-);
+test('the skeleton is these files and no other, and all of them name the image where they should', () => {
+	const files = skeleton('team/my-builder');
+	expect(files.map(({ path }) => path).sort()).toEqual([...PATHS].sort());
+	expect(files.filter(({ text }) => text.includes('@IMAGE@'))).toEqual([]);
+});
+
+const scripts = skeleton('my-builder').filter(({ mode }) => mode === 0o755);
+
+test.each(scripts)('$path is a script that sh can read', ({ text }) => {
+	expect(text).toMatch(/^#!\/bin\/sh\n/);
+	expect(execFileSync('sh', ['-n'], { input: text, encoding: 'utf8' })).toBe('');
+});
+
+test.for(scripts)('shellcheck has nothing to say of $path', ({ text }, context) => {
+	needs(context, lacking('shellcheck') === undefined, 'shellcheck is not installed');
+	expect(execFileSync('shellcheck', ['-'], { input: text, encoding: 'utf8' })).toBe('');
+});
 
 test('its save-artifacts writes a valid tar without entries', async () => {
 	const { text = '' } = skeleton('x').find(({ path }) => path === 's2i/bin/save-artifacts') ?? {};
