@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { utimesSync } from 'node:fs';
+import { mkdtempSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { StoreListing } from '../../src/pipeline/store/list-store.js';
@@ -118,13 +118,16 @@ describe('what is removed', () => {
 describe('a running build', () => {
 	test('keeps its layers, and they are shown as used', async () => {
 		const workspace = makeWorkspace();
-		const script = 'echo begun; sleep 6; cat /etc/passwd';
-		const running = startS2oci(workspace, ['build', assembleSource(script), builder()]);
+		const go = mkdtempSync(join(workspace.root, 'go-'));
+		const script = 'echo begun; until [ -e /go/on ]; do sleep 0.1; done; cat /etc/passwd';
+		const volume = ['--volume', `${go}:/go`];
+		const running = startS2oci(workspace, ['build', assembleSource(script), builder(), ...volume]);
 		await until('assemble', () => running.stderr().includes('begun'));
 		expect((await list(workspace)).layers.map(({ held }) => held)).toEqual([true, true, true, true]);
 		const { removed, held } = await prune(workspace, '--all');
 		expect(removed).toEqual([]);
 		expect(held).toHaveLength(LAYERS);
+		writeFileSync(join(go, 'on'), '');
 		expect(await running.finished).toMatchObject({ status: 0 });
 		expect((await prune(workspace, '--all')).removed).toHaveLength(LAYERS);
 	});

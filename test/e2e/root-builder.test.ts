@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { agreement } from '../support/agreement.js';
 import { build, type Finished, s2oci } from '../support/build.js';
@@ -12,6 +11,7 @@ import { removeTree } from '../support/fs.js';
 import { leftovers, requirePrograms, requireRoot } from '../support/host.js';
 import { hostPrograms } from '../support/host-programs.js';
 import { publishImage } from '../support/layers.js';
+import { NODE_LIMIT_MS, nodeBuilder } from '../support/node-builder.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
 import { arrange, CHROOT, describeRung, rungOf, type TestRung } from '../support/rung.js';
 import { tarDirectory, tarFile } from '../support/tar.js';
@@ -21,7 +21,6 @@ withTinyBuilder();
 
 type Context = Parameters<typeof arrange>[1];
 
-const NODE_LIMIT_MS = 600_000;
 const env = { SOURCE_DATE_EPOCH: '1750000000' };
 const MANY_IDS = [
 	...[rungOf('root', 'runc'), rungOf('root', 'bwrap'), rungOf('s2oci-subuid', 'runc'), rungOf('s2oci-subuid', 'bwrap')],
@@ -157,10 +156,7 @@ describe('a root builder', () => {
 });
 
 describe('apt-get in the Debian builder', () => {
-	beforeAll(() => {
-		const program = fileURLToPath(new URL('../../scripts/make-builder', import.meta.url));
-		execFileSync(program, ['--node', join(directory, 'node')], { stdio: ['ignore', 'ignore', 'inherit'] });
-	}, NODE_LIMIT_MS);
+	const builder = nodeBuilder();
 
 	for (const rung of [rungOf('s2oci-subuid', 'runc'), CHROOT]) {
 		test(
@@ -171,7 +167,7 @@ describe('apt-get in the Debian builder', () => {
 				const source = sourceWithPackage(context, 42, script);
 				const image = mkdtempSync(join(directory, 'image-'));
 				chmodSync(image, 0o777);
-				const words = [source, `oci:${directory}/node:latest`, `oci:${image}/built:1`, '--assemble-user', '0'];
+				const words = [source, builder(), `oci:${image}/built:1`, '--assemble-user', '0'];
 				await builtOn(rung, context, words);
 				const built = await decoded(readLayout(join(image, 'built')));
 				expectInstalled(built, 42);
