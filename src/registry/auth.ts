@@ -1,16 +1,11 @@
 import { BuildError, isBuildError } from '../errors.js';
+import { basicAuthorization } from '../http/basic.js';
+import { discard, type HttpResponse } from '../http/client.js';
 import { formatRepository } from '../oci/reference.js';
 import { type Challenge, parseChallenges } from './challenge.js';
 import type { FoundCredentials } from './credentials.js';
-import { type BearerToken, basicAuthorization, fetchToken, unauthorized } from './token.js';
-import {
-	type Access,
-	discard,
-	type HttpRequest,
-	type HttpResponse,
-	type Middleware,
-	type Transport,
-} from './transport.js';
+import { type BearerToken, fetchToken, unauthorized } from './token.js';
+import type { Access, Middleware, RegistryRequest, Transport } from './transport.js';
 
 /** `find` looks credentials up when a registry asks for them, `forget` has the next look-up begin anew; `send` reaches token servers. */
 export interface AuthOptions {
@@ -54,12 +49,12 @@ export function authorize(options: AuthOptions): Middleware {
 }
 
 /** A 401 of another host, after a redirect, must not be answered with this registry's credentials. */
-function isChallenged(request: HttpRequest, response: HttpResponse): boolean {
+function isChallenged(request: RegistryRequest, response: HttpResponse): boolean {
 	return response.status === 401 && response.url.origin === request.url.origin;
 }
 
 async function answerChallenges(
-	request: HttpRequest,
+	request: RegistryRequest,
 	access: Access,
 	challenges: readonly Challenge[],
 	state: AuthState,
@@ -86,12 +81,12 @@ async function answerChallenges(
 
 /** With what the registry took before. A refused token may be the fault of what a credential helper gave an hour ago (Google, Azure). */
 async function withKnown(
-	request: HttpRequest,
+	request: RegistryRequest,
 	access: Access,
 	known: Challenge | undefined,
 	state: AuthState,
 	signal: AbortSignal,
-): Promise<HttpRequest> {
+): Promise<RegistryRequest> {
 	const { find, forget } = state.options;
 	try {
 		return await withAuthorization(request, access, known, state, signal);
@@ -106,12 +101,12 @@ async function withKnown(
 
 /** With what `challenge` asks for. Where that is a password and we have none, as it is: who does not ask for it each time may take it. */
 async function withAuthorization(
-	request: HttpRequest,
+	request: RegistryRequest,
 	access: Access,
 	challenge: Challenge | undefined,
 	state: AuthState,
 	signal: AbortSignal,
-): Promise<HttpRequest> {
+): Promise<RegistryRequest> {
 	if (challenge === undefined) return request;
 	const authorization =
 		challenge.scheme === 'bearer'

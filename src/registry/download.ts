@@ -1,18 +1,18 @@
 import { Readable } from 'node:stream';
 import { verifyChunks } from '../content/verify.js';
 import { BuildError, messageOf } from '../errors.js';
-import { failureCode } from '../http/failure.js';
+import { discard, type HttpResponse } from '../http/client.js';
+import { failureCode, requestFailed } from '../http/failure.js';
 import { TOO_SLOW } from '../http/least-rate.js';
 import type { Descriptor } from '../oci/descriptor.js';
 import { redact } from '../redact.js';
 import { responseError } from './response-error.js';
-import { ATTEMPTS, type RetryOptions, waitToRetry } from './retry.js';
-import { discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
-import { unreachable } from './unreachable.js';
+import { type RetryOptions, waitToRetry } from './retry.js';
+import { ATTEMPTS, REGISTRY, type RegistryRequest, type Transport } from './transport.js';
 
 /** How to request a blob; `what` names it in messages. */
 export interface Download {
-	readonly request: HttpRequest;
+	readonly request: RegistryRequest;
 	readonly send: Transport;
 	readonly retry: RetryOptions;
 	readonly what: string;
@@ -59,7 +59,7 @@ async function* resumingChunks(
 			if (offset >= blob.size) return;
 			if (offset - resumedAt >= PROGRESS) attempt = 1;
 			if (attempt >= (failureCode(error) === TOO_SLOW ? SLOW_ATTEMPTS : ATTEMPTS))
-				throw unreachable(download.what, error);
+				throw requestFailed(download.what, error, REGISTRY);
 			const reason = redact(messageOf(error));
 			await waitToRetry({ what: download.what, attempt, reason }, undefined, download.retry, signal);
 		}

@@ -1,10 +1,10 @@
-import { isBuildError } from '../errors.js';
+import { discard, type HttpResponse } from '../http/client.js';
+import { locationOf, redirected } from '../http/redirect.js';
 import type { Descriptor } from '../oci/descriptor.js';
-import { namedBy, resolveHop } from './hosts.js';
+import { ifPossible } from './remote.js';
 import { responseError } from './response-error.js';
-import { discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
+import { REGISTRY, type RegistryRequest, type Transport } from './transport.js';
 
-const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 /** Of servers that do not answer HEAD, and of storage whose signed address is for GET only. */
 const NO_HEAD: readonly number[] = [400, 403, 405, 501];
 
@@ -15,7 +15,7 @@ const NO_HEAD: readonly number[] = [400, 403, 405, 501];
  */
 export async function hasBlob(
 	send: Transport,
-	request: HttpRequest,
+	request: RegistryRequest,
 	blob: Descriptor,
 	what: string,
 	signal: AbortSignal,
@@ -23,7 +23,8 @@ export async function hasBlob(
 	const first = await send({ ...request, redirect: 'never' }, signal);
 	if (first.status === 429) throw await responseError(first, what);
 	discard(first);
-	const response = REDIRECTS.includes(first.status) ? await follow(send, request, first, signal) : first;
+	const location = locationOf(first);
+	const response = location === undefined ? first : await follow(send, request, location, signal);
 	if (response === undefined) return false;
 	if (NO_HEAD.includes(response.status)) return hasFirstByte(send, request, signal);
 	const { 'content-length': length, 'content-encoding': encoding } = response.headers;
@@ -34,33 +35,21 @@ export async function hasBlob(
 /** Undefined where it leads nowhere: storage need not be reachable from here for a push. */
 async function follow(
 	send: Transport,
-	{ method, access }: HttpRequest,
-	{ url, headers }: HttpResponse,
+	request: RegistryRequest,
+	location: string,
 	signal: AbortSignal,
 ): Promise<HttpResponse | undefined> {
-	return orNothing(signal, async () => {
-		const to = resolveHop(url, headers['location'] ?? '');
-		const isOwn = access !== undefined && to.origin === url.origin;
-		const response = await send({ method, url: to, ...namedBy(url, to), ...(isOwn ? { access } : {}) }, signal);
+	return ifPossible(signal, async () => {
+		const response = await send(redirected(request, location, REGISTRY), signal);
 		discard(response);
 		return response;
 	});
 }
 
-async function hasFirstByte(send: Transport, request: HttpRequest, signal: AbortSignal): Promise<boolean> {
-	const response = await orNothing(signal, async () => {
+async function hasFirstByte(send: Transport, request: RegistryRequest, signal: AbortSignal): Promise<boolean> {
+	const response = await ifPossible(signal, async () => {
 		return send({ ...request, method: 'GET', headers: { range: 'bytes=0-0' } }, signal);
 	});
 	response?.body.on('error', () => undefined).destroy();
 	return response?.status === 200 || response?.status === 206;
-}
-
-async function orNothing(signal: AbortSignal, ask: () => Promise<HttpResponse>): Promise<HttpResponse | undefined> {
-	try {
-		return await ask();
-	} catch (error) {
-		signal.throwIfAborted();
-		if (isBuildError(error)) return undefined;
-		throw error;
-	}
 }

@@ -1,15 +1,15 @@
 import type { OpenContent } from '../content/blob.js';
 import { BuildError, messageOf } from '../errors.js';
+import { discard } from '../http/client.js';
 import type { Descriptor } from '../oci/descriptor.js';
 import { formatRepository } from '../oci/reference.js';
 import { redact } from '../redact.js';
+import type { Remote } from './remote.js';
 import { responseError } from './response-error.js';
-import { waitToRetry } from './retry.js';
+import { isTransient, waitToRetry } from './retry.js';
 import { type Sent, sendBlob } from './send-blob.js';
-import { discard } from './transport.js';
-import { isTransient } from './unreachable.js';
 import { firstManner, type Habits, learn, type Manner, nextStep } from './upload-plan.js';
-import { cancelSession, startSession, type UploadSession, type UploadTarget } from './upload-session.js';
+import { cancelSession, startSession, type UploadSession } from './upload-session.js';
 
 /** What else an upload needs to know. */
 export interface UploadOptions {
@@ -29,18 +29,18 @@ const REPEATS = 2;
  * Uploads `content` as `blob`: one POST and one PUT, or as the registry asks for it ({@link nextStep}), which is told to `learned`. A session that fails is begun again with fresh content, and the failed one is cancelled. Throws what the registry says.
  */
 export async function uploadBlob(
-	target: UploadTarget,
+	remote: Remote,
 	blob: Descriptor,
 	content: OpenContent,
 	{ opened, habits, learned, has }: UploadOptions,
 	signal: AbortSignal,
 ): Promise<void> {
-	const what = `pushing ${blob.digest} to ${formatRepository(target.name)}`;
+	const what = `pushing ${blob.digest} to ${formatRepository(remote.name)}`;
 	const first = firstManner(habits, blob.size);
 	const refusals: Refusal[] = [];
 	let [manner, session, repeats] = [first, opened, 0];
 	for (;;) {
-		const outcome = await tryOnce(target, blob, content, { session, manner, has }, signal);
+		const outcome = await tryOnce(remote, blob, content, { session, manner, has }, signal);
 		if (outcome === 'done') {
 			learned(learn(habits, first, manner, blob.size));
 			return;
@@ -50,7 +50,7 @@ export async function uploadBlob(
 		const next = outcome.next === 'again' && repeats >= REPEATS ? lastResort(manner, outcome) : outcome.next;
 		if (next === 'fail') throw tellingOf(refusals);
 		if (next !== 'again') manner = next;
-		else await waitToRetry({ what, attempt: ++repeats, reason: reasonOf(outcome) }, undefined, target.retry, signal);
+		else await waitToRetry({ what, attempt: ++repeats, reason: reasonOf(outcome) }, undefined, remote.retry, signal);
 	}
 }
 
@@ -66,7 +66,7 @@ interface Attempt extends Pick<UploadOptions, 'has'> {
 }
 
 async function tryOnce(
-	target: UploadTarget,
+	remote: Remote,
 	blob: Descriptor,
 	content: OpenContent,
 	{ session, manner, has }: Attempt,
@@ -74,17 +74,17 @@ async function tryOnce(
 ): Promise<'done' | Refusal> {
 	let open: URL | undefined = session?.url;
 	try {
-		const start = session ?? (await startSession(target, signal));
+		const start = session ?? (await startSession(remote, signal));
 		open = start.url;
-		const sent = await sendBlob(target, blob, content, start, manner, signal);
+		const sent = await sendBlob(remote, blob, content, start, manner, signal);
 		open = sent.session;
 		const step = nextStep(manner, sent.response.status, blob.size);
 		if (step === 'done' || (step === 'check' && (await has()))) return finish(sent);
-		const error = await responseError(sent.response, `pushing ${blob.digest} to ${formatRepository(target.name)}`);
-		if (sent.response.status !== 404) await cancelSession(target, open);
+		const error = await responseError(sent.response, `pushing ${blob.digest} to ${formatRepository(remote.name)}`);
+		if (sent.response.status !== 404) await cancelSession(remote, open);
 		return { status: sent.response.status, error, next: step === 'check' ? nextStepUnkept(manner) : step };
 	} catch (error) {
-		if (open !== undefined) await cancelSession(target, open);
+		if (open !== undefined) await cancelSession(remote, open);
 		signal.throwIfAborted();
 		if (!isTransient(error)) throw error;
 		return { status: undefined, error, next: 'again' };
