@@ -1,14 +1,13 @@
 import { afterAbort } from '../../host/end-worker.js';
-import { openHttp } from '../../http/http.js';
-import { VERSION } from '../../version.js';
 import type { Emit } from '../events.js';
+import { type NetworkRequest, openNetwork } from '../network.js';
 import { createRecord } from '../record.js';
 import type { BuildRequest } from '../request.js';
 import type { BuildOutcome } from '../result.js';
 import { sendCallback } from './post-callback.js';
 
 /** The part of a request that a listener needs. */
-export type Listening = Pick<BuildRequest, 'callback' | 'env' | 'caBundle'>;
+export type Listening = NetworkRequest & Pick<BuildRequest, 'callback'>;
 
 /** Whoever waits for the end of a build somewhere else. */
 export interface Listener {
@@ -26,7 +25,8 @@ const TAIL_BYTES = 64 * 1024;
 const STOPPED_MS = 250;
 
 /** A listener for the build that `request` asks for, which `signal` stops. */
-export function listenFor({ callback, env, caBundle }: Listening, emit: Emit, signal: AbortSignal): Listener {
+export function listenFor(request: Listening, emit: Emit, signal: AbortSignal): Listener {
+	const { callback } = request;
 	if (callback === undefined) return { emit, tell: (outcome) => Promise.resolve(outcome) };
 	let tail = '';
 	return {
@@ -37,12 +37,11 @@ export function listenFor({ callback, env, caBundle }: Listening, emit: Emit, si
 		tell: async (outcome, labels) => {
 			const { success, error } = outcome.result;
 			const messages = [tail.trimEnd(), error?.message ?? ''].filter((message) => message !== '');
-			const http = openHttp({ env, caBundle, userAgent: `s2oci/${VERSION}` });
+			await using network = openNetwork(request, emit);
 			const [late, over] = [new AbortController(), new AbortController()];
 			void afterAbort(signal, STOPPED_MS, over.signal).then(() => late.abort(new Error('it did not answer in time')));
-			await sendCallback(callback, { success, labels, messages }, http, emit, late.signal);
+			await sendCallback(callback, { success, labels, messages }, network.http, emit, late.signal);
 			over.abort();
-			await http.close();
 			return outcome;
 		},
 	};
