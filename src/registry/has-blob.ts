@@ -1,7 +1,8 @@
-import { discard, type HttpResponse } from '../http/client.js';
+import { discard } from '../http/client.js';
 import { locationOf, redirected } from '../http/redirect.js';
 import type { Descriptor } from '../oci/descriptor.js';
-import { ifPossible } from './remote.js';
+import { formatRepository } from '../oci/reference.js';
+import { ifPossible, type Remote, requestTo } from './remote.js';
 import { responseError } from './response-error.js';
 import { REGISTRY, type RegistryRequest, type Transport } from './transport.js';
 
@@ -9,41 +10,25 @@ import { REGISTRY, type RegistryRequest, type Transport } from './transport.js';
 const NO_HEAD: readonly number[] = [400, 403, 405, 501];
 
 /**
- * Whether the registry has `blob`, by `request`, a HEAD of it; `what` is for the error of a registry that limits us. Where HEAD itself is
- * refused, also by the storage that it leads to, the first byte is asked for. What cannot be learned is taken for missing, and
- * uploaded; who may not push at all hears it then.
+ * Whether the registry has `blob`, by a HEAD of it. Where HEAD itself is refused, also by the storage that it leads to, the first byte is
+ * asked for. What cannot be learned is taken for missing, and uploaded: storage
+ * need not be reachable from here for a push, and who may not push at all hears it then. Throws REGISTRY_LIMITED.
  */
-export async function hasBlob(
-	send: Transport,
-	request: RegistryRequest,
-	blob: Descriptor,
-	what: string,
-	signal: AbortSignal,
-): Promise<boolean> {
+export async function hasBlob(remote: Remote, blob: Descriptor, signal: AbortSignal): Promise<boolean> {
+	const { name, send } = remote;
+	const request = requestTo(remote, 'HEAD', `blobs/${blob.digest}`, 'pull,push');
 	const first = await send({ ...request, redirect: 'never' }, signal);
-	if (first.status === 429) throw await responseError(first, what);
-	discard(first);
+	if (first.status === 429) throw await responseError(first, `pushing ${blob.digest} to ${formatRepository(name)}`);
 	const location = locationOf(first);
-	const response = location === undefined ? first : await follow(send, request, location, signal);
+	discard(first);
+	const follow = () => send(redirected(request, location ?? '', REGISTRY), signal);
+	const response = location === undefined ? first : await ifPossible(signal, follow);
 	if (response === undefined) return false;
+	discard(response);
 	if (NO_HEAD.includes(response.status)) return hasFirstByte(send, request, signal);
 	const { 'content-length': length, 'content-encoding': encoding } = response.headers;
 	const isSame = length === undefined || encoding !== undefined || Number(length) === blob.size;
 	return response.status === 200 && isSame;
-}
-
-/** Undefined where it leads nowhere: storage need not be reachable from here for a push. */
-async function follow(
-	send: Transport,
-	request: RegistryRequest,
-	location: string,
-	signal: AbortSignal,
-): Promise<HttpResponse | undefined> {
-	return ifPossible(signal, async () => {
-		const response = await send(redirected(request, location, REGISTRY), signal);
-		discard(response);
-		return response;
-	});
 }
 
 async function hasFirstByte(send: Transport, request: RegistryRequest, signal: AbortSignal): Promise<boolean> {

@@ -16,7 +16,7 @@ import { ifPossible, type Remote, requestTo } from './remote.js';
 import { responseError } from './response-error.js';
 import { type Access, ATTEMPTS, REGISTRY } from './transport.js';
 import { uploadBlob } from './upload.js';
-import { type Habits, UNKNOWN_HABITS } from './upload-plan.js';
+import type { Habits } from './upload-plan.js';
 import type { UploadSession } from './upload-session.js';
 
 /** One repository on one registry, as the OCI distribution spec v1.1 sees it. */
@@ -43,21 +43,12 @@ export function openRepository(
 	{ names, habits, opened }: Known,
 ): Repository {
 	const keyOf = (blob: Descriptor): string => `${formatRepository(name)}@${blob.digest}`;
-	const has = async (blob: Descriptor, signal: AbortSignal): Promise<boolean> => {
-		const remote = await reach(signal);
-		const request = requestTo(remote, 'HEAD', `blobs/${blob.digest}`, 'pull,push');
-		return hasBlob(remote.send, request, blob, `pushing ${blob.digest} to ${formatRepository(name)}`, signal);
-	};
+	const has: Repository['has'] = async (blob, signal) => hasBlob(await reach(signal), blob, signal);
 	const repository: Repository = {
 		name,
 		resolve: async (reference, signal) => resolveManifest(await reach(signal), reference, 'pull', signal),
 		manifest: async (reference, signal) => getManifest(await reach(signal), reference, signal),
-		open: async (blob, signal) => {
-			const remote = await reach(signal);
-			const request = requestTo(remote, 'GET', `blobs/${blob.digest}`, 'pull');
-			const what = `pulling ${blob.digest} from ${formatRepository(name)}`;
-			return openDownload({ request, send: remote.send, retry: remote.retry, what }, blob, signal);
-		},
+		open: async (blob, signal) => openDownload(await reach(signal), blob, signal),
 		has,
 		mount: async (blob, source, signal) => {
 			const from = names.get(source);
@@ -72,13 +63,7 @@ export function openRepository(
 		put: async (blob, content, signal) => {
 			const session = opened.get(keyOf(blob))?.session;
 			opened.delete(keyOf(blob));
-			const options = {
-				opened: session,
-				habits: habits.get(name.registry) ?? UNKNOWN_HABITS,
-				learned: (learned: Habits) => void habits.set(name.registry, learned),
-				has: () => has(blob, signal),
-			};
-			await uploadBlob(await reach(signal), blob, content, options, signal);
+			await uploadBlob({ remote: await reach(signal), blob, content }, session, habits, signal);
 		},
 		putManifest: async (manifest, tag, signal) => putManifest(await reach(signal), manifest, tag, signal),
 		remove: async (digest, signal) => removeManifest(await reach(signal), digest, signal),
