@@ -6,8 +6,8 @@ import { findCredentials } from '../../registry/credentials.js';
 import type { Registries } from '../../registry/registries.js';
 import type { Remote } from '../../registry/remote.js';
 import { type NetworkRequest, openNetwork } from '../network.js';
+import type { FindingCode } from './advice.js';
 import type { Answer, RegistryTrial } from './diagnosis.js';
-import type { FindingCode } from './finding-code.js';
 import { tryMount, tryPull, tryPush } from './rights.js';
 import type { DoctorTarget } from './target.js';
 
@@ -17,6 +17,9 @@ interface Notes {
 	readonly findings: Set<FindingCode>;
 }
 
+type Rights = Pick<RegistryTrial, 'pull' | 'push' | 'mount'>;
+
+const UNKNOWN: Rights = { pull: 'unknown', push: 'unknown', mount: 'unknown' };
 const LIMIT_MS = 60_000;
 const TLS = /certificate|self.signed|ERR_TLS|CERT_|UNABLE_TO_|EPROTO|SSL/i;
 
@@ -49,13 +52,13 @@ export async function tryRegistry(
 	const remote = await attempt(() => registries.reach(name, signal), undefined);
 	const asks = remote && (await attempt(() => asksForLogin(remote, signal), undefined));
 	const login = await attempt(() => whoWeAre(name, request, signal), { user: undefined, source: '' });
-	if (remote === undefined || asks === undefined) return unreachable(target, login, notes);
-	const accepted = await attempt(() => tryLogin(remote, asks, signal), 'no' as const);
-	const rights = await tryRights(target, registries, remote, { attempt, notes }, signal);
-	return conclude(target, { ...login, accepted }, rights, notes);
+	const reachable = remote !== undefined && asks !== undefined;
+	const accepted = reachable ? await attempt(() => tryLogin(remote, asks, signal), 'no') : 'unknown';
+	const rights = reachable ? await tryRights(target, registries, remote, { attempt, notes }, signal) : UNKNOWN;
+	const ok = reachable && isUsable(target, accepted, rights, notes);
+	const [reasons, findings] = [[...new Set(notes.reasons)], [...notes.findings]];
+	return { name: redact(target.name), reachable, login: { ...login, accepted }, ...rights, reasons, findings, ok };
 }
-
-type Rights = Pick<RegistryTrial, 'pull' | 'push' | 'mount'>;
 
 async function tryRights(
 	target: DoctorTarget,
@@ -64,7 +67,7 @@ async function tryRights(
 	{ attempt, notes }: { readonly attempt: Attempt; readonly notes: Notes },
 	signal: AbortSignal,
 ): Promise<Rights> {
-	if (target.type === 'registry') return { pull: 'unknown', push: 'unknown', mount: 'unknown' };
+	if (target.type === 'registry') return UNKNOWN;
 	const { digest, tag = 'latest' } = target.reference;
 	const tell = (reason: string) => void notes.reasons.push(reason);
 	const pulling = () => tryPull(registries.open(remote.name), digest ?? tag, tell, signal);
@@ -76,28 +79,10 @@ async function tryRights(
 }
 
 /** An image that is not there yet can be a target, one that may not be written a builder. */
-function conclude(target: DoctorTarget, login: RegistryTrial['login'], rights: Rights, notes: Notes): RegistryTrial {
+function isUsable(target: DoctorTarget, accepted: Answer, rights: Rights, notes: Notes): boolean {
 	const usable = target.type === 'registry' || rights.pull === 'yes' || rights.push === 'yes';
 	if (!usable && notes.findings.size === 0) notes.findings.add('REGISTRY_RIGHTS');
-	const ok = usable && login.accepted !== 'no';
-	return { ...begin(target, notes), reachable: true, login, ...rights, ok };
-}
-
-function unreachable(
-	target: DoctorTarget,
-	login: Omit<RegistryTrial['login'], 'accepted'>,
-	notes: Notes,
-): RegistryTrial {
-	const unknown: Answer = 'unknown';
-	const answers = { pull: unknown, push: unknown, mount: unknown };
-	return { ...begin(target, notes), reachable: false, login: { ...login, accepted: unknown }, ...answers, ok: false };
-}
-
-function begin(
-	{ name }: DoctorTarget,
-	{ reasons, findings }: Notes,
-): Pick<RegistryTrial, 'name' | 'reasons' | 'findings'> {
-	return { name: redact(name), reasons: [...new Set(reasons)], findings: [...findings] };
+	return usable && accepted !== 'no';
 }
 
 function note(error: unknown, signal: AbortSignal, { reasons, findings }: Notes): void {
