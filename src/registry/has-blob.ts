@@ -11,8 +11,8 @@ const NO_HEAD: readonly number[] = [400, 403, 405, 501];
 
 /**
  * Whether the registry has `blob`, by a HEAD of it. Where HEAD itself is refused, also by the storage that it leads to, the first byte is
- * asked for. What cannot be learned is taken for missing, and uploaded: storage
- * need not be reachable from here for a push, and who may not push at all hears it then. Throws REGISTRY_LIMITED.
+ * asked for. What cannot be learned is taken for missing, and uploaded: storage need not be reachable from here for a push, and who may
+ * not push at all hears it then. Throws REGISTRY_LIMITED.
  */
 export async function hasBlob(remote: Remote, blob: Descriptor, signal: AbortSignal): Promise<boolean> {
 	const { name, send } = remote;

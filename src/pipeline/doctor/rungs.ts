@@ -46,8 +46,8 @@ export async function tryRungs(context: TrialContext, signal: AbortSignal): Prom
 }
 
 /**
- * Has `start` start a worker with a new scratch directory in the store, runs a program in each of its sandboxes, and ends it after `look`, of
- * which nothing is left then. Throws HOST_NO_SPACE, HOST_STORE, and what starting throws.
+ * Has `start` start a worker with a new scratch directory in the store, runs a program in each of its sandboxes, and gives both to `look`.
+ * The worker is ended and the directory removed afterwards. Throws HOST_NO_SPACE, HOST_STORE, and what starting throws.
  */
 export async function withWorker<T>(
 	{ store, env }: TrialContext['request'],
