@@ -55,7 +55,7 @@ module.exports = {
 		...[
 			['tar-stream', '^src/tar/'],
 			['zstddec', '^src/tar/'],
-			['undici', '^src/(registry/transport|http/)'],
+			['undici', '^src/http/'],
 			['execa', '^src/(sandbox|source|worker|engine|registry/credential-helper)'],
 			['koffi', '^src/linux/'],
 			['yauzl', '^src/(source|pipeline/reproducible)/'],

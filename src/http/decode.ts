@@ -17,6 +17,22 @@ const DECODERS: Readonly<Record<string, () => zlib.Gunzip | zlib.Inflate | zlib.
 	br: zlib.createBrotliDecompress,
 };
 
+const GZIP_NAME = /\.(?:t?gz|taz)$/i;
+const GZIP_TYPE = /^application\/(?:x-)?(?:gzip|tgz|tar\+gzip|gtar-compressed|compressed-tar)\b/i;
+
+/** Whether what `url` names is a gzip file, by its name or its content-type header. */
+export function isGzipFile(url: URL, type = ''): boolean {
+	return GZIP_NAME.test(url.pathname) || GZIP_TYPE.test(type);
+}
+
+/** `chunks`, which are made of `body`, as a stream of bytes: whoever destroys it destroys both. */
+export function passOn(body: Readable, chunks: AsyncIterable<Uint8Array>): Readable {
+	const stream = Readable.from(chunks, { objectMode: false });
+	body.on('error', () => undefined);
+	stream.once('close', () => body.destroy());
+	return stream;
+}
+
 /** Whether a body with this content-encoding header has to be decoded (RFC 9110 8.4). */
 export function isEncoded(encoding: string | undefined): boolean {
 	return decoderOf(encoding) !== undefined;

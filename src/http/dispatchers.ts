@@ -1,20 +1,20 @@
 import type { LookupFunction } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import type { Dispatcher } from 'undici';
-import { BuildError, type ErrorCode, errnoOf, messageOf } from '../errors.js';
+import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { readSmallFile } from '../small-file.js';
-import { basicOf } from './hop.js';
+import { userOf } from './basic.js';
 import { readLeastRate, requireRate } from './least-rate.js';
 import { judgeAddresses, type NamedBy } from './lookup.js';
-import { type ProxySetting, proxyFor } from './proxy.js';
+import type { Policy } from './policy.js';
+import { type Environment, type ProxySetting, proxyFor } from './proxy.js';
 
-/** `caBundle` is the path of a PEM file that is trusted in addition; `unreachable` and `refused` are the codes of the errors for an impossible proxy and for an address that must not be asked. */
-export interface DispatcherOptions {
+/** How hosts are reached. */
+export interface ConnectionOptions {
 	/** Where proxies are looked up. */
-	readonly env: Readonly<Record<string, string | undefined>>;
+	readonly env: Environment;
+	/** Path of a PEM file that is trusted in addition. */
 	readonly caBundle: string | undefined;
-	readonly unreachable: ErrorCode;
-	readonly refused: ErrorCode;
 	/** In place of the system's, for tests. */
 	readonly lookup?: LookupFunction | undefined;
 }
@@ -23,7 +23,7 @@ export interface DispatcherOptions {
 export interface Dispatchers {
 	/**
 	 * undici's dispatcher for `url`, whose host `namedBy` named; `insecure` means that certificates are not verified. Throws USAGE for an
-	 * unreadable CA bundle, and `refused` for addresses as {@link judgeAddresses} does; names are judged when they are connected to, except
+	 * unreadable CA bundle, `failed` for an impossible proxy, and `refused` for addresses as {@link judgeAddresses} does; names are judged when they are connected to, except
 	 * behind a proxy, which looks them up itself.
 	 */
 	readonly open: (url: URL, insecure: boolean, namedBy: NamedBy) => Promise<Dispatcher>;
@@ -31,25 +31,22 @@ export interface Dispatchers {
 	readonly close: () => Promise<void>;
 }
 
-const SECOND = 1000;
 /** Those of distributions have a quarter of a MiB. */
 const MAX_BUNDLE = 16 << 20;
-const CONNECT_TIMEOUT = 30 * SECOND;
-/** How long a connection may be silent, in ms. */
-export const IDLE_TIMEOUT: number = 60 * SECOND;
+const CONNECT_TIMEOUT = 30_000;
 
 /**
  * Connections by undici, which is loaded when the first is wanted: kept alive, through the proxies that {@link proxyFor} finds in `env`, and
  * given up when they are slower than {@link readLeastRate} says.
  */
-export function openDispatchers(options: DispatcherOptions): Dispatchers {
+export function openDispatchers(options: ConnectionOptions, policy: Policy): Dispatchers {
 	const dispatchers = new Map<string, Promise<Dispatcher>>();
-	const judge = judgeAddresses(options.refused, options.lookup);
+	const judge = judgeAddresses(policy.refused, options.lookup);
 	return {
 		open: async (url, insecure, namedBy) => {
 			const within = judge.lookupFor(url, namedBy);
 			const setting = proxyFor(url, options.env);
-			const proxy = setting === undefined ? undefined : parseProxy(setting, options.unreachable);
+			const proxy = setting === undefined ? undefined : parseProxy(setting, policy.failed);
 			const key = `${insecure ? 'insecure' : 'verified'} ${proxy?.href ?? within.key}`;
 			const dispatcher = dispatchers.get(key) ?? openDispatcher(options, insecure, proxy, within.lookup);
 			dispatchers.set(key, dispatcher);
@@ -67,7 +64,7 @@ async function destroy(opening: Promise<Dispatcher>): Promise<void> {
 }
 
 async function openDispatcher(
-	options: DispatcherOptions,
+	options: ConnectionOptions,
 	insecure: boolean,
 	proxy: URL | undefined,
 	lookup: LookupFunction,
@@ -80,7 +77,7 @@ async function openDispatcher(
 	const rate = requireRate(readLeastRate(options.env));
 	if (proxy === undefined) return new Agent({ ...settings, connect: { ...connect, lookup } }).compose(rate);
 	const proxyTls = { ...(ca === undefined ? {} : { ca }), timeout: CONNECT_TIMEOUT };
-	const authorization = basicOf(proxy);
+	const authorization = userOf(proxy);
 	const token = authorization === undefined ? {} : { token: authorization };
 	// Proxies let CONNECT through to port 443 only; plain HTTP goes to them with the whole URL (RFC 9112 3.2.2).
 	return new ProxyAgent({
@@ -94,10 +91,10 @@ async function openDispatcher(
 }
 
 /** As Go and curl read it: a host without a scheme is spoken to over http. */
-function parseProxy({ name, value }: ProxySetting, unreachable: ErrorCode): URL {
+function parseProxy({ name, value }: ProxySetting, failed: Policy['failed']): URL {
 	const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;
 	if (URL.canParse(text) && /^https?:/i.test(text)) return new URL(text);
-	throw new BuildError(unreachable, `the proxy in ${name} is not an http or https URL`, {
+	throw new BuildError(failed, `the proxy in ${name} is not an http or https URL`, {
 		hint: `Set ${name} to http://host:port, or unset it.`,
 	});
 }

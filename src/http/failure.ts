@@ -1,11 +1,12 @@
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { redact, redactUrl } from '../redact.js';
 import { SLOW_HINT, TOO_SLOW } from './least-rate.js';
+import type { Policy } from './policy.js';
 
 const HINTS: Readonly<Record<string, string>> = {
 	ENOTFOUND: 'Check the spelling of the host name, and that this machine can resolve it.',
 	EAI_AGAIN: 'Name resolution does not work here; check DNS and the network of the container.',
-	ECONNREFUSED: 'Nothing listens there; check the host and the port.',
+	ECONNREFUSED: 'Nothing listens there; check the host and the port, and that the server runs.',
 	UND_ERR_CONNECT_TIMEOUT: 'Check the network, and HTTPS_PROXY if this network needs a proxy.',
 	[TOO_SLOW]: SLOW_HINT,
 };
@@ -19,21 +20,17 @@ const STATUS_HINTS: Readonly<Record<number, string>> = {
 };
 const TLS_FAILURE = /^(?:ERR_TLS_|ERR_SSL_|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/;
 
-/** HTTP_FAILED for a request that failed below HTTP, with a hint that depends on why; a BuildError stays as it is. */
-export function requestFailed(method: string, url: URL, error: unknown): BuildError {
+/** The `failed` of `policy` for `what` (method and redacted URL) that failed below HTTP; the hint depends on why. A BuildError stays as it is. */
+export function requestFailed(what: string, error: unknown, policy: Policy): BuildError {
 	if (isBuildError(error)) return error;
 	const code = failureCode(error);
-	const hint = isTlsFailure(code)
-		? 'Give the certificate authority with --ca-bundle.'
-		: (HINTS[code] ?? 'Check the network between here and the server, and try again.');
-	return new BuildError('HTTP_FAILED', `${method} ${redactUrl(url)} failed: ${describeFailure(error)}`, {
-		hint,
-		cause: error,
-	});
+	const other = HINTS[code] ?? 'Check the network between here and the server, and try again.';
+	const hint = isTlsFailure(code) ? policy.hints.tls : other;
+	return new BuildError(policy.failed, `${what} failed: ${describeFailure(error)}`, { hint, cause: error });
 }
 
-/** What happened below HTTP: the code of the system, unless the words have it, and the words, redacted, at most 300 characters. */
-export function describeFailure(error: unknown): string {
+/** The code of the system, unless the words have it, and the words, redacted, at most 300 characters. */
+function describeFailure(error: unknown): string {
 	const code = failureCode(error);
 	const words = redact(messageOf(error)).slice(0, 300);
 	return code === '' || code === TOO_SLOW || words.includes(code) ? words : `${code} ${words}`;

@@ -1,13 +1,21 @@
-import type { LookupFunction } from 'node:net';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Dispatcher } from 'undici';
 import { BuildError } from '../errors.js';
 import { redactUrl } from '../redact.js';
-import { decodeChunks } from './decode.js';
-import { type Dispatchers, IDLE_TIMEOUT, openDispatchers } from './dispatchers.js';
+import { userOf } from './basic.js';
+import {
+	bodyOf,
+	type ClientOptions,
+	discard,
+	type HttpRequest,
+	type HttpResponse,
+	openClient,
+	type Send,
+} from './client.js';
+import { passOn } from './decode.js';
 import { requestFailed, statusFailed } from './failure.js';
-import { firstHop, type Hop, nextHop } from './hop.js';
+import { WEB } from './policy.js';
+import { bare, followRedirects } from './redirect.js';
 
 /** Plain HTTP, for sources, scripts and callbacks. Rejects with HTTP_FAILED, HTTP_NOT_FOUND, or `signal.reason` when aborted. */
 export interface Http {
@@ -25,177 +33,102 @@ export interface Http {
 	 * POST; resolves with the status, whatever it is; redirects are not followed. Without an answer within `timeoutMs` it is sent again,
 	 * body and all, until `tries` are used up.
 	 */
-	readonly post: (
-		url: string,
-		body: string,
-		options: { readonly contentType: string; readonly tries: number; readonly timeoutMs: number },
-		signal: AbortSignal,
-	) => Promise<number>;
+	readonly post: (url: string, body: string, options: PostOptions, signal: AbortSignal) => Promise<number>;
 	/** Ends all connections. */
 	readonly close: () => Promise<void>;
 }
 
-const MAX_REDIRECTS = 5;
-const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+interface PostOptions {
+	readonly contentType: string;
+	readonly tries: number;
+	readonly timeoutMs: number;
+}
+
 const BETWEEN_TRIES = 500;
-const GZIP_NAME = /\.(?:t?gz|taz)$/i;
-const GZIP_TYPE = /^application\/(?:x-)?(?:gzip|tgz|tar\+gzip|gtar-compressed|compressed-tar)\b/i;
 
-type Answer = Dispatcher.ResponseData;
-type Send = (hop: Hop, options: Sent, signal: AbortSignal) => Promise<Answer>;
-
-interface Sent {
-	readonly method: 'GET' | 'POST';
-	readonly headers?: Readonly<Record<string, string>>;
-	readonly body?: string;
-}
-
-/** HTTP over undici, through the proxies of `env` (never for loopback); nothing is read, loaded or sent before it is used. */
-export function openHttp(options: {
-	readonly env: Readonly<Record<string, string | undefined>>;
-	/** Path of a PEM file that is trusted in addition. */
-	readonly caBundle: string | undefined;
-	/** For example `s2oci/1.2.3`. */
-	readonly userAgent: string;
-	/** Who names what is got, unless that is said. */
-	readonly namedBy?: 'user' | 'image' | undefined;
-	/** In place of the system's, for tests. */
-	readonly lookup?: LookupFunction;
-}): Http {
-	const dispatchers = openDispatchers({ ...options, unreachable: 'HTTP_FAILED', refused: 'HTTP_FAILED' });
-	const send = sendWith(dispatchers, options.userAgent);
+/** HTTP by a client of its own. What is got is named by `namedBy` unless that is said: by the user, or by an image. */
+export function openHttp(options: ClientOptions & { readonly namedBy?: 'image' | undefined }): Http {
+	const { send, close } = openClient(options, WEB);
+	const follow = followRedirects(send, WEB);
 	return {
-		get: async (url, { maxBytes, namedBy = options.namedBy }, signal) => {
-			return get(send, firstHop(url, namedBy), maxBytes, signal);
+		get: async (text, { maxBytes, namedBy = options.namedBy }, signal) => {
+			const response = await follow({ ...requestTo('GET', text), namedBy, mayBeGzip: true }, signal);
+			const { status, url } = response;
+			if (status === 200 || status === 201) return { body: limitBody(response, maxBytes, signal), url: url.href };
+			discard(response);
+			throw statusFailed(url, status);
 		},
-		post: async (url, body, { contentType, tries, timeoutMs }, signal) => {
-			const sent: Sent = { method: 'POST', headers: { 'content-type': contentType }, body };
-			return post(send, firstHop(url), sent, { tries, timeoutMs }, signal);
+		post: async (text, body, { contentType, ...limits }, signal) => {
+			const { headers, ...request } = requestTo('POST', text);
+			const sent = { ...request, headers: { ...headers, 'content-type': contentType }, body: bodyOf(body) };
+			return post(send, sent, limits, signal);
 		},
-		close: () => dispatchers.close(),
+		close,
 	};
 }
 
-function sendWith(dispatchers: Dispatchers, userAgent: string): Send {
-	return async ({ url, authorization, namedBy }, { method, headers, body }, signal) => {
-		signal.throwIfAborted();
-		const dispatcher = await dispatchers.open(url, false, namedBy);
-		const { request } = await import('undici');
-		const own = { 'user-agent': userAgent, 'accept-encoding': 'identity', accept: '*/*' };
-		try {
-			return await request(url, {
-				dispatcher,
-				method,
-				headers: { ...own, ...headers, ...(authorization === undefined ? {} : { authorization }) },
-				body: body ?? null,
-				signal,
-				headersTimeout: IDLE_TIMEOUT,
-				bodyTimeout: IDLE_TIMEOUT,
-			});
-		} catch (error) {
-			signal.throwIfAborted();
-			throw requestFailed(method, url, error);
-		}
-	};
-}
-
-async function get(
-	send: Send,
-	first: Hop,
-	maxBytes: number,
-	signal: AbortSignal,
-): Promise<{ readonly body: Readable; readonly url: string }> {
-	let hop = first;
-	for (let count = 0; count <= MAX_REDIRECTS; count += 1) {
-		const answer = await send(hop, { method: 'GET' }, signal);
-		const location = REDIRECTS.has(answer.statusCode) ? headerOf(answer, 'location') : undefined;
-		if (location === undefined) {
-			if (answer.statusCode === 200 || answer.statusCode === 201) {
-				return { body: limitBody(answer, hop.url, maxBytes, signal), url: hop.url.href };
-			}
-			discard(answer);
-			throw statusFailed(hop.url, answer.statusCode);
-		}
-		discard(answer);
-		hop = nextHop(hop, location);
-	}
-	throw new BuildError('HTTP_FAILED', `${redactUrl(first.url)} redirects more than ${MAX_REDIRECTS} times`, {
-		hint: 'Give the URL that it leads to in the end.',
-	});
+/** A request to the URL `text`, its user info made an Authorization header (RFC 7617). Throws HTTP_FAILED for what is no http or https URL. */
+export function requestTo(method: 'GET' | 'POST', text: string): HttpRequest {
+	if (!URL.canParse(text)) throw notHttp('the URL cannot be parsed');
+	const url = new URL(text);
+	if (!/^https?:$/.test(url.protocol)) throw notHttp(`${redactUrl(url)} is not an http or https URL`);
+	const authorization = userOf(url);
+	const headers = { accept: '*/*', ...(authorization === undefined ? {} : { authorization }) };
+	return { method, url: bare(url), headers };
 }
 
 async function post(
 	send: Send,
-	hop: Hop,
-	sent: Sent,
-	{ tries, timeoutMs }: { readonly tries: number; readonly timeoutMs: number },
+	request: HttpRequest,
+	{ tries, timeoutMs }: Omit<PostOptions, 'contentType'>,
 	signal: AbortSignal,
 ): Promise<number> {
+	const what = `POST ${redactUrl(request.url)}`;
 	for (let attempt = 1; ; attempt += 1) {
 		const limit = AbortSignal.timeout(timeoutMs);
 		try {
-			const answer = await send(hop, sent, AbortSignal.any([signal, limit]));
-			discard(answer);
-			return answer.statusCode;
+			const response = await send(request, AbortSignal.any([signal, limit]));
+			discard(response);
+			return response.status;
 		} catch (error) {
 			signal.throwIfAborted();
-			if (attempt >= tries) throw limit.aborted ? noAnswer(hop.url, timeoutMs) : requestFailed('POST', hop.url, error);
+			if (attempt >= tries) throw limit.aborted ? noAnswer(what, timeoutMs) : requestFailed(what, error, WEB);
 		}
 		await delay(BETWEEN_TRIES, undefined, { signal }).catch(() => signal.throwIfAborted());
 	}
 }
 
-function noAnswer(url: URL, timeoutMs: number): BuildError {
-	return new BuildError('HTTP_FAILED', `POST ${redactUrl(url)} had no answer within ${timeoutMs} ms`, {
+function noAnswer(what: string, timeoutMs: number): BuildError {
+	return new BuildError('HTTP_FAILED', `${what} had no answer within ${timeoutMs} ms`, {
 		hint: 'Check that the server works, and HTTPS_PROXY if this network needs a proxy.',
 	});
 }
 
-function limitBody(answer: Answer, url: URL, maxBytes: number, signal: AbortSignal): Readable {
-	const { body } = answer;
-	const tooLarge = (): BuildError =>
-		new BuildError('HTTP_FAILED', `${redactUrl(url)} is larger than ${maxBytes} bytes`, {
-			hint: 'Check that the URL leads to what you want; larger files are not taken.',
-		});
-	if (Number(headerOf(answer, 'content-length')) > maxBytes) {
-		discard(answer);
-		throw tooLarge();
+function limitBody(response: HttpResponse, maxBytes: number, signal: AbortSignal): Readable {
+	const url = redactUrl(response.url);
+	const tooLarge = new BuildError('HTTP_FAILED', `${url} is larger than ${maxBytes} bytes`, {
+		hint: 'Check that the URL leads to what you want; larger files are not taken.',
+	});
+	if (Number(response.headers['content-length']) > maxBytes) {
+		discard(response);
+		throw tooLarge;
 	}
-	const encoding = headerOf(answer, 'content-encoding');
-	const isGzip = GZIP_NAME.test(url.pathname) || GZIP_TYPE.test(headerOf(answer, 'content-type') ?? '');
-	const decoded = decodeChunks(body as AsyncIterable<Buffer>, { encoding, isGzip });
-	const limited = Readable.from(countBytes(decoded, url, maxBytes, tooLarge, signal), { objectMode: false });
-	body.on('error', () => undefined);
-	limited.once('close', () => body.destroy());
-	return limited;
-}
-
-async function* countBytes(
-	chunks: AsyncIterable<Buffer>,
-	url: URL,
-	maxBytes: number,
-	tooLarge: () => BuildError,
-	signal: AbortSignal,
-): AsyncGenerator<Buffer> {
-	let size = 0;
-	try {
-		for await (const chunk of chunks) {
-			size += chunk.length;
-			if (size > maxBytes) throw tooLarge();
-			yield chunk;
+	async function* limited(): AsyncGenerator<Uint8Array> {
+		let size = 0;
+		try {
+			for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+				size += chunk.length;
+				if (size > maxBytes) throw tooLarge;
+				yield chunk;
+			}
+		} catch (error) {
+			signal.throwIfAborted();
+			throw requestFailed(`GET ${url}`, error, WEB);
 		}
-	} catch (error) {
-		signal.throwIfAborted();
-		throw requestFailed('GET', url, error);
 	}
+	return passOn(response.body, limited());
 }
 
-function headerOf({ headers }: Answer, name: string): string | undefined {
-	const value = headers[name];
-	return Array.isArray(value) ? value[0] : value;
-}
-
-function discard({ body }: Answer): void {
-	body.on('error', () => undefined);
-	body.destroy();
+function notHttp(problem: string): BuildError {
+	return new BuildError('HTTP_FAILED', problem, { hint: 'Write it as https://host/path.' });
 }

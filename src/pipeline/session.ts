@@ -5,16 +5,15 @@ import type { Readable } from 'node:stream';
 import { type BlobServer, startBlobServer } from '../host/blob-server.js';
 import { makeScratch } from '../host/make-scratch.js';
 import { startWorker, type WorkerOptions, type WorkerProcess } from '../host/start-worker.js';
-import { type Http, openHttp } from '../http/http.js';
+import type { Http } from '../http/http.js';
 import { readLeastRate } from '../http/least-rate.js';
 import { isDigest } from '../oci/digest.js';
 import { redact } from '../redact.js';
-import { openRegistries, type RegistryOptions } from '../registry/registries.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
-import { VERSION } from '../version.js';
 import type { Emit } from './events.js';
 import type { ImageAccess } from './images/open-image.js';
+import { openNetwork } from './network.js';
 import type { HostRequest } from './request.js';
 
 /** How long the clean-up may take without a word. */
@@ -44,28 +43,23 @@ export async function openSession(
 ): Promise<Session> {
 	readLeastRate(request.env);
 	const scratch = await makeScratch(request.store);
-	const { store, env, rootfs, userns } = request;
+	const { store, env, rootfs, userns, isolation } = request;
 	const { streams, onEvent, inUse = [] } = options;
-	const { isolation } = request;
 	const lastInPlace = isolation === 'auto';
 	const worker = startWorker(
 		{ store, scratch, env, rootfs, userns, isolation, lastInPlace, inUse, streams, onEvent },
 		signal,
 	);
 	worker.catch(() => undefined);
-	const { insecureRegistries, caBundle, dockerConfig } = request;
-	const userAgent = `s2oci/${VERSION}`;
-	const told = registryEvents(options.emit);
-	const registries = openRegistries({ env, dockerConfig, insecureRegistries, caBundle, userAgent, ...told });
-	const http = openHttp({ env, caBundle, userAgent, namedBy: request.namedBy });
+	const network = openNetwork(request, options.emit);
 	const keepAs = options.keep === true ? join(store, 'saved', basename(scratch)) : undefined;
 	const servers: BlobServer[] = [];
 	return {
 		scratch,
 		worker,
-		http,
+		http: network.http,
 		access: {
-			registry: registries.open,
+			registry: network.registries.open,
 			engine: async (type) => (await import('../engine/engine.js')).openEngine(type, env),
 			scratch: () => makeDirectory(scratch),
 			present: async (diffIds) => {
@@ -87,18 +81,9 @@ export async function openSession(
 			if (keepAs !== undefined)
 				options.emit({ type: 'log', level: 0, message: `the working directory is kept as ${keepAs}` });
 			for (const server of servers) server.close();
-			await registries.close();
-			await http.close();
+			await network[Symbol.asyncDispose]();
 			if (how === 'closed') await removeLeft(scratch);
 		},
-	};
-}
-
-/** Turns what is told of registries into events. */
-export function registryEvents(emit: Emit): Required<Pick<RegistryOptions, 'onRetry' | 'onWarning'>> {
-	return {
-		onRetry: (retry) => emit({ type: 'retry', ...retry }),
-		onWarning: ({ host, text }) => emit({ type: 'warning', code: 'REGISTRY', message: `${host} says: ${text}` }),
 	};
 }
 

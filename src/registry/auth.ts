@@ -1,16 +1,11 @@
 import { BuildError, isBuildError } from '../errors.js';
+import { basicAuthorization } from '../http/basic.js';
+import { discard, type HttpResponse } from '../http/client.js';
 import { formatRepository } from '../oci/reference.js';
 import { type Challenge, parseChallenges } from './challenge.js';
 import type { FoundCredentials } from './credentials.js';
-import { type BearerToken, basicAuthorization, fetchToken, unauthorized } from './token.js';
-import {
-	type Access,
-	discard,
-	type HttpRequest,
-	type HttpResponse,
-	type Middleware,
-	type Transport,
-} from './transport.js';
+import { type BearerToken, fetchToken, unauthorized } from './token.js';
+import type { Access, Middleware, RegistryRequest, Transport } from './transport.js';
 
 /** `find` looks credentials up when a registry asks for them, `forget` has the next look-up begin anew; `send` reaches token servers. */
 export interface AuthOptions {
@@ -26,6 +21,13 @@ interface AuthState {
 	readonly tokens: Map<string, Promise<BearerToken>>;
 }
 
+/** A request that needs an authorization. */
+interface Asking {
+	readonly request: RegistryRequest;
+	readonly access: Access;
+	readonly state: AuthState;
+}
+
 const BASIC: Challenge = { scheme: 'basic', params: new Map() };
 const EXPIRY_MARGIN = 10_000;
 
@@ -39,8 +41,9 @@ export function authorize(options: AuthOptions): Middleware {
 	return (next) => async (request, signal) => {
 		const { access } = request;
 		if (access === undefined) return next(request, signal);
+		const asking: Asking = { request, access, state };
 		const known = state.challenges.get(request.url.origin);
-		const first = await next(await withKnown(request, access, known?.[0], state, signal), signal);
+		const first = await next(await withKnown(asking, known?.[0], signal), signal);
 		if (!isChallenged(request, first)) return first;
 		discard(first);
 		// What a credential helper gave may have a lifetime, too (Amazon ECR).
@@ -49,27 +52,26 @@ export function authorize(options: AuthOptions): Middleware {
 		const challenges = chosen.length > 0 ? chosen : await ping(request.url, next, signal);
 		state.challenges.set(request.url.origin, challenges);
 		state.tokens.delete(cacheKey(request.url, access));
-		return answerChallenges(request, access, challenges, state, next, signal);
+		return answerChallenges(asking, challenges, next, signal);
 	};
 }
 
 /** A 401 of another host, after a redirect, must not be answered with this registry's credentials. */
-function isChallenged(request: HttpRequest, response: HttpResponse): boolean {
+function isChallenged(request: RegistryRequest, response: HttpResponse): boolean {
 	return response.status === 401 && response.url.origin === request.url.origin;
 }
 
 async function answerChallenges(
-	request: HttpRequest,
-	access: Access,
+	asking: Asking,
 	challenges: readonly Challenge[],
-	state: AuthState,
 	next: Transport,
 	signal: AbortSignal,
 ): Promise<HttpResponse> {
+	const { request, access, state } = asking;
 	let why = 'the registry wants a user name and password';
 	let refusal: BuildError | undefined;
 	for (const challenge of challenges) {
-		const answering = await withAuthorization(request, access, challenge, state, signal).catch(tokenRefusal);
+		const answering = await withAuthorization(asking, challenge, signal).catch(tokenRefusal);
 		if (isBuildError(answering)) refusal ??= answering;
 		if (isBuildError(answering) || answering === request) continue;
 		const response = await next(answering, signal);
@@ -85,37 +87,31 @@ async function answerChallenges(
 }
 
 /** With what the registry took before. A refused token may be the fault of what a credential helper gave an hour ago (Google, Azure). */
-async function withKnown(
-	request: HttpRequest,
-	access: Access,
-	known: Challenge | undefined,
-	state: AuthState,
-	signal: AbortSignal,
-): Promise<HttpRequest> {
+async function withKnown(asking: Asking, known: Challenge | undefined, signal: AbortSignal): Promise<RegistryRequest> {
+	const { access, state } = asking;
 	const { find, forget } = state.options;
 	try {
-		return await withAuthorization(request, access, known, state, signal);
+		return await withAuthorization(asking, known, signal);
 	} catch (error) {
 		if (!isBuildError(error, 'REGISTRY_UNAUTHORIZED') || access.from !== undefined) throw error;
 		const before = await find(access, signal);
 		forget?.(access);
 		if (JSON.stringify(await find(access, signal)) === JSON.stringify(before)) throw error;
-		return withAuthorization(request, access, known, state, signal);
+		return withAuthorization(asking, known, signal);
 	}
 }
 
 /** With what `challenge` asks for. Where that is a password and we have none, as it is: who does not ask for it each time may take it. */
 async function withAuthorization(
-	request: HttpRequest,
-	access: Access,
+	asking: Asking,
 	challenge: Challenge | undefined,
-	state: AuthState,
 	signal: AbortSignal,
-): Promise<HttpRequest> {
+): Promise<RegistryRequest> {
+	const { request, access, state } = asking;
 	if (challenge === undefined) return request;
 	const authorization =
 		challenge.scheme === 'bearer'
-			? `Bearer ${(await tokenFor(request.url, access, challenge, state, signal)).value}`
+			? `Bearer ${(await tokenFor(asking, challenge, signal)).value}`
 			: basicOf(await state.options.find(access, signal));
 	return authorization === undefined ? request : { ...request, headers: { ...request.headers, authorization } };
 }
@@ -124,13 +120,9 @@ function basicOf({ credentials }: FoundCredentials): string | undefined {
 	return credentials?.type === 'basic' ? basicAuthorization(credentials) : undefined;
 }
 
-async function tokenFor(
-	url: URL,
-	access: Access,
-	challenge: Challenge,
-	state: AuthState,
-	signal: AbortSignal,
-): Promise<BearerToken> {
+async function tokenFor(asking: Asking, challenge: Challenge, signal: AbortSignal): Promise<BearerToken> {
+	const { request, access, state } = asking;
+	const { url } = request;
 	const key = cacheKey(url, access);
 	const cached = await state.tokens.get(key);
 	if (cached !== undefined && cached.expires - EXPIRY_MARGIN > Date.now()) return cached;

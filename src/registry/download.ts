@@ -1,22 +1,16 @@
 import { Readable } from 'node:stream';
 import { verifyChunks } from '../content/verify.js';
 import { BuildError, messageOf } from '../errors.js';
-import { failureCode } from '../http/failure.js';
+import { discard, type HttpResponse } from '../http/client.js';
+import { failureCode, requestFailed } from '../http/failure.js';
 import { TOO_SLOW } from '../http/least-rate.js';
 import type { Descriptor } from '../oci/descriptor.js';
+import { formatRepository } from '../oci/reference.js';
 import { redact } from '../redact.js';
+import { type Remote, requestTo } from './remote.js';
 import { responseError } from './response-error.js';
-import { ATTEMPTS, type RetryOptions, waitToRetry } from './retry.js';
-import { discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
-import { unreachable } from './unreachable.js';
-
-/** How to request a blob; `what` names it in messages. */
-export interface Download {
-	readonly request: HttpRequest;
-	readonly send: Transport;
-	readonly retry: RetryOptions;
-	readonly what: string;
-}
+import { waitToRetry } from './retry.js';
+import { ATTEMPTS, REGISTRY } from './transport.js';
 
 /** How often a download that was too slow is tried: another server may be behind the same name. */
 const SLOW_ATTEMPTS = 2;
@@ -24,25 +18,26 @@ const SLOW_ATTEMPTS = 2;
 const PROGRESS = 64 * 1024;
 
 /**
- * The verified bytes of `blob`. When the connection breaks, the rest is requested with a Range; a registry that ignores it sends all
+ * The verified bytes of `blob` of a repository. When the connection breaks, the rest is requested with a Range; a registry that ignores it sends all
  * again, of which the known part is skipped. Rejects when the first response is not the blob.
  */
-export async function openDownload(download: Download, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
+export async function openDownload(remote: Remote, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
 	const stop = new AbortController();
 	const either = AbortSignal.any([signal, stop.signal]);
-	const first = await requestFrom(download, blob, 0, either);
-	const chunks = verifyChunks(resumingChunks(download, blob, first, either), blob, download.what);
+	const first = await requestFrom(remote, blob, 0, either);
+	const chunks = verifyChunks(resumingChunks(remote, blob, first, either), blob, whatOf(remote, blob));
 	const stream = Readable.from(chunks, { objectMode: false });
 	stream.once('close', () => stop.abort());
 	return stream;
 }
 
 async function* resumingChunks(
-	download: Download,
+	remote: Remote,
 	blob: Descriptor,
 	first: HttpResponse,
 	signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+	const what = whatOf(remote, blob);
 	let response = first;
 	let offset = 0;
 	for (let attempt = 1; ; attempt += 1) {
@@ -58,24 +53,24 @@ async function* resumingChunks(
 			signal.throwIfAborted();
 			if (offset >= blob.size) return;
 			if (offset - resumedAt >= PROGRESS) attempt = 1;
-			if (attempt >= (failureCode(error) === TOO_SLOW ? SLOW_ATTEMPTS : ATTEMPTS))
-				throw unreachable(download.what, error);
-			const reason = redact(messageOf(error));
-			await waitToRetry({ what: download.what, attempt, reason }, undefined, download.retry, signal);
+			const attempts = failureCode(error) === TOO_SLOW ? SLOW_ATTEMPTS : ATTEMPTS;
+			if (attempt >= attempts) throw requestFailed(what, error, REGISTRY);
+			await waitToRetry({ what, attempt, reason: redact(messageOf(error)) }, undefined, remote.retry, signal);
 		}
-		response = await requestFrom(download, blob, response.decoded === true ? 0 : offset, signal);
+		response = await requestFrom(remote, blob, response.decoded === true ? 0 : offset, signal);
 	}
 }
 
 async function requestFrom(
-	{ request, send, what }: Download,
+	remote: Remote,
 	blob: Descriptor,
 	offset: number,
 	signal: AbortSignal,
 ): Promise<HttpResponse> {
-	const range = offset === 0 ? {} : { range: `bytes=${offset}-` };
-	const awaited = blob.size - offset;
-	const response = await send({ ...request, awaited, headers: { ...request.headers, ...range } }, signal);
+	const what = whatOf(remote, blob);
+	const request = requestTo(remote, 'GET', `blobs/${blob.digest}`, 'pull');
+	const headers: Record<string, string> = offset === 0 ? {} : { range: `bytes=${offset}-` };
+	const response = await remote.send({ ...request, awaited: blob.size - offset, headers }, signal);
 	if (response.status !== 200 && !(response.status === 206 && offset > 0)) throw await responseError(response, what);
 	const expected = response.status === 206 ? blob.size - offset : blob.size;
 	const declared = response.headers['content-length'];
@@ -84,6 +79,10 @@ async function requestFrom(
 	throw new BuildError('DIGEST_MISMATCH', `${what} failed: got ${declared ?? 'other'} bytes instead of ${expected}`, {
 		hint: 'The registry or a proxy delivers other content than the manifest names; push the image again.',
 	});
+}
+
+function whatOf({ name }: Remote, { digest }: Descriptor): string {
+	return `pulling ${digest} from ${formatRepository(name)}`;
 }
 
 function startsAt(response: HttpResponse, offset: number): boolean {

@@ -1,10 +1,24 @@
 import { isBuildError } from '../errors.js';
 import { isLoopback } from '../http/address.js';
-import { apiHost } from './hosts.js';
-import { discard, type Transport } from './transport.js';
+import { discard } from '../http/client.js';
+import type { Transport } from './transport.js';
 
 /** The base URL of a registry's API, found out once for each registry. */
 export type FindEndpoint = (registry: string, signal: AbortSignal) => Promise<URL>;
+
+/** A predicate for URLs whose host and port are among `registries` (`host` or `host:port`, exactly). */
+export function matchHosts(registries: readonly string[]): (url: URL) => boolean {
+	const urls = registries.flatMap((registry) =>
+		['http:', 'https:'].map((protocol) => `${protocol}//${apiHost(registry)}`),
+	);
+	const origins = new Set(urls.filter((url) => URL.canParse(url)).map((url) => new URL(url).origin));
+	return (url) => origins.has(url.origin);
+}
+
+/** Docker Hub's API is at another host than its name. */
+function apiHost(registry: string): string {
+	return registry === 'docker.io' ? 'registry-1.docker.io' : registry;
+}
 
 /**
  * Registries are spoken to over https; those of this machine over http; those that `insecure` allows over https without verified

@@ -1,66 +1,40 @@
-import { isBuildError } from '../errors.js';
+import { discard } from '../http/client.js';
+import { locationOf, redirected } from '../http/redirect.js';
 import type { Descriptor } from '../oci/descriptor.js';
-import { namedBy, resolveHop } from './hosts.js';
+import { formatRepository } from '../oci/reference.js';
+import { ifPossible, type Remote, requestTo } from './remote.js';
 import { responseError } from './response-error.js';
-import { discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
+import { REGISTRY, type RegistryRequest, type Transport } from './transport.js';
 
-const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 /** Of servers that do not answer HEAD, and of storage whose signed address is for GET only. */
 const NO_HEAD: readonly number[] = [400, 403, 405, 501];
 
 /**
- * Whether the registry has `blob`, by `request`, a HEAD of it; `what` is for the error of a registry that limits us. Where HEAD itself is
- * refused, also by the storage that it leads to, the first byte is asked for. What cannot be learned is taken for missing, and
- * uploaded; who may not push at all hears it then.
+ * Whether the registry has `blob`, by a HEAD of it. Where HEAD itself is refused, also by the storage that it leads to, the first byte is
+ * asked for. What cannot be learned is taken for missing, and uploaded: storage need not be reachable from here for a push, and who may
+ * not push at all hears it then. Throws REGISTRY_LIMITED.
  */
-export async function hasBlob(
-	send: Transport,
-	request: HttpRequest,
-	blob: Descriptor,
-	what: string,
-	signal: AbortSignal,
-): Promise<boolean> {
+export async function hasBlob(remote: Remote, blob: Descriptor, signal: AbortSignal): Promise<boolean> {
+	const { name, send } = remote;
+	const request = requestTo(remote, 'HEAD', `blobs/${blob.digest}`, 'pull,push');
 	const first = await send({ ...request, redirect: 'never' }, signal);
-	if (first.status === 429) throw await responseError(first, what);
+	if (first.status === 429) throw await responseError(first, `pushing ${blob.digest} to ${formatRepository(name)}`);
+	const location = locationOf(first);
 	discard(first);
-	const response = REDIRECTS.includes(first.status) ? await follow(send, request, first, signal) : first;
+	const follow = () => send(redirected(request, location ?? '', REGISTRY), signal);
+	const response = location === undefined ? first : await ifPossible(signal, follow);
 	if (response === undefined) return false;
+	discard(response);
 	if (NO_HEAD.includes(response.status)) return hasFirstByte(send, request, signal);
 	const { 'content-length': length, 'content-encoding': encoding } = response.headers;
 	const isSame = length === undefined || encoding !== undefined || Number(length) === blob.size;
 	return response.status === 200 && isSame;
 }
 
-/** Undefined where it leads nowhere: storage need not be reachable from here for a push. */
-async function follow(
-	send: Transport,
-	{ method, access }: HttpRequest,
-	{ url, headers }: HttpResponse,
-	signal: AbortSignal,
-): Promise<HttpResponse | undefined> {
-	return orNothing(signal, async () => {
-		const to = resolveHop(url, headers['location'] ?? '');
-		const isOwn = access !== undefined && to.origin === url.origin;
-		const response = await send({ method, url: to, ...namedBy(url, to), ...(isOwn ? { access } : {}) }, signal);
-		discard(response);
-		return response;
-	});
-}
-
-async function hasFirstByte(send: Transport, request: HttpRequest, signal: AbortSignal): Promise<boolean> {
-	const response = await orNothing(signal, async () => {
+async function hasFirstByte(send: Transport, request: RegistryRequest, signal: AbortSignal): Promise<boolean> {
+	const response = await ifPossible(signal, async () => {
 		return send({ ...request, method: 'GET', headers: { range: 'bytes=0-0' } }, signal);
 	});
 	response?.body.on('error', () => undefined).destroy();
 	return response?.status === 200 || response?.status === 206;
-}
-
-async function orNothing(signal: AbortSignal, ask: () => Promise<HttpResponse>): Promise<HttpResponse | undefined> {
-	try {
-		return await ask();
-	} catch (error) {
-		signal.throwIfAborted();
-		if (isBuildError(error)) return undefined;
-		throw error;
-	}
 }

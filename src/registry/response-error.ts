@@ -1,7 +1,7 @@
 import { BuildError, type ErrorCode } from '../errors.js';
+import { discard, type HttpResponse } from '../http/client.js';
 import { parseJson } from '../json.js';
 import { redact } from '../redact.js';
-import { discard, type HttpResponse } from './transport.js';
 
 const MAX_BODY = 64 * 1024;
 

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../errors.js';
+import { isBuildError, messageOf } from '../errors.js';
+import { discard, type HttpResponse } from '../http/client.js';
+import { failureCode, isTlsFailure } from '../http/failure.js';
 import { redact, redactUrl } from '../redact.js';
-import { discard, type HttpRequest, type HttpResponse, type Middleware, type Transport } from './transport.js';
-import { isTransient } from './unreachable.js';
+import { ATTEMPTS, type Middleware, type RegistryRequest, type Transport } from './transport.js';
 
 /** A request is about to be repeated after `afterMs`; `attempt` is the number of the attempt that failed, from 1. */
 export type OnRetry = (retry: {
@@ -15,12 +16,11 @@ export type OnRetry = (retry: {
 /** How to wait between attempts. `sleep` and `random` (0 to 1) exist so that time and chance can be given. */
 export interface RetryOptions {
 	readonly onRetry?: OnRetry;
+	/** How often any request is sent at the most. */
+	readonly attempts?: number;
 	readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
 	readonly random?: () => number;
 }
-
-/** How often a request is tried in all. */
-export const ATTEMPTS = 5;
 
 const RETRYABLE: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
 const FIRST_WAIT = 500;
@@ -32,16 +32,17 @@ export function isRetryableStatus(status: number): boolean {
 }
 
 /**
- * Repeats requests that may be repeated, {@link ATTEMPTS} times in all, after network failures and 408, 429, 5xx. Waits as long as
+ * Repeats requests, as often as their `tries` allow, after network failures and 408, 429, 5xx. Waits as long as
  * Retry-After says, at most 60 s, else twice as long each time, with jitter. The last response or error is the result.
  */
 export function retry(options: RetryOptions): Middleware {
 	return (next) => async (request, signal) => {
-		const repeatable = request.method === 'GET' || request.method === 'HEAD' || request.idempotent === true;
-		for (let attempt = 1; repeatable && attempt < ATTEMPTS; attempt += 1) {
+		const { method, url, tries = method === 'GET' || method === 'HEAD' ? ATTEMPTS : 1 } = request;
+		const what = `${method} ${redactUrl(url)}`;
+		for (let attempt = 1; attempt < Math.min(tries, options.attempts ?? ATTEMPTS); attempt += 1) {
 			const outcome = await attemptOnce(next, request, signal);
 			if (outcome.reason === undefined) return outcome.response;
-			await waitToRetry({ what: describe(request), attempt, reason: outcome.reason }, outcome.after, options, signal);
+			await waitToRetry({ what, attempt, reason: outcome.reason }, outcome.after, options, signal);
 		}
 		return next(request, signal);
 	};
@@ -73,7 +74,7 @@ type Outcome =
 	| { readonly reason: undefined; readonly response: HttpResponse }
 	| { readonly reason: string; readonly after: number | undefined };
 
-async function attemptOnce(next: Transport, request: HttpRequest, signal: AbortSignal): Promise<Outcome> {
+async function attemptOnce(next: Transport, request: RegistryRequest, signal: AbortSignal): Promise<Outcome> {
 	try {
 		const response = await next(request, signal);
 		if (!isRetryableStatus(response.status)) return { reason: undefined, response };
@@ -86,8 +87,11 @@ async function attemptOnce(next: Transport, request: HttpRequest, signal: AbortS
 	}
 }
 
-function describe(request: HttpRequest): string {
-	return `${request.method} ${redactUrl(request.url)}`;
+/** Whether `error` is a network failure that may pass: not a certificate or a host name that does not exist. */
+export function isTransient(error: unknown): boolean {
+	if (!isBuildError(error, 'REGISTRY_UNREACHABLE') || error.cause === undefined) return false;
+	const code = failureCode(error.cause);
+	return code !== 'ENOTFOUND' && !isTlsFailure(code);
 }
 
 async function sleep(ms: number, signal: AbortSignal): Promise<void> {

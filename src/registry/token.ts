@@ -1,14 +1,15 @@
-import { Readable } from 'node:stream';
 import { readBytes } from '../content/verify.js';
 import { BuildError } from '../errors.js';
+import { basicAuthorization } from '../http/basic.js';
+import { bodyOf, discard, type HttpResponse } from '../http/client.js';
+import { namerOf } from '../http/redirect.js';
 import { parseJson } from '../json.js';
 import { formatRepository } from '../oci/reference.js';
 import { redact, redactUrl } from '../redact.js';
 import type { Challenge } from './challenge.js';
 import type { Credentials } from './credential-helper.js';
 import type { FoundCredentials } from './credentials.js';
-import { namedBy, resolveHop } from './hosts.js';
-import { type Access, discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
+import { type Access, ATTEMPTS, type RegistryRequest, resolveHop, type Transport } from './transport.js';
 
 /** A bearer token; `expires` is in milliseconds since 1970. */
 export interface BearerToken {
@@ -38,7 +39,7 @@ export async function fetchToken(
 	const realm = resolveHop(registry, challenge.params.get('realm') ?? '');
 	const asked = {
 		realm,
-		...namedBy(registry, realm),
+		namedBy: namerOf(registry, realm),
 		service: challenge.params.get('service') ?? '',
 		scopes: scopesFor(access, challenge.params.get('scope')),
 	};
@@ -53,7 +54,7 @@ export async function fetchToken(
 /** What a token is asked for, and where. */
 interface Asked {
 	readonly realm: URL;
-	readonly namedBy?: URL;
+	readonly namedBy: URL | undefined;
 	/** Empty where the challenge names none: it is left out then, as a name that we invent may be refused. */
 	readonly service: string;
 	readonly scopes: readonly string[];
@@ -112,37 +113,31 @@ export function unauthorized(why: string, access: Access, found: FoundCredential
 	});
 }
 
-/** The value of a Basic Authorization header (RFC 7617). */
-export function basicAuthorization(credentials: { readonly username: string; readonly password: string }): string {
-	return `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
-}
-
 function tokenRequest(
-	{ realm, service, scopes, ...named }: Asked,
+	{ realm, service, scopes, namedBy }: Asked,
 	credentials: Extract<Credentials, { type: 'basic' }> | undefined,
-): HttpRequest {
+): RegistryRequest {
 	const url = new URL(realm);
 	if (service !== '') url.searchParams.set('service', service);
 	for (const scope of scopes) url.searchParams.append('scope', scope);
-	if (credentials === undefined) return { method: 'GET', url, ...named };
+	if (credentials === undefined) return { method: 'GET', url, namedBy };
 	url.searchParams.set('account', credentials.username);
-	return { method: 'GET', url, ...named, headers: { authorization: basicAuthorization(credentials) } };
+	return { method: 'GET', url, namedBy, headers: { authorization: basicAuthorization(credentials) } };
 }
 
 function postRequest(
-	{ realm, service, scopes, ...origin }: Asked,
+	{ realm, service, scopes, namedBy }: Asked,
 	grant: Readonly<Record<string, string>>,
-): HttpRequest {
+): RegistryRequest {
 	const named = service === '' ? {} : { service };
 	const form = new URLSearchParams({ ...grant, ...named, scope: scopes.join(' '), client_id: 's2oci' });
-	const bytes = Buffer.from(form.toString());
 	return {
 		method: 'POST',
 		url: realm,
-		...origin,
+		namedBy,
 		headers: { 'content-type': 'application/x-www-form-urlencoded' },
-		body: { size: bytes.length, open: () => Promise.resolve(Readable.from([bytes])) },
-		idempotent: true,
+		body: bodyOf(form.toString()),
+		tries: ATTEMPTS,
 		redirect: 'never',
 	};
 }

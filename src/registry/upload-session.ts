@@ -1,18 +1,9 @@
 import { BuildError } from '../errors.js';
-import { formatRepository, type RepositoryName } from '../oci/reference.js';
-import { namedBy, resolveHop } from './hosts.js';
+import { discard, type HttpRequest, type HttpResponse } from '../http/client.js';
+import { formatRepository } from '../oci/reference.js';
+import { type Remote, requestTo } from './remote.js';
 import { responseError } from './response-error.js';
-import type { RetryOptions } from './retry.js';
-import { type Access, discard, type HttpRequest, type HttpResponse, type Transport } from './transport.js';
-
-/** The registry side of uploads to one repository. */
-export interface UploadTarget {
-	readonly name: RepositoryName;
-	/** Base URL of the registry's API. */
-	readonly endpoint: URL;
-	readonly send: Transport;
-	readonly retry: RetryOptions;
-}
+import { ATTEMPTS, type RegistryRequest, resolveHop } from './transport.js';
 
 /** An upload that the registry has opened. */
 export interface UploadSession {
@@ -23,12 +14,13 @@ export interface UploadSession {
 
 const CANCEL_LIMIT_MS = 2000;
 const UPLOAD_ID = /^[A-Za-z0-9._~=-]{1,300}$/;
+const CONTENT = { 'content-type': 'application/octet-stream' } as const;
 
 /** Opens an upload (distribution-spec v1.1 "POST then PUT"). Throws what the registry says, or REGISTRY_REFUSED when it names no session. */
-export async function startSession(target: UploadTarget, signal: AbortSignal): Promise<UploadSession> {
-	const what = `starting an upload to ${formatRepository(target.name)}`;
-	const request: HttpRequest = { method: 'POST', url: uploadsUrl(target), access: push(target), idempotent: true };
-	const response = await target.send(request, signal);
+export async function startSession(remote: Remote, signal: AbortSignal): Promise<UploadSession> {
+	const what = `starting an upload to ${formatRepository(remote.name)}`;
+	const request = requestTo(remote, 'POST', 'blobs/uploads/', 'pull,push');
+	const response = await remote.send({ ...request, tries: ATTEMPTS }, signal);
 	if (response.status < 200 || response.status > 299) throw await responseError(response, what);
 	discard(response);
 	const session = sessionOf(response);
@@ -48,44 +40,29 @@ export function sessionOf(response: HttpResponse): UploadSession | undefined {
 }
 
 /**
- * Tells the registry that the upload at `url` is given up (distribution-spec v1.1 "Canceling an Upload"). Never rejects: not every
- * registry knows it, and not every token may; two seconds at most.
+ * Tells the registry that the upload at `url` is given up (distribution-spec v1.1 "Canceling an Upload"); resolves with the status of its
+ * answer, if there is one. Never rejects: not every registry knows it, and not every token may; two seconds at most.
  */
-export async function cancelSession(target: UploadTarget, url: URL): Promise<void> {
-	const request: HttpRequest = { method: 'DELETE', url, ...namedBy(target.endpoint, url) };
-	const isOwn = url.origin === target.endpoint.origin;
-	const access: Access = { repository: target.name, actions: 'delete' };
+export async function cancelSession(remote: Remote, url: URL): Promise<number | undefined> {
 	try {
-		discard(await target.send(isOwn ? { ...request, access } : request, AbortSignal.timeout(CANCEL_LIMIT_MS)));
+		const request = requestTo(remote, 'DELETE', url, 'delete');
+		const response = await remote.send(request, AbortSignal.timeout(CANCEL_LIMIT_MS));
+		discard(response);
+		return response.status;
 	} catch {
 		// The registry ends abandoned uploads by itself, later.
+		return undefined;
 	}
 }
 
-/** A request within the session at `url`; another host than the registry's gets no credentials. */
+/** A request within the session at `url`. */
 export function sessionRequest(
-	target: UploadTarget,
+	remote: Remote,
 	method: 'PUT' | 'PATCH',
 	url: URL,
 	body: HttpRequest['body'],
 	headers: Readonly<Record<string, string>> = {},
-): HttpRequest {
-	const request = {
-		method,
-		url,
-		...namedBy(target.endpoint, url),
-		...(body === undefined ? { headers } : { body, headers: { ...CONTENT, ...headers } }),
-	};
-	return url.origin === target.endpoint.origin ? { ...request, access: push(target) } : request;
-}
-
-const CONTENT = { 'content-type': 'application/octet-stream' } as const;
-
-/** Where uploads to the repository begin. */
-export function uploadsUrl(target: UploadTarget): URL {
-	return new URL(`/v2/${target.name.path}/blobs/uploads/`, target.endpoint);
-}
-
-function push(target: UploadTarget): Access {
-	return { repository: target.name, actions: 'pull,push' };
+): RegistryRequest {
+	const request = requestTo(remote, method, url, 'pull,push');
+	return { ...request, body, headers: body === undefined ? headers : { ...CONTENT, ...headers } };
 }

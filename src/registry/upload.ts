@@ -1,57 +1,52 @@
-import type { OpenContent } from '../content/blob.js';
 import { BuildError, messageOf } from '../errors.js';
-import type { Descriptor } from '../oci/descriptor.js';
+import { discard } from '../http/client.js';
 import { formatRepository } from '../oci/reference.js';
 import { redact } from '../redact.js';
+import { hasBlob } from './has-blob.js';
 import { responseError } from './response-error.js';
-import { waitToRetry } from './retry.js';
-import { type Sent, sendBlob } from './send-blob.js';
-import { discard } from './transport.js';
-import { isTransient } from './unreachable.js';
-import { firstManner, type Habits, learn, type Manner, nextStep } from './upload-plan.js';
-import { cancelSession, startSession, type UploadSession, type UploadTarget } from './upload-session.js';
-
-/** What else an upload needs to know. */
-export interface UploadOptions {
-	/** A session that a refused mount left. */
-	readonly opened: UploadSession | undefined;
-	readonly habits: Habits;
-	/** Told what the upload has taught of the registry. */
-	readonly learned: (habits: Habits) => void;
-	/** Whether the registry has the blob now. */
-	readonly has: () => Promise<boolean>;
-}
+import { isTransient, waitToRetry } from './retry.js';
+import { sendBlob, type Upload } from './send-blob.js';
+import { firstManner, type Habits, learn, type Manner, nextStep, UNKNOWN_HABITS } from './upload-plan.js';
+import { cancelSession, startSession, type UploadSession } from './upload-session.js';
 
 /** How often the same manner is tried again. */
 const REPEATS = 2;
 
 /**
- * Uploads `content` as `blob`: one POST and one PUT, or as the registry asks for it ({@link nextStep}), which is told to `learned`. A session that fails is begun again with fresh content, and the failed one is cancelled. Throws what the registry says.
+ * Uploads a blob: one POST and one PUT, or as the registry asks for it ({@link nextStep}), which is learned in `habits`, by registry. A session
+ * that fails, or `opened`, which a refused mount left, is begun again with fresh content, and the failed one is cancelled. Throws what
+ * the registry says.
  */
 export async function uploadBlob(
-	target: UploadTarget,
-	blob: Descriptor,
-	content: OpenContent,
-	{ opened, habits, learned, has }: UploadOptions,
+	upload: Upload,
+	opened: UploadSession | undefined,
+	habits: Map<string, Habits>,
 	signal: AbortSignal,
 ): Promise<void> {
-	const what = `pushing ${blob.digest} to ${formatRepository(target.name)}`;
-	const first = firstManner(habits, blob.size);
+	const { remote, blob } = upload;
+	const { registry } = remote.name;
+	const what = whatOf(upload);
+	const known = habits.get(registry) ?? UNKNOWN_HABITS;
+	const first = firstManner(known, blob.size);
 	const refusals: Refusal[] = [];
 	let [manner, session, repeats] = [first, opened, 0];
 	for (;;) {
-		const outcome = await tryOnce(target, blob, content, { session, manner, has }, signal);
+		const outcome = await tryOnce(upload, session, manner, signal);
 		if (outcome === 'done') {
-			learned(learn(habits, first, manner, blob.size));
+			habits.set(registry, learn(known, first, manner, blob.size));
 			return;
 		}
 		session = undefined;
 		refusals.push(outcome);
-		const next = outcome.next === 'again' && repeats >= REPEATS ? lastResort(manner, outcome) : outcome.next;
+		const next = outcome.next === 'again' && repeats >= REPEATS ? lastResort(manner, outcome.status) : outcome.next;
 		if (next === 'fail') throw tellingOf(refusals);
 		if (next !== 'again') manner = next;
-		else await waitToRetry({ what, attempt: ++repeats, reason: reasonOf(outcome) }, undefined, target.retry, signal);
+		else await waitToRetry({ what, attempt: ++repeats, reason: reasonOf(outcome) }, undefined, remote.retry, signal);
 	}
+}
+
+function whatOf({ remote, blob }: Upload): string {
+	return `pushing ${blob.digest} to ${formatRepository(remote.name)}`;
 }
 
 interface Refusal {
@@ -60,50 +55,39 @@ interface Refusal {
 	readonly next: 'again' | 'fail' | Manner;
 }
 
-interface Attempt extends Pick<UploadOptions, 'has'> {
-	readonly session: UploadSession | undefined;
-	readonly manner: Manner;
-}
-
 async function tryOnce(
-	target: UploadTarget,
-	blob: Descriptor,
-	content: OpenContent,
-	{ session, manner, has }: Attempt,
+	upload: Upload,
+	session: UploadSession | undefined,
+	manner: Manner,
 	signal: AbortSignal,
 ): Promise<'done' | Refusal> {
+	const { remote, blob } = upload;
 	let open: URL | undefined = session?.url;
 	try {
-		const start = session ?? (await startSession(target, signal));
+		const start = session ?? (await startSession(remote, signal));
 		open = start.url;
-		const sent = await sendBlob(target, blob, content, start, manner, signal);
+		const sent = await sendBlob(upload, start, manner, signal);
 		open = sent.session;
 		const step = nextStep(manner, sent.response.status, blob.size);
-		if (step === 'done' || (step === 'check' && (await has()))) return finish(sent);
-		const error = await responseError(sent.response, `pushing ${blob.digest} to ${formatRepository(target.name)}`);
-		if (sent.response.status !== 404) await cancelSession(target, open);
-		return { status: sent.response.status, error, next: step === 'check' ? nextStepUnkept(manner) : step };
+		if (step === 'done' || (step === 'check' && (await hasBlob(remote, blob, signal)))) {
+			discard(sent.response);
+			return 'done';
+		}
+		const { status } = sent.response;
+		const error = await responseError(sent.response, whatOf(upload));
+		if (status !== 404) await cancelSession(remote, open);
+		return { status, error, next: step === 'check' ? lastResort(manner, status) : step };
 	} catch (error) {
-		if (open !== undefined) await cancelSession(target, open);
+		if (open !== undefined) await cancelSession(remote, open);
 		signal.throwIfAborted();
 		if (!isTransient(error)) throw error;
 		return { status: undefined, error, next: 'again' };
 	}
 }
 
-/** Proxies that choke on a body at once answer 502 or nothing at all. */
-function lastResort(manner: Manner, { status }: Refusal): Manner | 'fail' {
+/** Proxies that choke on a body at once answer 502 or nothing at all, or that all is well, and then the blob is not there. */
+function lastResort(manner: Manner, status: number | undefined): Manner | 'fail' {
 	return manner.put === 'full' && status !== 429 ? { ...manner, put: 'empty' } : 'fail';
-}
-
-function finish({ response }: Sent): 'done' {
-	discard(response);
-	return 'done';
-}
-
-/** A PUT that was said to be well, and after which the blob is not there. */
-function nextStepUnkept(manner: Manner): Manner | 'fail' {
-	return manner.put === 'full' ? { ...manner, put: 'empty' } : 'fail';
 }
 
 /** The refusal that says most: of what a registry does not know at all, its first one. */

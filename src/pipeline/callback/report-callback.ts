@@ -1,7 +1,6 @@
 import { afterAbort } from '../../host/end-worker.js';
-import { openHttp } from '../../http/http.js';
-import { VERSION } from '../../version.js';
 import type { Emit } from '../events.js';
+import { type NetworkRequest, openNetwork } from '../network.js';
 import { createRecord } from '../record.js';
 import type { BuildRequest } from '../request.js';
 import type { BuildOutcome } from '../result.js';
@@ -9,7 +8,7 @@ import { sendCallback } from './post-callback.js';
 
 /** The part of a request that a listener needs. */
 export interface Listening {
-	readonly host: Pick<BuildRequest['host'], 'env' | 'caBundle'>;
+	readonly host: NetworkRequest;
 	readonly output: Pick<BuildRequest['output'], 'callback'>;
 }
 
@@ -41,13 +40,11 @@ export function listenFor({ host, output }: Listening, emit: Emit, signal: Abort
 		tell: async (outcome, labels) => {
 			const { success, error } = outcome.result;
 			const messages = [tail.trimEnd(), error?.message ?? ''].filter((message) => message !== '');
-			const { env, caBundle } = host;
-			const http = openHttp({ env, caBundle, userAgent: `s2oci/${VERSION}` });
+			await using network = openNetwork(host, emit);
 			const [late, over] = [new AbortController(), new AbortController()];
 			void afterAbort(signal, STOPPED_MS, over.signal).then(() => late.abort(new Error('it did not answer in time')));
-			await sendCallback(callback, { success, labels, messages }, http, emit, late.signal);
+			await sendCallback(callback, { success, labels, messages }, network.http, emit, late.signal);
 			over.abort();
-			await http.close();
 			return outcome;
 		},
 	};

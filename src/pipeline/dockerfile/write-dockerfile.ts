@@ -10,8 +10,7 @@ import {
 } from '../../content/location.js';
 import { BuildError } from '../../errors.js';
 import { absolutePath } from '../../host-path.js';
-import { type Http, openHttp } from '../../http/http.js';
-import { openRegistries } from '../../registry/registries.js';
+import type { Http } from '../../http/http.js';
 import type { Contract } from '../../s2i/contract.js';
 import {
 	CONTEXT,
@@ -26,12 +25,11 @@ import { NO_LIMITS } from '../../sandbox/limits.js';
 import { fetchSource } from '../../source/fetch.js';
 import { parseSource } from '../../source/parse.js';
 import type { Source, SourceInfo } from '../../source/source.js';
-import { VERSION } from '../../version.js';
 import type { Emit } from '../events.js';
+import { openNetwork } from '../network.js';
 import { readEnvironment } from '../prepare/build-environment.js';
 import { type BuildRecord, createRecord } from '../record.js';
 import type { BuildRequest } from '../request.js';
-import { registryEvents } from '../session.js';
 import { findContract } from './dockerfile-builder.js';
 import {
 	clearContext,
@@ -66,29 +64,17 @@ const NO_SOURCE: SourceInfo = { location: '', epoch: 0, ignoredScripts: [] };
 export async function writeDockerfile(request: DockerfileRequest, emit: Emit, signal: AbortSignal): Promise<void> {
 	const record = createRecord(emit);
 	const previous = request.build && previousImage(request.build);
-	const { env, dockerConfig, insecureRegistries, caBundle } = request.host;
-	const http = openHttp({ env, caBundle, userAgent: `s2oci/${VERSION}` });
-	const registries = openRegistries({
-		env,
-		dockerConfig,
-		insecureRegistries,
-		caBundle,
-		userAgent: `s2oci/${VERSION}`,
-		...registryEvents(emit),
-	});
-	try {
-		if (request.build !== undefined) warnOfOptions(request.build, emit);
-		const contract = await record.stage('resolve', () => findContract(request, registries, emit, signal));
-		const path = await dockerfilePath(request.path);
-		const context = dirname(absolutePath(path));
-		const info = await record.stage('source', () => fetchTo(context, request, { http, emit }, signal));
-		const from = { request, contract, context, previous, http, record };
-		const input = await record.stage('prepare', () => fillContext(info, from, signal));
-		await writeContextFile(path, formatDockerfile(input));
-		emit({ type: 'log', level: 0, message: `wrote ${path}; ${howToBuild(path, request.build?.assemble.secrets)}` });
-	} finally {
-		await Promise.all([registries.close(), http.close()]);
-	}
+	await using network = openNetwork(request.host, emit);
+	const { registries, http } = network;
+	if (request.build !== undefined) warnOfOptions(request.build, emit);
+	const contract = await record.stage('resolve', () => findContract(request, registries, emit, signal));
+	const path = await dockerfilePath(request.path);
+	const context = dirname(absolutePath(path));
+	const info = await record.stage('source', () => fetchTo(context, request, { http, emit }, signal));
+	const from = { request, contract, context, previous, http, record };
+	const input = await record.stage('prepare', () => fillContext(info, from, signal));
+	await writeContextFile(path, formatDockerfile(input));
+	emit({ type: 'log', level: 0, message: `wrote ${path}; ${howToBuild(path, request.build?.assemble.secrets)}` });
 }
 
 async function fetchTo(

@@ -1,5 +1,4 @@
 import type { EnvironmentName } from './ci-environment.js';
-import type { FindingCode } from './finding-code.js';
 
 /** What a finding means, and the line that fixes it in each kind of place. */
 export interface Advice {
@@ -7,6 +6,7 @@ export interface Advice {
 	readonly fixes: Partial<Readonly<Record<EnvironmentName, string>>>;
 }
 
+const host = (fix: string): Advice['fixes'] => ({ debian: fix, rhel: fix });
 const INSTALL = (debian: string, rhel = debian): Advice['fixes'] => ({
 	debian: `apt-get install --no-install-recommends ${debian}`,
 	rhel: `dnf install ${rhel}`,
@@ -31,15 +31,14 @@ const VOLUME: Advice['fixes'] = {
 const SET_CAPABILITIES =
 	'chmod u-s /usr/bin/new?idmap && setcap cap_setuid+ep /usr/bin/newuidmap && setcap cap_setgid+ep /usr/bin/newgidmap';
 const MAPPER_CAPABILITIES: Advice['fixes'] = {
-	debian: SET_CAPABILITIES,
-	rhel: SET_CAPABILITIES,
+	...host(SET_CAPABILITIES),
 	container: `RUN ${SET_CAPABILITIES} in the image that the job runs in`,
 	kubernetes: `RUN ${SET_CAPABILITIES} in the image of the pod`,
 	gitlab: `RUN ${SET_CAPABILITIES} in the image of the job`,
 };
 
-/** The advice for every finding. */
-export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
+/** The advice for every finding; docs/doctor.md has a line for each. */
+export const ADVICE = {
 	NOT_ROOT: {
 		message: 'this rung is for root only',
 		fixes: { kubernetes: `runAsUser: 0 with ${OWN_NAMESPACE}, if no other rung works`, gitlab: 'run the job as root' },
@@ -53,8 +52,7 @@ export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
 			openshift: `${OWN_NAMESPACE}, with the SCC nested-container`,
 			kubernetes: OWN_NAMESPACE,
 			container: '--cap-add SYS_ADMIN --security-opt apparmor=unconfined (Docker), nothing to do for rootless Podman',
-			rhel: 'run it as a real root, or as an ordinary user',
-			debian: 'run it as a real root, or as an ordinary user',
+			...host('run it as a real root, or as an ordinary user'),
 		},
 	},
 	MAX_USER_NAMESPACES: {
@@ -64,8 +62,7 @@ export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
 			kubernetes: 'sysctl -w user.max_user_namespaces=28633 on the nodes',
 			container: 'sysctl -w user.max_user_namespaces=28633 on the host',
 			gitlab: 'sysctl -w user.max_user_namespaces=28633 on the machine of the runner',
-			rhel: 'echo user.max_user_namespaces=28633 > /etc/sysctl.d/userns.conf && sysctl --system',
-			debian: 'echo user.max_user_namespaces=28633 > /etc/sysctl.d/userns.conf && sysctl --system',
+			...host('echo user.max_user_namespaces=28633 > /etc/sysctl.d/userns.conf && sysctl --system'),
 		},
 	},
 	USERNS_CLONE: {
@@ -107,7 +104,7 @@ export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
 	},
 	CHANGED_ROOT: {
 		message: 'this process runs in a chroot, where the kernel gives nobody a user namespace',
-		fixes: { debian: 'run it outside of the chroot', rhel: 'run it outside of the chroot' },
+		fixes: host('run it outside of the chroot'),
 	},
 	NAMESPACES: {
 		message: 'the kernel refused namespaces for a reason that is not known here',
@@ -133,8 +130,7 @@ export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
 		message: 'newuidmap is on a file system that is mounted nosuid, so it has no rights',
 		fixes: {
 			kubernetes: 'keep the data of the container runtime on a disk that is mounted without nosuid',
-			debian: 'mount it without nosuid',
-			rhel: 'mount it without nosuid',
+			...host('mount it without nosuid'),
 		},
 	},
 	NO_NEW_PRIVS: {
@@ -150,8 +146,7 @@ export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
 	NO_SUBUID: {
 		message: 'this user has no range in /etc/subuid and /etc/subgid, so files of other users cannot be theirs on disk',
 		fixes: {
-			debian: 'usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "$USER"',
-			rhel: 'usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "$USER"',
+			...host('usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "$USER"'),
 			kubernetes: 'RUN echo USER:100000:65536 | tee /etc/subuid > /etc/subgid in the image of the pod',
 			gitlab: 'RUN echo USER:100000:65536 | tee /etc/subuid > /etc/subgid in the image of the job',
 		},
@@ -159,8 +154,7 @@ export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
 	SUBUID_REFUSED: {
 		message: 'the range in /etc/subuid and /etc/subgid was refused; in a container it must be part of what that has',
 		fixes: {
-			debian: 'give ranges that no one else has, and that exist here (cat /proc/self/uid_map)',
-			rhel: 'give ranges that no one else has, and that exist here (cat /proc/self/uid_map)',
+			...host('give ranges that no one else has, and that exist here (cat /proc/self/uid_map)'),
 			kubernetes:
 				'name ids below 65536 in /etc/subuid and /etc/subgid when hostUsers is false, and allow SETUID and SETGID',
 			container: 'name ids in /etc/subuid and /etc/subgid that exist in the container (cat /proc/self/uid_map)',
@@ -191,17 +185,13 @@ export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
 	},
 	NO_KOFFI: {
 		message: 'koffi, through which s2oci calls the kernel, has no binary for this platform',
-		fixes: {
-			debian: 'npm install without --omit=optional, on x64 or arm64',
-			rhel: 'npm install without --omit=optional, on x64 or arm64',
-		},
+		fixes: host('npm install without --omit=optional, on x64 or arm64'),
 	},
 	NOEXEC: {
 		message: 'the store is mounted noexec, so images that are copied there (rungs 4 and 5) cannot be run',
 		fixes: {
 			...VOLUME,
-			debian: 'mount -o remount,exec, or another --store DIR',
-			rhel: 'mount -o remount,exec, or another --store DIR',
+			...host('mount -o remount,exec, or another --store DIR'),
 		},
 	},
 	NOSUID: {
@@ -213,16 +203,12 @@ export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
 		fixes: {
 			...VOLUME,
 			openshift: 'mount an emptyDir volume, name it with S2OCI_STORE, and let the pod have an fsGroup',
-			debian: 'name a directory of your own with --store DIR or S2OCI_STORE',
-			rhel: 'name a directory of your own with --store DIR or S2OCI_STORE',
+			...host('name a directory of your own with --store DIR or S2OCI_STORE'),
 		},
 	},
 	NO_SPACE: {
 		message: 'the store has less than 2 GB free',
-		fixes: {
-			debian: 's2oci prune --keep-bytes 5G, or another --store DIR',
-			rhel: 's2oci prune --keep-bytes 5G, or another --store DIR',
-		},
+		fixes: host('s2oci prune --keep-bytes 5G, or another --store DIR'),
 	},
 	NO_SANDBOX: { message: 'runc, crun and bwrap are all missing', fixes: INSTALL('bubblewrap runc', 'bubblewrap crun') },
 	SANDBOX_REFUSED: {
@@ -255,8 +241,7 @@ export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
 			gitlab: '--ca-bundle "$CI_SERVER_TLS_CA_FILE", or the file of your certificate authority',
 			openshift: '--ca-bundle /var/run/secrets/kubernetes.io/serviceaccount/service-ca.crt for the internal registry',
 			kubernetes: 'mount the certificate authority, and name it with --ca-bundle FILE',
-			debian: '--ca-bundle FILE with your certificate authority; --insecure-registry HOST for a test registry',
-			rhel: '--ca-bundle FILE with your certificate authority; --insecure-registry HOST for a test registry',
+			...host('--ca-bundle FILE with your certificate authority; --insecure-registry HOST for a test registry'),
 		},
 	},
 	REGISTRY_LOGIN: {
@@ -274,4 +259,7 @@ export const ADVICE: Readonly<Record<FindingCode, Advice>> = {
 		message: 'a registry allows neither pull nor push here',
 		fixes: { github: 'permissions: {packages: write}', gitlab: 'a token that may write the registry of this project' },
 	},
-};
+} satisfies Readonly<Record<string, Advice>>;
+
+/** Names of findings. */
+export type FindingCode = keyof typeof ADVICE;

@@ -1,8 +1,8 @@
 import { type BuildError, isBuildError, messageOf } from '../../errors.js';
 import type { NamespacePlan } from '../../host/user-namespace.js';
+import type { FindingCode } from './advice.js';
 import type { SandboxTrial, StoreState } from './diagnosis.js';
 import type { HostFacts } from './facts.js';
-import type { FindingCode } from './finding-code.js';
 import { isNetworkType } from './host-mounts.js';
 
 /** What explains a failure. */

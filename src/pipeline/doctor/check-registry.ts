@@ -1,21 +1,15 @@
 import { isBuildError, messageOf } from '../../errors.js';
+import { discard } from '../../http/client.js';
 import type { RepositoryName } from '../../oci/reference.js';
 import { redact } from '../../redact.js';
-import { authorize } from '../../registry/auth.js';
 import { findCredentials } from '../../registry/credentials.js';
-import { findEndpoints } from '../../registry/endpoint.js';
-import { matchHosts } from '../../registry/hosts.js';
-import { followRedirects } from '../../registry/redirect.js';
-import { discard, openTransport, type Transport } from '../../registry/transport.js';
-import { VERSION } from '../../version.js';
-import type { HostRequest } from '../request.js';
+import type { Registries } from '../../registry/registries.js';
+import type { Remote } from '../../registry/remote.js';
+import { type NetworkRequest, openNetwork } from '../network.js';
+import type { FindingCode } from './advice.js';
 import type { Answer, RegistryTrial } from './diagnosis.js';
-import type { FindingCode } from './finding-code.js';
 import { tryMount, tryPull, tryPush } from './rights.js';
 import type { DoctorTarget } from './target.js';
-
-/** The part of a request that says how registries are reached. */
-export type RegistryAccess = Pick<HostRequest, 'env' | 'dockerConfig' | 'insecureRegistries' | 'caBundle'>;
 
 /** What looking at one registry notes down. */
 interface Notes {
@@ -23,23 +17,27 @@ interface Notes {
 	readonly findings: Set<FindingCode>;
 }
 
+type Rights = Pick<RegistryTrial, 'pull' | 'push' | 'mount'>;
+
+const UNKNOWN: Rights = { pull: 'unknown', push: 'unknown', mount: 'unknown' };
 const LIMIT_MS = 60_000;
 const TLS = /certificate|self.signed|ERR_TLS|CERT_|UNABLE_TO_|EPROTO|SSL/i;
 
+/** Does `work`; what it fails with is noted down, and `otherwise` stands for it. */
+type Attempt = <T>(work: () => Promise<T>, otherwise: T) => Promise<T>;
+
 /**
- * Looks at what `target` names: whether it answers, takes our credentials, and lets us pull, push and mount. Leaves nothing there: an upload
- * that was begun is cancelled. Without retries, within a minute. Rejects only when `outer` is aborted.
+ * Looks at what `target` names, by what a build does: whether it answers, takes our credentials, and lets us pull, push and mount. Leaves
+ * nothing there: an upload that was begun is cancelled. Without retries, within a minute. Rejects only when `outer` is aborted.
  */
 export async function tryRegistry(
 	target: DoctorTarget,
-	access: RegistryAccess,
+	request: NetworkRequest,
 	outer: AbortSignal,
 ): Promise<RegistryTrial> {
 	const signal = AbortSignal.any([outer, AbortSignal.timeout(LIMIT_MS)]);
 	const notes: Notes = { reasons: [], findings: new Set() };
-	const insecure = matchHosts(access.insecureRegistries);
-	const transport = openTransport({ ...access, insecure, userAgent: `s2oci/${VERSION}` });
-	const attempt = async <T>(work: () => Promise<T>, otherwise: T): Promise<T> => {
+	const attempt: Attempt = async (work, otherwise) => {
 		try {
 			return await work();
 		} catch (error) {
@@ -48,73 +46,43 @@ export async function tryRegistry(
 			return otherwise;
 		}
 	};
-	try {
-		const hop = followRedirects(transport.send);
-		const find = ({ repository }: { readonly repository: RepositoryName }) =>
-			findCredentials(repository, access, signal);
-		const send = authorize({ find, send: hop })(hop);
-		const name = repositoryOf(target);
-		const endpoint = await attempt(() => findEndpoints(insecure, transport.send)(name.registry, signal), undefined);
-		const asks = endpoint && (await attempt(() => asksForLogin(endpoint, hop, signal), undefined));
-		const login = await attempt(() => whoWeAre(name, access, signal), { user: undefined, source: '' });
-		if (endpoint === undefined || asks === undefined) return unreachable(target, login, notes);
-		const accepted = await attempt(() => tryLogin(endpoint, name, asks, send, signal), 'no' as const);
-		const rights = await tryRights(
-			target,
-			{ name, endpoint, send, note: (why) => void notes.reasons.push(why) },
-			attempt,
-			signal,
-		);
-		return conclude(target, { ...login, accepted }, rights, notes);
-	} finally {
-		await transport.close();
-	}
+	await using network = openNetwork(request, () => undefined, { attempts: 1 });
+	const { registries } = network;
+	const name = repositoryOf(target);
+	const remote = await attempt(() => registries.reach(name, signal), undefined);
+	const asks = remote && (await attempt(() => asksForLogin(remote, signal), undefined));
+	const login = await attempt(() => whoWeAre(name, request, signal), { user: undefined, source: '' });
+	const reachable = remote !== undefined && asks !== undefined;
+	const accepted = reachable ? await attempt(() => tryLogin(remote, asks, signal), 'no') : 'unknown';
+	const rights = reachable ? await tryRights(target, registries, remote, { attempt, notes }, signal) : UNKNOWN;
+	const ok = reachable && isUsable(target, accepted, rights, notes);
+	const [reasons, findings] = [[...new Set(notes.reasons)], [...notes.findings]];
+	return { name: redact(target.name), reachable, login: { ...login, accepted }, ...rights, reasons, findings, ok };
 }
-
-type Rights = Pick<RegistryTrial, 'pull' | 'push' | 'mount'>;
 
 async function tryRights(
 	target: DoctorTarget,
-	context: Parameters<typeof tryPush>[0],
-	attempt: <T>(work: () => Promise<T>, otherwise: T) => Promise<T>,
+	registries: Registries,
+	remote: Remote,
+	{ attempt, notes }: { readonly attempt: Attempt; readonly notes: Notes },
 	signal: AbortSignal,
 ): Promise<Rights> {
-	if (target.type === 'registry') return { pull: 'unknown', push: 'unknown', mount: 'unknown' };
-	const { reference } = target;
-	const pulled = await attempt(() => tryPull(context, reference.digest ?? reference.tag ?? 'latest', signal), {
-		pull: 'no' as const,
-		config: undefined,
-	});
-	const push = await attempt(() => tryPush(context, signal), 'no' as const);
-	const { config } = pulled;
+	if (target.type === 'registry') return UNKNOWN;
+	const { digest, tag = 'latest' } = target.reference;
+	const tell = (reason: string) => void notes.reasons.push(reason);
+	const pulling = () => tryPull(registries.open(remote.name), digest ?? tag, tell, signal);
+	const { pull, config } = await attempt(pulling, { pull: 'no', config: undefined });
+	const push = await attempt(() => tryPush(remote, tell, signal), 'no');
 	const canMount = push === 'yes' && config !== undefined;
-	const mount = canMount ? await attempt(() => tryMount(context, config, signal), 'unknown' as const) : 'unknown';
-	return { pull: pulled.pull, push, mount };
+	const mount = canMount ? await attempt(() => tryMount(remote, config, tell, signal), 'unknown') : 'unknown';
+	return { pull, push, mount };
 }
 
 /** An image that is not there yet can be a target, one that may not be written a builder. */
-function conclude(target: DoctorTarget, login: RegistryTrial['login'], rights: Rights, notes: Notes): RegistryTrial {
+function isUsable(target: DoctorTarget, accepted: Answer, rights: Rights, notes: Notes): boolean {
 	const usable = target.type === 'registry' || rights.pull === 'yes' || rights.push === 'yes';
 	if (!usable && notes.findings.size === 0) notes.findings.add('REGISTRY_RIGHTS');
-	const ok = usable && login.accepted !== 'no';
-	return { ...begin(target, notes), reachable: true, login, ...rights, ok };
-}
-
-function unreachable(
-	target: DoctorTarget,
-	login: Omit<RegistryTrial['login'], 'accepted'>,
-	notes: Notes,
-): RegistryTrial {
-	const unknown: Answer = 'unknown';
-	const answers = { pull: unknown, push: unknown, mount: unknown };
-	return { ...begin(target, notes), reachable: false, login: { ...login, accepted: unknown }, ...answers, ok: false };
-}
-
-function begin(
-	{ name }: DoctorTarget,
-	{ reasons, findings }: Notes,
-): Pick<RegistryTrial, 'name' | 'reasons' | 'findings'> {
-	return { name: redact(name), reasons: [...new Set(reasons)], findings: [...findings] };
+	return usable && accepted !== 'no';
 }
 
 function note(error: unknown, signal: AbortSignal, { reasons, findings }: Notes): void {
@@ -134,7 +102,7 @@ function repositoryOf(target: DoctorTarget): RepositoryName {
 }
 
 /** Rejects when the registry cannot be reached at all. */
-async function asksForLogin(endpoint: URL, send: Transport, signal: AbortSignal): Promise<boolean> {
+async function asksForLogin({ endpoint, send }: Remote, signal: AbortSignal): Promise<boolean> {
 	const response = await send({ method: 'GET', url: new URL('/v2/', endpoint) }, signal);
 	discard(response);
 	return response.status === 401;
@@ -142,19 +110,17 @@ async function asksForLogin(endpoint: URL, send: Transport, signal: AbortSignal)
 
 async function whoWeAre(
 	name: RepositoryName,
-	access: RegistryAccess,
+	request: NetworkRequest,
 	signal: AbortSignal,
 ): Promise<Omit<RegistryTrial['login'], 'accepted'>> {
-	const { credentials, source } = await findCredentials(name, access, signal);
+	const { credentials, source } = await findCredentials(name, request, signal);
 	const user = credentials?.type === 'basic' ? redact(credentials.username) : credentials && 'an identity token';
 	return { user, source: redact(source) };
 }
 
 async function tryLogin(
-	endpoint: URL,
-	repository: RepositoryName,
+	{ name: repository, endpoint, send }: Remote,
 	asks: boolean,
-	send: Transport,
 	signal: AbortSignal,
 ): Promise<Answer> {
 	if (!asks) return 'unknown';

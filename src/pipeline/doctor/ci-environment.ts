@@ -1,18 +1,10 @@
 import type { HostFacts } from './facts.js';
 
-/** A kind of place that s2oci runs in, for which there is a way to fix things. */
-export type EnvironmentName = 'github' | 'gitlab' | 'openshift' | 'kubernetes' | 'container' | 'rhel' | 'debian';
-
 /** In the order in which a fix is worth reading: who gave us this job, then what it runs in, then the distribution. */
-export const ENVIRONMENTS: readonly EnvironmentName[] = [
-	'github',
-	'gitlab',
-	'openshift',
-	'kubernetes',
-	'container',
-	'rhel',
-	'debian',
-];
+export const ENVIRONMENTS = ['github', 'gitlab', 'openshift', 'kubernetes', 'container', 'rhel', 'debian'] as const;
+
+/** A kind of place that s2oci runs in, for which there is a way to fix things. */
+export type EnvironmentName = (typeof ENVIRONMENTS)[number];
 
 type Evidence = Pick<HostFacts, 'distributions' | 'inContainer' | 'serviceAccount'>;
 

@@ -1,7 +1,7 @@
 import type { RungNumber } from '../../sandbox/ladder.js';
 import type { SandboxName } from '../../sandbox/sandboxes.js';
+import type { FindingCode } from './advice.js';
 import type { EnvironmentName } from './ci-environment.js';
-import type { FindingCode } from './finding-code.js';
 import type { Finding } from './findings.js';
 
 /** Whether one sandbox ran a program. */

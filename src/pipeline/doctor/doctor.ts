@@ -5,14 +5,14 @@ import { SANDBOXES } from '../../sandbox/sandboxes.js';
 import type { HostRequest } from '../request.js';
 import { describeRung } from '../rung.js';
 import { chooseStore } from '../store/settle-store.js';
+import type { FindingCode } from './advice.js';
 import { tryRegistry } from './check-registry.js';
 import { detectEnvironments } from './ci-environment.js';
 import type { Diagnosis, RungTrial } from './diagnosis.js';
 import { readFacts } from './facts.js';
-import type { FindingCode } from './finding-code.js';
 import { describeFinding } from './findings.js';
 import { IN_PLACE_UNTRIED, tryInPlace } from './in-place-trial.js';
-import { type TrialContext, tryRungs, trySandboxes, withScratch, workerOptions } from './rungs.js';
+import { type TrialContext, tryRungs, withWorker } from './rungs.js';
 import { readStore } from './store-state.js';
 import type { DoctorTarget } from './target.js';
 
@@ -54,17 +54,16 @@ export async function diagnose(
 async function tryBest(context: TrialContext, outer: AbortSignal): Promise<Diagnosis['best']> {
 	const signal = AbortSignal.any([outer, AbortSignal.timeout(LIMIT_MS)]);
 	try {
-		return await withScratch(context.request.store, async (scratch) => {
-			const worker = await startWorker(workerOptions(context.request, scratch, 'auto'), signal);
-			try {
-				const trials = await trySandboxes(worker, worker.sandboxes, scratch);
+		return await withWorker(
+			context.request,
+			'auto',
+			(options) => startWorker(options, signal),
+			async (worker, trials) => {
 				const sandbox = trials.find(({ works }) => works)?.name;
 				const { number, reason } = await describeRung(worker, { ...context.request, rootfs: 'auto' });
 				return sandbox && { rung: number, sandbox, reason };
-			} finally {
-				await worker.close();
-			}
-		});
+			},
+		);
 	} catch {
 		outer.throwIfAborted();
 		return undefined;

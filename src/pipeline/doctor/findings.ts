@@ -1,6 +1,5 @@
-import { ADVICE } from './advice.js';
+import { ADVICE, type Advice, type FindingCode } from './advice.js';
 import { ENVIRONMENTS, type EnvironmentName } from './ci-environment.js';
-import type { FindingCode } from './finding-code.js';
 
 /** Something that is in the way, or may be, with one line for each kind of place that says what to do. */
 export interface Finding {
@@ -15,7 +14,7 @@ export const FINDING_CODES: readonly FindingCode[] = Object.keys(ADVICE) as Find
 
 /** The finding `code` with its fixes: those of `places` first and in that order, then all others. */
 export function describeFinding(code: FindingCode, places: readonly EnvironmentName[]): Finding {
-	const { message, fixes } = ADVICE[code];
+	const { message, fixes }: Advice = ADVICE[code];
 	const ordered = [...places, ...ENVIRONMENTS.filter((place) => !places.includes(place))];
 	return {
 		code,

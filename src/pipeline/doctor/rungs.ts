@@ -9,10 +9,10 @@ import { IN_PLACE, isCopied, isOn, LADDER, type LadderStep, type RungNumber } fr
 import type { SandboxName } from '../../sandbox/sandboxes.js';
 import { TINY_STATUS, tinyProgram } from '../../sandbox/tiny-program.js';
 import type { HostRequest } from '../request.js';
+import type { FindingCode } from './advice.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from './causes.js';
 import type { RungTrial, SandboxTrial } from './diagnosis.js';
 import type { HostFacts } from './facts.js';
-import type { FindingCode } from './finding-code.js';
 
 /** What trying needs to know. */
 export interface TrialContext {
@@ -45,12 +45,32 @@ export async function tryRungs(context: TrialContext, signal: AbortSignal): Prom
 	return trials;
 }
 
-/** Runs a program in the sandboxes of `worker`; `scratch` is its own. */
-export async function trySandboxes(
-	worker: WorkerProcess,
-	names: readonly SandboxName[],
-	scratch: string,
-): Promise<readonly SandboxTrial[]> {
+/**
+ * Has `start` start a worker with a new scratch directory in the store, runs a program in each of its sandboxes, and gives both to `look`.
+ * The worker is ended and the directory removed afterwards. Throws HOST_NO_SPACE, HOST_STORE, and what starting throws.
+ */
+export async function withWorker<T>(
+	{ store, env }: TrialContext['request'],
+	rootfs: WorkerOptions['rootfs'],
+	start: (options: WorkerOptions) => Promise<WorkerProcess>,
+	look: (worker: WorkerProcess, trials: readonly SandboxTrial[]) => Promise<T> | T,
+): Promise<T> {
+	const scratch = await makeScratch(store);
+	const how = { store, scratch, env, rootfs, userns: 'auto', isolation: 'auto' } as const;
+	try {
+		const worker = await start({ ...how, streams: 'forward', onEvent: () => undefined });
+		try {
+			return await look(worker, await trySandboxes(worker, scratch));
+		} finally {
+			await worker.close();
+		}
+	} finally {
+		await rm(scratch, { recursive: true, force: true }).catch(() => undefined);
+		await rm(`${scratch}.lock`, { force: true }).catch(() => undefined);
+	}
+}
+
+async function trySandboxes(worker: WorkerProcess, scratch: string): Promise<readonly SandboxTrial[]> {
 	const source = join(scratch, 'probe-program');
 	await mkdir(source, { mode: 0o755 });
 	await writeFile(join(source, 'end'), tinyProgram(process.arch) ?? new Uint8Array());
@@ -61,37 +81,8 @@ export async function trySandboxes(
 	const placement = { source, destination: '/s2oci', owner: { uid: USER.uid, gid: USER.gid }, keep: false };
 	await worker.call('prepare', { root: 'builder', placements: [placement], binds: [], workingDir: '/' });
 	const trials: SandboxTrial[] = [];
-	for (const name of names) trials.push(await trySandbox(worker, name));
+	for (const name of worker.sandboxes) trials.push(await trySandbox(worker, name));
 	return trials;
-}
-
-/** Runs `work` with a new scratch directory in `store`, which is removed afterwards. Throws HOST_NO_SPACE, HOST_STORE. */
-export async function withScratch<T>(store: string, work: (scratch: string) => Promise<T>): Promise<T> {
-	const scratch = await makeScratch(store);
-	try {
-		return await work(scratch);
-	} finally {
-		await rm(scratch, { recursive: true, force: true }).catch(() => undefined);
-		await rm(`${scratch}.lock`, { force: true }).catch(() => undefined);
-	}
-}
-
-/** What starting a worker for a trial takes. */
-export function workerOptions(
-	{ store, env }: TrialContext['request'],
-	scratch: string,
-	rootfs: WorkerOptions['rootfs'],
-): WorkerOptions {
-	return {
-		store,
-		scratch,
-		env,
-		rootfs,
-		userns: 'auto',
-		isolation: 'auto',
-		streams: 'forward',
-		onEvent: () => undefined,
-	};
 }
 
 /** The first plan that works is the rung's; else the first one tells why. */
@@ -121,14 +112,8 @@ async function tryPlan(
 	const signal = AbortSignal.any([outer, AbortSignal.timeout(LIMIT_MS)]);
 	const evidence: Evidence = { facts, store, plan, copied: isCopied(rootfs) };
 	try {
-		const sandboxes = await withScratch(request.store, async (scratch) => {
-			const worker = await startWorkerIn(plan, workerOptions(request, scratch, rootfs), signal);
-			try {
-				return await trySandboxes(worker, worker.sandboxes, scratch);
-			} finally {
-				await worker.close();
-			}
-		});
+		const start = (options: WorkerOptions) => startWorkerIn(plan, options, signal);
+		const sandboxes = await withWorker(request, rootfs, start, (_worker, trials) => trials);
 		const refused = sandboxes.filter(({ works }) => !works);
 		const reason = refused.map((each) => `${each.name}: ${each.reason ?? ''}`).join('; ');
 		if (refused.length < sandboxes.length) return { status: 'works', reason, findings: [], sandboxes };

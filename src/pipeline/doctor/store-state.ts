@@ -6,8 +6,8 @@ import { findStore } from '../../host/store-place.js';
 import { realOf } from '../../host-path.js';
 import { findMount } from '../../mountinfo.js';
 import { printablePath } from '../../root-path.js';
+import type { FindingCode } from './advice.js';
 import type { StoreState } from './diagnosis.js';
-import type { FindingCode } from './finding-code.js';
 import { isNetworkType, mountsHere, optionsOf } from './host-mounts.js';
 
 const LOW_BYTES = 2e9;

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isLocalAddress, isLoopback, reachOf } from '../../../src/http/address.js';
-import { nextHop } from '../../../src/http/hop.js';
-import { resolveHop } from '../../../src/registry/hosts.js';
+import { WEB } from '../../../src/http/policy.js';
+import { redirected } from '../../../src/http/redirect.js';
+import { REGISTRY, resolveHop } from '../../../src/registry/transport.js';
 import { parseImageScriptsUrl } from '../../../src/s2i/script-url.js';
 
 const MACHINE = [
@@ -47,19 +48,20 @@ describe('addresses and names for this machine only', () => {
 		const url = new URL(`https://${host}/x`);
 		expect([isLocalAddress(url), isLoopback(url)]).toEqual([true, false]);
 		for (const from of ['https://reg.example/v2/', 'https://10.0.0.1/v2/', 'https://127.0.0.1/v2/']) {
-			const hop = { url: new URL(from), authorization: undefined, namedBy: 'user' } as const;
+			const hop = { method: 'GET', url: new URL(from), namedBy: 'user' } as const;
 			expect(() => resolveHop(new URL(from), url.href)).toThrow(/only this machine/);
-			expect(() => nextHop(hop, url.href)).toThrow(/only this machine/);
+			expect(() => redirected(hop, url.href, REGISTRY)).toThrow(/only this machine/);
+			expect(() => redirected(hop, url.href, WEB)).toThrow(/only this machine/);
 		}
 		expect(() => parseImageScriptsUrl(url.href)).toThrow(/only this machine/);
 	});
 
 	test.each(LOOPBACK)('%s is this machine', (host) => {
 		const url = new URL(`https://${host}/x`);
-		const hop = { url: new URL('https://web.example/'), authorization: undefined, namedBy: 'user' } as const;
+		const hop = { method: 'GET', url: new URL('https://web.example/'), namedBy: 'user' } as const;
 		expect([isLocalAddress(url), isLoopback(url)]).toEqual([false, true]);
 		expect(() => resolveHop(new URL('https://reg.example/v2/'), url.href)).toThrow(/only this machine/);
-		expect(() => nextHop(hop, url.href)).toThrow(/only this machine/);
+		expect(() => redirected(hop, url.href, WEB)).toThrow(/only this machine/);
 		expect(resolveHop(new URL('https://127.0.0.1:5000/v2/'), url.href).href).toBe(url.href);
 	});
 

@@ -1,12 +1,13 @@
 import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { isLoopback } from '../../../src/http/address.js';
-import { matchHosts, resolveHop } from '../../../src/registry/hosts.js';
-import { followRedirects } from '../../../src/registry/redirect.js';
+import type { HttpRequest, HttpResponse } from '../../../src/http/client.js';
+import { followRedirects } from '../../../src/http/redirect.js';
+import { matchHosts } from '../../../src/registry/endpoint.js';
 import { responseError } from '../../../src/registry/response-error.js';
 import { parseRetryAfter } from '../../../src/registry/retry.js';
 import { scopesFor } from '../../../src/registry/token.js';
-import type { HttpRequest, HttpResponse } from '../../../src/registry/transport.js';
+import { REGISTRY, resolveHop } from '../../../src/registry/transport.js';
 
 const { signal } = new AbortController();
 const registry = new URL('https://reg.example/v2/');
@@ -53,11 +54,11 @@ describe('resolveHop', () => {
 describe('followRedirects', () => {
 	const hops = async (locations: readonly string[]): Promise<readonly HttpRequest[]> => {
 		const seen: HttpRequest[] = [];
-		const send = followRedirects((request) => {
+		const send = followRedirects((request: HttpRequest) => {
 			const location = locations[seen.length];
 			seen.push(request);
 			return Promise.resolve(location === undefined ? response(200) : response(307, { location }));
-		});
+		}, REGISTRY);
 		await send(
 			{ method: 'GET', url: registry, headers: { authorization: 'Bearer canary', range: 'bytes=5-' } },
 			signal,

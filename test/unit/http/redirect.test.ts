@@ -1,9 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { firstHop, type Hop, nextHop } from '../../../src/http/hop.js';
+import type { HttpRequest } from '../../../src/http/client.js';
+import { requestTo } from '../../../src/http/http.js';
+import { WEB } from '../../../src/http/policy.js';
+import { redirected } from '../../../src/http/redirect.js';
 
 const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
-const hop = (url: string): Hop => ({ url: new URL(url), authorization: 'Basic x', namedBy: 'user' });
+const hop = (url: string): HttpRequest => ({ method: 'GET', url: new URL(url), headers: { authorization: 'Basic x' } });
+const authorizationOf = ({ headers }: HttpRequest) => headers?.['authorization'];
 
 describe('the first hop', () => {
 	test.each([
@@ -13,15 +17,15 @@ describe('the first hop', () => {
 		['https://ada:100%@host/', 'https://host/', basic('ada:100%')],
 		['https://:token@host/', 'https://host/', basic(':token')],
 	])('of %s is %s with its user info as Authorization', (text, url, authorization) => {
-		const first = firstHop(text);
-		expect([first.url.href, first.authorization]).toEqual([url, authorization]);
+		const first = requestTo('GET', text);
+		expect([first.url.href, authorizationOf(first)]).toEqual([url, authorization]);
 	});
 
 	test.each(['file:///etc/passwd', 'ftp://ada:s3cret@host/', 'data:text/plain,x', 'no url', 'http://'])(
 		'is refused for %s',
 		(text) => {
-			expect(() => firstHop(text)).toThrow(expect.objectContaining({ code: 'HTTP_FAILED' }) as Error);
-			expect(() => firstHop(text)).not.toThrow(/s3cret/);
+			expect(() => requestTo('GET', text)).toThrow(expect.objectContaining({ code: 'HTTP_FAILED' }) as Error);
+			expect(() => requestTo('GET', text)).not.toThrow(/s3cret/);
 		},
 	);
 });
@@ -37,8 +41,8 @@ describe('the next hop', () => {
 		['http://host/a', 'https://host/b', 'https://host/b', undefined],
 		['http://127.0.0.1:1/a', 'http://127.0.0.1:2/b', 'http://127.0.0.1:2/b', undefined],
 	])('from %s by %s is %s, with credentials %s', (from, location, to, authorization) => {
-		const next = nextHop(hop(from), location);
-		expect([next.url.href, next.authorization]).toEqual([to, authorization]);
+		const next = redirected(hop(from), location, WEB);
+		expect([next.url.href, authorizationOf(next)]).toEqual([to, authorization]);
 	});
 
 	test.each([
@@ -52,19 +56,19 @@ describe('the next hop', () => {
 		['http://127.0.0.1/a', 'http://metadata.google.internal/', 'only this machine'],
 		['http://host/a', 'http://[::ffff:127.0.0.1]/a', 'only this machine'],
 	])('from %s to %s is refused: %s', (from, location, reason) => {
-		expect(() => nextHop(hop(from), location)).toThrow(reason);
+		expect(() => redirected(hop(from), location, WEB)).toThrow(reason);
 	});
 
 	test('credentials never come back once they were dropped, and never reach another origin', () => {
 		const origins = ['https://a', 'https://b', 'https://a:444', 'https://a.b'];
 		fc.assert(
 			fc.property(fc.array(fc.constantFrom(...origins), { maxLength: 6 }), (path) => {
-				let at = firstHop('https://ada:s3cret@a/');
+				let at = requestTo('GET', 'https://ada:s3cret@a/');
 				let left = false;
 				for (const origin of path) {
-					at = nextHop(at, `${origin}/`);
+					at = redirected(at, `${origin}/`, WEB);
 					left ||= origin !== 'https://a';
-					expect(at.authorization === undefined).toBe(left);
+					expect(authorizationOf(at) === undefined).toBe(left);
 				}
 			}),
 		);

@@ -1,0 +1,40 @@
+import { type Http, openHttp } from '../http/http.js';
+import { openRegistries, type Registries, type RegistryOptions } from '../registry/registries.js';
+import { VERSION } from '../version.js';
+import type { Emit } from './events.js';
+import type { HostRequest } from './request.js';
+
+/** The part of a request that says how hosts are reached. */
+export type NetworkRequest = Pick<HostRequest, 'env' | 'caBundle' | 'dockerConfig' | 'insecureRegistries' | 'namedBy'>;
+
+/** The way to all other hosts. Disposing it ends all connections. */
+export interface Network extends AsyncDisposable {
+	readonly registries: Registries;
+	/** For what is neither an image nor a git repository. */
+	readonly http: Http;
+}
+
+/** Opens the network; nothing is read or sent before it is used. What is told of registries becomes events. */
+export function openNetwork(
+	{ env, caBundle, dockerConfig, insecureRegistries, namedBy }: NetworkRequest,
+	emit: Emit,
+	limits: Pick<RegistryOptions, 'attempts'> = {},
+): Network {
+	const shared = { env, caBundle, userAgent: `s2oci/${VERSION}` };
+	const registries = openRegistries({
+		...shared,
+		...limits,
+		dockerConfig,
+		insecureRegistries,
+		onRetry: (retry) => emit({ type: 'retry', ...retry }),
+		onWarning: ({ host, text }) => emit({ type: 'warning', code: 'REGISTRY', message: `${host} says: ${text}` }),
+	});
+	const http = openHttp({ ...shared, namedBy });
+	return {
+		registries,
+		http,
+		[Symbol.asyncDispose]: async () => {
+			await Promise.all([registries.close(), http.close()]);
+		},
+	};
+}
