@@ -1,6 +1,8 @@
 import type { ImageLocation } from '../content/location.js';
 import type { Platform } from '../oci/descriptor.js';
+import type { UidRange } from '../s2i/allowed-uids.js';
 import type { EnvironmentVariable } from '../s2i/environment.js';
+import type { PathPair } from '../s2i/volumes.js';
 import type { Limits } from '../sandbox/limits.js';
 import type { ISOLATIONS, PULL_POLICIES, ROOT_FILESYSTEMS, USER_NAMESPACES } from './choices.js';
 
@@ -71,26 +73,10 @@ export interface VariablesRequest {
 	readonly environmentFile: string | undefined;
 }
 
-/** Something of the host that scripts see at a path of the container. `source` is absolute. */
-export interface HostMount {
-	readonly source: string;
-	/** Absolute, or relative to WORKDIR; `''` is WORKDIR itself. */
-	readonly destination: string;
-}
-
-/** A file or directory of the builder that goes into the runtime image: `source` absolute, `destination` a directory relative to its WORKDIR. */
-export type RuntimeArtifact = HostMount;
-
 /** A value that assemble can read from `/run/secrets/<id>` and that never enters the image. */
 export interface Secret {
 	readonly id: string;
 	readonly from: { readonly file: string } | { readonly variable: string };
-}
-
-/** One run of allowed uids, both ends included; `last` is undefined for an open end. */
-export interface UidRange {
-	readonly first: number;
-	readonly last: number | undefined;
 }
 
 /** What scripts get that never enters the image, and what they may use. */
@@ -98,8 +84,8 @@ export interface AssembleRequest {
 	/** Variables that assemble sees and the image does not. */
 	readonly buildEnvironment: readonly EnvironmentVariable[];
 	readonly secrets: readonly Secret[];
-	readonly injections: readonly HostMount[];
-	readonly volumes: readonly (HostMount & { readonly readOnly: boolean })[];
+	readonly injections: readonly PathPair[];
+	readonly volumes: readonly (PathPair & { readonly readOnly: boolean })[];
 	readonly limits: Limits;
 	/** How long assemble may take, in ms. */
 	readonly assembleTimeout: number | undefined;
@@ -124,7 +110,7 @@ export interface RuntimeRequest {
 	readonly image: ImageLocation;
 	readonly pullPolicy: PullPolicy;
 	/** Empty: the image's label `io.openshift.s2i.assemble-input-files` says. */
-	readonly artifacts: readonly RuntimeArtifact[];
+	readonly artifacts: readonly PathPair[];
 	/** Overrides the label `io.openshift.s2i.assemble-runtime-user` and USER. */
 	readonly user: string | undefined;
 }

@@ -8,11 +8,11 @@ import type { EnvironmentVariable } from '../s2i/environment.js';
 import { chooseArtifacts } from '../s2i/runtime-artifacts.js';
 import type { ScriptName } from '../s2i/scripts.js';
 import type { User } from '../s2i/users.js';
+import type { PathPair } from '../s2i/volumes.js';
 import { executeProcess } from './assemble/execute-process.js';
 import type { BuildContext } from './context.js';
 import { CA_BUNDLE_PATH, hostFilesOf } from './prepare/host-files.js';
 import { type InstalledScript, installScripts } from './prepare/install-scripts.js';
-import type { RuntimeArtifact } from './request.js';
 import { findUser, mountRoot, type Root } from './root.js';
 
 /** A mounted runtime image of which all is known that can go wrong before assemble runs. */
@@ -25,7 +25,7 @@ export interface PreparedRuntime {
 	readonly run: InstalledScript;
 	/** Host directory of those scripts that are not the image's own; undefined when there are none. */
 	readonly scripts: string | undefined;
-	readonly artifacts: readonly RuntimeArtifact[];
+	readonly artifacts: readonly PathPair[];
 }
 
 /**

@@ -1,6 +1,6 @@
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
-import { type AllowedUids, isAllowed } from './allowed-uids.js';
+import { isAllowed, type UidRange } from './allowed-uids.js';
 import type { Contract, UserOrigin } from './contract.js';
 
 /** One user that something will run as, and who says so. */
@@ -16,7 +16,7 @@ const NUMBER = /^\d+$/;
  * then who runs its script (assemble, or assemble-runtime of a runtime image), then its USER, which runs the result. Names and an
  * empty USER are not allowed: only a number tells who it is. Throws IMAGE_USER_NOT_ALLOWED.
  */
-export function checkUsers(contract: Contract, role: 'builder' | 'runtime', allowed: readonly AllowedUids[]): void {
+export function checkUsers(contract: Contract, role: 'builder' | 'runtime', allowed: readonly UidRange[]): void {
 	const image = `the ${role} image`;
 	const claims: readonly Claim[] = [
 		...onBuildUsers(contract.onBuild).map((text) => ({ text, from: `ONBUILD USER of ${image}` })),
@@ -32,7 +32,7 @@ export function checkUsers(contract: Contract, role: 'builder' | 'runtime', allo
 /**
  * Checks the uid that `text` turned out to mean, when the /etc/passwd of the image is known. Throws IMAGE_USER_NOT_ALLOWED.
  */
-export function checkResolvedUser(text: string, uid: number, allowed: readonly AllowedUids[]): void {
+export function checkResolvedUser(text: string, uid: number, allowed: readonly UidRange[]): void {
 	if (!isAllowed(uid, allowed)) throw notAllowed(text, `uid ${uid}, which /etc/passwd of the image gives to`, allowed);
 }
 
@@ -57,7 +57,7 @@ function onBuildUsers(instructions: readonly string[]): readonly string[] {
 	});
 }
 
-function notAllowed(text: string, from: string, allowed: readonly AllowedUids[]): BuildError {
+function notAllowed(text: string, from: string, allowed: readonly UidRange[]): BuildError {
 	const ranges = allowed
 		.map(({ first, last }) => (first === last ? String(first) : `${first}-${last ?? ''}`))
 		.join(',');

@@ -1,6 +1,6 @@
 import { BuildError, isBuildError } from '../errors.js';
 import { ASSEMBLE_INPUT_FILES } from './contract.js';
-import { type MountPair, parseArtifacts } from './volumes.js';
+import { type PathPair, parseArtifacts } from './volumes.js';
 
 const MAX_ARTIFACTS = 1000;
 
@@ -8,7 +8,7 @@ const MAX_ARTIFACTS = 1000;
  * The artifacts that the label `io.openshift.s2i.assemble-input-files` of a runtime image names, with the grammar of
  * `--runtime-artifact`: `SOURCE[:DIRECTORY]` separated by `;`, `''` being WORKDIR, no globs. Throws IMAGE_INVALID.
  */
-export function parseInputFiles(text: string): readonly MountPair[] {
+export function parseInputFiles(text: string): readonly PathPair[] {
 	const parts = text.split(';').filter((part) => part.trim() !== '');
 	if (parts.length > MAX_ARTIFACTS) throw labelInvalid(`it names more than ${MAX_ARTIFACTS} artifacts`);
 	return parts.flatMap((part) => {
@@ -24,7 +24,7 @@ export function parseInputFiles(text: string): readonly MountPair[] {
  * What a build copies from the builder to the runtime image: what the command line names, else what `label`, its parts, does. Throws
  * IMAGE_INVALID for a label that makes no sense, USAGE when there is nothing to copy.
  */
-export function chooseArtifacts(option: readonly MountPair[], label: readonly string[]): readonly MountPair[] {
+export function chooseArtifacts(option: readonly PathPair[], label: readonly string[]): readonly PathPair[] {
 	const artifacts = option.length > 0 ? option : parseInputFiles(label.join(';'));
 	if (artifacts.length > 0) return artifacts;
 	throw new BuildError('USAGE', 'nothing says which files of the builder go into the runtime image', {

@@ -2,10 +2,11 @@ import { posix } from 'node:path';
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
 
-/** A path of the host and where it appears in the container: absolute, relative to WORKDIR, or `''` for WORKDIR itself. */
-export interface MountPair {
+/** Something of the host, or of the builder image for runtime artifacts, and where the container has it. */
+export interface PathPair {
 	/** Absolute. */
 	readonly source: string;
+	/** Absolute, relative to WORKDIR, or `''` for WORKDIR itself. */
 	readonly destination: string;
 }
 
@@ -16,7 +17,7 @@ const KERNEL = /^\/(?:proc|sys|dev)(?:\/|$)/;
  * The `SRC[:DST]` of `-i`, several separated by `;`, as S2I reads it: split at the last colon, surrounding quotes removed, both parts
  * cleaned. `absolute` makes `SRC` absolute. Throws USAGE for characters that S2I refuses and for destinations outside the image.
  */
-export function parseInjections(text: string, absolute: (path: string) => string): readonly MountPair[] {
+export function parseInjections(text: string, absolute: (path: string) => string): readonly PathPair[] {
 	return splitPairs('--inject', text).map(({ source, destination }) => {
 		checkDestination('--inject', destination);
 		return { source: absolute(source), destination };
@@ -27,7 +28,7 @@ export function parseInjections(text: string, absolute: (path: string) => string
  * The `SRC[:DST]` of `-a`, several separated by `;`: `SRC` is absolute in the builder, `DST` a directory below the runtime image's
  * WORKDIR. Throws USAGE.
  */
-export function parseArtifacts(text: string): readonly MountPair[] {
+export function parseArtifacts(text: string): readonly PathPair[] {
 	return splitPairs('--runtime-artifact', text).map((pair) => {
 		if (!pair.source.startsWith('/')) {
 			throw invalid('--runtime-artifact', `${quote(pair.source)} is not an absolute path of the builder image`);
@@ -49,7 +50,7 @@ export function parseArtifacts(text: string): readonly MountPair[] {
 export function parseVolume(
 	text: string,
 	absolute: (path: string) => string,
-): MountPair & { readonly readOnly: boolean } {
+): PathPair & { readonly readOnly: boolean } {
 	const [source = '', destination = '', options = '', ...rest] = text.split(':');
 	if (source === '' || destination === '' || rest.length > 0 || text.includes('\0')) {
 		throw invalid('--volume', `${quote(text)} is not SOURCE:DESTINATION[:OPTIONS]`);
@@ -65,7 +66,7 @@ export function parseVolume(
 	return { source: absolute(source), destination: cleaned, readOnly: chosen.includes('ro') };
 }
 
-function splitPairs(option: string, text: string): readonly MountPair[] {
+function splitPairs(option: string, text: string): readonly PathPair[] {
 	return text.split(';').map((part) => {
 		const at = part.lastIndexOf(':');
 		const [source = '', destination = ''] = (at === -1 ? [part, ''] : [part.slice(0, at), part.slice(at + 1)]).map(

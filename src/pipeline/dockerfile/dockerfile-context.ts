@@ -9,9 +9,9 @@ import { removeTree } from '../../remove-tree.js';
 import { rawPath } from '../../root-path.js';
 import type { Contract } from '../../s2i/contract.js';
 import { CONTEXT, type ContextMount } from '../../s2i/dockerfile.js';
+import type { PathPair } from '../../s2i/volumes.js';
 import { copyContent } from '../../source/copy-content.js';
 import { isWorkDirectory } from '../../source/fetch.js';
-import type { HostMount } from '../request.js';
 
 const MARKER = 'upload/.made-by-s2oci';
 const MAX_INJECTED_FILES = 1000;
@@ -77,7 +77,7 @@ export async function writeContextFile(path: string, text: string): Promise<void
  * Throws USAGE for what cannot be read; rejects with the signal's reason.
  */
 export async function copyInjections(
-	injections: readonly HostMount[],
+	injections: readonly PathPair[],
 	{ workingDir, destination }: Pick<Contract, 'workingDir' | 'destination'>,
 	context: string,
 	signal: AbortSignal,
