@@ -4,7 +4,6 @@ import type { IndexEntry } from './checkout.js';
 import type { Git } from './git.js';
 import { findRepository, type LocalRepository } from './local-repository.js';
 import type { OpenedRepository } from './private-repository.js';
-import { resolveSubmoduleUrl } from './submodule-url.js';
 
 /** A submodule of a commit, as its `.gitmodules` and the configuration of the checkout have it. */
 export interface Submodule {
@@ -108,4 +107,26 @@ function placesOf(repository: LocalRepository, path: string, name: string | unde
 	const isSafe = name !== undefined && !name.split('/').includes('..') && !posix.isAbsolute(name);
 	const kept = isSafe ? [gitDirectory, commonDirectory].map((directory) => join(directory, 'modules', name)) : [];
 	return [...own, ...new Set(kept)];
+}
+
+/**
+ * The URL of a submodule, `./` and `../` resolved against `base` as git does: `base` is the URL or path of the superproject's remote,
+ * of which each `../` takes the last part away, at a `/` or else at the `:` of `host:path` (git-submodule(1), "add"). Undefined when
+ * there is nothing left to take away. Any other `url` is returned as it is.
+ */
+export function resolveSubmoduleUrl(base: string, url: string): string | undefined {
+	if (!/^\.\.?\//.test(url)) return url;
+	let remote = base.replace(/\/$/, '');
+	let rest = url;
+	let separator = '/';
+	for (;;) {
+		if (rest.startsWith('./')) rest = rest.slice(2);
+		else if (rest.startsWith('../')) {
+			rest = rest.slice(3);
+			const at = Math.max(remote.lastIndexOf('/'), remote.includes('/') ? -1 : remote.lastIndexOf(':'));
+			if (at === -1) return undefined;
+			separator = remote[at] ?? '/';
+			remote = remote.slice(0, at);
+		} else return `${remote}${separator}${rest}`.replace(/\/$/, '');
+	}
 }

@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
-import { constants, deflateRaw } from 'node:zlib';
-import { createChecksum, isZero } from './zeros.js';
+import { constants, crc32, deflateRaw } from 'node:zlib';
 
 /** Compresses what is written, in order, to one gzip member. `write` resolves when more may be written. */
 export interface GzipWriter {
@@ -94,5 +93,24 @@ export function createGzipWriter(output: (chunk: Buffer) => void): GzipWriter {
 			trailer.writeUInt32LE(length % 2 ** 32, 4);
 			output(Buffer.concat([LAST_BLOCK, trailer]));
 		},
+	};
+}
+
+/** Whether all `bytes`, at least one, are zero: the first is, and each is the one before it. */
+export function isZero(bytes: Buffer): boolean {
+	return bytes[0] === 0 && bytes.compare(bytes, 1, bytes.length, 0, bytes.length - 1) === 0;
+}
+
+/**
+ * CRC-32 that goes over zeros faster than reading them: `length` zeros multiply the register by a matrix over GF(2) (RFC 1952 8; zlib's
+ * crc32_combine), which is found once from what they make of each single bit. Other chunks are given to zlib.
+ */
+function createChecksum(length: number): (chunk: Buffer, checksum: number) => number {
+	let columns: readonly number[] | undefined;
+	return (chunk, checksum) => {
+		if (chunk.length !== length || !isZero(chunk)) return crc32(chunk, checksum);
+		columns ??= Array.from({ length: 32 }, (_none, bit) => ~crc32(chunk, ~(1 << bit) >>> 0));
+		const register = ~checksum;
+		return ~columns.reduce((sum, column, bit) => ((register >>> bit) & 1 ? sum ^ column : sum), 0) >>> 0;
 	};
 }

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import { openHttp } from '../../../src/http/http.js';
-import { sendCallback } from '../../../src/pipeline/callback/post-callback.js';
+import { sendCallback } from '../../../src/pipeline/callback/report-callback.js';
 import type { BuildEvent } from '../../../src/pipeline/events.js';
 
 const outcome = { success: true, labels: { team: 'blue' }, messages: ['done'] };

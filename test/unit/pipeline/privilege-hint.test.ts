@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { privilegeHint } from '../../../src/pipeline/assemble/privilege-hint.js';
+import { privilegeHint } from '../../../src/pipeline/assemble/execute-process.js';
 
 const one = { singleId: true, uid: 0 };
 

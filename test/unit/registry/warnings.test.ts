@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseWarnings } from '../../../src/registry/warnings.js';
+import { parseWarnings } from '../../../src/registry/registries.js';
 
 test.each([
 	['299 - "hello"', ['hello']],

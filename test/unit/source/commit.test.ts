@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { readCommitText } from '../../../src/source/commit.js';
-import { resolveSubmoduleUrl } from '../../../src/source/submodule-url.js';
+import { resolveSubmoduleUrl } from '../../../src/source/submodules.js';
 
 const ADA = 'Ada <ada@example.org> 1714972089 +0200';
 
