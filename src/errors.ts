@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-/** Every failure a user can meet. The prefix decides the exit status, see `cli/exit-code.ts` and `docs/errors.md`. */
+/** Every failure a user can meet. `cli/exit-code.ts` has the exit status of each, `docs/errors.md` what to do. */
 export type ErrorCode =
 	| 'USAGE'
 	| 'REFERENCE_INVALID'

@@ -12,6 +12,7 @@ import type {
 import type { EnvironmentVariable } from '../s2i/environment.js';
 import { hostOptions, readHostRequest, reportOptions } from './host-options.js';
 import { readLocation } from './image-names.js';
+import { possible, type Reading, required, type Values } from './options.js';
 import {
 	imageOptions,
 	incrementalOptions,
@@ -19,8 +20,7 @@ import {
 	outputOptions,
 	pullPolicy,
 	runtimeOptions,
-} from './image-options.js';
-import { possible, type Reading, required, type Values } from './options.js';
+} from './result-options.js';
 import { inputOptions, sandboxOptions } from './sandbox-options.js';
 import { environmentOptions, scriptOptions, sourceOptions } from './source-options.js';
 import { firstSet } from './values.js';

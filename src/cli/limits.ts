@@ -7,7 +7,7 @@ import { ARCHITECTURES } from '../sandbox/bpf.js';
 import type { Limits } from '../sandbox/limits.js';
 import { readProfile } from '../sandbox/read-profile.js';
 import type { Read, ReadAll } from './options.js';
-import { impossible, readBytes } from './values.js';
+import { impossible, readSize } from './values.js';
 
 const CAPABILITIES =
 	'AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID ' +
@@ -47,7 +47,7 @@ export const readCapabilities: ReadAll<readonly string[]> = (texts, option) => [
 /** Reads an amount of memory that a sandbox fits in. Throws USAGE. */
 export const readMemory: Read<number> = (text, option) => {
 	const hint = 'Give at least 6m, such as 512m or 2g.';
-	const bytes = readBytes(hint)(text, option);
+	const bytes = readSize(hint)(text, option);
 	if (bytes >= LEAST_MEMORY) return bytes;
 	throw impossible(option, text, hint);
 };

@@ -5,11 +5,11 @@ import type { BuildEvent, Emit } from '../pipeline/events.js';
 import type { BuildOutcome, BuildResult } from '../pipeline/result.js';
 import { exitCodeOf, S2I_EXIT_CODES } from './exit-code.js';
 import type { reportOptions } from './host-options.js';
-import type { outputOptions } from './image-options.js';
 import { type Interrupt, listenForInterrupt } from './interrupt.js';
 import { type CommandIo, isTerminal, useColor } from './io.js';
 import type { Values } from './options.js';
 import type { Report } from './report.js';
+import type { outputOptions } from './result-options.js';
 import { programName } from './words.js';
 
 /** How the work of a command ended. */

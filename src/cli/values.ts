@@ -62,7 +62,7 @@ export function readDuration(
 const POWERS = 'kmgt';
 
 /** Reads `5368709120`, `512m`, `1.5G`, `2GiB` as bytes: units are of 1024, whatever they are called. Throws USAGE with `hint`. */
-export function readBytes(hint: string): (text: string, option: string) => number {
+export function readSize(hint: string): (text: string, option: string) => number {
 	return (text, option) => {
 		const [, amount, unit = ''] = /^(\d{1,15}(?:\.\d{1,3})?)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
 		const bytes = Math.round(Number(amount) * 1024 ** (POWERS.indexOf(unit.toLowerCase() || '-') + 1));

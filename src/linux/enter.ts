@@ -6,7 +6,7 @@ type Native = (...args: readonly unknown[]) => number;
 type Bind = (signature: string) => Native;
 
 /** A root filesystem that a process enters for good, and who it is there. */
-export interface Confinement {
+export interface RootEntry {
 	readonly root: RawPath;
 	/** Whether `root` is a mount in a mount namespace of the process's own, so that it can take the place of all other mounts. */
 	readonly isMount: boolean;
@@ -21,7 +21,7 @@ export interface Confinement {
 /** What a process becomes. */
 export interface Entry {
 	/** Undefined: it stays who and where it is. */
-	readonly confinement: Confinement | undefined;
+	readonly confinement: RootEntry | undefined;
 	/** Inside the root. */
 	readonly cwd: string;
 	readonly limits: readonly { readonly resource: number; readonly soft: number; readonly hard: number }[];
@@ -114,7 +114,7 @@ export async function enterRoot(entry: Entry): Promise<never> {
  * A changed root directory alone can be left by whoever gets a descriptor of a directory outside of it, such as the root of another build,
  * and goes up from there; where the root mount itself is exchanged, or covered for good, there is nothing above it.
  */
-function changeRoot(native: Bind, { root, isMount }: Confinement): void {
+function changeRoot(native: Bind, { root, isMount }: RootEntry): void {
 	const chroot = native('int chroot(void *path)');
 	const [here, top] = [cString('.'), cString('/')];
 	if (!isMount) {
@@ -144,7 +144,7 @@ function isPivoted(native: Bind, here: Buffer): boolean {
 	}
 }
 
-function become(native: Bind, prctl: Native, { uid, gid, groups, capabilities }: Confinement): void {
+function become(native: Bind, prctl: Native, { uid, gid, groups, capabilities }: RootEntry): void {
 	for (let number = 0; number <= LAST_CAPABILITY; number++) {
 		if (!capabilities.includes(number)) dropBounding(prctl, number);
 	}

@@ -3,7 +3,7 @@ import { BuildError } from '../errors.js';
 import { absolutePath, workingDirectory } from '../host-path.js';
 import { redact } from '../redact.js';
 import { decodeRebuild, type RebuildInputs, refuseLocalAddresses } from '../s2i/rebuild.js';
-import { parseRemote } from '../source/remote.js';
+import { parseRemote } from '../source/git-remote.js';
 import { build } from './build.js';
 import { listenFor } from './callback/report-callback.js';
 import type { Emit } from './events.js';

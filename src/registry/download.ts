@@ -7,7 +7,7 @@ import { TOO_SLOW } from '../http/least-rate.js';
 import type { Descriptor } from '../oci/descriptor.js';
 import { formatRepository } from '../oci/reference.js';
 import { redact } from '../redact.js';
-import { type Remote, requestTo } from './remote.js';
+import { type RemoteRepository, requestTo } from './remote-repository.js';
 import { responseError } from './response-error.js';
 import { waitToRetry } from './retry.js';
 import { ATTEMPTS, REGISTRY } from './transport.js';
@@ -21,7 +21,7 @@ const PROGRESS = 64 * 1024;
  * The verified bytes of `blob` of a repository. When the connection breaks, the rest is requested with a Range; a registry that ignores it sends all
  * again, of which the known part is skipped. Rejects when the first response is not the blob.
  */
-export async function openDownload(remote: Remote, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
+export async function openDownload(remote: RemoteRepository, blob: Descriptor, signal: AbortSignal): Promise<Readable> {
 	const stop = new AbortController();
 	const either = AbortSignal.any([signal, stop.signal]);
 	const first = await requestFrom(remote, blob, 0, either);
@@ -32,7 +32,7 @@ export async function openDownload(remote: Remote, blob: Descriptor, signal: Abo
 }
 
 async function* resumingChunks(
-	remote: Remote,
+	remote: RemoteRepository,
 	blob: Descriptor,
 	first: HttpResponse,
 	signal: AbortSignal,
@@ -62,7 +62,7 @@ async function* resumingChunks(
 }
 
 async function requestFrom(
-	remote: Remote,
+	remote: RemoteRepository,
 	blob: Descriptor,
 	offset: number,
 	signal: AbortSignal,
@@ -81,7 +81,7 @@ async function requestFrom(
 	});
 }
 
-function whatOf({ name }: Remote, { digest }: Descriptor): string {
+function whatOf({ name }: RemoteRepository, { digest }: Descriptor): string {
 	return `pulling ${digest} from ${formatRepository(name)}`;
 }
 

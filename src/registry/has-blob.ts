@@ -2,7 +2,7 @@ import { discard } from '../http/client.js';
 import { locationOf, redirected } from '../http/redirect.js';
 import type { Descriptor } from '../oci/descriptor.js';
 import { formatRepository } from '../oci/reference.js';
-import { ifPossible, type Remote, requestTo } from './remote.js';
+import { ifPossible, type RemoteRepository, requestTo } from './remote-repository.js';
 import { responseError } from './response-error.js';
 import { REGISTRY, type RegistryRequest, type Transport } from './transport.js';
 
@@ -14,7 +14,7 @@ const NO_HEAD: readonly number[] = [400, 403, 405, 501];
  * asked for. What cannot be learned is taken for missing, and uploaded: storage need not be reachable from here for a push, and who may
  * not push at all hears it then. Throws REGISTRY_LIMITED.
  */
-export async function hasBlob(remote: Remote, blob: Descriptor, signal: AbortSignal): Promise<boolean> {
+export async function hasBlob(remote: RemoteRepository, blob: Descriptor, signal: AbortSignal): Promise<boolean> {
 	const { name, send } = remote;
 	const request = requestTo(remote, 'HEAD', `blobs/${blob.digest}`, 'pull,push');
 	const first = await send({ ...request, redirect: 'never' }, signal);

@@ -1,7 +1,7 @@
 import { discard, type HttpResponse } from '../http/client.js';
 import type { Descriptor } from '../oci/descriptor.js';
 import type { RepositoryName } from '../oci/reference.js';
-import { ifPossible, type Remote, requestTo } from './remote.js';
+import { ifPossible, type RemoteRepository, requestTo } from './remote-repository.js';
 import { sessionOf, type UploadSession } from './upload-session.js';
 
 /** Once more after what may pass, since copying a large layer costs much more. */
@@ -14,7 +14,7 @@ const TRIES = 2;
  * that leads nowhere good is met again, and told, when the upload itself begins.
  */
 export async function mountBlob(
-	remote: Remote,
+	remote: RemoteRepository,
 	blob: Pick<Descriptor, 'digest'>,
 	from: RepositoryName,
 	signal: AbortSignal,

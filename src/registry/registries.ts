@@ -5,7 +5,7 @@ import { redact } from '../redact.js';
 import { type AuthOptions, authorize } from './auth.js';
 import { type FoundCredentials, findCredentials } from './credentials.js';
 import { findEndpoints, matchHosts } from './endpoint.js';
-import type { Remote } from './remote.js';
+import type { RemoteRepository } from './remote-repository.js';
 import { type Known, openRepository, type Repository } from './repository.js';
 import { type RetryOptions, retry } from './retry.js';
 import { type Middleware, REGISTRY } from './transport.js';
@@ -18,7 +18,7 @@ export type OpenRepository = (name: RepositoryName) => Repository;
 export interface Registries {
 	readonly open: OpenRepository;
 	/** The way to one repository, which {@link open} is made of: for those who look at the registry itself. */
-	readonly reach: (name: RepositoryName, signal: AbortSignal) => Promise<Remote>;
+	readonly reach: (name: RepositoryName, signal: AbortSignal) => Promise<RemoteRepository>;
 	/** Ends all connections. */
 	close(): Promise<void>;
 }

@@ -12,7 +12,7 @@ import { formatRepository, type RepositoryName } from '../oci/reference.js';
 import { openDownload } from './download.js';
 import { hasBlob } from './has-blob.js';
 import { mountBlob } from './mount.js';
-import { ifPossible, type Remote, requestTo } from './remote.js';
+import { ifPossible, type RemoteRepository, requestTo } from './remote-repository.js';
 import { responseError } from './response-error.js';
 import { type Access, ATTEMPTS, REGISTRY } from './transport.js';
 import { uploadBlob } from './upload.js';
@@ -33,13 +33,13 @@ export interface Known {
 	/** What uploads have taught, by registry. */
 	readonly habits: Map<string, Habits>;
 	/** Upload sessions that refused mounts have left and nobody used yet, by repository and digest. */
-	readonly opened: Map<string, { readonly remote: Remote; readonly session: UploadSession }>;
+	readonly opened: Map<string, { readonly remote: RemoteRepository; readonly session: UploadSession }>;
 }
 
 /** The repository `name`, which `reach` finds. Nothing is sent before the first call. */
 export function openRepository(
 	name: RepositoryName,
-	reach: (signal: AbortSignal) => Promise<Remote>,
+	reach: (signal: AbortSignal) => Promise<RemoteRepository>,
 	{ names, habits, opened }: Known,
 ): Repository {
 	const keyOf = (blob: Descriptor): string => `${formatRepository(name)}@${blob.digest}`;
@@ -73,7 +73,7 @@ export function openRepository(
 }
 
 async function requestManifest(
-	remote: Remote,
+	remote: RemoteRepository,
 	method: 'GET' | 'HEAD',
 	reference: string,
 	actions: Access['actions'],
@@ -84,7 +84,7 @@ async function requestManifest(
 }
 
 async function resolveManifest(
-	remote: Remote,
+	remote: RemoteRepository,
 	reference: string,
 	actions: Access['actions'],
 	signal: AbortSignal,
@@ -101,7 +101,7 @@ async function resolveManifest(
 }
 
 async function getManifest(
-	remote: Remote,
+	remote: RemoteRepository,
 	reference: string,
 	signal: AbortSignal,
 ): Promise<Document<Manifest | Index>> {
@@ -129,7 +129,7 @@ async function readManifest(response: HttpResponse, image: string, signal: Abort
 }
 
 async function putManifest(
-	remote: Remote,
+	remote: RemoteRepository,
 	manifest: Document<Manifest>,
 	tag: string | undefined,
 	signal: AbortSignal,
@@ -154,7 +154,7 @@ async function putManifest(
 
 // Amazon ECR refuses to push an immutable tag again even when it is the same manifest.
 async function holdsAlready(
-	remote: Remote,
+	remote: RemoteRepository,
 	status: number,
 	manifest: Descriptor,
 	tag: string | undefined,
@@ -166,7 +166,7 @@ async function holdsAlready(
 }
 
 /** Docker Hub and GitHub answer 405, others 400 UNSUPPORTED, when manifests cannot be deleted (distribution-spec v1.1 "Deleting Manifests"). */
-async function removeManifest(remote: Remote, digest: Digest, signal: AbortSignal): Promise<void> {
+async function removeManifest(remote: RemoteRepository, digest: Digest, signal: AbortSignal): Promise<void> {
 	const request = requestTo(remote, 'DELETE', `manifests/${digest}`, 'delete');
 	const response = await remote.send({ ...request, tries: ATTEMPTS }, signal);
 	if ((response.status >= 200 && response.status <= 299) || response.status === 404) {

@@ -3,13 +3,13 @@ import type { OpenContent } from '../content/blob.js';
 import { BuildError } from '../errors.js';
 import { bodyOf, discard, type HttpResponse } from '../http/client.js';
 import type { Descriptor } from '../oci/descriptor.js';
-import type { Remote } from './remote.js';
+import type { RemoteRepository } from './remote-repository.js';
 import type { Manner } from './upload-plan.js';
 import { sessionOf, sessionRequest, type UploadSession } from './upload-session.js';
 
 /** What is uploaded, and where to. */
 export interface Upload {
-	readonly remote: Remote;
+	readonly remote: RemoteRepository;
 	readonly blob: Descriptor;
 	readonly content: OpenContent;
 }

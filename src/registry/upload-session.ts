@@ -1,7 +1,7 @@
 import { BuildError } from '../errors.js';
 import { discard, type HttpRequest, type HttpResponse } from '../http/client.js';
 import { formatRepository } from '../oci/reference.js';
-import { type Remote, requestTo } from './remote.js';
+import { type RemoteRepository, requestTo } from './remote-repository.js';
 import { responseError } from './response-error.js';
 import { ATTEMPTS, type RegistryRequest, resolveHop } from './transport.js';
 
@@ -17,7 +17,7 @@ const UPLOAD_ID = /^[A-Za-z0-9._~=-]{1,300}$/;
 const CONTENT = { 'content-type': 'application/octet-stream' } as const;
 
 /** Opens an upload (distribution-spec v1.1 "POST then PUT"). Throws what the registry says, or REGISTRY_REFUSED when it names no session. */
-export async function startSession(remote: Remote, signal: AbortSignal): Promise<UploadSession> {
+export async function startSession(remote: RemoteRepository, signal: AbortSignal): Promise<UploadSession> {
 	const what = `starting an upload to ${formatRepository(remote.name)}`;
 	const request = requestTo(remote, 'POST', 'blobs/uploads/', 'pull,push');
 	const response = await remote.send({ ...request, tries: ATTEMPTS }, signal);
@@ -43,7 +43,7 @@ export function sessionOf(response: HttpResponse): UploadSession | undefined {
  * Tells the registry that the upload at `url` is given up (distribution-spec v1.1 "Canceling an Upload"); resolves with the status of its
  * answer, if there is one. Never rejects: not every registry knows it, and not every token may; two seconds at most.
  */
-export async function cancelSession(remote: Remote, url: URL): Promise<number | undefined> {
+export async function cancelSession(remote: RemoteRepository, url: URL): Promise<number | undefined> {
 	try {
 		const request = requestTo(remote, 'DELETE', url, 'delete');
 		const response = await remote.send(request, AbortSignal.timeout(CANCEL_LIMIT_MS));
@@ -57,7 +57,7 @@ export async function cancelSession(remote: Remote, url: URL): Promise<number | 
 
 /** A request within the session at `url`. */
 export function sessionRequest(
-	remote: Remote,
+	remote: RemoteRepository,
 	method: 'PUT' | 'PATCH',
 	url: URL,
 	body: HttpRequest['body'],

@@ -10,8 +10,8 @@ import { sniffCompression, takeStart } from '../tar/sniff.js';
 import { createArtifactWriter, quoted } from './artifact-tree.js';
 import { openLayerDisk } from './layer-disk.js';
 import { createLayerTree } from './layer-tree.js';
-import { type StreamEnds, watchEnds } from './noise.js';
 import { type IdLimits, mayGive, type Owner, ownable } from './owner.js';
+import { type StreamEnds, watchEnds } from './stream-ends.js';
 
 export interface ArtifactOptions {
 	/** Empty private directory that the artifacts go into. */

@@ -10,7 +10,6 @@ import { BLOCK_SIZE, type TarEntry } from '../tar/entry.js';
 import { createGzipWriter } from '../tar/gzip.js';
 import { paddingOf, TAR_END, writeHeader } from '../tar/writer.js';
 import { createIndexBudget, tooLargeLayer } from './index-budget.js';
-import { createLinker } from './links.js';
 import { changedMeanwhile, type OpenTree, openAny, openFile, openTree } from './open-tree.js';
 import type { Change, Entry, Put, UnreadFile } from './tree.js';
 import { whiteoutOf } from './whiteout.js';
@@ -251,4 +250,17 @@ function writeFully(file: number, chunk: Buffer): void {
 	} catch (error) {
 		throw noSpace(error, 'the new layer in the store') ?? error;
 	}
+}
+
+/** Makes, of changes in the order of a layer, hard links of the names of one file but the first. */
+export function createLinker(): (put: Put) => Put {
+	const first = new Map<string, RootPath>();
+	return (put) => {
+		const { entry, inode, path } = put;
+		if (inode === undefined || entry.type !== 'file') return put;
+		const linkOf = first.get(inode);
+		if (linkOf !== undefined) return { ...put, entry: { ...entry, linkOf } };
+		first.set(inode, path);
+		return put;
+	};
 }

@@ -135,13 +135,7 @@ function doubtfulLine(line: string): string | undefined {
  * Why the author of `variable`, which stands in a file, surely wanted something else than S2I makes of it, without the value; undefined
  * when there is no doubt. S2I neither knows quotes nor expands anything, and takes every name.
  */
-function doubtfulVariable({
-	name,
-	value,
-}: {
-	readonly name: string;
-	readonly value: string;
-}): string | undefined {
+function doubtfulVariable({ name, value }: { readonly name: string; readonly value: string }): string | undefined {
 	if (name.startsWith('#')) return 'it is a variable, not a comment: S2I knows # only as the first character of a line';
 	if (!NAME.test(name)) return `no shell can read a variable whose name is ${JSON.stringify(name.slice(0, 50))}`;
 	if (/^(["']).*\1$/s.test(value)) return `the quotes around it become a part of ${name}`;

@@ -10,7 +10,7 @@ import { runChroot } from './chroot.js';
 import { typeOf } from './kernel-paths.js';
 import { type Launched, launch } from './launch.js';
 import { runUnconfined } from './none.js';
-import { runtimeConfigText } from './runc.js';
+import { runtimeConfigText } from './runtime-config.js';
 import { type Exit, type SandboxOutcome, type SandboxRun, shellExit } from './sandbox.js';
 import { SANDBOXES, type SandboxName } from './sandboxes.js';
 import { HERE, seccompProgram } from './seccomp.js';

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
 import { fsPath, latin1Path, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
-import { isInside } from './confine.js';
+import { isInside } from './context-dir.js';
 import type { Git } from './git.js';
 import { absoluteFrom } from './local-repository.js';
 import type { OpenedRepository } from './private-repository.js';

@@ -3,7 +3,7 @@ import { lstat, open, readlink, realpath } from 'node:fs/promises';
 import { BuildError } from '../errors.js';
 import { fsPath, latin1Path, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
 import type { IndexEntry } from './checkout.js';
-import { isInside } from './confine.js';
+import { isInside } from './context-dir.js';
 import type { LocalRepository } from './local-repository.js';
 
 type Path = string | Buffer;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
 import { type Git, gitFailed, nameSome } from './git.js';
+import { localRemote } from './git-remote.js';
 import type { OpenedRepository } from './private-repository.js';
-import { localRemote } from './remote.js';
 
 /** A file, link or submodule of a commit. */
 export interface IndexEntry {

@@ -5,8 +5,8 @@ import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
 import { readCommitText } from './commit.js';
 import { type Git, type GitResult, gitFailed, openGit } from './git.js';
+import { type GitRemote, localRemote, splitRemote } from './git-remote.js';
 import { listPointers, pointersBuilt, withLfs } from './lfs.js';
-import { localRemote, type Remote, splitRemote } from './remote.js';
 import type { Source, SourceInfo } from './source.js';
 
 /** Source of type git. */
@@ -83,7 +83,7 @@ export async function cloneSubmodule(
 
 async function checkOutRemote(
 	plainGit: Git,
-	remote: Remote,
+	remote: GitRemote,
 	ref: string | undefined,
 	{ checkout, env, ignoreSubmodules, emitNotice }: Omit<CloneOptions, 'keepMetadata'>,
 ): Promise<void> {
@@ -97,7 +97,7 @@ async function checkOutRemote(
 }
 
 /** `--no-local`: hard links into a repository, and what its objects directory may link to, are not for us (CVE-2022-39253). */
-async function cloneHead(git: Git, remote: Remote, checkout: string): Promise<void> {
+async function cloneHead(git: Git, remote: GitRemote, checkout: string): Promise<void> {
 	const clone = (depth: readonly string[]) =>
 		git(checkout, ['clone', '--quiet', '--no-local', ...depth, '--', remote.url, '.']);
 	const shallow = await clone(['--depth', '1']);
@@ -105,7 +105,7 @@ async function cloneHead(git: Git, remote: Remote, checkout: string): Promise<vo
 	expectOk(NEEDS_HISTORY.test(shallow.stderr) ? await clone([]) : shallow, `git clone of ${remote.location}`, remote);
 }
 
-async function checkoutRef(git: Git, remote: Remote, checkout: string, ref: string): Promise<void> {
+async function checkoutRef(git: Git, remote: GitRemote, checkout: string, ref: string): Promise<void> {
 	const what = `git fetch of ${redact(ref)} from ${remote.location}`;
 	expectOk(await git(checkout, ['init', '--quiet', '.']), 'git init', remote);
 	expectOk(await git(checkout, ['remote', 'add', '--', 'origin', remote.url]), 'git remote add', remote);
@@ -118,7 +118,7 @@ async function checkoutRef(git: Git, remote: Remote, checkout: string, ref: stri
 	expectOk(await git(checkout, ['checkout', '--quiet', commit, '--']), `git checkout of ${redact(ref)}`, remote);
 }
 
-async function updateSubmodules(git: Git, remote: Remote, checkout: string): Promise<void> {
+async function updateSubmodules(git: Git, remote: GitRemote, checkout: string): Promise<void> {
 	const update = (depth: readonly string[]) =>
 		git(checkout, ['submodule', '--quiet', 'update', '--init', '--recursive', ...depth]);
 	const shallow = await update(['--depth', '1']);
@@ -128,7 +128,7 @@ async function updateSubmodules(git: Git, remote: Remote, checkout: string): Pro
 }
 
 /** A URL may hold a token in its query, and git writes it to several places. */
-async function clearMetadata(git: Git, remote: Remote, checkout: string): Promise<void> {
+async function clearMetadata(git: Git, remote: GitRemote, checkout: string): Promise<void> {
 	expectOk(await git(checkout, ['remote', 'set-url', 'origin', remote.location]), 'git remote set-url', remote);
 	for (const name of PRIVATE_METADATA) await rm(join(checkout, '.git', name), { recursive: true, force: true });
 }
@@ -158,6 +158,6 @@ export function noCommits(location: string): BuildError {
 	});
 }
 
-function expectOk(result: GitResult, what: string, remote: Remote): void {
+function expectOk(result: GitResult, what: string, remote: GitRemote): void {
 	if (!result.ok) throw gitFailed(what, result, remote);
 }

@@ -3,7 +3,7 @@ import { readdir, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { BuildError, errnoOf } from '../errors.js';
 import { redact } from '../redact.js';
-import { isInside } from './confine.js';
+import { isInside } from './context-dir.js';
 import { type LocalRepository, readSmallFile } from './local-repository.js';
 
 /** What decides whether a repository is confined. */

@@ -1,7 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { errnoOf } from '../errors.js';
 import { fsPath, latin1Path, parentOf, printablePath, type RawPath, type RootPath } from '../root-path.js';
-import { isInside } from './confine.js';
+import { isInside } from './context-dir.js';
 import { entryOf, type Place, type SourceEntry, sourceInvalid, staysBelow, unreadable } from './scan.js';
 
 const MAX_ENTRIES = 500_000;

@@ -5,7 +5,7 @@ import { resultOf } from '../end-group.js';
 import { BuildError, errnoOf, isBuildError } from '../errors.js';
 import { hostFault, noSpace } from '../host-fault.js';
 import { redact } from '../redact.js';
-import type { Remote } from './remote.js';
+import type { GitRemote } from './git-remote.js';
 
 /** What one git command did. Both texts are as git wrote them, so `stderr` may hold secrets until {@link gitFailed} has cleaned it. */
 export interface GitResult {
@@ -83,7 +83,7 @@ const ROOM_BYTES = 32 << 20;
  * to that origin only and never into an argument list. Nothing is ever asked on the terminal. `repository` are variables that say
  * which repository is meant; those of `env` never count. The calls throw SOURCE_GIT, HOST_NO_SPACE and HOST_LIMIT.
  */
-export function openGit(remote: Remote, env: Environment, signal: AbortSignal, repository: Environment = {}): Git {
+export function openGit(remote: GitRemote, env: Environment, signal: AbortSignal, repository: Environment = {}): Git {
 	const environment = { ...gitEnvironment(remote, env), ...repository };
 	return async (cwd, args, input) => {
 		const { execa } = await import('execa');
@@ -138,7 +138,7 @@ function tryRoom(directory: string): string | undefined {
 }
 
 /** SOURCE_GIT for a command that did `what`, with git's last words redacted and advice that fits them. */
-export function gitFailed(what: string, result: GitResult, remote: Remote): BuildError {
+export function gitFailed(what: string, result: GitResult, remote: GitRemote): BuildError {
 	const secrets = [remote.password, remote.username].filter((secret) => secret !== undefined);
 	const clean = secrets.reduce((text, secret) => text.replaceAll(secret, '[redacted]'), redact(result.stderr));
 	const lines = clean
@@ -155,7 +155,7 @@ export function nameSome(names: readonly string[]): string {
 	return `${first.join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
 }
 
-function gitEnvironment(remote: Remote, env: Environment): Record<string, string> {
+function gitEnvironment(remote: GitRemote, env: Environment): Record<string, string> {
 	const kept = Object.entries(env).filter(
 		(entry): entry is [string, string] => entry[1] !== undefined && !REPOSITORY_VARIABLES.includes(entry[0]),
 	);
@@ -170,7 +170,7 @@ function gitEnvironment(remote: Remote, env: Environment): Record<string, string
 	};
 }
 
-function credentialVariables(remote: Remote, count: number): Record<string, string> {
+function credentialVariables(remote: GitRemote, count: number): Record<string, string> {
 	const { origin, username, password } = remote;
 	if (username === undefined && password === undefined) return {};
 	const settings =
@@ -191,7 +191,7 @@ function credentialVariables(remote: Remote, count: number): Record<string, stri
 	};
 }
 
-function adviceFor(stderr: string, remote: Remote): string {
+function adviceFor(stderr: string, remote: GitRemote): string {
 	const advice: readonly (readonly [RegExp, string])[] = [
 		[
 			/dubious ownership/,

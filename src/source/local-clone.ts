@@ -15,12 +15,12 @@ import {
 	noCommits,
 	readCommit,
 } from './clone.js';
-import { resolveContextDir } from './confine.js';
+import { resolveContextDir } from './context-dir.js';
 import { nameSome } from './git.js';
+import { splitRemote } from './git-remote.js';
 import { listPointers, pointersBuilt, withLfs } from './lfs.js';
 import { broken, findRepository, type LocalRepository } from './local-repository.js';
 import { type OpenedRepository, openRepository } from './private-repository.js';
-import { splitRemote } from './remote.js';
 import { findSubmodule, listSubmodules, type Submodule } from './submodules.js';
 
 /** What {@link checkOutLocal} is told besides the source. */

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { BuildError, errnoOf } from '../errors.js';
 import { absolutePath } from '../host-path.js';
 import { redactWord } from '../redact.js';
-import { checkUserInfo, parseRemote } from './remote.js';
+import { checkUserInfo, parseRemote } from './git-remote.js';
 import type { Source } from './source.js';
 
 /** What the command line says about the source besides its location. */

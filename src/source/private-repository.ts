@@ -4,8 +4,8 @@ import { makePath } from '../make-path.js';
 import { checkSizes } from './check-sizes.js';
 import { type Confined, confineRepository } from './confine-repository.js';
 import { type Git, openGit } from './git.js';
+import type { GitRemote } from './git-remote.js';
 import { broken, type LocalRepository, readSmallFile } from './local-repository.js';
-import type { Remote } from './remote.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -65,7 +65,7 @@ export async function openRepository(
 	return { repository, directory, gitFor, setting, remotes: [...new Set(remotes)], roots, leadsOut };
 }
 
-const LOCAL: Remote = { url: '', location: '', origin: '', username: undefined, password: undefined };
+const LOCAL: GitRemote = { url: '', location: '', origin: '', username: undefined, password: undefined };
 const ALLOC_LIMIT = '1g';
 const SETTINGS = [
 	'[core]',

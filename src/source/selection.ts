@@ -1,5 +1,5 @@
 import type { RootPath } from '../root-path.js';
-import { readSourceFile } from './confine.js';
+import { readSourceFile } from './context-dir.js';
 import { type Ignore, parseIgnore } from './ignore.js';
 
 /** What of a source is built. */

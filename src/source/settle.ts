@@ -1,6 +1,6 @@
 import { readdir, rename } from 'node:fs/promises';
 import { rawPath } from '../root-path.js';
-import { resolveContextDir } from './confine.js';
+import { resolveContextDir } from './context-dir.js';
 import { tidyDirectory } from './directory.js';
 import { parseExclude } from './exclude.js';
 import type { FetchOptions } from './options.js';

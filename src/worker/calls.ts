@@ -13,8 +13,8 @@ import type { BindMount } from '../sandbox/sandbox.js';
 import { copyArtifacts, copyFiles } from './copy-files.js';
 import type { ExecuteContext, execute } from './execute.js';
 import { placeBinds, showBinds } from './host-binds.js';
-import { openSession, type Session } from './open-session.js';
-import { furnishRoot } from './plain-root.js';
+import { furnishRoot } from './make-devices.js';
+import { openSession, type WorkerSession } from './open-session.js';
 import { removeLargeTree } from './remove-large-tree.js';
 import { mountRootFilesystem, type RootFilesystem } from './root-filesystem.js';
 import { removeAbandoned, removeScratch, unlockScratch } from './scratch.js';
@@ -36,7 +36,7 @@ interface MountedRoot {
 
 /** What the calls of one worker share. */
 interface State {
-	readonly session: () => Session;
+	readonly session: () => WorkerSession;
 	readonly root: (name: RootName) => RootFilesystem;
 	readonly mounted: Map<RootName, MountedRoot>;
 	readonly unmount: (name: RootName) => void;
@@ -53,14 +53,14 @@ export function createCalls(
 	stop: AbortController,
 	settled: () => Promise<unknown>,
 ): Calls {
-	let opened: Session | undefined;
+	let opened: WorkerSession | undefined;
 	const mounted = new Map<RootName, MountedRoot>();
 	const unmount = (name: RootName) => {
 		mounted.get(name)?.release();
 		mounted.get(name)?.filesystem.unmount();
 		mounted.delete(name);
 	};
-	const session = (): Session => required(opened, 'open');
+	const session = (): WorkerSession => required(opened, 'open');
 	const root = (name: RootName): RootFilesystem => required(mounted.get(name)?.filesystem, 'mount');
 	const state: State = { session, root, mounted, unmount, send, signal: stop.signal };
 	return {
@@ -131,7 +131,7 @@ function createLayerCalls({
 }
 
 /** What was unpacked under other subordinate ids than ours, only root and its owner can remove. */
-function isRemovable(mapping: string, own: string, userNamespace: Session['userNamespace']): boolean {
+function isRemovable(mapping: string, own: string, userNamespace: WorkerSession['userNamespace']): boolean {
 	const isRoot = userNamespace === 'none' && process.getuid?.() === 0;
 	const idsOf = (name: string) => name.replace(/-copy$/, '');
 	return isRoot || idsOf(mapping) === idsOf(own) || !mapping.startsWith('full-');
@@ -213,7 +213,7 @@ function createProcessCalls(state: State): Pick<Calls, 'execute' | 'saveArtifact
 function beginProcess(
 	request: Pick<WorkerCalls['execute']['request'], 'root' | 'process'>,
 	{ session, mounted }: State,
-): { readonly filesystem: RootFilesystem; readonly context: Session & ExecuteContext } {
+): { readonly filesystem: RootFilesystem; readonly context: WorkerSession & ExecuteContext } {
 	const { userNamespace, ids, mounts, proc } = session();
 	if (ids.uids > 1 && !ownable(request.process.user, ids)) throw unmapped(request.process.user.uid);
 	const { filesystem, binds } = required(mounted.get(request.root), 'mount');

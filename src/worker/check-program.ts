@@ -2,7 +2,7 @@ import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
 import { fsPath, isWithin, joinRaw, latin1Path, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
-import { resolveInRoot } from '../rootfs/confine.js';
+import { resolveInRoot } from '../rootfs/resolve-in-root.js';
 import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 import type { ContainerProcess, SandboxSpec } from '../sandbox/sandbox.js';
 import { readElf } from './elf.js';

@@ -1,6 +1,6 @@
 import { BuildError } from '../errors.js';
 import { rawPath } from '../root-path.js';
-import { resolveInRoot } from '../rootfs/confine.js';
+import { resolveInRoot } from '../rootfs/resolve-in-root.js';
 import { isKernels } from '../sandbox/kernel-paths.js';
 
 const MAX_BYTES = 1 << 20;

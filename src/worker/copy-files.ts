@@ -12,7 +12,7 @@ import {
 	type RootPath,
 	rawPath,
 } from '../root-path.js';
-import { resolveInRoot } from '../rootfs/confine.js';
+import { resolveInRoot } from '../rootfs/resolve-in-root.js';
 import { addArchive } from './add-archive.js';
 import { type Copier, type CopyTarget, createCopier } from './copy-tree.js';
 import type { InodeOf } from './inodes.js';

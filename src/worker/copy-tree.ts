@@ -20,9 +20,9 @@ import { noSpace } from '../host-fault.js';
 import { copyLargeFile, LARGE_FILE } from '../linux/copy-file.js';
 import type { Libc } from '../linux/libc.js';
 import { childOf, fsPath, joinRaw, nameIn, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
-import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
 import { isKept } from '../rootfs/image-xattrs.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
+import { makeDirectories, resolveInRoot } from '../rootfs/resolve-in-root.js';
 import { isKernels } from '../sandbox/kernel-paths.js';
 import { diskInode } from './inodes.js';
 

@@ -13,9 +13,9 @@ import {
 	type RootPath,
 	rawPath,
 } from '../root-path.js';
-import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
 import type { Placed } from '../rootfs/in-place.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
+import { makeDirectories, resolveInRoot } from '../rootfs/resolve-in-root.js';
 import { isKernels } from '../sandbox/kernel-paths.js';
 import { createHostCopier } from './copy-host.js';
 import { createCopier } from './copy-tree.js';

@@ -20,13 +20,13 @@ import {
 	rawPath,
 	rootPath,
 } from '../root-path.js';
-import { resolveAll } from '../rootfs/confine.js';
 import { diffUpper, NO_CHANGES } from '../rootfs/diff.js';
 import { openInPlace } from '../rootfs/in-place.js';
 import { digestOpenFile } from '../rootfs/layer-digests.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
 import { openFile, withTree } from '../rootfs/open-tree.js';
 import type { IdLimits } from '../rootfs/owner.js';
+import { resolveAll } from '../rootfs/resolve-in-root.js';
 import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 import { checkImage, type DeclaredImage, readDeclaredImage } from './in-place-check.js';
 import { openPlacements, type Placements, readOnlyRoot } from './in-place-placements.js';
@@ -66,7 +66,7 @@ const MARK = '.s2oci-built';
 /** The process sees these of the host as they are. */
 const SHOWN: readonly string[] = ['/etc/resolv.conf', '/etc/hosts', '/run/s2oci/ca-bundle.crt'];
 /** Works in the root filesystem that this process lives in. */
-export function openLiveRoot(session: InPlaceSession): InPlace {
+export function openInPlaceRoot(session: InPlaceSession): InPlace {
 	const { layers, root = ROOT_DIRECTORY } = session;
 	let adopted: Adopted | undefined;
 	return {

@@ -10,7 +10,7 @@ import {
 	type RootPath,
 	rawPath,
 } from '../root-path.js';
-import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
+import { makeDirectories, resolveInRoot } from '../rootfs/resolve-in-root.js';
 import { isKernels } from '../sandbox/kernel-paths.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 

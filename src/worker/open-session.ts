@@ -16,12 +16,12 @@ import { isInPlace, type Rootfs } from '../sandbox/ladder.js';
 import type { Proc, SandboxName } from '../sandbox/sandboxes.js';
 import { type Cgroups, openCgroups } from './cgroup.js';
 import { hideCgroups } from './hide-cgroups.js';
-import { type InPlace, openLiveRoot } from './in-place.js';
+import { type InPlace, openInPlaceRoot } from './in-place.js';
 import { type MountTarget, openMountTarget, openScratchTarget } from './mount-target.js';
 import { lockScratch, unlockScratch } from './scratch.js';
 
 /** What a worker holds from `open` to `close`. */
-export interface Session extends Readonly<Omit<WorkerCalls['open']['request'], 'version'>> {
+export interface WorkerSession extends Readonly<Omit<WorkerCalls['open']['request'], 'version'>> {
 	readonly libc: Libc;
 	readonly layers: LayerStore;
 	readonly hold: LayerHold['hold'];
@@ -43,7 +43,7 @@ const LAYERS_FORMAT = 'layers-1';
 const INDEXES_FORMAT = 'indexes-1';
 
 /** Makes this process the worker of one build. Throws HOST_NO_OVERLAY, HOST_NO_NAMESPACES. */
-export async function openSession(request: WorkerCalls['open']['request']): Promise<Session> {
+export async function openSession(request: WorkerCalls['open']['request']): Promise<WorkerSession> {
 	if (request.version !== PROTOCOL_VERSION) throw new Error('the worker is of another version; reinstall s2oci');
 	const libc = await loadLibc();
 	if (isInPlace(request.rootfs)) return openInPlace(request, libc);
@@ -62,7 +62,7 @@ export async function openSession(request: WorkerCalls['open']['request']): Prom
 	}
 }
 
-function openLocked(request: WorkerCalls['open']['request'], libc: Libc): Session {
+function openLocked(request: WorkerCalls['open']['request'], libc: Libc): WorkerSession {
 	// Without a pid namespace we outlive our parent for as long as it takes to end what assemble started.
 	if (request.mounts) libc.dieWithParent();
 	libc.closeOnExec(3);
@@ -79,7 +79,7 @@ function openLocked(request: WorkerCalls['open']['request'], libc: Libc): Sessio
 }
 
 /** Nothing is mounted or unpacked, so koffi is not needed. */
-function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | undefined): Session {
+function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | undefined): WorkerSession {
 	const { store, scratch } = request;
 	makePath(scratch, 0o700);
 	const libc = loaded ?? libcWithoutKoffi(scratch);
@@ -92,7 +92,7 @@ function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | und
 	const [cgroups, target] = [openCgroups(scratch, libc, true), openScratchTarget(scratch)];
 	// As another user, assemble makes files that are that user's, and all owners on disk are those of the image.
 	const ids = loaded !== undefined && mayBecomeAnyone() ? { uids: ownIds('uid'), gids: ownIds('gid') } : request.ids;
-	const live = openLiveRoot({ layers, scratch, libc, ids });
+	const live = openInPlaceRoot({ layers, scratch, libc, ids });
 	const notices = loaded === undefined ? [WITHOUT_KOFFI] : [];
 	const fixed = { rootfs: 'in-place', proc: 'job', needLess: new Set<SandboxName>(), whiteouts: false } as const;
 	return { ...request, ...fixed, ids, libc, layers, hold, target, cgroups, live, notices };
@@ -117,7 +117,7 @@ function ownPaths(hostPath: string): readonly string[] {
 }
 
 type OwnRootfs = Exclude<Rootfs, 'in-place'>;
-type Opened = Pick<Session, 'proc'> & { readonly rootfs: OwnRootfs };
+type Opened = Pick<WorkerSession, 'proc'> & { readonly rootfs: OwnRootfs };
 
 function openNamespaces(request: WorkerCalls['open']['request'], libc: Libc): Opened {
 	const proc = mountProc(request.ownProc, libc);

@@ -14,8 +14,8 @@ import {
 	type RootPath,
 	rawPath,
 } from '../root-path.js';
-import { makeDirectories, resolveInRoot } from '../rootfs/confine.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
+import { makeDirectories, resolveInRoot } from '../rootfs/resolve-in-root.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';
 import { isKernels, KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 import { makeMountPoint, misplaced } from './mount-point.js';

@@ -16,7 +16,7 @@ import { runSandbox } from '../sandbox/run.js';
 import type { SandboxSpec } from '../sandbox/sandbox.js';
 import type { SandboxName } from '../sandbox/sandboxes.js';
 import { TINY_STATUS, tinyProgram } from '../sandbox/tiny-program.js';
-import type { Session } from './open-session.js';
+import type { WorkerSession } from './open-session.js';
 
 /** Whoever most builder images run as. */
 const USER = { uid: 1001, gid: 0, additionalGids: [] };
@@ -35,7 +35,7 @@ const ROOT_USER = { uid: 0, gid: 0, additionalGids: [] };
  */
 export async function probeSandboxes(
 	sandboxes: readonly SandboxName[],
-	session: Session,
+	session: WorkerSession,
 	signal: AbortSignal,
 ): Promise<WorkerCalls['probe']['response']> {
 	const { scratch, hostPath, needLess } = session;
@@ -91,7 +91,7 @@ function isNoexec(path: string): boolean {
 }
 
 /** Every id can reach it, and where copies will be run, it is on their file system. */
-function makeRoot({ scratch, target, rootfs, libc }: Session): {
+function makeRoot({ scratch, target, rootfs, libc }: WorkerSession): {
 	readonly rootfs: string;
 	readonly remove: () => void;
 } {
@@ -117,7 +117,7 @@ function furnish(rootfs: string): void {
 	for (const name of ['', 'end']) chmodSync(join(rootfs, name), 0o755);
 }
 
-function specOf(rootfs: string, { userNamespace, mounts, proc, ids }: Session): SandboxSpec {
+function specOf(rootfs: string, { userNamespace, mounts, proc, ids }: WorkerSession): SandboxSpec {
 	const user = userNamespace === 'single' || ownable(USER, ids) ? USER : ROOT_USER;
 	return {
 		...{ rootfs, userNamespace, mounts, proc, binds: [], limits: { ...NO_LIMITS, seccomp: SMALL_FILTER } },

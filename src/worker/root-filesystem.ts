@@ -6,7 +6,6 @@ import type { Digest } from '../oci/digest.js';
 import type { HostBind } from '../protocol/host-bind.js';
 import type { Inspected, WorkerCalls } from '../protocol/worker-calls.js';
 import { fsPath, joinRaw, type RootPath, rawPath } from '../root-path.js';
-import { resolveAll, resolveInRoot } from '../rootfs/confine.js';
 import { openCopy } from '../rootfs/copied-root.js';
 import { type Diff, diffUpper, type LayerStatistics, NO_CHANGES } from '../rootfs/diff.js';
 import type { LayerIndex } from '../rootfs/layer-index.js';
@@ -16,6 +15,7 @@ import { type OpenTree, openTree } from '../rootfs/open-tree.js';
 import { openOverlay } from '../rootfs/overlay.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
 import { packLayer } from '../rootfs/pack.js';
+import { resolveAll, resolveInRoot } from '../rootfs/resolve-in-root.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';
 import { sameBytes } from '../rootfs/same-bytes.js';
 import { readOpenFile } from '../rootfs/upper.js';
@@ -24,7 +24,7 @@ import { copiedInodes, diskInode, type InodeOf } from './inodes.js';
 import { openOwnership } from './ownership.js';
 import { prepareRoot } from './prepare-root.js';
 
-export interface RootContext {
+export interface MountContext {
 	readonly libc: Libc;
 	readonly store: LayerStore;
 	readonly scratch: string;
@@ -65,7 +65,7 @@ const DEFAULT_ROOT = { mode: 0o755, uid: 0, gid: 0 };
 /** Mounts the layers `diffIds` (lowest first), which must be in the store. */
 export async function mountRootFilesystem(
 	diffIds: readonly Digest[],
-	context: RootContext,
+	context: MountContext,
 	signal: AbortSignal,
 ): Promise<RootFilesystem> {
 	const { store, libc } = context;
@@ -133,7 +133,7 @@ interface Layers {
 	readonly base: () => BaseTree;
 }
 
-function openDirectory(layers: Layers, context: RootContext, signal: AbortSignal): Promise<RootDirectory> {
+function openDirectory(layers: Layers, context: MountContext, signal: AbortSignal): Promise<RootDirectory> {
 	const { summaries, lowers, base } = layers;
 	const { libc, scratch, target } = context;
 	if (context.rootfs === 'copy' || target === undefined)
@@ -173,7 +173,7 @@ function diffRoot(
 		readonly excluded: ReadonlySet<RootPath>;
 		readonly scaffolding: ReadonlySet<RootPath>;
 	},
-	{ ids, libc }: RootContext,
+	{ ids, libc }: MountContext,
 ): Diff {
 	const lostXattrs = (path: RootPath, { entry, layer }: BaseEntry) => {
 		const there = libc.listXattrs(joinRaw(rawPath(lowers[layer] ?? ''), path));

@@ -2,10 +2,10 @@ import type { DockerfileRequest } from '../../pipeline/dockerfile/write-dockerfi
 import { readDockerfilePath } from '../build-request.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
-import { imageScriptsUrl, pullPolicy, runtimeOptions } from '../image-options.js';
 import { type Grammar, type Reading, required, type Values } from '../options.js';
 import { withReport } from '../outcome.js';
 import type { Definition, Perform } from '../parse-command.js';
+import { imageScriptsUrl, pullPolicy, runtimeOptions } from '../result-options.js';
 import { environmentOptions, scriptOptions } from '../source-options.js';
 
 const { scriptsUrl, destination, assembleUser } = scriptOptions;

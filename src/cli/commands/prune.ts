@@ -5,7 +5,7 @@ import { readHostRequest, storeOptions } from '../host-options.js';
 import { listenForInterrupt } from '../interrupt.js';
 import { flag, type Grammar, option, type Values } from '../options.js';
 import type { Definition, Perform } from '../parse-command.js';
-import { readBytes, readDuration } from '../values.js';
+import { readDuration, readSize } from '../values.js';
 
 const pruneArguments = {
 	spared: {
@@ -13,7 +13,7 @@ const pruneArguments = {
 			read: readDuration('Give a number and a unit: ms, s, m, h, d or w, such as 12h or 30d.'),
 		}),
 		keepBytes: option('keep-bytes', 'BYTES', 'remove no more than it takes to get down to this, such as 5G', {
-			read: readBytes('Give a number of bytes, such as 500M or 5G.'),
+			read: readSize('Give a number of bytes, such as 500M or 5G.'),
 		}),
 		all: flag('all', 'remove all that no running build uses'),
 	},

@@ -4,10 +4,10 @@ import { readAssemble, readIncremental, readOutput } from '../build-request.js';
 import { checkFiles } from '../check-request.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
-import { incrementalOptions, outputOptions, pullPolicy, runtimeOptions } from '../image-options.js';
 import { type Grammar, option, possible, type Reading, required, section, type Values } from '../options.js';
 import { conclude, withReport } from '../outcome.js';
 import type { Definition, Perform } from '../parse-command.js';
+import { incrementalOptions, outputOptions, pullPolicy, runtimeOptions } from '../result-options.js';
 import { inputOptions, sandboxOptions } from '../sandbox-options.js';
 import { scriptOptions } from '../source-options.js';
 

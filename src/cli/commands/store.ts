@@ -1,4 +1,4 @@
-import type { ListedLayer, StoredImage, StoreListing } from '../../pipeline/store/list-store.js';
+import type { ListedLayer, RecordedImage, StoreListing } from '../../pipeline/store/list-store.js';
 import { redact } from '../../redact.js';
 import { formatBytes, formatTime, shortDigest } from '../format.js';
 import { readHostRequest, storeOptions } from '../host-options.js';
@@ -48,7 +48,7 @@ function describeLayer({ diffId, bytes, lastUsed, mapping, held, images }: Liste
 	return [shortDigest(diffId), formatBytes(bytes), formatTime(lastUsed), mapping, held ? `${users} (in use)` : users];
 }
 
-function describeImage({ name, platform, digest, diffIds, recorded }: StoredImage): readonly string[] {
+function describeImage({ name, platform, digest, diffIds, recorded }: RecordedImage): readonly string[] {
 	const count = `${diffIds.length} layer${diffIds.length === 1 ? '' : 's'}`;
 	return [shortDigest(digest), count, formatTime(recorded), redact(platform), redact(name)];
 }

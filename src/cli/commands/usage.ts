@@ -3,10 +3,10 @@ import { ignored } from '../aliases.js';
 import { exitStatusOf } from '../exit-code.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
-import { pullPolicy } from '../image-options.js';
 import { type Grammar, type Reading, required, type Values } from '../options.js';
 import { withReport } from '../outcome.js';
 import type { Definition, Perform } from '../parse-command.js';
+import { pullPolicy } from '../result-options.js';
 import { environmentOptions, scriptOptions } from '../source-options.js';
 
 const KEEPS_NOTHING = 'usage runs one script of the image and keeps nothing';

@@ -4,7 +4,7 @@ import type { RepositoryName } from '../../oci/reference.js';
 import { redact } from '../../redact.js';
 import { findCredentials } from '../../registry/credentials.js';
 import type { Registries } from '../../registry/registries.js';
-import type { Remote } from '../../registry/remote.js';
+import type { RemoteRepository } from '../../registry/remote-repository.js';
 import { type NetworkRequest, openNetwork } from '../network.js';
 import type { FindingCode } from './advice.js';
 import type { Answer, RegistryTrial } from './diagnosis.js';
@@ -63,7 +63,7 @@ export async function tryRegistry(
 async function tryRights(
 	target: DoctorTarget,
 	registries: Registries,
-	remote: Remote,
+	remote: RemoteRepository,
 	{ attempt, notes }: { readonly attempt: Attempt; readonly notes: Notes },
 	signal: AbortSignal,
 ): Promise<Rights> {
@@ -102,7 +102,7 @@ function repositoryOf(target: DoctorTarget): RepositoryName {
 }
 
 /** Rejects when the registry cannot be reached at all. */
-async function asksForLogin({ endpoint, send }: Remote, signal: AbortSignal): Promise<boolean> {
+async function asksForLogin({ endpoint, send }: RemoteRepository, signal: AbortSignal): Promise<boolean> {
 	const response = await send({ method: 'GET', url: new URL('/v2/', endpoint) }, signal);
 	discard(response);
 	return response.status === 401;
@@ -119,7 +119,7 @@ async function whoWeAre(
 }
 
 async function tryLogin(
-	{ name: repository, endpoint, send }: Remote,
+	{ name: repository, endpoint, send }: RemoteRepository,
 	asks: boolean,
 	signal: AbortSignal,
 ): Promise<Answer> {

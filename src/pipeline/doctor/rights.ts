@@ -2,7 +2,7 @@ import { isBuildError } from '../../errors.js';
 import { type Digest, isDigest } from '../../oci/digest.js';
 import { formatRepository } from '../../oci/reference.js';
 import { mountBlob } from '../../registry/mount.js';
-import type { Remote } from '../../registry/remote.js';
+import type { RemoteRepository } from '../../registry/remote-repository.js';
 import type { Repository } from '../../registry/repository.js';
 import { cancelSession, startSession, type UploadSession } from '../../registry/upload-session.js';
 import type { Answer } from './diagnosis.js';
@@ -35,7 +35,7 @@ export async function tryPull(
 }
 
 /** Whether an upload can be begun; it is cancelled at once. Throws what the registry refused with. */
-export async function tryPush(remote: Remote, note: Note, signal: AbortSignal): Promise<Answer> {
+export async function tryPush(remote: RemoteRepository, note: Note, signal: AbortSignal): Promise<Answer> {
 	await cancel(remote, await startSession(remote, signal), note);
 	return 'yes';
 }
@@ -44,7 +44,12 @@ export async function tryPush(remote: Remote, note: Note, signal: AbortSignal): 
  * Whether the registry shares `blob` within itself (distribution-spec v1.1 "mounting"). It is asked for a blob that the repository has
  * already, so that nothing is new afterwards; so what it says without naming the blob cannot be told from a mount.
  */
-export async function tryMount(remote: Remote, digest: Digest, note: Note, signal: AbortSignal): Promise<Answer> {
+export async function tryMount(
+	remote: RemoteRepository,
+	digest: Digest,
+	note: Note,
+	signal: AbortSignal,
+): Promise<Answer> {
 	const mounted = await mountBlob(remote, { digest }, remote.name, signal);
 	if (mounted === 'unsure') return 'unknown';
 	if (mounted === true) return 'yes';
@@ -52,7 +57,7 @@ export async function tryMount(remote: Remote, digest: Digest, note: Note, signa
 	return 'no';
 }
 
-async function cancel(remote: Remote, { url }: UploadSession, note: Note): Promise<void> {
+async function cancel(remote: RemoteRepository, { url }: UploadSession, note: Note): Promise<void> {
 	const status = await cancelSession(remote, url);
 	if (status !== undefined && status >= 200 && status <= 299) return;
 	const answer = status === undefined ? 'no answer' : `HTTP ${status}`;

@@ -9,7 +9,7 @@ export interface FoundSource {
 }
 
 /** Looks for what `option`, such as `--inject`, names. Throws USAGE when it is missing, unreadable, or neither file nor directory. */
-export async function findSource(option: string, source: string): Promise<FoundSource> {
+export async function findHostSource(option: string, source: string): Promise<FoundSource> {
 	try {
 		const path = await realpath(source);
 		const stats = await stat(path);

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { BuildError } from '../../errors.js';
 import type { HostBind } from '../../protocol/host-bind.js';
 import type { Inspected } from '../../protocol/worker-calls.js';
-import { type FoundSource, findSource } from './host-source.js';
+import { type FoundSource, findHostSource } from './host-source.js';
 
 /** Looks at absolute paths of the image, following its links inside of it; answers in their order. */
 export type InspectImage = (paths: readonly string[]) => Promise<readonly Inspected[]>;
@@ -65,7 +65,7 @@ async function placeEntries(
 /** A link cannot be mounted as such: what it leads to is, if that is injected, too, as in a secret volume of Kubernetes. */
 async function findEntry(source: FoundSource, entry: string, typed: string): Promise<FoundSource> {
 	const path = await realpath(join(source.path, entry)).catch(() => undefined);
-	if (path?.startsWith(`${source.path}/`) === true) return findSource(OPTION, path);
+	if (path?.startsWith(`${source.path}/`) === true) return findHostSource(OPTION, path);
 	throw new BuildError('USAGE', `${OPTION}: the link ${typed} leads out of the directory that is injected`, {
 		hint: 'Choose a destination that does not exist in the builder image, where links stay links, or use --volume.',
 	});

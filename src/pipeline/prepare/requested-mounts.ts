@@ -5,7 +5,7 @@ import type { HostBind } from '../../protocol/host-bind.js';
 import { isWithin } from '../../root-path.js';
 import { KERNEL_DIRECTORIES } from '../../sandbox/kernel-paths.js';
 import type { AssembleRequest, HostRequest, Secret } from '../request.js';
-import { findSource } from './host-source.js';
+import { findHostSource } from './host-source.js';
 import { type InspectImage, placeInjection } from './injection.js';
 
 /** Directories of the image that matter for mounts; absolute. */
@@ -32,11 +32,11 @@ export async function planMounts(
 ): Promise<readonly HostBind[]> {
 	const binds: HostBind[] = [];
 	for (const { source, destination } of injections) {
-		const found = await findSource('--inject', source);
+		const found = await findHostSource('--inject', source);
 		binds.push(...(await placeInjection(found, source, insideImage(destination, image), beside(inspect, image))));
 	}
 	for (const { source, destination, readOnly } of volumes) {
-		const { path, type } = await findSource('--volume', source);
+		const { path, type } = await findHostSource('--volume', source);
 		const place = insideImage(destination, image);
 		const [there] = await inspect([place]);
 		if (there !== undefined && ![type, 'missing'].includes(there.type)) throw typesDiffer(source, place);
@@ -77,7 +77,7 @@ async function bindSecret({ id, from }: Secret, env: HostRequest['env']): Promis
 }
 
 async function readSecret(option: string, file: string): Promise<Buffer> {
-	const { path, type } = await findSource(option, file);
+	const { path, type } = await findHostSource(option, file);
 	if (type === 'directory') {
 		throw new BuildError('USAGE', `${option}: ${file} is a directory`, { hint: 'Use --inject for directories.' });
 	}

@@ -4,7 +4,7 @@ import { createTarReader } from '../../tar/reader.js';
 import type { Explanation } from './difference.js';
 
 /** One member of an archive, in the archive's order. */
-export interface ArchiveMember {
+export interface ComparedMember {
 	readonly name: string;
 	/** Equal for equal content. */
 	readonly content: string;
@@ -15,10 +15,10 @@ export interface ArchiveMember {
 const LOCAL_ENTRY = 0x04034b50;
 
 /** The members of a zip or jar file (PKWARE APPNOTE 4.3.12), undefined when it is none or damaged. */
-export async function readZipMembers(bytes: Buffer): Promise<readonly ArchiveMember[] | undefined> {
+export async function readZipMembers(bytes: Buffer): Promise<readonly ComparedMember[] | undefined> {
 	if (bytes.length < 4 || bytes.readUInt32LE(0) !== LOCAL_ENTRY) return undefined;
 	const { fromBufferPromise } = await import('yauzl');
-	const members: ArchiveMember[] = [];
+	const members: ComparedMember[] = [];
 	try {
 		const zip = await fromBufferPromise(bytes, { decodeStrings: false });
 		for await (const { fileNameRaw, crc32, uncompressedSize, ...entry } of zip.eachEntry()) {
@@ -35,9 +35,9 @@ export async function readZipMembers(bytes: Buffer): Promise<readonly ArchiveMem
 }
 
 /** The members of a tar file, undefined when it is none. */
-export function readTarMembers(bytes: Buffer): readonly ArchiveMember[] | undefined {
+export function readTarMembers(bytes: Buffer): readonly ComparedMember[] | undefined {
 	if (bytes.length < 512 || bytes.toString('latin1', 257, 262) !== 'ustar') return undefined;
-	const members: ArchiveMember[] = [];
+	const members: ComparedMember[] = [];
 	let hash = createHash('sha256');
 	let current = { name: '', times: '', what: '' };
 	const reader = createTarReader({
@@ -61,10 +61,10 @@ export function readTarMembers(bytes: Buffer): readonly ArchiveMember[] | undefi
 }
 
 /** How two archives that are not the same bytes differ. */
-export function explainMembers(first: readonly ArchiveMember[], second: readonly ArchiveMember[]): Explanation {
+export function explainMembers(first: readonly ComparedMember[], second: readonly ComparedMember[]): Explanation {
 	const others = new Map(second.map((member) => [member.name, member]));
 	const changed = first.filter(({ name, content }) => others.get(name)?.content !== content);
-	const names = (members: readonly ArchiveMember[]) => members.map(({ name }) => name).join('\0');
+	const names = (members: readonly ComparedMember[]) => members.map(({ name }) => name).join('\0');
 	if (changed.length > 0 || first.length !== second.length) {
 		const [name] = changed.length > 0 ? changed : [first.length > second.length ? first.at(-1) : second.at(-1)];
 		return {

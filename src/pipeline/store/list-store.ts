@@ -11,7 +11,7 @@ import { openSession, type Session } from '../session.js';
 import { settleStore } from './settle-store.js';
 
 /** An image whose manifest and config are remembered, so that its registry need not be asked. */
-export interface StoredImage {
+export interface RecordedImage {
 	/** The reference in full. */
 	readonly name: string;
 	readonly platform: string;
@@ -34,7 +34,7 @@ export interface StoreListing {
 	readonly store: string;
 	/** Most recently used first. */
 	readonly layers: readonly ListedLayer[];
-	readonly images: readonly StoredImage[];
+	readonly images: readonly RecordedImage[];
 	readonly others: readonly StorePart[];
 	readonly bytes: number;
 }
@@ -90,7 +90,7 @@ export async function openStoreSession(request: HostRequest, signal: AbortSignal
 	}
 }
 
-async function listImages(store: string): Promise<readonly StoredImage[]> {
+async function listImages(store: string): Promise<readonly RecordedImage[]> {
 	const directory = join(store, 'images');
 	const names = await readdir(directory).catch(() => []);
 	const images = await Promise.all(
@@ -100,7 +100,7 @@ async function listImages(store: string): Promise<readonly StoredImage[]> {
 }
 
 /** Undefined for what no build would use. */
-async function readRecord(path: string): Promise<StoredImage | undefined> {
+async function readRecord(path: string): Promise<RecordedImage | undefined> {
 	try {
 		const { mtimeMs, size } = await stat(path);
 		if (size > MAX_RECORD_BYTES) return undefined;

@@ -11,7 +11,7 @@ import { ROOT, rawPath } from '../../../src/root-path.js';
 import { openDigestDisk, writeLayerDigests } from '../../../src/rootfs/layer-digests.js';
 import { openLayerStore, writeUnpackedLayer } from '../../../src/rootfs/layer-store.js';
 import { unpackLayer } from '../../../src/rootfs/unpack.js';
-import { openLiveRoot } from '../../../src/worker/in-place.js';
+import { openInPlaceRoot } from '../../../src/worker/in-place.js';
 import type { RootFilesystem } from '../../../src/worker/root-filesystem.js';
 import { temporaryDirectory } from '../../support/fs.js';
 import { type TarMember, tarDirectory, tarFile, tarOf, tarSymlink } from '../../support/tar.js';
@@ -62,7 +62,7 @@ async function openScene(members: readonly TarMember[] = BASE): Promise<Scene> {
 	layers.publish(digestOf(tar), inside('layer'));
 	const [root, scratch] = [inside('root'), inside('scratch')];
 	const libc = libcWithoutKoffi(scratch);
-	const live = openLiveRoot({ layers, scratch, libc, ids: { uids: 1, gids: 1 }, root: rawPath(root) });
+	const live = openInPlaceRoot({ layers, scratch, libc, ids: { uids: 1, gids: 1 }, root: rawPath(root) });
 	let count = 0;
 	return {
 		at: (path) => join(root, path),

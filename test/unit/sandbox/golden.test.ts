@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { type BwrapCall, bwrapCall, prlimitOptions } from '../../../src/sandbox/bwrap.js';
 import { type Limits, NO_LIMITS, UNLIMITED } from '../../../src/sandbox/limits.js';
-import { runtimeConfig, runtimeConfigText } from '../../../src/sandbox/runc.js';
+import { runtimeConfig, runtimeConfigText } from '../../../src/sandbox/runtime-config.js';
 import type { BindMount, SandboxSpec } from '../../../src/sandbox/sandbox.js';
 
 const MACHINE = { arch: 'x64', kernel: '6.1.0' };

@@ -5,9 +5,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isBuildError } from '../../../src/errors.js';
 import { redact } from '../../../src/redact.js';
-import { isInside, parseContextDir } from '../../../src/source/confine.js';
+import { isInside, parseContextDir } from '../../../src/source/context-dir.js';
+import { splitRemote } from '../../../src/source/git-remote.js';
 import { parseSource } from '../../../src/source/parse.js';
-import { splitRemote } from '../../../src/source/remote.js';
 import { credentials, SPELLINGS } from '../../support/credentials.js';
 
 const options = { ref: undefined, copy: false };

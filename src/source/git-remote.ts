@@ -8,7 +8,7 @@ const MISTYPED =
 	'Write https://user:token@host/path, with %40, %2F, %3F, %23 for @, /, ?, # in the token or the path; for ssh, host:path or user@host:path. A ref with an @ in it is named by --ref.';
 
 /** What a git command is told about a remote repository: the URL without secrets, and the secrets apart from it. */
-export interface Remote {
+export interface GitRemote {
 	/** Has a user name at most for ssh, and never a password. */
 	readonly url: string;
 	/** For labels and messages: no user info but the user name of ssh, no query, no fragment. */
@@ -52,7 +52,7 @@ export function checkUserInfo(text: string): void {
 }
 
 /** How git is told about the remote repository `text`, which {@link parseRemote} has accepted. */
-export function splitRemote(text: string): Remote {
+export function splitRemote(text: string): GitRemote {
 	const url = parseRemote(text);
 	if (url === undefined) return { url: text, location: text, origin: '', username: undefined, password: undefined };
 	const isWeb = url.protocol === 'http:' || url.protocol === 'https:';
@@ -78,7 +78,7 @@ function locationOf(text: string, url: URL): string {
 }
 
 /** How git is told about the repository `path` of this host. */
-export function localRemote(path: string): Remote {
+export function localRemote(path: string): GitRemote {
 	return { url: path, location: path, origin: '', username: undefined, password: undefined };
 }
 

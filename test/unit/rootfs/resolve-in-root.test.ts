@@ -2,7 +2,7 @@ import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { rawPath } from '../../../src/root-path.js';
-import { makeDirectories, resolveAll, resolveInRoot } from '../../../src/rootfs/confine.js';
+import { makeDirectories, resolveAll, resolveInRoot } from '../../../src/rootfs/resolve-in-root.js';
 import { temporaryDirectory } from '../../support/fs.js';
 
 const refused = expect.objectContaining({ code: 'IMAGE_UNSUPPORTED' }) as Error;

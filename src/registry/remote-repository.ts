@@ -5,7 +5,7 @@ import type { RetryOptions } from './retry.js';
 import type { Access, RegistryRequest, Transport } from './transport.js';
 
 /** One repository on its registry, and how that is spoken to. */
-export interface Remote {
+export interface RemoteRepository {
 	readonly name: RepositoryName;
 	/** Base URL of the registry's API. */
 	readonly endpoint: URL;
@@ -15,7 +15,7 @@ export interface Remote {
 
 /** A request to a path below the repository, or to where its registry led; another host than the registry's gets no credentials. */
 export function requestTo(
-	{ name, endpoint }: Remote,
+	{ name, endpoint }: RemoteRepository,
 	method: RegistryRequest['method'],
 	to: string | URL,
 	actions: Access['actions'],
