@@ -111,9 +111,12 @@ export function readHostRequest(host: Partial<Values<typeof hostOptions>>, { env
 		store: absolutePath(store ?? defaultStore(env)),
 		...(store === undefined && { storeByDefault: true }),
 		...readRung({ isolation, userns, rootfs }),
+		stdin: standardInput,
 		env,
 	};
 }
+
+const standardInput = () => process.stdin;
 
 type Rung = Pick<HostRequest, 'isolation' | 'userns' | 'rootfs'>;
 

@@ -155,10 +155,10 @@ async function fetchInto(
 	const directory = join(session.scratch, 'source');
 	await mkdir(directory, { mode: 0o755 });
 	const { contextDir, keepSymlinks, ignoreSubmodules, exclude } = request.source;
-	const { env } = request.host;
+	const { env, stdin } = request.host;
 	const emitNotice = (message: string) => record.emit({ type: 'warning', code: 'SOURCE', message });
 	const wanted = { contextDir, keepSymlinks, ignoreSubmodules, exclude, env };
-	const given = { destination: directory, emitNotice, stdin: process.stdin, http: session.http };
+	const given = { destination: directory, emitNotice, stdin: stdin(), http: session.http };
 	return { info: atTime(await fetchSource(source, { ...wanted, ...given }, signal), request), directory };
 }
 

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { ImageLocation } from '../content/location.js';
 import type { Platform } from '../oci/descriptor.js';
 import type { UidRange } from '../s2i/allowed-uids.js';
@@ -32,6 +33,8 @@ export interface HostRequest {
 	readonly dockerConfig: string | undefined;
 	/** `image` when the URLs of the request are what an image's labels say: they must not lead to addresses that only this machine should use. */
 	readonly namedBy?: 'image';
+	/** What `-` as a source reads. */
+	readonly stdin: () => Readable;
 	/** The environment of the s2oci process: where credentials and proxies are looked up. */
 	readonly env: Readonly<Record<string, string | undefined>>;
 }

@@ -79,7 +79,7 @@ export async function writeDockerfile(request: DockerfileRequest, emit: Emit, si
 
 async function fetchTo(
 	context: string,
-	{ build, host: { env } }: DockerfileRequest,
+	{ build, host: { env, stdin } }: DockerfileRequest,
 	{ http, emit }: { readonly http: Http; readonly emit: Emit },
 	signal: AbortSignal,
 ): Promise<SourceInfo> {
@@ -98,7 +98,7 @@ async function fetchTo(
 		destination: join(context, CONTEXT.source),
 		emitNotice,
 		env,
-		stdin: process.stdin,
+		stdin: stdin(),
 		http,
 	};
 	try {

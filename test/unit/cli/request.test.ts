@@ -22,9 +22,10 @@ async function request(line: string | readonly string[], told: Told = {}): Promi
 
 test('a build has the documented defaults', async () => {
 	const { builder, host, ...rest } = await request('. reg.example/builder');
-	const { platform, env, ...place } = host;
+	const { platform, env, stdin, ...place } = host;
 	expect(builder.type).toBe('registry');
 	expect(platform.os).toBe('linux');
+	expect(stdin()).toBe(process.stdin);
 	expect(env).toEqual({ HOME: '/home/ada' });
 	expect(place).toEqual({
 		store: '/home/ada/.cache/s2oci',
