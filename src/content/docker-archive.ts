@@ -58,9 +58,9 @@ export async function dockerArchiveSource(members: ArchiveMembers, path: string)
 	const images = await readList(members, path);
 	const blobs = new Map<Digest, ArchiveMember>();
 	return {
-		manifest: async (reference) => {
+		manifest: async (reference, signal) => {
 			const image = findImage(images, reference, path);
-			return synthesize(members, image, blobs, path);
+			return synthesize(members, image, { blobs, path, signal });
 		},
 		open: (blob) => {
 			const member = blobs.get(blob.digest);
@@ -146,11 +146,17 @@ function isSameTag(tag: string, reference: string): boolean {
 	}
 }
 
+interface Synthesis {
+	/** Gets the member of each blob. */
+	readonly blobs: Map<Digest, ArchiveMember>;
+	readonly path: string;
+	readonly signal: AbortSignal;
+}
+
 async function synthesize(
 	members: ArchiveMembers,
 	image: ArchiveImage,
-	blobs: Map<Digest, ArchiveMember>,
-	path: string,
+	{ blobs, path, signal }: Synthesis,
 ): Promise<Document<Manifest | Index>> {
 	const bytes = await members.read(image.Config, MAX_CONFIG_BYTES);
 	const config: Descriptor = { mediaType: DOCKER_CONFIG, digest: digestOf(bytes), size: bytes.length };
@@ -158,12 +164,15 @@ async function synthesize(
 	const draft: Manifest = { schemaVersion: 2, mediaType: DOCKER_MANIFEST, config, layers: placeholders };
 	const diffIds = parseConfig(bytes, draft, path).value.rootfs.diff_ids;
 	const layers: Descriptor[] = [];
+	const described = new Map<number, Descriptor>();
 	for (const [index, name] of image.Layers.entries()) {
 		const member = members.find(name);
 		const diffId = diffIds[index];
 		if (member === undefined || diffId === undefined)
 			throw invalid(path, `the layer ${JSON.stringify(name.slice(0, 100))} is missing`);
-		const layer = await describeLayer(members, member, diffId);
+		// Many names may lead to one compressed member, which is read once.
+		const layer = described.get(member.offset) ?? (await describeLayer(members, member, diffId, signal));
+		if (layer.digest !== diffId) described.set(member.offset, layer);
 		blobs.set(layer.digest, member);
 		layers.push(layer);
 	}
@@ -173,12 +182,20 @@ async function synthesize(
 	return parseManifest(manifest, { mediaType: DOCKER_MANIFEST }, path);
 }
 
-async function describeLayer(members: ArchiveMembers, member: ArchiveMember, diffId: Digest): Promise<Descriptor> {
+async function describeLayer(
+	members: ArchiveMembers,
+	member: ArchiveMember,
+	diffId: Digest,
+	signal: AbortSignal,
+): Promise<Descriptor> {
 	const compression = await sniff(members.open({ ...member, size: Math.min(SNIFFED, member.size) }));
 	const mediaType = layerMediaType('docker', compression);
 	if (compression === 'none') return { mediaType, digest: diffId, size: member.size };
 	const hash = createHash('sha256');
-	for await (const chunk of members.open(member) as AsyncIterable<Uint8Array>) hash.update(chunk);
+	for await (const chunk of members.open(member) as AsyncIterable<Uint8Array>) {
+		signal.throwIfAborted();
+		hash.update(chunk);
+	}
 	return { mediaType, digest: finishDigest(hash), size: member.size };
 }
 

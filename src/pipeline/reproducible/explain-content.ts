@@ -4,6 +4,8 @@ import { explainMembers, readTarMembers, readZipMembers } from './archive-order.
 import type { Cause, Explanation } from './difference.js';
 
 const INFLATE_LIMIT = 64 * 1024 * 1024;
+/** gzip in gzip may never end: there are files that inflate to themselves. */
+const MAX_DEPTH = 4;
 const MAX_LINES_BYTES = 4 * 1024 * 1024;
 const WINDOW = 64;
 const SHOWN = 60;
@@ -32,11 +34,11 @@ const PATTERNS: readonly (readonly [Cause, string, RegExp])[] = [
 	['identifier', 'a random or hashed value', /[0-9a-f]{12,}/gi],
 ];
 
-/** The likely cause why the file at `path` has other content in a second build. */
-export async function explainContent(path: string, first: Buffer, second: Buffer): Promise<Explanation> {
+/** The likely cause why the file at `path`, `depth` gzip files deep, has other content in a second build. */
+export async function explainContent(path: string, first: Buffer, second: Buffer, depth = 0): Promise<Explanation> {
 	return (
 		explainByteCode(path, first, second) ??
-		(await explainGzip(path, first, second)) ??
+		(await explainGzip(path, first, second, depth)) ??
 		(await explainArchive(first, second)) ??
 		explainLines(first, second) ??
 		explainText(first, second) ??
@@ -53,8 +55,13 @@ function explainByteCode(path: string, first: Buffer, second: Buffer): Explanati
 }
 
 /** RFC 1952: the time that was compressed at is in bytes 4 to 7. */
-async function explainGzip(path: string, first: Buffer, second: Buffer): Promise<Explanation | undefined> {
-	if (!isGzip(first) || !isGzip(second)) return undefined;
+async function explainGzip(
+	path: string,
+	first: Buffer,
+	second: Buffer,
+	depth: number,
+): Promise<Explanation | undefined> {
+	if (depth >= MAX_DEPTH || !isGzip(first) || !isGzip(second)) return undefined;
 	if (differsOnlyIn(first, second, 4, 8)) {
 		return { cause: 'gzip-time', reason: 'is a gzip file with the time of compression in its header' };
 	}
@@ -62,7 +69,7 @@ async function explainGzip(path: string, first: Buffer, second: Buffer): Promise
 	if (one === undefined || other === undefined) return undefined;
 	if (one.equals(other))
 		return { cause: 'gzip-time', reason: 'is a gzip file with the same content under another header' };
-	const inside = await explainContent(path.replace(/\.t?gz$/, ''), one, other);
+	const inside = await explainContent(path.replace(/\.t?gz$/, ''), one, other, depth + 1);
 	return { ...inside, reason: `${inside.reason}, inside of the gzip file` };
 }
 

@@ -165,6 +165,29 @@ describe('a Docker archive', () => {
 		});
 	});
 
+	test('in which 500 names lead to one large member reads it once, and stops when it is told to', async () => {
+		const large = gzipSync(Buffer.alloc(1024), { level: 0 });
+		const member = Buffer.concat([large, Buffer.alloc(9_000_000, 'x')]);
+		const names = Array.from({ length: 500 }, (_, index) => `${index}.tar`);
+		const digest = `sha256:${'0'.repeat(64)}`;
+		const many = JSON.stringify({
+			...(JSON.parse(config) as object),
+			rootfs: { type: 'layers', diff_ids: names.map(() => digest) },
+		});
+		const path = await archive(
+			['manifest.json', list(names)],
+			['config.json', many],
+			['0.tar', member],
+			...names.slice(1).map((name): Entry => [name, { to: '0.tar' }]),
+		);
+		const source = await openDockerArchive(path, scratch, signal);
+		const began = Date.now();
+		const { value } = await source.manifest('', signal);
+		expect(new Set((value as Manifest).layers.map((each) => each.digest)).size).toBe(1);
+		expect(Date.now() - began).toBeLessThan(5000);
+		await expect(source.manifest('', AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped');
+	});
+
 	test('whose names are links of both kinds to one layer gives it for each', async () => {
 		const tar = pack();
 		tar.entry({ name: 'a/layer.tar' }, layer);

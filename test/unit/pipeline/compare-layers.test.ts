@@ -166,6 +166,13 @@ describe('the likely cause', () => {
 		expect(reason).toBe('holds a date: "2025-06-15", then "2025-06-16"');
 	});
 
+	test('in gzip files in one another is looked for a few levels deep only', async () => {
+		let [first, second] = [Buffer.from('one'), Buffer.from('two')];
+		for (let level = 0; level < 3000; level++) [first, second] = [gzipSync(first), gzipSync(second)];
+		const { reason } = await explainContent('x.gz', first, second);
+		expect(reason.length).toBeLessThan(300);
+	});
+
 	test('is found, or not, in any bytes at all', async () => {
 		const magic = fc.constantFrom('', 'PK\x03\x04', '\x1f\x8b\x08', 'PK\x05\x06', 'ustar');
 		const bytes = fc
