@@ -86,8 +86,10 @@ async function runProcess(
 		const stops = AbortSignal.any([signal, late, broken.signal]);
 		const ended = await runFirst(request.sandboxes, run, stops).finally(output.started);
 		const forwarded = await output.drained();
-		const timedOut = late.aborted && ended.exit?.type !== 'code';
-		if (ended.exit === undefined && !timedOut) signal.throwIfAborted();
+		const isKilled = ended.exit?.type !== 'code';
+		const timedOut = late.aborted && isKilled;
+		// What was killed for being stopped may still say how it ended.
+		if (isKilled && !timedOut) signal.throwIfAborted();
 		const exit = ended.exit ?? KILLED;
 		const oom = (exit.type === 'signal' || exit.code !== 0) && groups.oomKilled();
 		const unenforced = [...groups.refused(), ...ended.unenforced];
