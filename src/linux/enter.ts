@@ -1,5 +1,6 @@
 import type koffi from 'koffi';
 import { type RawPath, ROOT_DIRECTORY } from '../root-path.js';
+import { restrictToRoot } from './landlock.js';
 
 type Koffi = typeof koffi;
 type Native = (...args: readonly unknown[]) => number;
@@ -94,6 +95,8 @@ export async function enterRoot(entry: Entry): Promise<never> {
 	if (confinement !== undefined) become(native, prctl, confinement);
 	native('int dup2(int from, int to)')(entry.stderr, 2);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	// What only a changed root directory keeps in, whoever passes it a descriptor could lead out.
+	if (confinement !== undefined && confinement.root !== ROOT_DIRECTORY && !confinement.isMount) restrictToRoot(native);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	native('long syscall(long number, unsigned int first, unsigned int last, unsigned int flags)')(
 		SYS_CLOSE_RANGE,

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import koffi from 'koffi';
 import { describe, expect, test } from 'vitest';
 import { fsPath } from '../../../src/root-path.js';
 import type { SandboxName } from '../../../src/sandbox/sandboxes.js';
@@ -37,6 +38,11 @@ function read(path: string): string {
 	} catch {
 		return '';
 	}
+}
+
+/** landlock_create_ruleset(2) with nothing but the flag that asks for it; negative where there is none. */
+function landlockVersion(): number {
+	return koffi.load(null).func('long syscall(long number, void *, size_t, unsigned int)')(444, null, 0, 1) as number;
 }
 
 /** How long it takes until `isTrue`, in milliseconds. */
@@ -215,6 +221,23 @@ test('what forks, leaves its session and ends all the time is killed where there
 	});
 	expect([exit, error]).toEqual([{ type: 'code', code: 0 }, undefined]);
 	expect(processesWith(`MARK=${mark}`)).toEqual([]);
+});
+
+test('what only a changed root directory keeps in cannot reach processes outside of it', async (context) => {
+	skipFor(
+		context,
+		process.getuid?.() === 0 ? lacking('unshare', 'setpriv') : 'only root has a root directory of its own',
+	);
+	skipFor(context, landlockVersion() >= 6 ? undefined : 'the kernel has no Landlock of version 6');
+	using sessions = openSessions();
+	const { exit, error, stdout } = await sessions.run({
+		layers: [LAYER],
+		sandboxes: ['chroot'],
+		script:
+			'mkdir a b && echo x > a/x && mv a/x b/y && ln b/y a/z && cat a/z; kill -0 $$ && echo own; kill -0 $PPID || echo kept',
+		withoutNamespaces: true,
+	});
+	expect([exit, error, stdout]).toEqual([{ type: 'code', code: 0 }, undefined, 'x\nown\nkept\n']);
 });
 
 describe('scratch directories of other builds', () => {

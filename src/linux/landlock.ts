@@ -1,0 +1,70 @@
+import { closeSync, constants, openSync } from 'node:fs';
+
+type Native = (...args: readonly unknown[]) => number;
+type Bind = (signature: string) => Native;
+
+/** One number for all architectures (landlock(7)). */
+const SYS_CREATE_RULESET = 444;
+const SYS_ADD_RULE = 445;
+const SYS_RESTRICT_SELF = 446;
+const CREATE_RULESET_VERSION = 1;
+const RULE_PATH_BENEATH = 1;
+const O_PATH = 0o10000000;
+/** Of the first version: everything from EXECUTE to MAKE_SYM. */
+const FIRST_RIGHTS = (1n << 13n) - 1n;
+/** REFER, TRUNCATE and IOCTL_DEV, by the version that brought them. */
+const LATER_RIGHTS: readonly (readonly [version: number, right: bigint])[] = [
+	[2, 1n << 13n],
+	[3, 1n << 14n],
+	[5, 1n << 15n],
+];
+/** Before REFER, no file could be renamed into another directory. */
+const LEAST_VERSION = 2;
+const SCOPING_VERSION = 6;
+/** Abstract UNIX sockets and signals of processes outside. */
+const SCOPED = 0b11n;
+const UNRESTRICTED: readonly string[] = ['ENOSYS', 'EOPNOTSUPP', 'EPERM', 'E2BIG'];
+
+/**
+ * Keeps this thread, and what it executes, from opening, making, renaming or removing any file that is not below its root directory, also by
+ * a descriptor that somebody passes to it; from Linux 6.12 on also from signals to processes and abstract sockets of others, by which it
+ * could be passed. Needs no_new_privs. Gives false where the kernel or the job's container has no Landlock of use (landlock(7)).
+ */
+export function restrictToRoot(native: Bind): boolean {
+	const version = ifPossible(() =>
+		callOf(native, 'void *, size_t, unsigned int')(SYS_CREATE_RULESET, null, 0, CREATE_RULESET_VERSION),
+	);
+	if (version === undefined || version < LEAST_VERSION) return false;
+	const rights = LATER_RIGHTS.reduce((all, [since, right]) => (version >= since ? all | right : all), FIRST_RIGHTS);
+	const scoped = version >= SCOPING_VERSION;
+	const attributes = words64(rights, ...(scoped ? [0n, SCOPED] : []));
+	const create = callOf(native, 'void *, size_t, unsigned int');
+	const ruleset = ifPossible(() => create(SYS_CREATE_RULESET, attributes, attributes.length, 0));
+	if (ruleset === undefined) return false;
+	const root = openSync('/', O_PATH | constants.O_DIRECTORY);
+	try {
+		const beneath = Buffer.concat([words64(rights), Buffer.from(Int32Array.of(root).buffer)]);
+		callOf(native, 'int, int, void *, unsigned int')(SYS_ADD_RULE, ruleset, RULE_PATH_BENEATH, beneath, 0);
+		const restrict = callOf(native, 'int, unsigned int');
+		return ifPossible(() => restrict(SYS_RESTRICT_SELF, ruleset, 0)) !== undefined;
+	} finally {
+		for (const fd of [root, ruleset]) closeSync(fd);
+	}
+}
+
+function callOf(native: Bind, types: string): Native {
+	return native(`long syscall(long number, ${types})`);
+}
+
+function ifPossible(call: () => number): number | undefined {
+	try {
+		return call();
+	} catch (error) {
+		if (UNRESTRICTED.includes((error as { code?: string }).code ?? '')) return undefined;
+		throw error;
+	}
+}
+
+function words64(...numbers: readonly bigint[]): Buffer {
+	return Buffer.from(BigUint64Array.from(numbers).buffer);
+}
