@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { chmod, type FileHandle, lstat, open, readlink, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { chmod, type FileHandle, open, rename, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf } from './errors.js';
-import { partsOf } from './root-path.js';
+import { lookAt, resolveLinks } from './resolve-links.js';
 
 const { O_WRONLY, O_NONBLOCK, O_NOCTTY, O_NOFOLLOW, O_TRUNC } = constants;
-const MAX_LINKS = 40;
 /** How long who reads a pipe may take. */
 const READER_MS = 5000;
 const POLL_MS = 50;
@@ -19,41 +17,14 @@ const POLL_MS = 50;
  * most five seconds. Rejects with the error of the system, or one that says what is in the way.
  */
 export async function writeOutputFile(path: string, text: string): Promise<void> {
-	const real = await resolveLinks(path);
-	const found = await statOf(real);
+	const real = await resolveLinks(path, refuseStrangers);
+	const found = await lookAt(real);
 	const isOurs = found === undefined || (found.isFile() && found.uid === process.geteuid?.());
 	if (!isOurs || !(await renameInto(real, text, found?.mode))) await writeInto(real, text, found);
 }
 
-/** `path` without links. Those in /proc lead to open files rather than to paths. */
-async function resolveLinks(path: string): Promise<string> {
-	const pending = partsOf(resolve(path));
-	let here = '/';
-	let links = 0;
-	for (let part = pending.shift(); part !== undefined; part = pending.shift()) {
-		const next = part === '..' ? dirname(here) : join(here, part);
-		if (next === '/proc') return join(next, ...pending);
-		const found = await statOf(next);
-		if (found?.isSymbolicLink() !== true) {
-			here = next;
-			continue;
-		}
-		if (found.uid !== 0 && found.uid !== process.geteuid?.()) throw new Error(`${next} is a link of user ${found.uid}`);
-		if (++links > MAX_LINKS) throw new Error('its links never end');
-		const target = await readlink(next);
-		if (target.startsWith('/')) here = '/';
-		pending.unshift(...partsOf(target));
-	}
-	return here;
-}
-
-async function statOf(path: string): Promise<Stats | undefined> {
-	try {
-		return await lstat(path);
-	} catch (error) {
-		if (['ENOENT', 'ENOTDIR', 'EACCES'].includes(errnoOf(error) ?? '')) return undefined;
-		throw error;
-	}
+function refuseStrangers(link: string, { uid }: Stats): void {
+	if (uid !== 0 && uid !== process.geteuid?.()) throw new Error(`${link} is a link of user ${uid}`);
 }
 
 /** Whether it could be done; nothing is left behind. */

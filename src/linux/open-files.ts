@@ -1,10 +1,8 @@
 import { statSync } from 'node:fs';
 import { fileText, namesIn } from '../file-text.js';
+import { type InodeName, inodeName } from '../inode-name.js';
 
 const ACCESS_MODE = 0o3;
-
-/** Names an inode: `DEVICE:NUMBER`, as stat(2) gives them. */
-export type InodeName = `${bigint}:${bigint}`;
 
 /**
  * The regular files that processes have open for writing, as far as this user may look at these processes (proc_pid_fd(5)); none where
@@ -30,7 +28,7 @@ function isWritten(pid: string, fd: string): boolean {
 function inodeOf(path: string): InodeName | undefined {
 	try {
 		const stats = statSync(path, { bigint: true });
-		return stats.isFile() ? `${stats.dev}:${stats.ino}` : undefined;
+		return stats.isFile() ? inodeName(stats) : undefined;
 	} catch {
 		return undefined;
 	}

@@ -171,12 +171,14 @@ function createRootCalls({
 			if (isInPlace(rootfs)) return {};
 			const owner = request.user ?? { uid: 0, gid: 0 };
 			mounted.get(request.root)?.release();
+			mounted.set(request.root, unbound(filesystem));
 			if (mounts) {
 				const shown = showBinds(wanted, owner, { directory: dirname(filesystem.path), libc, ids });
 				mounted.set(request.root, { filesystem, ...shown });
 			} else {
 				furnishRoot(filesystem.path, libc);
-				mounted.set(request.root, { ...unbound(filesystem), release: placeBinds(filesystem.path, wanted, owner, ids) });
+				const release = placeBinds(filesystem.path, wanted, owner, { libc, ids });
+				mounted.set(request.root, { ...unbound(filesystem), release });
 			}
 			return {};
 		},

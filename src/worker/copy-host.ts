@@ -1,8 +1,9 @@
 import {
 	chmodSync,
+	closeSync,
 	copyFileSync,
+	fstatSync,
 	lchownSync,
-	lstatSync,
 	mkdirSync,
 	readdirSync,
 	readlinkSync,
@@ -12,8 +13,11 @@ import {
 } from 'node:fs';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
+import type { HostFile } from '../protocol/host-bind.js';
 import { fsPath, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
+import type { Opener } from '../rootfs/open-tree.js';
 import type { Owner } from '../rootfs/owner.js';
+import { byDescriptor, entryOf, openEntry, withHostFile } from './host-file.js';
 
 const MIB = 1 << 20;
 /** What is copied for one process, all together: bytes and entries. */
@@ -22,16 +26,26 @@ const ENTRY_LIMIT = 10_000;
 
 /** Copies what of the host a process is shown. Places must not exist, their directories must. */
 export interface HostCopier {
-	/** A file or directory with its modes, links as links, without `.git`; `mode` is instead of the mode of `source` itself. */
-	readonly tree: (source: string, place: RawPath, mode: number | undefined) => void;
+	/**
+	 * A file or directory with its modes, links as links, without `.git`; `mode` is instead of the mode of `source` itself. It is read by
+	 * descriptors, so that nothing beside it is, whatever is renamed meanwhile.
+	 */
+	readonly tree: (source: HostFile, place: RawPath, mode: number | undefined) => void;
 	readonly content: (bytes: Uint8Array, mode: number, place: RawPath) => void;
 }
 
+/** What is copied: where it was found, for messages, and where it is a link that can be read. */
+interface Original {
+	readonly fd: number;
+	readonly path: RawPath;
+	readonly entry: RawPath;
+}
+
 /**
- * A copier that throws USAGE when all that it copies together is too much, or cannot be read. Without an owner all belongs to this
- * process.
+ * A copier that throws USAGE when all that it copies together is too much, cannot be read, or is no more what was found. Without an owner
+ * all belongs to this process.
  */
-export function createHostCopier(owner: Owner | undefined): HostCopier {
+export function createHostCopier(owner: Owner | undefined, libc: Opener): HostCopier {
 	let [bytes, entries] = [0, 0];
 	const own = (place: RawPath) => {
 		if (owner !== undefined) lchownSync(fsPath(place), owner.uid, owner.gid);
@@ -41,26 +55,36 @@ export function createHostCopier(owner: Owner | undefined): HostCopier {
 		if (stats.isFile()) bytes += stats.size;
 		if (bytes > COPY_LIMIT || entries > ENTRY_LIMIT) throw tooLarge(top);
 	};
-	const copy = (source: RawPath, place: RawPath, top: RawPath) => {
-		const stats = lstatSync(fsPath(source));
+	const copyEntries = ({ fd, path }: Original, place: RawPath, top: RawPath) => {
+		for (const name of readdirSync(fsPath(byDescriptor(fd)), { encoding: 'latin1' })) {
+			if (name === '.git') continue;
+			const inner = openEntry(fd, name);
+			try {
+				copy({ fd: inner, path: nameIn(path, name), entry: entryOf(fd, name) }, nameIn(place, name), top);
+			} finally {
+				closeSync(inner);
+			}
+		}
+	};
+	const copy = (original: Original, place: RawPath, top: RawPath) => {
+		const { fd, path, entry } = original;
+		const stats = fstatSync(fd);
 		count(stats, top);
-		if (stats.isSymbolicLink()) symlinkSync(readlinkSync(fsPath(source), { encoding: 'buffer' }), fsPath(place));
-		else if (stats.isFile()) copyFileSync(fsPath(source), fsPath(place));
-		else if (!stats.isDirectory()) throw special(source);
+		if (stats.isSymbolicLink()) symlinkSync(readlinkSync(fsPath(entry), { encoding: 'buffer' }), fsPath(place));
+		else if (stats.isFile()) copyFileSync(fsPath(byDescriptor(fd)), fsPath(place));
+		else if (!stats.isDirectory()) throw special(path);
 		else {
 			mkdirSync(fsPath(place));
-			for (const name of readdirSync(fsPath(source), { encoding: 'latin1' })) {
-				if (name !== '.git') copy(nameIn(source, name), nameIn(place, name), top);
-			}
+			copyEntries(original, place, top);
 		}
 		own(place);
 		if (!stats.isSymbolicLink()) chmodSync(fsPath(place), stats.mode & 0o777);
 	};
 	return {
 		tree: (source, place, mode) => {
-			const raw = rawPath(source);
+			const raw = rawPath(source.path);
 			try {
-				copy(raw, place, raw);
+				withHostFile(source, libc, (fd) => copy({ fd, path: raw, entry: raw }, place, raw));
 				if (mode !== undefined) chmodSync(fsPath(place), mode);
 			} catch (error) {
 				throw isBuildError(error) || errnoOf(error) === undefined

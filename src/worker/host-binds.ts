@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { BuildError } from '../errors.js';
 import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT } from '../linux/libc.js';
 import { lockedFlags, type Mount, readMounts } from '../mountinfo.js';
-import type { HostBind, HostSource } from '../protocol/host-bind.js';
+import type { HostBind, HostFile, HostSource } from '../protocol/host-bind.js';
 import { removeBeneath } from '../remove-tree.js';
 import { isWithin, type RawPath, rawPath } from '../root-path.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 import { COPY_LIMIT, createHostCopier, type HostCopier } from './copy-host.js';
+import { byDescriptor, withHostFile } from './host-file.js';
 
 export interface HostBindContext {
 	/** A directory that every id can reach, and where directories can be made. */
@@ -30,7 +31,7 @@ const OVERHEAD = 16 << 20;
 /**
  * Puts the sources of `binds`, whose destinations are real and have mount points, where every id can reach them: copies on a read-only
  * tmpfs, as files of `owner` with their modes, links as links, without `.git`; the host's own bind mounted. Throws USAGE when
- * destinations lie in one another, when there is too much to copy, or when it cannot be read.
+ * destinations lie in one another, when there is too much to copy, or when it cannot be read or is no more what was found.
  */
 export function showBinds(
 	binds: readonly HostBind[],
@@ -42,31 +43,45 @@ export function showBinds(
 	const parent = mkdtempSync(join(directory, 'shown-'));
 	const options = `mode=0755,size=${COPY_LIMIT + OVERHEAD}`;
 	libc.mount(rawPath('s2oci'), rawPath(parent), 'tmpfs', MS_NODEV | MS_NOSUID, options);
-	const copier = createHostCopier(ownable(owner, ids) ? owner : undefined);
+	const copier = createHostCopier(ownable(owner, ids) ? owner : undefined, libc);
 	const places: string[] = [];
 	const release = () => {
 		for (const place of places.splice(0)) libc.unmount(rawPath(place));
 		libc.unmount(rawPath(parent));
 	};
-	const shown = binds.map((bind, index): BindMount => {
-		const place = join(parent, String(index));
-		if (bind.source.type === 'itself') {
-			bindSource(bind.source.path, place, bind, libc);
+	const show = (bind: HostBind, place: string): BindMount => {
+		const { source, destination, type, readOnly } = bind;
+		if (source.type !== 'itself') copySource(source, rawPath(place), copier);
+		else {
+			mountSource(source, place, type, libc);
 			places.push(place);
-		} else copySource(bind.source, rawPath(place), copier);
-		return { source: place, destination: bind.destination, type: bind.type, readOnly: bind.readOnly };
-	});
-	libc.mount(rawPath('s2oci'), rawPath(parent), '', MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV | MS_NOSUID, '');
-	return { binds: shown, release };
+			if (readOnly) closeMounts(place, libc);
+		}
+		return { source: place, destination, type, readOnly };
+	};
+	try {
+		const shown = binds.map((bind, index) => show(bind, join(parent, String(index))));
+		libc.mount(rawPath('s2oci'), rawPath(parent), '', MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV | MS_NOSUID, '');
+		return { binds: shown, release };
+	} catch (error) {
+		// What stayed mounted here would be emptied with the scratch directory.
+		release();
+		throw error;
+	}
 }
 
 /**
  * Where nothing can be mounted: puts copies at their mount points in the root filesystem at `root`, which never enter a layer, and
  * returns what removes them. Throws USAGE for the host's own directories, which take a mount.
  */
-export function placeBinds(root: string, binds: readonly HostBind[], owner: Owner, ids: IdLimits): () => void {
+export function placeBinds(
+	root: string,
+	binds: readonly HostBind[],
+	owner: Owner,
+	{ libc, ids }: Pick<HostBindContext, 'libc' | 'ids'>,
+): () => void {
 	refuseNested(binds.map((bind) => bind.destination));
-	const copier = createHostCopier(ownable(owner, ids) ? owner : undefined);
+	const copier = createHostCopier(ownable(owner, ids) ? owner : undefined, libc);
 	for (const { source, destination } of binds) {
 		if (source.type === 'itself') throw unmountable(source.path);
 		removeBeneath(rawPath(root), rawPath(destination));
@@ -79,7 +94,7 @@ export function placeBinds(root: string, binds: readonly HostBind[], owner: Owne
 }
 
 function copySource(source: Exclude<HostSource, { type: 'itself' }>, place: RawPath, copier: HostCopier): void {
-	if (source.type === 'copy') copier.tree(source.path, place, source.mode);
+	if (source.type === 'copy') copier.tree(source, place, source.mode);
 	else copier.content(Buffer.from(source.base64, 'base64'), source.mode, place);
 }
 
@@ -102,14 +117,16 @@ function refuseNested(destinations: readonly string[]): void {
 }
 
 /** The directories above the source may be closed to the ids of the image, so the sandbox gets it from here. */
-function bindSource(source: string, place: string, { type, readOnly }: HostBind, libc: Libc): void {
+function mountSource(source: HostFile, place: string, type: HostBind['type'], libc: Libc): void {
 	if (type === 'directory') mkdirSync(place);
 	else writeFileSync(place, '');
-	libc.mount(rawPath(source), rawPath(place), '', MS_BIND | MS_REC, '');
-	// A bind mount that is read-only leaves what is mounted below it writable.
-	if (readOnly)
-		for (const mount of mountsBelow(place))
-			libc.mount(rawPath('none'), mount.path, '', lockedFlags(mount) | READ_ONLY, '');
+	withHostFile(source, libc, (fd) => libc.mount(byDescriptor(fd), rawPath(place), '', MS_BIND | MS_REC, ''));
+}
+
+/** A bind mount that is read-only leaves what is mounted below it writable. */
+function closeMounts(place: string, libc: Libc): void {
+	for (const mount of mountsBelow(place))
+		libc.mount(rawPath('none'), mount.path, '', lockedFlags(mount) | READ_ONLY, '');
 }
 
 const READ_ONLY = MS_REMOUNT | MS_BIND | MS_RDONLY;

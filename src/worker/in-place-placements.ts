@@ -89,8 +89,8 @@ export function openPlacements(
 			if (source.type === 'itself') throw unmountable(destination);
 			const path = free(trimmed(rawPath(destination)), false);
 			const place = joinRaw(root, path);
-			const shown = createHostCopier(ownerFor(user));
-			if (source.type === 'copy') writable(path, () => shown.tree(source.path, place, source.mode));
+			const shown = createHostCopier(ownerFor(user), libc);
+			if (source.type === 'copy') writable(path, () => shown.tree(source, place, source.mode));
 			else writable(path, () => shown.content(Buffer.from(source.base64, 'base64'), source.mode, place));
 		},
 		directory,

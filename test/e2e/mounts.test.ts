@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { build, s2oci } from '../support/build.js';
@@ -89,6 +89,34 @@ describe.each<UserName>(['root', 's2oci-subuid', 's2oci-plain'])(
 		});
 	},
 );
+
+describe('a previous image that puts a link in place of what assemble is to be shown', () => {
+	test.each([
+		['a volume in a volume', (volume: string) => ['--volume', `${volume}/sub:/sub`]],
+		['an injection in a volume', (volume: string) => ['--inject', `${volume}/sub/key:/opt/key`]],
+	])('leads the build nowhere: %s', async (_name, options) => {
+		const workspace = makeWorkspace();
+		const [host, target] = [hostFiles(workspace), `oci:${join(workspace.home, 'image')}:latest`];
+		const volume = join(host, 'volume');
+		mkdirSync(join(volume, 'sub'));
+		writeFileSync(join(volume, 'sub/key'), 'harmless');
+		writeFileSync(join(host, 'secret/key'), CANARY);
+		for (const path of [join(volume, 'sub'), join(host, 'secret')]) chmodSync(path, 0o777);
+		const source = assembleSource('cat /sub/key /opt/key 2>/dev/null || :; echo x 2>/dev/null > /sub/new || :', {
+			'.s2i/bin/save-artifacts': `#!/bin/sh\nmv /data/sub /data/old && ln -s ${host}/secret /data/sub\ncd /tmp && touch a && exec tar -cf - a\n`,
+		});
+		const mounts = ['--volume', `${volume}:/data`, ...options(volume)];
+		const args = ['build', source, `oci:${tinyLayout()}:latest`, target, '--copy', '--incremental', ...mounts];
+		expect(await s2oci(workspace, args)).toMatchObject({ status: 0 });
+		const { status, stdout, stderr } = await s2oci(workspace, args);
+		expect(stderr).toContain('was moved, or replaced');
+		expect(status).toBe(2);
+		expect(stdout + stderr).not.toContain(CANARY);
+		expect(readdirSync(join(host, 'secret')).sort()).toEqual(['..2024', '..data', 'key', 'token']);
+		expect(readdirSync(volume).sort()).toEqual(['old', 'sub']);
+		expect(await leftovers(workspace)).toEqual([]);
+	});
+});
 
 describe('a destination or source that cannot be', () => {
 	test.each([

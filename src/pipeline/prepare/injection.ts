@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { BuildError } from '../../errors.js';
 import type { HostBind } from '../../protocol/host-bind.js';
 import type { Inspected } from '../../protocol/worker-calls.js';
-import { type FoundSource, findHostSource } from './host-source.js';
+import { type FoundSource, lookAtSource } from './host-source.js';
 
 /** Looks at absolute paths of the image, following its links inside of it; answers in their order. */
 export type InspectImage = (paths: readonly string[]) => Promise<readonly Inspected[]>;
@@ -65,14 +65,14 @@ async function placeEntries(
 /** A link cannot be mounted as such: what it leads to is, if that is injected, too, as in a secret volume of Kubernetes. */
 async function findEntry(source: FoundSource, entry: string, typed: string): Promise<FoundSource> {
 	const path = await realpath(join(source.path, entry)).catch(() => undefined);
-	if (path?.startsWith(`${source.path}/`) === true) return findHostSource(OPTION, path);
+	if (path?.startsWith(`${source.path}/`) === true) return lookAtSource(OPTION, path, typed);
 	throw new BuildError('USAGE', `${OPTION}: the link ${typed} leads out of the directory that is injected`, {
 		hint: 'Choose a destination that does not exist in the builder image, where links stay links, or use --volume.',
 	});
 }
 
-function bindOf({ path, type }: FoundSource, destination: string): HostBind {
-	return { source: { type: 'copy', path }, destination, type, readOnly: true };
+function bindOf({ path, inode, type }: FoundSource, destination: string): HostBind {
+	return { source: { type: 'copy', path, inode }, destination, type, readOnly: true };
 }
 
 function noParent(destination: string, parent: string): BuildError {

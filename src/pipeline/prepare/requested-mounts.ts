@@ -5,7 +5,7 @@ import type { HostBind } from '../../protocol/host-bind.js';
 import { isWithin } from '../../root-path.js';
 import { KERNEL_DIRECTORIES } from '../../sandbox/kernel-paths.js';
 import type { AssembleRequest, HostRequest, Secret } from '../request.js';
-import { findHostSource } from './host-source.js';
+import { findHostSource, writableVolumes } from './host-source.js';
 import { type InspectImage, placeInjection } from './injection.js';
 
 /** Directories of the image that matter for mounts; absolute. */
@@ -31,18 +31,19 @@ export async function planMounts(
 	inspect: InspectImage,
 ): Promise<readonly HostBind[]> {
 	const binds: HostBind[] = [];
+	const writable = await writableVolumes(volumes);
 	for (const { source, destination } of injections) {
-		const found = await findHostSource('--inject', source);
+		const found = await findHostSource('--inject', source, writable);
 		binds.push(...(await placeInjection(found, source, insideImage(destination, image), beside(inspect, image))));
 	}
 	for (const { source, destination, readOnly } of volumes) {
-		const { path, type } = await findHostSource('--volume', source);
+		const { path, inode, type } = await findHostSource('--volume', source, writable);
 		const place = insideImage(destination, image);
 		const [there] = await inspect([place]);
 		if (there !== undefined && ![type, 'missing'].includes(there.type)) throw typesDiffer(source, place);
-		binds.push({ source: { type: 'itself', path }, destination: place, type, readOnly });
+		binds.push({ source: { type: 'itself', path, inode }, destination: place, type, readOnly });
 	}
-	for (const secret of secrets) binds.push(await bindSecret(secret, env));
+	for (const secret of secrets) binds.push(await bindSecret(secret, env, writable));
 	refuseDestinations(binds, image);
 	return binds;
 }
@@ -63,21 +64,26 @@ function beside(inspect: InspectImage, { workingDir }: ImageDirectories): Inspec
 	};
 }
 
-async function bindSecret({ id, from }: Secret, env: HostRequest['env']): Promise<HostBind> {
+async function bindSecret(
+	{ id, from }: Secret,
+	env: HostRequest['env'],
+	writable: readonly string[],
+): Promise<HostBind> {
 	const option = `--secret id=${id}`;
 	if (!/^[\w.-]+$/.test(id) || /^\.\.?$/.test(id)) {
 		throw new BuildError('USAGE', `${option}: an id has letters, digits, '.', '_' and '-' only`, {
 			hint: `assemble finds the value in ${SECRETS}/ID.`,
 		});
 	}
-	const value = 'file' in from ? await readSecret(option, from.file) : readVariable(option, from.variable, env);
+	const value =
+		'file' in from ? await readSecret(option, from.file, writable) : readVariable(option, from.variable, env);
 	if (value.length > SECRET_LIMIT) throw tooLarge(option);
 	const source = { type: 'content', base64: value.toString('base64'), mode: SECRET_MODE } as const;
 	return { source, destination: `${SECRETS}/${id}`, type: 'file', readOnly: true };
 }
 
-async function readSecret(option: string, file: string): Promise<Buffer> {
-	const { path, type } = await findHostSource(option, file);
+async function readSecret(option: string, file: string, writable: readonly string[]): Promise<Buffer> {
+	const { path, type } = await findHostSource(option, file, writable);
 	if (type === 'directory') {
 		throw new BuildError('USAGE', `${option}: ${file} is a directory`, { hint: 'Use --inject for directories.' });
 	}

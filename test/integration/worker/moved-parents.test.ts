@@ -39,6 +39,8 @@ function openScene(): Scene {
 	return { root, outside, scratch, bind: bind as HostBind, [Symbol.dispose]: () => directory[Symbol.dispose]() };
 }
 
+const contextOf = ({ scratch }: Scene) => ({ libc: libcWithoutKoffi(scratch), ids: IDS });
+
 /** Puts a link to what of `outside` looks the same in place of the directory at `path`. */
 function replace({ root, outside }: Scene, path: string): void {
 	renameSync(join(root, path), join(root, `${path}.old`));
@@ -48,7 +50,7 @@ function replace({ root, outside }: Scene, path: string): void {
 describe.each(['/opt', '/opt/d', '/opt/d/inner', PLACE])('a process that puts a link in place of %s', (path) => {
 	test('has nothing outside of a root directory without mounts removed when what it was shown goes', () => {
 		using scene = openScene();
-		const release = placeBinds(scene.root, [scene.bind], OWNER, IDS);
+		const release = placeBinds(scene.root, [scene.bind], OWNER, contextOf(scene));
 		expect(existsSync(join(scene.root, PLACE, 'f'))).toBe(true);
 		replace(scene, path);
 		const before = listTree(scene.outside);
@@ -58,10 +60,9 @@ describe.each(['/opt', '/opt/d', '/opt/d/inner', PLACE])('a process that puts a 
 
 	test('has nothing outside of a live root filesystem removed', () => {
 		using scene = openScene();
-		const { root, scratch, bind } = scene;
+		const { root, bind } = scene;
 		const { signal } = new AbortController();
-		const context = { libc: libcWithoutKoffi(scratch), ids: IDS };
-		const placements = openPlacements(rawPath(root), context, signal);
+		const placements = openPlacements(rawPath(root), contextOf(scene), signal);
 		placements.directory(rawPath('/opt/d/inner/made'));
 		placements.show(bind, undefined);
 		replace(scene, path);
@@ -74,9 +75,8 @@ describe.each(['/opt', '/opt/d', '/opt/d/inner', PLACE])('a process that puts a 
 
 test('what was shown goes, and the directories that were made for it', () => {
 	using scene = openScene();
-	placeBinds(scene.root, [scene.bind], OWNER, IDS)();
-	const context = { libc: libcWithoutKoffi(scene.scratch), ids: IDS };
-	const placements = openPlacements(rawPath(scene.root), context, new AbortController().signal);
+	placeBinds(scene.root, [scene.bind], OWNER, contextOf(scene))();
+	const placements = openPlacements(rawPath(scene.root), contextOf(scene), new AbortController().signal);
 	placements.directory(rawPath('/opt/d/inner/made/more'));
 	placements.show(scene.bind, undefined);
 	placements.remove();

@@ -1,7 +1,9 @@
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { hostsFile } from '../../../src/pipeline/prepare/host-files.js';
+import { inodeName } from '../../../src/inode-name.js';
+import type { BuildContext } from '../../../src/pipeline/context.js';
+import { hostFilesOf, hostsFile } from '../../../src/pipeline/prepare/host-files.js';
 import { planMounts } from '../../../src/pipeline/prepare/requested-mounts.js';
 import { NO_LIMITS } from '../../../src/sandbox/limits.js';
 import { temporaryDirectory } from '../../support/fs.js';
@@ -25,6 +27,7 @@ function imageOf(directories: readonly string[], files: readonly string[] = []) 
 		);
 }
 
+const inodeOf = (path: string) => inodeName(statSync(path, { bigint: true }));
 const inspect = imageOf(['/opt', '/opt/app', '/opt/app/etc', '/tmp', '/etc'], ['/etc/passwd', '/opt/app/etc/conf']);
 
 function host() {
@@ -144,7 +147,7 @@ describe('a volume', () => {
 		}));
 		expect(await plan({ volumes })).toEqual(
 			volumes.map(({ destination, readOnly }) => ({
-				source: { type: 'itself', path: files.at('secret') },
+				source: { type: 'itself', path: files.at('secret'), inode: inodeOf(files.at('secret')) },
 				destination,
 				type: 'directory',
 				readOnly,
@@ -199,6 +202,68 @@ describe('a secret', () => {
 		for (const id of ['..', '', 'a/b', '.']) {
 			await expect(secretOf({ variable: 'TOKEN' }, id)).rejects.toMatchObject({ code: 'USAGE' });
 		}
+	});
+});
+
+describe('a link below a volume that scripts may write', () => {
+	/** A volume in which an earlier build has left links to what is beside it. */
+	function volume() {
+		const files = host();
+		mkdirSync(files.at('volume/deep'), { recursive: true });
+		symlinkSync(files.at('secret'), files.at('volume/deep/link'));
+		symlinkSync(files.at('secret/..2024/password'), files.at('volume/key'));
+		symlinkSync('volume', files.at('named'));
+		return files;
+	}
+	const volumeOf = (source: string, readOnly = false) => ({ source, destination: '/data', readOnly });
+
+	test('leads neither injections, volumes, secrets nor certificates anywhere', async () => {
+		using files = volume();
+		const outer = volumeOf(files.at('named'));
+		const requests: readonly Partial<Parameters<typeof planMounts>[0]>[] = [
+			{ injections: [{ source: files.at('volume/deep/link'), destination: '/opt/x' }] },
+			{ injections: [{ source: files.at('named/deep/link/password'), destination: '/opt/x' }] },
+			{ injections: [{ source: files.at('volume/key'), destination: '/opt/x' }] },
+			{ volumes: [{ ...volumeOf(files.at('volume/deep/link')), destination: '/sub' }] },
+			{ secrets: [{ id: 'token', from: { file: files.at('named/key') } }] },
+		];
+		const refused = { code: 'USAGE', message: expect.stringContaining('leads through the link') as string };
+		for (const request of requests) {
+			const volumes = [outer, ...(request.volumes ?? [])];
+			await expect(plan({ ...request, volumes })).rejects.toMatchObject(refused);
+		}
+		const context = contextOf(files.at('volume/key'), [outer], files.at('secret'));
+		await expect(hostFilesOf(context)).rejects.toMatchObject(refused);
+	});
+
+	test('is followed when scripts can only read the volume, as is a link to the volume', async () => {
+		using files = volume();
+		const injections = [{ source: files.at('volume/key'), destination: '/opt/x' }];
+		expect(await plan({ injections, volumes: [volumeOf(files.at('volume'), true)] })).toHaveLength(2);
+		expect(await plan({ volumes: [volumeOf(files.at('named'))] })).toMatchObject([
+			{ source: { type: 'itself', path: files.at('volume') } },
+		]);
+	});
+});
+
+function contextOf(caBundle: string, volumes: readonly object[], scratch: string): BuildContext {
+	const assemble = { volumes, limits: NO_LIMITS };
+	return { request: { host: { caBundle }, assemble }, session: { scratch } } as unknown as BuildContext;
+}
+
+describe('the certificates of the host', () => {
+	test('are read once, before a script can put something else in their place', async () => {
+		using files = host();
+		mkdirSync(files.at('scratch'));
+		const context = contextOf(files.at('file'), [], files.at('scratch'));
+		const shown = async () => {
+			const bind = (await hostFilesOf(context)).find(({ destination }) => destination === '/run/s2oci/ca-bundle.crt');
+			return bind?.source.type === 'copy' ? readFileSync(bind.source.path, 'utf8') : undefined;
+		};
+		expect(await shown()).toBe('canary');
+		rmSync(files.at('file'));
+		symlinkSync(files.at('secret/..2024/password'), files.at('file'));
+		expect(await shown()).toBe('canary');
 	});
 });
 
