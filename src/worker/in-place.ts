@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
@@ -7,7 +7,6 @@ import { readMountPoints } from '../mountinfo.js';
 import type { Digest } from '../oci/digest.js';
 import type { WorkerCalls } from '../protocol/worker-calls.js';
 import {
-	childOf,
 	fsPath,
 	isWithin,
 	joinRaw,
@@ -29,6 +28,7 @@ import type { IdLimits } from '../rootfs/owner.js';
 import { resolveAll } from '../rootfs/resolve-in-root.js';
 import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 import { checkImage, type DeclaredImage, readDeclaredImage } from './in-place-check.js';
+import { leaveMark, refuseMarked } from './in-place-mark.js';
 import { openPlacements, type Placements, readOnlyRoot } from './in-place-placements.js';
 import { diskInode } from './inodes.js';
 import { inspect, type RootFilesystem, writeLayer } from './root-filesystem.js';
@@ -61,10 +61,9 @@ interface Adopted {
 	readonly storeParents: readonly RootPath[];
 }
 
-/** In WORKDIR of a container where a build was made. */
-const MARK = '.s2oci-built';
 /** The process sees these of the host as they are. */
 const SHOWN: readonly string[] = ['/etc/resolv.conf', '/etc/hosts', '/run/s2oci/ca-bundle.crt'];
+
 /** Works in the root filesystem that this process lives in. */
 export function openInPlaceRoot(session: InPlaceSession): InPlace {
 	const { layers, root = ROOT_DIRECTORY } = session;
@@ -106,8 +105,7 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 		path: root,
 		inspect: (stat, read) => inspect(root, stat, read),
 		prepare: async (request) => {
-			const marked = markOf(root, hostPath(request.workingDir));
-			if (existsSync(fsPath(marked))) throw usedBefore(marked);
+			refuseMarked(root, rawPath(request.workingDir));
 			workingDir = await placeAll(request, placements);
 			isBuild = request.placements.some(({ keep }) => !keep);
 			const lost = [...foreign()].find((path) => isWithin(workingDir, path));
@@ -142,23 +140,9 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 		unmount: () => {
 			directory.restore();
 			placements.remove();
-			if (isBuild) mark(markOf(root, workingDir));
+			if (isBuild) leaveMark(root, workingDir, libc);
 		},
 	};
-}
-
-/** What one build leaves, no other could tell from what the job brought along: its layer would lack it. */
-function markOf(root: RawPath, workingDir: RootPath): RawPath {
-	return joinRaw(root === ROOT_DIRECTORY ? ROOT : root, childOf(workingDir, MARK));
-}
-
-/** Where assemble may not write there is nothing that it could leave. */
-function mark(path: RawPath): void {
-	try {
-		writeFileSync(fsPath(path), '');
-	} catch {
-		// A next build is not warned.
-	}
 }
 
 /** Puts everything in place; returns where the working directory really is. */
@@ -188,16 +172,6 @@ function otherImage(): BuildError {
 	return new BuildError('HOST_IN_PLACE', 'in place, there is no other root filesystem than that of the builder image', {
 		hint: 'Build on a host that gives user namespaces, or without what needs another image.',
 	});
-}
-
-function usedBefore(marked: RawPath): BuildError {
-	return new BuildError(
-		'HOST_IN_PLACE',
-		`a build was made in this container before (${printablePath(marked)} is there)`,
-		{
-			hint: 'Run each build in a container of its own: what the first one left would be missing in the image.',
-		},
-	);
 }
 
 /** A directory that this user may not write is the image's business; one that nobody can write is that of the job. */
