@@ -1,19 +1,23 @@
-import { readdirSync, type Stats } from 'node:fs';
-import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { constants, readdirSync, type Stats } from 'node:fs';
+import { chmod, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, posix, resolve } from 'node:path';
 import { BuildError, isBuildError, messageOf } from '../../errors.js';
 import { makePath } from '../../make-path.js';
 import { writeOutputFile } from '../../output-file.js';
 import { redact } from '../../redact.js';
 import { removeTree } from '../../remove-tree.js';
+import { lookAt } from '../../resolve-links.js';
 import { rawPath } from '../../root-path.js';
 import type { Contract } from '../../s2i/contract.js';
 import { CONTEXT, type ContextMount } from '../../s2i/dockerfile.js';
 import type { PathPair } from '../../s2i/volumes.js';
 import { copyContent } from '../../source/copy-content.js';
 import { isWorkDirectory } from '../../source/fetch.js';
+import { writeByRename } from '../../whole-file.js';
 
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
 const MARKER = 'upload/.made-by-s2oci';
+const MARK = 'Everything here is replaced by the next s2oci build --as-dockerfile.\n';
 const MAX_INJECTED_FILES = 1000;
 
 /** The Dockerfile that `output` names: itself, or the `Dockerfile` in it when it is a directory or ends with `/`. */
@@ -24,12 +28,14 @@ export async function dockerfilePath(output: string): Promise<string> {
 
 /**
  * Makes `context` ready for a new source: what an earlier run put there is removed. Throws OUTPUT_FAILED, also when there is an
- * `upload` that s2oci did not make: it may be somebody's only copy.
+ * `upload` that s2oci did not make, since it may be somebody's only copy, and for links in it.
  */
 export async function clearContext(context: string): Promise<void> {
+	await refuseLinks(context);
 	const upload = join(context, 'upload');
 	const names = await readdir(upload).catch((): string[] => []);
-	if (names.length > 0 && !names.includes(basename(MARKER))) {
+	const isOurs = (await lookAt(join(context, MARKER)))?.isFile() === true;
+	if (names.length > 0 && !isOurs) {
 		throw new BuildError('OUTPUT_FAILED', `${redact(upload)} exists and was not made by s2oci`, {
 			hint: 'The source would replace it: remove it, or write the Dockerfile to another directory.',
 		});
@@ -37,7 +43,7 @@ export async function clearContext(context: string): Promise<void> {
 	await writing(context, async () => {
 		for (const path of Object.values(CONTEXT)) await rm(join(context, path), { recursive: true, force: true });
 		makePath(resolve(upload));
-		await writeFile(join(context, MARKER), 'Everything here is replaced by the next s2oci build --as-dockerfile.\n');
+		await writeByRename(upload, basename(MARKER), MARK, { mode: 0o666 });
 	});
 	await makeSourceDirectory(context);
 }
@@ -57,17 +63,38 @@ export function removeContext(context: string): void {
 
 /** The directory of the source in `context`; what is in it stays. Throws OUTPUT_FAILED. */
 export async function makeSourceDirectory(context: string): Promise<string> {
+	await refuseLinks(context);
 	const source = join(context, CONTEXT.source);
 	await writing(context, async () => {
 		await mkdir(source, { recursive: true });
-		await chmod(source, 0o755);
+		await using directory = await open(source, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+		await directory.chmod(0o755);
 	});
 	return source;
 }
 
-/** Writes one text file of the context. Throws OUTPUT_FAILED. */
-export async function writeContextFile(path: string, text: string): Promise<void> {
+/** Writes the Dockerfile to `path`. Throws OUTPUT_FAILED, also for a link: a checkout may have brought it (CWE-59). */
+export async function writeDockerfileText(path: string, text: string): Promise<void> {
+	await refuseLink(path);
 	await writing(path, () => writeOutputFile(path, text));
+}
+
+/** Throws OUTPUT_FAILED when `path` itself is a link. */
+export async function refuseLink(path: string): Promise<void> {
+	if ((await writing(path, () => lookAt(path)))?.isSymbolicLink() !== true) return;
+	throw new BuildError('OUTPUT_FAILED', `${redact(path)} is a link, which may have come with a repository`, {
+		hint: 'Name what it leads to, if that is where it should go; else remove the link.',
+	});
+}
+
+/** Writes one text file below `upload`; what was there is replaced, a link too. Throws OUTPUT_FAILED. */
+export async function writeContextFile(path: string, text: string): Promise<void> {
+	await writing(path, () => writeByRename(dirname(path), basename(path), text, { mode: 0o666 }));
+}
+
+/** Whatever is written, made or opened up below `context` would be so where a link leads. */
+async function refuseLinks(context: string): Promise<void> {
+	for (const path of ['upload', MARKER, ...Object.values(CONTEXT)]) await refuseLink(join(context, path));
 }
 
 /**

@@ -36,8 +36,10 @@ import {
 	copyInjections,
 	dockerfilePath,
 	makeSourceDirectory,
+	refuseLink,
 	removeContext,
 	writeContextFile,
+	writeDockerfileText,
 } from './dockerfile-context.js';
 import { type DockerfileScripts, installDockerfileScripts } from './dockerfile-scripts.js';
 
@@ -69,11 +71,12 @@ export async function writeDockerfile(request: DockerfileRequest, emit: Emit, si
 	if (request.build !== undefined) warnOfOptions(request.build, emit);
 	const contract = await record.stage('resolve', () => findContract(request, registries, emit, signal));
 	const path = await dockerfilePath(request.path);
+	await refuseLink(path);
 	const context = dirname(absolutePath(path));
 	const info = await record.stage('source', () => fetchTo(context, request, { http, emit }, signal));
 	const from = { request, contract, context, previous, http, record };
 	const input = await record.stage('prepare', () => fillContext(info, from, signal));
-	await writeContextFile(path, formatDockerfile(input));
+	await writeDockerfileText(path, formatDockerfile(input));
 	emit({ type: 'log', level: 0, message: `wrote ${path}; ${howToBuild(path, request.build?.assemble.secrets)}` });
 }
 

@@ -190,7 +190,10 @@ async function placeScript(
 ): Promise<void> {
 	const path = join(directory, name);
 	makePath(directory, 0o755);
-	await writeFile(path, kind === 'text' ? Buffer.concat([Buffer.from('#!/bin/sh\n'), bytes]) : bytes);
+	// In the context of a Dockerfile, a checkout may have put a link here.
+	await rm(path, { force: true });
+	const content = kind === 'text' ? Buffer.concat([Buffer.from('#!/bin/sh\n'), bytes]) : bytes;
+	await writeFile(path, content, { flag: 'wx' });
 	await chmod(path, 0o755);
 	if (modified !== undefined) await utimes(path, modified, modified);
 	if (remove !== undefined) await rm(remove);

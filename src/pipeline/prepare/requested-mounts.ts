@@ -1,9 +1,9 @@
-import { readFile, stat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
-import { BuildError } from '../../errors.js';
+import { BuildError, messageOf } from '../../errors.js';
 import type { HostBind } from '../../protocol/host-bind.js';
 import { isWithin } from '../../root-path.js';
 import { KERNEL_DIRECTORIES } from '../../sandbox/kernel-paths.js';
+import { readSmallFile } from '../../small-file.js';
 import type { AssembleRequest, HostRequest, Secret } from '../request.js';
 import { findHostSource, writableVolumes } from './host-source.js';
 import { type InspectImage, placeInjection } from './injection.js';
@@ -87,8 +87,12 @@ async function readSecret(option: string, file: string, writable: readonly strin
 	if (type === 'directory') {
 		throw new BuildError('USAGE', `${option}: ${file} is a directory`, { hint: 'Use --inject for directories.' });
 	}
-	if ((await stat(path)).size > SECRET_LIMIT) throw tooLarge(option);
-	return readFile(path);
+	return readSmallFile(path, SECRET_LIMIT).catch((cause: unknown) => {
+		throw new BuildError('USAGE', `${option}: ${file} cannot be used: ${messageOf(cause)}`, {
+			hint: 'Name a file of at most 1 MiB that you may read; for large files use --inject or --volume.',
+			cause,
+		});
+	});
 }
 
 function readVariable(option: string, variable: string, env: HostRequest['env']): Buffer {

@@ -9,6 +9,8 @@ import { NO_LIMITS } from '../../../src/sandbox/limits.js';
 import { temporaryDirectory } from '../../support/fs.js';
 
 const IMAGE = { workingDir: '/opt/app', destination: '/tmp' };
+/** A file that says it is empty, and has more than a secret may have. */
+const CLAIMS_NOTHING = '/proc/kallsyms';
 const NOTHING = { injections: [], volumes: [], secrets: [] };
 
 /** An image that has these directories and files. */
@@ -202,6 +204,14 @@ describe('a secret', () => {
 		for (const id of ['..', '', 'a/b', '.']) {
 			await expect(secretOf({ variable: 'TOKEN' }, id)).rejects.toMatchObject({ code: 'USAGE' });
 		}
+	});
+});
+
+test('a secret’s file is read no further than its limit, whatever size it claims', async () => {
+	const secrets = [{ id: 'token', from: { file: CLAIMS_NOTHING } }];
+	await expect(plan({ secrets })).rejects.toMatchObject({
+		code: 'USAGE',
+		message: `--secret id=token: ${CLAIMS_NOTHING} cannot be used: it is larger than 1 MiB`,
 	});
 });
 
