@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { StoreListing } from '../../src/pipeline/store/list-store.js';
@@ -119,6 +119,7 @@ describe('a running build', () => {
 	test('keeps its layers, and they are shown as used', async () => {
 		const workspace = makeWorkspace();
 		const go = mkdtempSync(join(workspace.root, 'go-'));
+		chmodSync(go, 0o755);
 		const script = 'echo begun; until [ -e /go/on ]; do sleep 0.1; done; cat /etc/passwd';
 		const volume = ['--volume', `${go}:/go`];
 		const running = startS2oci(workspace, ['build', assembleSource(script), builder(), ...volume]);
