@@ -56,14 +56,14 @@ describe.each(['/opt', '/opt/d', '/opt/d/inner', PLACE])('a process that puts a 
 		expect(listTree(scene.outside)).toEqual(before);
 	});
 
-	test('has nothing outside of a live root filesystem removed', () => {
+	test('has nothing outside of a live root filesystem removed', async () => {
 		using scene = openScene();
 		const { root, scratch, bind } = scene;
 		const { signal } = new AbortController();
-		const context = { libc: libcWithoutKoffi(scratch), ids: IDS };
+		const context = { libc: libcWithoutKoffi(scratch), ids: IDS, base: new Map() };
 		const placements = openPlacements(rawPath(root), context, signal);
 		placements.directory(rawPath('/opt/d/inner/made'));
-		placements.show(bind, undefined);
+		await placements.show(bind, undefined);
 		replace(scene, path);
 		mkdirSync(join(scene.outside, 'made'), { recursive: true });
 		const before = listTree(scene.outside);
@@ -72,13 +72,13 @@ describe.each(['/opt', '/opt/d', '/opt/d/inner', PLACE])('a process that puts a 
 	});
 });
 
-test('what was shown goes, and the directories that were made for it', () => {
+test('what was shown goes, and the directories that were made for it', async () => {
 	using scene = openScene();
 	placeBinds(scene.root, [scene.bind], OWNER, IDS)();
-	const context = { libc: libcWithoutKoffi(scene.scratch), ids: IDS };
+	const context = { libc: libcWithoutKoffi(scene.scratch), ids: IDS, base: new Map() };
 	const placements = openPlacements(rawPath(scene.root), context, new AbortController().signal);
 	placements.directory(rawPath('/opt/d/inner/made/more'));
-	placements.show(scene.bind, undefined);
+	await placements.show(scene.bind, undefined);
 	placements.remove();
 	expect([PLACE, '/opt/d/inner/made', '/opt/d/inner'].map((path) => existsSync(join(scene.root, path)))).toEqual([
 		false,
