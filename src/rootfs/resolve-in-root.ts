@@ -35,7 +35,7 @@ export function resolveAll(root: RawPath, paths: readonly RawPath[]): readonly R
 	const count = () => {
 		if (--left < 0) throw tooMany();
 	};
-	return paths.map((path) => resolve(root, path, false, count).path);
+	return paths.map((path) => resolve(root, path, { followLast: false, count }).path);
 }
 
 /**
@@ -45,22 +45,37 @@ export function resolveAll(root: RawPath, paths: readonly RawPath[]): readonly R
  * `path` has more than 256.
  */
 export function resolveInRoot(root: RawPath, path: RawPath, followLast = true): Resolved {
-	return resolve(root, path, followLast, () => undefined);
+	return resolve(root, path, { followLast });
 }
 
-function resolve(root: RawPath, path: RawPath, followLast: boolean, count: () => void): Resolved {
+/** {@link resolveInRoot} that calls `check`, which may throw, with each link before it is followed. */
+export function resolveChecked(root: RawPath, path: RawPath, check: CheckLink): Resolved {
+	return resolve(root, path, { followLast: true, check });
+}
+
+/** Is told where a link is, what it says, and whose it is. */
+export type CheckLink = (path: RootPath, target: RawPath, stats: Stats) => void;
+
+interface Resolving {
+	readonly followLast: boolean;
+	readonly count?: () => void;
+	readonly check?: CheckLink;
+}
+
+function resolve(root: RawPath, path: RawPath, { followLast, count, check }: Resolving): Resolved {
 	const pending = partsOf(path).reverse();
 	checkDepth(pending, path);
 	let here: RootPath = ROOT;
 	let stats: Stats | undefined = lstatSync(fsPath(root));
 	let links = 0;
 	for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
-		count();
+		count?.();
 		here = part === '..' ? parentOf(here) : childOf(here, part);
 		stats = statOf(joinRaw(root, here));
 		if (stats?.isSymbolicLink() !== true || (pending.length === 0 && !followLast)) continue;
 		if (++links > MAX_LINKS) throw endless(path);
 		const target = readlinkSync(fsPath(joinRaw(root, here)), { encoding: 'latin1' });
+		check?.(here, latin1Path(target), stats);
 		here = target.startsWith('/') ? ROOT : parentOf(here);
 		stats = statOf(joinRaw(root, here));
 		pending.push(...partsOf(latin1Path(target)).reverse());

@@ -1,4 +1,4 @@
-import { chmodSync, renameSync } from 'node:fs';
+import { chmodSync, lstatSync, renameSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { HostBind } from '../protocol/host-bind.js';
@@ -6,19 +6,22 @@ import { removeBeneath, removeEmptyBeneath, removeTree } from '../remove-tree.js
 import {
 	childOf,
 	fsPath,
-	joinRaw,
 	latin1Path,
+	nameIn,
 	printablePath,
 	type RawPath,
+	ROOT,
 	type RootPath,
 	rawPath,
 } from '../root-path.js';
 import type { Placed } from '../rootfs/in-place.js';
+import type { BaseTree } from '../rootfs/merge.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
-import { makeDirectories, resolveInRoot } from '../rootfs/resolve-in-root.js';
+import { type CheckLink, resolveChecked } from '../rootfs/resolve-in-root.js';
 import { isKernels } from '../sandbox/kernel-paths.js';
 import { createHostCopier } from './copy-host.js';
 import { createCopier } from './copy-tree.js';
+import { fillApart, type HeldDirectory, holdDirectory } from './held-directory.js';
 import { misplaced } from './mount-point.js';
 import { chownTree } from './prepare-root.js';
 
@@ -31,7 +34,7 @@ export interface Placements {
 		as: { readonly keep: boolean; readonly owner: Owner },
 	) => Promise<void>;
 	/** Copies what of the host the process is to see to where nothing may be, for `user`; it does not become part of the image. */
-	readonly show: (bind: HostBind, user: Owner | undefined) => void;
+	readonly show: (bind: HostBind, user: Owner | undefined) => Promise<void>;
 	/** Makes the directory `path` where it is missing; returns where it really is. */
 	readonly directory: (path: RawPath) => RootPath;
 	readonly placed: () => readonly Placed[];
@@ -41,65 +44,114 @@ export interface Placements {
 	readonly remove: () => void;
 }
 
+/** What comes of a process that exchanges what is placed, or where. */
+const CHANGED: readonly (string | undefined)[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EEXIST', 'ENOTEMPTY', 'EISDIR'];
 const ANY_ID = { uids: Number.MAX_SAFE_INTEGER, gids: Number.MAX_SAFE_INTEGER };
 
+/** Where placements go, and whose they may be. */
+export interface PlacementContext {
+	readonly libc: Libc;
+	readonly ids: IdLimits;
+	readonly base: BaseTree;
+}
+
 /**
- * Placements below `root`. With one id all belongs to this process's user. Its functions throw IMAGE_UNSUPPORTED for what leads to the kernel's
- * directories or may not be written, HOST_IN_PLACE for what is there already, HOST_NO_SPACE.
+ * Placements below `root`. With one id all belongs to this process's user. What becomes another user's does so where only this one can reach
+ * it, and is then moved to its place by descriptor: a process of that user may be there already. Its functions throw IMAGE_UNSUPPORTED for
+ * what leads to the kernel's directories, HOST_IN_PLACE for what is there already, may not be written, changes meanwhile or leads through a
+ * link of somebody else, HOST_NO_SPACE.
  */
-export function openPlacements(
-	root: RawPath,
-	{ libc, ids }: { readonly libc: Libc; readonly ids: IdLimits },
-	signal: AbortSignal,
-): Placements {
+export function openPlacements(root: RawPath, { libc, ids, base }: PlacementContext, signal: AbortSignal): Placements {
 	const placed: Placed[] = [];
 	const scaffolding = new Set<RootPath>();
-	const me = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-	const target = { root, ids: ANY_ID, libc, claim: () => undefined };
-	const copier = createCopier(target, { ownerOf: () => me, mode: undefined }, signal);
+	const checkLink = createLinkCheck(base);
 	const ownerFor = (owner: Owner | undefined) =>
 		owner !== undefined && ids.uids > 1 && ownable(owner, ids) ? owner : undefined;
-	const directory = (path: RawPath): RootPath => {
-		const { path: real, made } = writable(path, () => makeDirectories(root, path));
-		for (const each of made) scaffolding.add(each);
+	const hold = (path: RawPath): HeldDirectory & { readonly real: RootPath } => {
+		const { path: real } = resolveChecked(root, path, checkLink);
 		if (isKernels(real)) throw misplaced(path, real);
-		return real;
+		const held = writable(path, () => holdDirectory(root, real));
+		for (const each of held.made) scaffolding.add(each);
+		return { ...held, real };
 	};
-	const free = (destination: RawPath, keep: boolean): RootPath => {
+	const put = async (destination: RawPath, keep: boolean, work: (parent: RawPath, name: string) => Promise<void>) => {
 		const slash = destination.lastIndexOf('/');
-		const path = childOf(directory(latin1Path(destination.slice(0, slash))), destination.slice(slash + 1));
-		if (resolveInRoot(root, path, false).stats !== undefined) throw occupied(path);
+		const [above, name] = [latin1Path(destination.slice(0, slash)), destination.slice(slash + 1)];
+		using parent = hold(above);
+		const path = childOf(parent.real, name);
 		if (isKernels(path)) throw misplaced(destination, path);
+		const there = lstatSync(fsPath(nameIn(parent.path, name)), { throwIfNoEntry: false });
+		if (there !== undefined) throw occupied(path);
 		placed.push({ path, keep });
-		return path;
+		await writable(path, () => work(parent.path, name));
 	};
-	const copyTo = (source: RawPath, path: RootPath) => writable(path, () => copier.copy(source, path));
 	return {
-		move: async (source, destination, { keep, owner }) => {
-			const path = free(trimmed(destination), keep);
-			if (!writable(path, () => renamed(source, joinRaw(root, path)))) {
-				await copyTo(source, path);
-				removeTree(source);
-			}
-			chmodSync(fsPath(joinRaw(root, path)), 0o755);
-			const real = ownerFor(owner);
-			if (real !== undefined) chownTree(joinRaw(root, path), real);
-		},
-		show: ({ source, destination }, user) => {
+		move: (source, destination, { keep, owner }) =>
+			put(trimmed(destination), keep, (parent, name) =>
+				moveInto(parent, name, { source, owner: ownerFor(owner), libc }, signal),
+			),
+		show: async ({ source, destination }, user) => {
 			if (source.type === 'itself') throw unmountable(destination);
-			const path = free(trimmed(rawPath(destination)), false);
-			const place = joinRaw(root, path);
 			const shown = createHostCopier(ownerFor(user), libc);
-			if (source.type === 'copy') writable(path, () => shown.tree(source, place, source.mode));
-			else writable(path, () => shown.content(Buffer.from(source.base64, 'base64'), source.mode, place));
+			await put(trimmed(rawPath(destination)), false, (parent, name) =>
+				fillApart(parent, name, (place) => {
+					if (source.type === 'copy') shown.tree(source, place, source.mode);
+					else shown.content(Buffer.from(source.base64, 'base64'), source.mode, place);
+				}),
+			);
 		},
-		directory,
+		directory: (path) => {
+			using held = hold(path);
+			return held.real;
+		},
 		placed: () => placed,
 		scaffolding,
 		remove: () => {
 			for (const { path } of placed.splice(0)) removeBeneath(root, path);
 			for (const path of [...scaffolding].reverse()) removeEmptyBeneath(root, path);
 		},
+	};
+}
+
+interface Moved {
+	readonly source: RawPath;
+	/** Whose it becomes; undefined when it stays this process's. */
+	readonly owner: Owner | undefined;
+	readonly libc: Libc;
+}
+
+/** Moves `source`, which only this process can reach, to `name` in the directory `parent`. */
+async function moveInto(parent: RawPath, name: string, moved: Moved, signal: AbortSignal): Promise<void> {
+	const { source, owner, libc } = moved;
+	const own = (place: RawPath) => {
+		chmodSync(fsPath(place), 0o755);
+		if (owner !== undefined) chownTree(place, owner);
+	};
+	own(source);
+	if (renamed(source, nameIn(parent, name))) return;
+	await fillApart(parent, name, async (place) => {
+		await copyTree(source, place, libc, signal);
+		own(place);
+	});
+	removeTree(source);
+}
+
+/** Copies `source` to `place`, whose directory only this process can reach. */
+function copyTree(source: RawPath, place: RawPath, libc: Libc, signal: AbortSignal): Promise<void> {
+	const slash = place.lastIndexOf('/');
+	const me = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+	const target = { root: latin1Path(place.slice(0, slash)), ids: ANY_ID, libc, claim: () => undefined };
+	const copier = createCopier(target, { ownerOf: () => me, mode: undefined }, signal);
+	return copier.copy(source, childOf(ROOT, place.slice(slash + 1)));
+}
+
+/** Refuses links that neither the image nor root nor this user made: another step of the job may have left them. */
+function createLinkCheck(base: BaseTree): CheckLink {
+	const trusted = [0, process.getuid?.() ?? 0];
+	return (path, target, { uid }) => {
+		const declared = base.get(path)?.entry;
+		const isImages = declared?.type === 'symlink' && declared.target === target;
+		if (!trusted.includes(uid) && !isImages) throw foreignLink(path, uid);
 	};
 }
 
@@ -121,6 +173,7 @@ function trimmed(path: RawPath): RawPath {
 function writable<T>(path: RawPath, work: () => T): T {
 	const explain = (error: unknown): never => {
 		if (errnoOf(error) === 'EROFS') throw readOnlyRoot(path, error);
+		if (CHANGED.includes(errnoOf(error))) throw changedMeanwhile(path, error);
 		if (!['EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) throw error;
 		throw new BuildError(
 			'HOST_IN_PLACE',
@@ -157,5 +210,20 @@ function unmountable(destination: string): BuildError {
 function occupied(path: RootPath): BuildError {
 	return new BuildError('HOST_IN_PLACE', `"/${printablePath(path)}" of this container exists already`, {
 		hint: 'The build puts its own there and takes it out at the end. Remove what another build has left there.',
+	});
+}
+
+function changedMeanwhile(path: RawPath, cause: unknown): BuildError {
+	const shown = printablePath(path).replace(/^\/*/, '/');
+	return new BuildError('HOST_IN_PLACE', `"${shown}" of this container was changed while the build put its own there`, {
+		hint: 'A process that an earlier step of the job has left may do that. End it, or build in a container of its own.',
+		cause,
+	});
+}
+
+function foreignLink(path: RootPath, uid: number): BuildError {
+	const message = `"/${printablePath(path)}" of this container is a link of user ${uid}, which the builder image does not have`;
+	return new BuildError('HOST_IN_PLACE', message, {
+		hint: 'The build puts nothing where a link of another user leads. Remove it, or choose another --destination.',
 	});
 }

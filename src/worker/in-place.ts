@@ -96,7 +96,7 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 	const isSource = (path: RootPath) => skip.some((each) => isWithin(workingDir, each) && isWithin(path, each));
 	const isDeclared = (path: RootPath) => base.has(path) || isSource(path);
 	const directory = openInPlace({ foreign, scratch, libc, root, isDeclared });
-	const placements = openPlacements(root, { libc, ids }, signal);
+	const placements = openPlacements(root, { libc, ids, base }, signal);
 	const scaffolding = () => new Set([...placements.scaffolding, ...storeParents]);
 	const excluded = new Set<RootPath>(KERNEL_DIRECTORIES);
 	let diff = NO_CHANGES;
@@ -152,7 +152,7 @@ async function placeAll(
 ): Promise<RootPath> {
 	for (const { source, destination, keep, owner } of placements)
 		await target.move(rawPath(source), rawPath(destination), { keep, owner });
-	for (const bind of binds) if (!SHOWN.includes(bind.destination)) target.show(bind, user);
+	for (const bind of binds) if (!SHOWN.includes(bind.destination)) await target.show(bind, user);
 	return target.directory(rawPath(workingDir));
 }
 

@@ -40,7 +40,10 @@ export interface Scene extends Disposable {
 }
 
 /** A root directory that holds an image of one layer, whose index is in a store. */
-export async function openScene(members: readonly TarMember[] = BASE): Promise<Scene> {
+export async function openScene(
+	members: readonly TarMember[] = BASE,
+	{ ids = { uids: 1, gids: 1 } } = {},
+): Promise<Scene> {
 	const directory = temporaryDirectory();
 	const inside = (name: string) => join(directory.path, name);
 	for (const name of ['root', 'scratch', 'layer']) mkdirSync(inside(name));
@@ -59,7 +62,7 @@ export async function openScene(members: readonly TarMember[] = BASE): Promise<S
 	layers.publish(digestOf(tar), inside('layer'));
 	const [root, scratch] = [inside('root'), inside('scratch')];
 	const libc = libcWithoutKoffi(scratch);
-	const live = openInPlaceRoot({ layers, scratch, libc, ids: { uids: 1, gids: 1 }, root: rawPath(root) });
+	const live = openInPlaceRoot({ layers, scratch, libc, ids, root: rawPath(root) });
 	let count = 0;
 	return {
 		at: (path) => join(root, path),

@@ -39,7 +39,7 @@ function openScene(): Scene {
 	return { root, outside, scratch, bind: bind as HostBind, [Symbol.dispose]: () => directory[Symbol.dispose]() };
 }
 
-const contextOf = ({ scratch }: Scene) => ({ libc: libcWithoutKoffi(scratch), ids: IDS });
+const contextOf = ({ scratch }: Scene) => ({ libc: libcWithoutKoffi(scratch), ids: IDS, base: new Map() });
 
 /** Puts a link to what of `outside` looks the same in place of the directory at `path`. */
 function replace({ root, outside }: Scene, path: string): void {
@@ -58,13 +58,13 @@ describe.each(['/opt', '/opt/d', '/opt/d/inner', PLACE])('a process that puts a 
 		expect(listTree(scene.outside)).toEqual(before);
 	});
 
-	test('has nothing outside of a live root filesystem removed', () => {
+	test('has nothing outside of a live root filesystem removed', async () => {
 		using scene = openScene();
 		const { root, bind } = scene;
 		const { signal } = new AbortController();
 		const placements = openPlacements(rawPath(root), contextOf(scene), signal);
 		placements.directory(rawPath('/opt/d/inner/made'));
-		placements.show(bind, undefined);
+		await placements.show(bind, undefined);
 		replace(scene, path);
 		mkdirSync(join(scene.outside, 'made'), { recursive: true });
 		const before = listTree(scene.outside);
@@ -73,12 +73,12 @@ describe.each(['/opt', '/opt/d', '/opt/d/inner', PLACE])('a process that puts a 
 	});
 });
 
-test('what was shown goes, and the directories that were made for it', () => {
+test('what was shown goes, and the directories that were made for it', async () => {
 	using scene = openScene();
 	placeBinds(scene.root, [scene.bind], OWNER, contextOf(scene))();
 	const placements = openPlacements(rawPath(scene.root), contextOf(scene), new AbortController().signal);
 	placements.directory(rawPath('/opt/d/inner/made/more'));
-	placements.show(scene.bind, undefined);
+	await placements.show(scene.bind, undefined);
 	placements.remove();
 	expect([PLACE, '/opt/d/inner/made', '/opt/d/inner'].map((path) => existsSync(join(scene.root, path)))).toEqual([
 		false,
