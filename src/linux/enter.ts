@@ -1,10 +1,8 @@
 import type koffi from 'koffi';
 import { type RawPath, ROOT_DIRECTORY } from '../root-path.js';
-import { restrictToRoot } from './landlock.js';
+import { type Bind, type Native, restrictToRoot } from './landlock.js';
 
 type Koffi = typeof koffi;
-type Native = (...args: readonly unknown[]) => number;
-type Bind = (signature: string) => Native;
 
 /** A root filesystem that a process enters for good, and who it is there. */
 export interface RootEntry {

@@ -1,7 +1,9 @@
 import { closeSync, constants, openSync } from 'node:fs';
 
-type Native = (...args: readonly unknown[]) => number;
-type Bind = (signature: string) => Native;
+/** A function of the C library. Throws an Error with the name of the errno as its `code` for a negative result. */
+export type Native = (...args: readonly unknown[]) => number;
+/** Finds one by its C signature. */
+export type Bind = (signature: string) => Native;
 
 /** One number for all architectures (landlock(7)). */
 const SYS_CREATE_RULESET = 444;
@@ -28,25 +30,22 @@ const UNRESTRICTED: readonly string[] = ['ENOSYS', 'EOPNOTSUPP', 'EPERM', 'E2BIG
 /**
  * Keeps this thread, and what it executes, from opening, making, renaming or removing any file that is not below its root directory, also by
  * a descriptor that somebody passes to it; from Linux 6.12 on also from signals to processes and abstract sockets of others, by which it
- * could be passed. Needs no_new_privs. Gives false where the kernel or the job's container has no Landlock of use (landlock(7)).
+ * could be passed. Needs no_new_privs. Changes nothing where the kernel or the job's container has no Landlock of use (landlock(7)).
  */
-export function restrictToRoot(native: Bind): boolean {
-	const version = ifPossible(() =>
-		callOf(native, 'void *, size_t, unsigned int')(SYS_CREATE_RULESET, null, 0, CREATE_RULESET_VERSION),
-	);
-	if (version === undefined || version < LEAST_VERSION) return false;
-	const rights = LATER_RIGHTS.reduce((all, [since, right]) => (version >= since ? all | right : all), FIRST_RIGHTS);
-	const scoped = version >= SCOPING_VERSION;
-	const attributes = words64(rights, ...(scoped ? [0n, SCOPED] : []));
+export function restrictToRoot(native: Bind): void {
 	const create = callOf(native, 'void *, size_t, unsigned int');
+	const version = ifPossible(() => create(SYS_CREATE_RULESET, null, 0, CREATE_RULESET_VERSION));
+	if (version === undefined || version < LEAST_VERSION) return;
+	const rights = LATER_RIGHTS.reduce((all, [since, right]) => (version >= since ? all | right : all), FIRST_RIGHTS);
+	const attributes = words64(rights, ...(version >= SCOPING_VERSION ? [0n, SCOPED] : []));
 	const ruleset = ifPossible(() => create(SYS_CREATE_RULESET, attributes, attributes.length, 0));
-	if (ruleset === undefined) return false;
+	if (ruleset === undefined) return;
 	const root = openSync('/', O_PATH | constants.O_DIRECTORY);
 	try {
 		const beneath = Buffer.concat([words64(rights), Buffer.from(Int32Array.of(root).buffer)]);
 		callOf(native, 'int, int, void *, unsigned int')(SYS_ADD_RULE, ruleset, RULE_PATH_BENEATH, beneath, 0);
 		const restrict = callOf(native, 'int, unsigned int');
-		return ifPossible(() => restrict(SYS_RESTRICT_SELF, ruleset, 0)) !== undefined;
+		ifPossible(() => restrict(SYS_RESTRICT_SELF, ruleset, 0));
 	} finally {
 		for (const fd of [root, ruleset]) closeSync(fd);
 	}
