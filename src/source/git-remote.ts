@@ -5,7 +5,7 @@ const SCHEMES = ['http:', 'https:', 'ssh:', 'git:', 'git+ssh:', 'file:'];
 const SCP = /^(?:([^\s/:@]+)@)?(\[[0-9a-f:.]+\]|[^\s/:@[\]]+):(.+)$/i;
 
 const MISTYPED =
-	'Write https://user:token@host/path, with %40, %2F, %3F, %23 for @, /, ?, # in the token or the path; for ssh, host:path or user@host:path. A ref with an @ in it is named by --ref.';
+	'Write https://user:token@host/path, with %40, %2F, %5C, %3F, %23 for @, /, \\, ?, # in the token or the path; for ssh, host:path or user@host:path. A ref with an @ in it is named by --ref.';
 
 /** What a git command is told about a remote repository: the URL without secrets, and the secrets apart from it. */
 export interface GitRemote {
@@ -45,10 +45,14 @@ export function parseRemote(text: string): URL | undefined {
  */
 export function checkUserInfo(text: string): void {
 	const rest = text.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '');
-	const isUnclear =
-		/^[^\\/?#]*:(?:[^\\/?#]*@[^\\/?#]*)?[\\/?#].*@/s.test(rest) || /^[^@#]*:(?!\d{1,5}[\\/#])[^@#]*#.*@/s.test(rest);
+	const isUnclear = [
+		/^[^\\/?#]*:(?:[^\\/?#]*@[^\\/?#]*)?[\\/?#].*@/s,
+		/^[^@#]*:(?!\d{1,5}[/#])[^@#]*#.*@/s,
+		// What follows a backslash is path to a browser and host to git.
+		/^[^/?#]*:[^/?#]*\\.*@/s,
+	].some((unclear) => unclear.test(rest));
 	if (!isUnclear) return;
-	throw remoteInvalid(text, 'could have a password with @, /, ? or # in it', MISTYPED);
+	throw remoteInvalid(text, 'could have a password with @, /, \\, ? or # in it', MISTYPED);
 }
 
 /** How git is told about the remote repository `text`, which {@link parseRemote} has accepted. */

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
 
-const printable = fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code));
+/** Of any kind, and rather often what means something in a URL. */
+const printable = fc.oneof(
+	fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)),
+	fc.stringMatching(/^[/\\@:#?%[\] 0189]$/),
+);
 
 /** A user, of what user names are made of, and a password of any printable characters, which is long enough not to be found by chance. */
 export function credentials(): fc.Arbitrary<readonly [user: string, password: string]> {

@@ -271,6 +271,7 @@ test.each([
 	'user:PW@host/team/app.git',
 	'https:/user:PW@host/app.git',
 	'http:\\\\user:PW@host/app.git',
+	'http://user:0\\PW@host/app.git',
 	'ada@example.org:PW@host/app.git',
 	'git@example.org:team/app@2.git',
 ])('%s could make a password an argument of ssh, and is refused', (text) => {
