@@ -35,6 +35,8 @@ export interface WorkerProcess extends SandboxPlace {
 	readonly refusals: readonly Refusal[];
 	/** What would help to a better kind, where an attempt has told that. */
 	readonly remedy: string | undefined;
+	/** What the kernel does not keep processes from here, for people. */
+	readonly bounds: readonly string[];
 	/** What cannot be had here, for people. */
 	readonly notices: readonly string[];
 	readonly call: WorkerCall;
@@ -219,7 +221,7 @@ async function openWorker(
 	};
 	makePath(options.store, 0o700);
 	try {
-		const { rootfs, proc, notices } = await call('open', openingOf(plan, options));
+		const { rootfs, proc, bounds, notices } = await call('open', openingOf(plan, options));
 		const place = { userNamespace: plan.kind, mounts: plan.mounts, rootfs, proc };
 		const order = orderSandboxes(options.isolation ?? 'auto', place);
 		const chosen =
@@ -230,6 +232,7 @@ async function openWorker(
 		return {
 			...place,
 			...chosen,
+			bounds,
 			notices,
 			remedy,
 			reason,

@@ -5,6 +5,9 @@ export type Native = (...args: readonly unknown[]) => number;
 /** Finds one by its C signature. */
 export type Bind = (signature: string) => Native;
 
+/** What a process can be kept from. */
+export type LandlockReach = 'nothing' | 'files' | 'files-and-signals';
+
 /** One number for all architectures (landlock(7)). */
 const SYS_CREATE_RULESET = 444;
 const SYS_ADD_RULE = 445;
@@ -33,9 +36,9 @@ const UNRESTRICTED: readonly string[] = ['ENOSYS', 'EOPNOTSUPP', 'EPERM', 'E2BIG
  * could be passed. Needs no_new_privs. Changes nothing where the kernel or the job's container has no Landlock of use (landlock(7)).
  */
 export function restrictToRoot(native: Bind): void {
+	const version = landlockVersion(native);
+	if (version < LEAST_VERSION) return;
 	const create = callOf(native, 'void *, size_t, unsigned int');
-	const version = ifPossible(() => create(SYS_CREATE_RULESET, null, 0, CREATE_RULESET_VERSION));
-	if (version === undefined || version < LEAST_VERSION) return;
 	const rights = LATER_RIGHTS.reduce((all, [since, right]) => (version >= since ? all | right : all), FIRST_RIGHTS);
 	const attributes = words64(rights, ...(version >= SCOPING_VERSION ? [0n, SCOPED] : []));
 	const ruleset = ifPossible(() => create(SYS_CREATE_RULESET, attributes, attributes.length, 0));
@@ -49,6 +52,18 @@ export function restrictToRoot(native: Bind): void {
 	} finally {
 		for (const fd of [root, ruleset]) closeSync(fd);
 	}
+}
+
+/** What {@link restrictToRoot} can do here. */
+export function landlockReach(native: Bind): LandlockReach {
+	const version = landlockVersion(native);
+	if (version < LEAST_VERSION) return 'nothing';
+	return version < SCOPING_VERSION ? 'files' : 'files-and-signals';
+}
+
+function landlockVersion(native: Bind): number {
+	const create = callOf(native, 'void *, size_t, unsigned int');
+	return ifPossible(() => create(SYS_CREATE_RULESET, null, 0, CREATE_RULESET_VERSION)) ?? 0;
 }
 
 function callOf(native: Bind, types: string): Native {

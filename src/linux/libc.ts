@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import { errnoOf } from '../errors.js';
 import type { RawPath } from '../root-path.js';
+import { type LandlockReach, landlockReach } from './landlock.js';
 
 /** The system calls that Node lacks. Each throws an Error whose `code` is the errno's name. Paths are raw bytes. */
 export interface Libc {
@@ -37,6 +38,8 @@ export interface Libc {
 	readonly adoptOrphans: () => void;
 	/** Leaves the session keyring of whoever started us (keyrings(7)) for an empty one, where that is allowed. */
 	readonly leaveKeyring: () => void;
+	/** What of the job a process in a changed root directory can be kept from (landlock(7)). */
+	readonly landlockReach: () => LandlockReach;
 	/** A pipe that children inherit only when it is passed to them, and that holds 1 MiB where the host allows that. */
 	readonly pipe: () => { readonly read: number; readonly write: number };
 }
@@ -126,15 +129,6 @@ function libcOf({ native, bare }: Binding): Libc {
 	const keyctl = bare('long syscall(long number, int operation, void *name)');
 	const ioctl = native('int ioctl(int fd, unsigned long request, void *argument)');
 	const lseek = native('int64_t lseek(int fd, int64_t offset, int whence)');
-	const pipe2 = native('int pipe2(_Out_ int *fds, int flags)');
-	const fcntl = native('int fcntl(int fd, int command, ...)');
-	const widen = (fd: number) => {
-		try {
-			fcntl(fd, F_SETPIPE_SZ, 'int', PIPE_BYTES);
-		} catch {
-			// A user's pipes may be many, or the limit low; the default size does.
-		}
-	};
 	return {
 		mount: (source, target, type, flags, data) =>
 			void mount(cString(source), cString(target), cString(type), flags, cString(data)),
@@ -168,14 +162,10 @@ function libcOf({ native, bare }: Binding): Libc {
 		closeOnExec: (first) => void closeRange(SYS_CLOSE_RANGE, first, LAST_FD, CLOSE_RANGE_CLOEXEC),
 		adoptOrphans: () => void prctl(PR_SET_CHILD_SUBREAPER, 1),
 		leaveKeyring: () => void keyctl(SYS_KEYCTL[process.arch] ?? -1, KEYCTL_JOIN_SESSION_KEYRING, null),
+		landlockReach: () => landlockReach(native),
 		dieWithParent: () => void prctl(PR_SET_PDEATHSIG, SIGKILL),
 		exit: bare('int _exit(int status)'),
-		pipe: () => {
-			const fds: [number, number] = [-1, -1];
-			pipe2(fds, O_CLOEXEC);
-			widen(fds[1]);
-			return { read: fds[0], write: fds[1] };
-		},
+		pipe: pipeCall(native),
 	};
 }
 
@@ -238,6 +228,21 @@ function connectCall(native: (signature: string) => Native): Libc['connect'] {
 			closeSync(fd);
 			throw error;
 		}
+	};
+}
+
+function pipeCall(native: (signature: string) => Native): Libc['pipe'] {
+	const pipe2 = native('int pipe2(_Out_ int *fds, int flags)');
+	const fcntl = native('int fcntl(int fd, int command, ...)');
+	return () => {
+		const fds: [number, number] = [-1, -1];
+		pipe2(fds, O_CLOEXEC);
+		try {
+			fcntl(fds[1], F_SETPIPE_SZ, 'int', PIPE_BYTES);
+		} catch {
+			// A user's pipes may be many, or the limit low; the default size does.
+		}
+		return { read: fds[0], write: fds[1] };
 	};
 }
 

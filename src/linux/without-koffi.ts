@@ -22,6 +22,7 @@ export function libcWithoutKoffi(parent: string): Libc {
 		seek: (_fd: number, offset: number, what: 'data' | 'hole', size: number) => (what === 'data' ? offset : size),
 		tryLock: () => false,
 		closeOnExec: () => undefined,
+		landlockReach: () => 'nothing',
 		dieWithParent: () => undefined,
 		exit: missing('_exit'),
 		adoptOrphans: () => undefined,

@@ -185,7 +185,11 @@ function describeSource({
 	};
 }
 
-function reportBounds({ userNamespace }: WorkerProcess, { assemble }: BuildRequest, { emit }: BuildRecord): void {
+function reportBounds(
+	{ userNamespace, bounds: outside }: WorkerProcess,
+	{ assemble }: BuildRequest,
+	{ emit }: BuildRecord,
+): void {
 	const bounds = describeBounds(fileText('/proc/self/status'), userNamespace, assemble.limits);
-	for (const message of bounds) emit({ type: 'log', level: 3, message });
+	for (const message of [...bounds, ...outside]) emit({ type: 'log', level: 3, message });
 }

@@ -86,6 +86,8 @@ export interface WorkerCalls {
 			readonly version: number;
 			readonly proc: Proc;
 			readonly rootfs: Rootfs;
+			/** What the kernel does not keep processes from here, for people. */
+			readonly bounds: readonly string[];
 			/** What cannot be had here, for people. */
 			readonly notices: readonly string[];
 		};

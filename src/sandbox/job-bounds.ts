@@ -1,4 +1,5 @@
 import { CAPABILITY_NUMBERS, capabilitySet } from '../linux/capabilities.js';
+import type { LandlockReach } from '../linux/landlock.js';
 import type { UserNamespace } from './ladder.js';
 import type { Limits } from './limits.js';
 import { capabilitiesOf } from './sandbox.js';
@@ -15,6 +16,14 @@ export function describeBounds(status: string, userNamespace: UserNamespace, lim
 			: []),
 		...(lacking.length > 0 ? [`root of an image lacks ${lacking.join(', ')}, which the job has not got`] : []),
 	];
+}
+
+/** What Landlock does not keep a process in a changed root directory from (docs/security.md), for people. */
+export function describeLandlock(reach: LandlockReach): readonly string[] {
+	const outside = 'a process can signal processes of the job, and speak to its abstract sockets';
+	if (reach === 'files-and-signals') return [];
+	if (reach === 'files') return [`Landlock of this kernel is older than that of Linux 6.12: ${outside}`];
+	return [`there is no Landlock here: ${outside}, which could pass it a directory outside of its root`];
 }
 
 function lackingCapabilities(status: string, limits: Limits): readonly string[] {

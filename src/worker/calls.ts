@@ -66,10 +66,10 @@ export function createCalls(
 	return {
 		open: async (request) => {
 			opened = await openSession(request);
-			const { rootfs, proc, notices, scratch, libc } = opened;
+			const { rootfs, proc, bounds, notices, scratch, libc } = opened;
 			// Only once it is answered, our parent is watched, and we end with it whatever we do.
 			setImmediate(() => removeAbandoned(scratch, libc));
-			return { version: PROTOCOL_VERSION, rootfs, proc, notices };
+			return { version: PROTOCOL_VERSION, rootfs, proc, bounds, notices };
 		},
 		probe: async ({ sandboxes }) => {
 			const { probeSandboxes } = await import('./probe.js');

@@ -12,6 +12,7 @@ import { canMakeWhiteouts } from '../rootfs/layer-disk.js';
 import { type LayerHold, openLayerHold } from '../rootfs/layer-hold.js';
 import { type LayerStore, openLayerStore } from '../rootfs/layer-store.js';
 import { probeOverlay } from '../rootfs/overlay.js';
+import { describeLandlock } from '../sandbox/job-bounds.js';
 import { isInPlace, type Rootfs } from '../sandbox/ladder.js';
 import type { Proc, SandboxName } from '../sandbox/sandboxes.js';
 import { type Cgroups, openCgroups } from './cgroup.js';
@@ -33,6 +34,8 @@ export interface WorkerSession extends Readonly<Omit<WorkerCalls['open']['reques
 	readonly needLess: Set<SandboxName>;
 	/** Only when the root filesystem is that of the job itself. */
 	readonly live: InPlace | undefined;
+	/** What the kernel does not keep processes from here, for people. */
+	readonly bounds: readonly string[];
 	/** What cannot be had here, for people. */
 	readonly notices: readonly string[];
 	/** Whether the layers of this mapping have their whiteouts on disk. */
@@ -74,8 +77,9 @@ function openLocked(request: WorkerCalls['open']['request'], libc: Libc): Worker
 	const mapping = whiteouts ? request.mapping : `${request.mapping}-copy`;
 	const layers = openLayerStore(join(request.store, LAYERS_FORMAT, mapping));
 	const { hold } = openLayerHold(request.store, request.scratch, libc);
+	const bounds = request.mounts ? [] : describeLandlock(libc.landlockReach());
 	const own = { mapping, libc, layers, hold, rootfs, proc, whiteouts, cgroups, target: targetOf(request, libc) };
-	return { ...request, ...own, needLess: new Set(), live: undefined, notices: [] };
+	return { ...request, ...own, needLess: new Set(), live: undefined, bounds, notices: [] };
 }
 
 /** Nothing is mounted or unpacked, so koffi is not needed. */
@@ -94,7 +98,13 @@ function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | und
 	const ids = loaded !== undefined && mayBecomeAnyone() ? { uids: ownIds('uid'), gids: ownIds('gid') } : request.ids;
 	const live = openInPlaceRoot({ layers, scratch, libc, ids });
 	const notices = loaded === undefined ? [WITHOUT_KOFFI] : [];
-	const fixed = { rootfs: 'in-place', proc: 'job', needLess: new Set<SandboxName>(), whiteouts: false } as const;
+	const fixed = {
+		rootfs: 'in-place',
+		proc: 'job',
+		needLess: new Set<SandboxName>(),
+		whiteouts: false,
+		bounds: [],
+	} as const;
 	return { ...request, ...fixed, ids, libc, layers, hold, target, cgroups, live, notices };
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeBounds } from '../../../src/sandbox/job-bounds.js';
+import { describeBounds, describeLandlock } from '../../../src/sandbox/job-bounds.js';
 import { NO_LIMITS } from '../../../src/sandbox/limits.js';
 
 /** Docker's default, and that without CAP_CHOWN and CAP_SETUID. */
@@ -27,4 +27,10 @@ test('capabilities that the job lacks are named where there is no user namespace
 
 test('without a /proc nothing is known', () => {
 	expect(describeBounds('', 'none', NO_LIMITS)).toEqual([]);
+});
+
+test('what Landlock does not do on rung 5 is said, and nothing where it does all', () => {
+	expect(describeLandlock('files-and-signals')).toEqual([]);
+	expect(describeLandlock('files')).toEqual([expect.stringMatching(/older than that of Linux 6\.12: .* signal /)]);
+	expect(describeLandlock('nothing')).toEqual([expect.stringMatching(/no Landlock here: .* pass it a directory/)]);
 });
