@@ -10,7 +10,10 @@ import type { Definition, Perform } from '../parse-command.js';
 const { dockerConfig, insecureRegistries, caBundle, store } = hostOptions;
 
 const doctorArguments = {
-	targets: several('registry-or-image', 'a host with a dot or a port, or an image whose repository is looked at'),
+	targets: several(
+		'registry-or-image',
+		'a host with a dot or a port, or an image on a registry, whose repository is looked at',
+	),
 	json: flag('json', 'print one JSON document'),
 	host: { dockerConfig, insecureRegistries, caBundle, store },
 };
