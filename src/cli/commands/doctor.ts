@@ -112,7 +112,8 @@ function renderFinding({ code, message, fixes }: Finding, places: Diagnosis['pla
 /** Whether the job runs in the builder image, nobody knows who was not told the image. */
 function withoutBest(rungs: Diagnosis['rungs']): string {
 	const isUnknown = rungs.some(({ status }) => status === 'unknown');
-	if (!isUnknown) return 'no build would work here; see docs/doctor.md';
+	if (!isUnknown)
+		return 'no build would work here; docs/doctor.md in the package of s2oci says what each of these lines means';
 	return 'no rung above 6 works; whether a job in the builder image does is found out by s2oci doctor BUILDER';
 }
 
