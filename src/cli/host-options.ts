@@ -77,10 +77,14 @@ export const hostOptions = {
 		),
 	}),
 	...section('General', {
-		store: option('store', 'DIR', 'where unpacked layers are kept; default $S2OCI_STORE, else ~/.cache/s2oci', {
-			offer: 'directory',
-			read: absolutePath,
-		}),
+		store: option(
+			'store',
+			'DIR',
+			'where unpacked layers are kept; default $S2OCI_STORE, else $XDG_CACHE_HOME/s2oci, else ~/.cache/s2oci. In a container, users ' +
+				'other than root, and builds with --rootfs in-place or --isolation none, have that default on volumes only: else it is ' +
+				's2oci-UID in $RUNNER_TEMP, $CI_BUILDS_DIR or $TMPDIR on a volume, else in /tmp',
+			{ offer: 'directory', read: absolutePath },
+		),
 	}),
 };
 

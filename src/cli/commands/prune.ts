@@ -9,12 +9,22 @@ import { readDuration, readSize } from '../values.js';
 
 const pruneArguments = {
 	spared: {
-		olderThan: option('older-than', 'TIME', 'spare what was used since, such as 12h or 30d; default 7d', {
-			read: readDuration('Give a number and a unit: ms, s, m, h, d or w, such as 12h or 30d.'),
-		}),
-		keepBytes: option('keep-bytes', 'BYTES', 'remove no more than it takes to get down to this, such as 5G', {
-			read: readSize('Give a number of bytes, such as 500M or 5G.'),
-		}),
+		olderThan: option(
+			'older-than',
+			'TIME',
+			'spare what was used since, such as 12h or 30d; a bare number is refused; default 7d',
+			{
+				read: readDuration('Give a number and a unit: ms, s, m, h, d or w, such as 12h or 30d.'),
+			},
+		),
+		keepBytes: option(
+			'keep-bytes',
+			'BYTES',
+			'remove no more than it takes to get down to this, such as 5G, in units of 1024; a bare number is bytes',
+			{
+				read: readSize('Give a number of bytes, such as 500M or 5G.'),
+			},
+		),
 		all: flag('all', 'remove all that no running build uses'),
 	},
 	dryRun: flag('dry-run', 'only show what would be removed'),
