@@ -1,7 +1,7 @@
 import { BuildError } from '../../errors.js';
-import type { Pruned, PrunePolicy } from '../../pipeline/store/prune-store.js';
+import type { PrunedStore, PrunePolicy } from '../../pipeline/store/prune-store.js';
 import { formatBytes, formatTime, shortDigest } from '../format.js';
-import { readHostRequest, storeOptions } from '../host-options.js';
+import { noStoreAt, readHostRequest, storeOptions } from '../host-options.js';
 import { listenForInterrupt } from '../interrupt.js';
 import { flag, type Grammar, option, type Values } from '../options.js';
 import type { Definition, Perform } from '../parse-command.js';
@@ -76,8 +76,9 @@ const runPrune: Perform<typeof pruneArguments> = async ({ value }, { io }) => {
 	return 0;
 };
 
-function renderPruned({ removed, kept, held, foreign }: Pruned, dryRun: boolean): string {
-	const sum = (layers: Pruned['removed']) => formatBytes(layers.reduce((bytes, layer) => bytes + layer.bytes, 0));
+function renderPruned({ store, exists, removed, kept, held, foreign }: PrunedStore, dryRun: boolean): string {
+	if (!exists) return `${noStoreAt(store)}\n`;
+	const sum = (layers: PrunedStore['removed']) => formatBytes(layers.reduce((bytes, layer) => bytes + layer.bytes, 0));
 	const verb = dryRun ? 'would remove' : 'removed';
 	const notes = [
 		...(held.length === 0 ? [] : [`${held.length} in use`]),
