@@ -1,5 +1,6 @@
 import type { Diagnosis, RegistryTrial, RungTrial, StoreState } from '../../pipeline/doctor/diagnosis.js';
 import type { Finding } from '../../pipeline/doctor/findings.js';
+import { checkHostFiles } from '../check-request.js';
 import { EXIT_CODES } from '../exit-code.js';
 import { formatBytes } from '../format.js';
 import { hostOptions, readHostRequest } from '../host-options.js';
@@ -38,6 +39,7 @@ export const doctorCommand: Grammar<typeof doctorArguments> = {
 const runDoctor: Perform<typeof doctorArguments> = async ({ value }, { io }) => {
 	const { targets, json, host } = value;
 	const request = readHostRequest(host, io);
+	await checkHostFiles(request);
 	using interrupt = listenForInterrupt(io.signal);
 	const [{ diagnose }, { parseTarget }] = await Promise.all([
 		import('../../pipeline/doctor/doctor.js'),
