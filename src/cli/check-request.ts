@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, lstat, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
+import { inheritedPipe } from '../inherited-pipe.js';
 import type { Emit } from '../pipeline/events.js';
 import type { BuildRequest, HostRequest } from '../pipeline/request.js';
 import { redact } from '../redact.js';
@@ -45,7 +46,7 @@ export async function checkFiles(
 	for (const { source } of injections) await checkReadable('--inject', source);
 	for (const { source } of volumes) await checkReadable('--volume', source);
 	const environmentFile = request.variables?.environmentFile;
-	if (environmentFile !== undefined) await checkSmallFile('--environment-file', environmentFile);
+	if (environmentFile !== undefined) await checkEnvironmentFile(environmentFile);
 	await checkHostFiles(request.host);
 	for (const { id, from } of secrets) {
 		if ('file' in from) await checkReadable('--secret', from.file);
@@ -109,12 +110,23 @@ export async function checkHostFiles({ caBundle, dockerConfig, env }: HostReques
 	if (!mayBeMissing) await checkSmallFile('--ca-bundle', caBundle);
 }
 
-async function checkSmallFile(option: string, path: string): Promise<void> {
+/** A pipe that a shell made for us is read later, once. */
+async function checkEnvironmentFile(path: string): Promise<void> {
+	const option = '--environment-file';
+	const hint =
+		'Name a file. What a program prints is written to one first, or taken from it with --environment-file <(program).';
+	if ((await inheritedPipe(path)) === undefined) await checkSmallFile(option, path, hint);
+	else await checkReadable(option, path);
+}
+
+const NAME_FILE = 'Name a file. What a program prints has to be written to one first.';
+
+async function checkSmallFile(option: string, path: string, hint = NAME_FILE): Promise<void> {
 	await checkReadable(option, path);
 	await checkIsFile(path).catch((cause: unknown) => {
 		const what = JSON.stringify(redact(path).slice(0, 200));
 		throw new BuildError('USAGE', `${option}: ${what} cannot be used: ${messageOf(cause)}`, {
-			hint: 'Name a file. What a program prints has to be written to one first.',
+			hint,
 			cause,
 		});
 	});
