@@ -30,7 +30,8 @@ export const buildArguments = {
 	source: required('source', 'a directory, a git URL, an archive, a file, or - for a tar on stdin', 'file'),
 	builder: required(
 		'builder',
-		'the S2I builder image, also oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:NAME:TAG|:@INDEX]',
+		"the S2I builder image: a name without a registry is Docker Hub's (called as s2i, first a local engine's); " +
+			'also podman:NAME, docker-daemon:NAME, oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:NAME:TAG|:@INDEX]',
 	),
 	tag: possible('tag', 'the name to push the image as'),
 	selection: sourceOptions,

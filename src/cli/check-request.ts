@@ -2,11 +2,13 @@ import { constants } from 'node:fs';
 import { access, lstat, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
+import { inheritedPipe } from '../inherited-pipe.js';
 import type { Emit } from '../pipeline/events.js';
-import type { BuildRequest } from '../pipeline/request.js';
+import type { BuildRequest, HostRequest } from '../pipeline/request.js';
 import { redact } from '../redact.js';
 import { checkIsFile } from '../small-file.js';
 import type { BuildArguments } from './build-request.js';
+import { bundleOf } from './host-options.js';
 import type { OutcomeFiles } from './outcome.js';
 
 /** Throws USAGE for options that exclude each other; tells `emit` of those that have no effect. */
@@ -43,7 +45,9 @@ export async function checkFiles(
 	const { injections, volumes, secrets } = request.assemble;
 	for (const { source } of injections) await checkReadable('--inject', source);
 	for (const { source } of volumes) await checkReadable('--volume', source);
-	await checkSmallFiles(request);
+	const environmentFile = request.variables?.environmentFile;
+	if (environmentFile !== undefined) await checkEnvironmentFile(environmentFile);
+	await checkHostFiles(request.host);
 	for (const { id, from } of secrets) {
 		if ('file' in from) await checkReadable('--secret', from.file);
 		else if (request.host.env[from.variable] === undefined) {
@@ -95,26 +99,37 @@ async function checkWritable(path: string): Promise<void> {
 	}
 }
 
-/** A file of certificate authorities that the environment names need not be there before one is wanted. */
-async function checkSmallFiles({ host, variables }: Parameters<typeof checkFiles>[0]): Promise<void> {
-	const { caBundle, dockerConfig } = host;
-	const isThere = caBundle !== undefined && (await stat(caBundle).catch(() => undefined)) !== undefined;
-	const named = [
-		['--environment-file', variables?.environmentFile],
-		['--dockercfg-path', dockerConfig],
-		['--ca-bundle', isThere ? caBundle : undefined],
-	] as const;
-	for (const [option, path] of named) {
-		if (path === undefined) continue;
-		await checkReadable(option, path);
-		await checkIsFile(path).catch((cause: unknown) => {
-			const what = JSON.stringify(redact(path).slice(0, 200));
-			throw new BuildError('USAGE', `${option}: ${what} cannot be used: ${messageOf(cause)}`, {
-				hint: 'Name a file. What a program prints has to be written to one first.',
-				cause,
-			});
+/**
+ * Throws USAGE unless the files of credentials and of certificate authorities that options of `host` name are there. Authorities that the
+ * environment names need not be there before one is wanted.
+ */
+export async function checkHostFiles({ caBundle, dockerConfig, env }: HostRequest): Promise<void> {
+	if (dockerConfig !== undefined) await checkSmallFile('--dockercfg-path', dockerConfig);
+	if (caBundle === undefined) return;
+	const mayBeMissing = caBundle === bundleOf(env) && (await stat(caBundle).catch(() => undefined)) === undefined;
+	if (!mayBeMissing) await checkSmallFile('--ca-bundle', caBundle);
+}
+
+/** A pipe that a shell made for us is read later, once. */
+async function checkEnvironmentFile(path: string): Promise<void> {
+	const option = '--environment-file';
+	const hint =
+		'Name a file. What a program prints is written to one first, or taken from it with --environment-file <(program).';
+	if ((await inheritedPipe(path)) === undefined) await checkSmallFile(option, path, hint);
+	else await checkReadable(option, path);
+}
+
+const NAME_FILE = 'Name a file. What a program prints has to be written to one first.';
+
+async function checkSmallFile(option: string, path: string, hint = NAME_FILE): Promise<void> {
+	await checkReadable(option, path);
+	await checkIsFile(path).catch((cause: unknown) => {
+		const what = JSON.stringify(redact(path).slice(0, 200));
+		throw new BuildError('USAGE', `${option}: ${what} cannot be used: ${messageOf(cause)}`, {
+			hint,
+			cause,
 		});
-	}
+	});
 }
 
 async function checkReadable(option: string, path: string): Promise<void> {

@@ -5,6 +5,7 @@ import { absolutePath, ownDirectory } from '../host-path.js';
 import { hostPlatform, parsePlatform } from '../oci/platform.js';
 import { ISOLATIONS, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../pipeline/choices.js';
 import type { HostRequest } from '../pipeline/request.js';
+import { redact } from '../redact.js';
 import { isInPlace } from '../sandbox/ladder.js';
 import {
 	choice,
@@ -30,6 +31,12 @@ const readLoglevel: Read<number> = (text, name) => {
 	throw impossible(name, text, 'Give a number from 0 (essentials) to 5 (every file).');
 };
 
+/** The certificate authorities that `env` names, as other programs read it; they need not be there. Throws USAGE as {@link absolutePath}. */
+export function bundleOf(env: Environment): string | undefined {
+	const path = firstSet(env['SSL_CERT_FILE'], env['NODE_EXTRA_CA_CERTS']);
+	return path === undefined ? undefined : absolutePath(path);
+}
+
 /** Where images come from and what they run in; of every command that runs a sandbox. */
 export const hostOptions = {
 	...section('Registries', {
@@ -54,10 +61,7 @@ export const hostOptions = {
 			{
 				offer: 'file',
 				read: absolutePath,
-				absent: ({ env }) => {
-					const path = firstSet(env['SSL_CERT_FILE'], env['NODE_EXTRA_CA_CERTS']);
-					return path === undefined ? undefined : absolutePath(path);
-				},
+				absent: ({ env }) => bundleOf(env),
 			},
 		),
 	}),
@@ -77,10 +81,14 @@ export const hostOptions = {
 		),
 	}),
 	...section('General', {
-		store: option('store', 'DIR', 'where unpacked layers are kept; default $S2OCI_STORE, else ~/.cache/s2oci', {
-			offer: 'directory',
-			read: absolutePath,
-		}),
+		store: option(
+			'store',
+			'DIR',
+			'where unpacked layers are kept; default $S2OCI_STORE, else $XDG_CACHE_HOME/s2oci, else ~/.cache/s2oci. In a container, users ' +
+				'other than root, and builds with --rootfs in-place or --isolation none, have that default on volumes only: else it is ' +
+				's2oci-UID in $RUNNER_TEMP, $CI_BUILDS_DIR or $TMPDIR on a volume, else in /tmp',
+			{ offer: 'directory', read: absolutePath },
+		),
 	}),
 };
 
@@ -98,6 +106,11 @@ export const reportOptions = section('General', {
 
 /** Which store a command looks after, and who may touch its files. */
 export const storeOptions = { userns: hostOptions.userns, store: hostOptions.store };
+
+/** What such a command prints, in a line, where there is no store at `path`: on a runner that is new, that is no failure. */
+export function noStoreAt(path: string): string {
+	return `store ${redact(path)}: there is no such directory; the first build that uses it makes it`;
+}
 
 type Environment = Reading['env'];
 

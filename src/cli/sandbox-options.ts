@@ -39,7 +39,9 @@ export const sandboxOptions = section('Sandbox', {
 		seccomp: list('security-opt', 'NAME=VALUE', 'seccomp=unconfined, or seccomp=FILE with a profile', {
 			read: readSecurityOptions,
 		}),
-		memory: option('memory', 'BYTES', 'memory, such as 512m or 2g', { read: readMemory }),
+		memory: option('memory', 'BYTES', 'memory, such as 512m or 2g, in units of 1024; a bare number is bytes', {
+			read: readMemory,
+		}),
 		cpus: option('cpus', 'NUMBER', 'processors, such as 1.5', {
 			read: readNumber(/^\d{1,5}(?:\.\d{1,6})?$|^\.\d{1,6}$/, 'Give a number such as 2 or 1.5.'),
 		}),
@@ -48,9 +50,14 @@ export const sandboxOptions = section('Sandbox', {
 		}),
 		ulimits: list('ulimit', 'NAME=SOFT[:HARD]', 'resource limit, such as nofile=1024:4096', { read: each(readUlimit) }),
 	},
-	assembleTimeout: option('timeout', 'TIME', 'end assemble after this time, such as 90s or 10m', {
-		read: readDuration('Give a time such as 90s, 10m or 1h30m.', { bare: 's', least: 1, most: 2 ** 31 - 1 }),
-	}),
+	assembleTimeout: option(
+		'timeout',
+		'TIME',
+		'end assemble after this time, such as 90s, 10m or 1h30m; a bare number is seconds',
+		{
+			read: readDuration('Give a time such as 90s, 10m or 1h30m.', { bare: 's', least: 1, most: 2 ** 31 - 1 }),
+		},
+	),
 });
 
 const HINT = 'Write id=NAME,src=FILE or id=NAME,env=VARIABLE; id=NAME alone is the variable NAME.';

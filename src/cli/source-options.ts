@@ -69,9 +69,14 @@ export const environmentOptions = section('Environment', {
 		short: 'e',
 		read: readEnvironment,
 	}),
-	environmentFile: option('environment-file', 'FILE', 'file of such variables, one a line; they win over --env', {
-		short: 'E',
-		offer: 'file',
-		read: absolutePath,
-	}),
+	environmentFile: option(
+		'environment-file',
+		'FILE',
+		'file of such variables, one a line, or <(command); they win over --env',
+		{
+			short: 'E',
+			offer: 'file',
+			read: absolutePath,
+		},
+	),
 });

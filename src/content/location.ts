@@ -1,12 +1,15 @@
 import { BuildError } from '../errors.js';
 import { absolutePath } from '../host-path.js';
 import { isDigest } from '../oci/digest.js';
-import { formatReference, type ImageReference, parseReference } from '../oci/reference.js';
+import { formatReference, type ImageReference, namesRegistry, parseReference } from '../oci/reference.js';
 import { redactWord } from '../redact.js';
 
-/** Where an image is read from or written to, as the command line names it. `path` is as typed, relative to the working directory. */
+/**
+ * Where an image is read from or written to, as the command line names it. `path` is as typed, relative to the working directory. `bare` is the
+ * name as typed where it names no registry, so that the reference is Docker Hub's by default only.
+ */
 export type ImageLocation =
-	| { readonly type: 'registry'; readonly reference: ImageReference }
+	| { readonly type: 'registry'; readonly reference: ImageReference; readonly bare?: string }
 	| { readonly type: 'oci'; readonly path: string; readonly ref?: string }
 	| { readonly type: 'oci-archive'; readonly path: string; readonly ref?: string }
 	| { readonly type: 'docker-archive'; readonly path: string; readonly ref?: string }
@@ -34,7 +37,7 @@ export function parseImageLocation(text: string): ImageLocation {
 	const [, engine, name = ''] = ENGINE_LOCATION.exec(text) ?? [];
 	if (engine !== undefined && !PORT.test(name)) return parseEngineLocation(engine, name, text);
 	const match = FILE_LOCATION.exec(text);
-	if (match === null) return { type: 'registry', reference: parseReference(text.replace(/^docker:\/\//, '')) };
+	if (match === null) return parseRegistryLocation(text.replace(/^docker:\/\//, ''));
 	const [, type, path = '', ref] = match;
 	if (path === '') throw invalid(text, 'the path is missing');
 	const where = { path, ...(ref === undefined ? {} : { ref: parseRef(type, ref, text) }) };
@@ -63,6 +66,11 @@ export function absoluteLocation(location: ImageLocation): ImageLocation {
 export function imageNameOf(location: ImageLocation): string {
 	if (!isEngineLocation(location)) return formatImageLocation(location);
 	return isDigest(location.name) ? location.name : formatReference(parseReference(location.name));
+}
+
+function parseRegistryLocation(name: string): ImageLocation {
+	const reference = parseReference(name);
+	return { type: 'registry', reference, ...(!namesRegistry(name) && { bare: name }) };
 }
 
 function parseEngineLocation(engine: string, name: string, text: string): EngineLocation {

@@ -105,7 +105,7 @@ async function certificates(caBundle: string | undefined): Promise<string[] | un
 		return [...rootCertificates, (await readSmallFile(caBundle, MAX_BUNDLE)).toString('utf8')];
 	} catch (error) {
 		throw new BuildError('USAGE', `cannot read the CA bundle ${caBundle}: ${errnoOf(error) ?? messageOf(error)}`, {
-			hint: 'Give the path of a PEM file that can be read.',
+			hint: 'Let --ca-bundle, SSL_CERT_FILE or NODE_EXTRA_CA_CERTS, whichever named it, lead to a PEM file that can be read, or unset it.',
 			cause: error,
 		});
 	}

@@ -60,22 +60,23 @@ async function readInputs(request: RebuildRequest, emit: Emit, signal: AbortSign
 	const opened = await openImageSource(request.image, session.access, signal);
 	const image = await resolveWithPolicy(opened, request.pullPolicy, recordContext(request.host, session), emit, signal);
 	const { Labels, Env } = image.config.value.config ?? {};
-	const inputs = decodeRebuild(Labels ?? {}, Env);
+	const name = redact(formatImageLocation(request.image));
+	const inputs = decodeRebuild(Labels ?? {}, Env, name);
 	const displayName = Labels?.['io.k8s.display-name'];
 	const source = request.source ?? inputs.source;
-	if (source === '-') throw fromPipe();
-	refuseLocalAddresses(inputs, request.source === undefined);
+	if (source === '-') throw fromPipe(name);
+	refuseLocalAddresses(inputs, request.source === undefined, name);
 	if (!(await wasBuiltHere(request.host.store, image.config.descriptor.digest))) {
-		if (request.source === undefined) refuseElsewhere(source, request.image);
-		if (inputs.scriptsUrl?.startsWith('file://') === true) refuseElsewhere(inputs.scriptsUrl);
+		if (request.source === undefined) refuseElsewhere(name, source, rebuildFrom(name, source));
+		if (inputs.scriptsUrl?.startsWith('file://') === true) refuseElsewhere(name, inputs.scriptsUrl, ELSEWHERE);
 	}
 	const { readName } = request;
 	const runtime = inputs.runtime && { ...inputs.runtime, image: await readName(inputs.runtime.image) };
 	return { ...inputs, builder: await readName(inputs.builder), runtime, source, displayName };
 }
 
-function fromPipe(): BuildError {
-	return new BuildError('SOURCE_NOT_FOUND', 'the image was made from what stood on standard input, which is gone', {
+function fromPipe(name: string): BuildError {
+	return new BuildError('SOURCE_NOT_FOUND', `${name} was made from what stood on standard input, which is gone`, {
 		hint: 'Build it again with s2oci build, or say with --source where the source is now.',
 	});
 }
@@ -84,7 +85,7 @@ function fromPipe(): BuildError {
  * Labels are whoever's who made the image: without this, a foreign image could have any directory of this host handed to a builder of its
  * own choice, and pushed. What is below the working directory may be used, and what `--source` names.
  */
-function refuseElsewhere(place: string, image?: ImageLocation): void {
+function refuseElsewhere(name: string, place: string, remedy: string): void {
 	const path = place.startsWith('file://') ? place.slice('file://'.length) : place;
 	if (parseRemote(path) !== undefined) return;
 	const real = absolutePath(path);
@@ -92,14 +93,15 @@ function refuseElsewhere(place: string, image?: ImageLocation): void {
 	if (real === here || real.startsWith(here === '/' ? here : `${here}/`)) return;
 	throw new BuildError(
 		'SOURCE_INVALID',
-		`the image says that it was made from ${JSON.stringify(redact(path))}, outside of the working directory, and the store does not know that it was built here`,
-		{ hint: `If that is right, ${consent(path, image)}. Do not, if you do not know who made the image.` },
+		`${name} says that it was made from ${JSON.stringify(redact(path))}, outside of the working directory, and the store does not know that it was built here`,
+		{ hint: `If that is right, ${remedy}. Do not, if you do not know who made the image.` },
 	);
 }
 
-function consent(path: string, image: ImageLocation | undefined): string {
-	if (image === undefined) return 'go there (cd) and rebuild again, or build it with s2oci build';
-	return `say so: s2oci rebuild ${redact(formatImageLocation(image))} --source ${JSON.stringify(redact(path))}`;
+const ELSEWHERE = 'go there (cd) and rebuild again, or build it with s2oci build';
+
+function rebuildFrom(name: string, source: string): string {
+	return `say so: s2oci rebuild ${name} --source ${JSON.stringify(redact(source.replace(/^file:\/\//, '')))}`;
 }
 
 function requestOf(request: RebuildRequest, inputs: Recorded): BuildRequest {

@@ -74,6 +74,8 @@ export interface VariablesRequest {
 	readonly environment: readonly EnvironmentVariable[];
 	/** Absolute path of `-E`; its variables win over `-e`. */
 	readonly environmentFile: string | undefined;
+	/** What is in that file, where it is a pipe and has been read. */
+	readonly environmentText?: string;
 }
 
 /** A value that assemble can read from `/run/secrets/<id>` and that never enters the image. */

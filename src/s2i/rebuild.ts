@@ -61,18 +61,19 @@ export function encodeRebuild(inputs: RebuildInputs): string {
 }
 
 /**
- * What made the image with these `labels` and this `env` (`NAME=VALUE`). Without our label S2I's own are read: build image, source
+ * What made the image `image`, so called in messages, with these `labels` and this `env` (`NAME=VALUE`). Without our label S2I's own are read: build image, source
  * location, context directory, commit, name and description. Their scripts URL is not: it is the builder's as a rule, and taken for
  * `--scripts-url` it would hide scripts of the source. Throws IMAGE_INVALID when neither tells how the image was made.
  */
 export function decodeRebuild(
 	labels: Readonly<Record<string, string>>,
 	env: readonly string[] | undefined,
+	image: string,
 ): RebuildInputs {
 	const written = labels[REBUILD_LABEL];
 	const inputs = written === undefined ? fromS2i(labels) : readJson(written);
 	const result = v.safeParse(schema, inputs);
-	if (!result.success) throw rebuildInvalid(written === undefined, v.getDotPath(result.issues[0]));
+	if (!result.success) throw rebuildInvalid(image, written === undefined, v.getDotPath(result.issues[0]));
 	const { output } = result;
 	const values = readImageEnvironment(env);
 	return {
@@ -83,19 +84,19 @@ export function decodeRebuild(
 }
 
 /**
- * Throws IMAGE_INVALID when `inputs`, which anybody may have written, would have this machine ask an address that only it should use, such as
+ * Throws IMAGE_INVALID when `inputs` of `image`, which anybody may have written, would have this machine ask an address that only it should use, such as
  * its cloud's for credentials: for scripts the rules of {@link parseImageScriptsUrl} count. `source` says whether its source counts.
  */
-export function refuseLocalAddresses(inputs: RebuildInputs, source: boolean): void {
+export function refuseLocalAddresses(inputs: RebuildInputs, source: boolean, image: string): void {
 	const { builder, runtime, scriptsUrl = '' } = inputs;
-	if (/^https?:/i.test(scriptsUrl)) parseImageScriptsUrl(scriptsUrl, REBUILD_LABEL);
+	if (/^https?:/i.test(scriptsUrl)) parseImageScriptsUrl(scriptsUrl, `${REBUILD_LABEL} of ${image}`);
 	// What has neither a dot nor a port is no host, but a name at Docker Hub.
 	const hosts = [builder, runtime?.image ?? ''].map((name) => /^(?:docker:\/\/)?([^/]*[.:][^/]*)\//.exec(name)?.[1]);
 	const images = hosts.map((host) => `https://${host ?? ''}`);
 	for (const place of [...images, ...(source ? [inputs.source] : [])]) {
 		const url = URL.canParse(place) ? new URL(place) : undefined;
 		if (url === undefined || !isLocalAddress(url)) continue;
-		const message = `the image says that it was made from ${url.host}, an address that only this machine should use`;
+		const message = `${image} says that it was made from ${url.host}, an address that only this machine should use`;
 		throw new BuildError('IMAGE_INVALID', message, {
 			hint: 'Do not build it again, if you do not know who made the image.',
 		});
@@ -131,13 +132,13 @@ function readJson(written: string): unknown {
 	}
 }
 
-function rebuildInvalid(isForeign: boolean, path: string | null): BuildError {
+function rebuildInvalid(image: string, isForeign: boolean, path: string | null): BuildError {
 	const at = path === null ? '' : ` (${path})`;
 	return isForeign
-		? new BuildError('IMAGE_INVALID', `the image does not say how it was built${at}`, {
+		? new BuildError('IMAGE_INVALID', `${image} does not say how it was built${at}`, {
 				hint: `Only images made by S2I can be built again: they have the labels ${BUILD}.image and ${BUILD}.source-location.`,
 			})
-		: new BuildError('IMAGE_INVALID', `the label ${REBUILD_LABEL} of the image is damaged${at}`, {
+		: new BuildError('IMAGE_INVALID', `the label ${REBUILD_LABEL} of ${image} is damaged${at}`, {
 				hint: 'Build the image from its source again, with s2oci build.',
 			});
 }

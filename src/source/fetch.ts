@@ -161,7 +161,13 @@ async function fetchDirectory(
 		followed.map((entry) => entry.path),
 		(names) => `links that leave the source are built as copies (${names}); keep them with --keep-symlinks`,
 	);
-	tell(kept, (names) => `links inside the source stay links (${names}), where S2I builds copies of what they point to`);
+	const how = followed.length > 0 ? '' : '; --keep-symlinks says that links are meant, without this line';
+	tell(
+		kept,
+		(names) =>
+			`links inside the source stay links (${names}), where S2I builds copies of what they point to: ` +
+			`if assemble cannot do with links, replace them by copies in the source${how}`,
+	);
 	return { location: redact(path), epoch, ignoredScripts: ignoredScripts() };
 }
 

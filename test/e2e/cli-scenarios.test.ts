@@ -221,6 +221,7 @@ describe('s2i rebuild', () => {
 		const refused = await s2oci(elsewhere, ['rebuild', tag], asS2i(elsewhere));
 		expect([refused.status, refused.stdout]).toEqual([1, '']);
 		expect(refused.stderr).toMatch(/outside of the working directory.*\n?.*hint:/s);
+		expect(refused.stderr).toContain(`error: ${tag}`);
 		expect(refused.stderr).toContain(`--source "${source}"`);
 		const again = `${registry.host}/test/again`;
 		await s2i(elsewhere, ['rebuild', tag, again, '--source', source]);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { layerMediaType } from '../../src/oci/media-types.js';
-import { build, s2oci } from '../support/build.js';
+import { build, type RunOptions, s2oci } from '../support/build.js';
 import { type BuiltImage, pulled } from '../support/built.js';
 import { makeWorkspace } from '../support/host.js';
 import type { TestRegistry } from '../support/registry.js';
@@ -25,11 +25,11 @@ const HOME = 'opt/app-root/src';
 async function built(
 	source: string,
 	args: readonly string[],
-	{ env = {}, registry }: { readonly env?: Readonly<Record<string, string>>; readonly registry?: TestRegistry } = {},
+	{ registry, ...options }: Pick<RunOptions, 'env' | 'wrapper'> & { readonly registry?: TestRegistry } = {},
 ): Promise<BuiltImage> {
 	const from = registry ?? (await tinyRegistry());
 	const words = [source, `${from.host}/builders/tiny`, `${from.host}/team/app`, ...args];
-	await build(makeWorkspace(), words, { env });
+	await build(makeWorkspace(), words, options);
 	return pulled(from, 'team/app');
 }
 
@@ -114,6 +114,22 @@ describe('the environment', () => {
 		const image = await built(source, args, { env });
 		expect(image.config.config.Env).toContain('A=image');
 		expect(JSON.stringify([image.config, image.manifest, [...image.entries]])).not.toMatch(/hunter2|PROXY/);
+	});
+
+	test('of a pipe that a shell made is read once, for assemble, image and label', async () => {
+		const wrapper = ['bash', '-c', `exec "$@" -E <(echo C=pipe; sleep 0.1; echo D=late)`, 'bash'];
+		const image = await built(assembleSource('env > env'), ['-e', 'C=option'], { wrapper });
+		expect(image.config.config.Env.slice(-2)).toEqual(['C=pipe', 'D=late']);
+		expect(text(image, 'env')?.split('\n')).toEqual(expect.arrayContaining(['C=pipe', 'D=late']));
+		const again = image.config.config.Labels['io.s2oci.build'] ?? '';
+		expect(JSON.parse(again)).toMatchObject({ environment: ['C', 'D'] });
+	});
+
+	test('of standard input that is the source, too, is a usage error', async () => {
+		const wrapper = ['bash', '-c', 'echo A=1 | "$@"', 'bash'];
+		const failed = await s2oci(makeWorkspace(), ['build', '-', 'registry.invalid/x', '-E', '/dev/stdin'], { wrapper });
+		expect(failed.status).toBe(2);
+		expect(failed.stderr).toContain('are both standard input');
 	});
 
 	test('a file of -E that cannot be read is a usage error', async () => {

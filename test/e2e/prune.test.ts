@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { StoreListing } from '../../src/pipeline/store/list-store.js';
-import type { Pruned } from '../../src/pipeline/store/prune-store.js';
+import type { PrunedStore } from '../../src/pipeline/store/prune-store.js';
 import { build, s2oci, startS2oci } from '../support/build.js';
 import { leftovers, makeWorkspace, requireUser, type UserName, until, type Workspace } from '../support/host.js';
 import { assembleSource, TINY_APP, tinyLayout, tinyRegistry, withTinyBuilder } from '../support/tiny.js';
@@ -21,7 +21,8 @@ async function ask<T>(workspace: Workspace, ...args: readonly string[]): Promise
 }
 
 const list = (workspace: Workspace): Promise<StoreListing> => ask(workspace, 'store');
-const prune = (workspace: Workspace, ...args: readonly string[]): Promise<Pruned> => ask(workspace, 'prune', ...args);
+const prune = (workspace: Workspace, ...args: readonly string[]): Promise<PrunedStore> =>
+	ask(workspace, 'prune', ...args);
 
 /** Makes all layers but the `fresh` most recently used ones a month old. */
 async function age(workspace: Workspace, fresh = 0): Promise<void> {
@@ -170,7 +171,7 @@ test('a store is looked after without namespaces, too', async (context) => {
 	const wrapper = ['unshare', '--mount', 'sh', '-c', chroot, 'sh'];
 	const { status, stdout, stderr } = await s2oci(workspace, ['prune', '--all', '--json'], { wrapper });
 	expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-	expect((JSON.parse(stdout) as Pruned).removed).toHaveLength(LAYERS);
+	expect((JSON.parse(stdout) as PrunedStore).removed).toHaveLength(LAYERS);
 	expect((await list(workspace)).layers).toEqual([]);
 });
 

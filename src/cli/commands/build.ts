@@ -19,6 +19,7 @@ import { type ImageNames, openImageNames } from '../image-names.js';
 import { type Grammar, optionsOf } from '../options.js';
 import { conclude, type Ended, type OutcomeFiles, withReport, writeFiles } from '../outcome.js';
 import type { CommandContext, Completed, Definition, Perform } from '../parse-command.js';
+import { readPipedVariables } from '../piped-variables.js';
 import type { ProgramName, Word } from '../words.js';
 
 /** The grammar and the help of `s2oci build`. */
@@ -60,14 +61,8 @@ const runBuild: Perform<typeof buildArguments> = async (line, { io, program }) =
 	const names = openImageNames({ env: line.env, program });
 	const args = await nameImages(line.value, names);
 	const events = [...line.events, ...names.notices()];
-	const request = readBuildRequest(args, line);
 	const { mode, output, report } = args;
-	checkCombination(args, request, (event) => events.push(event));
-	await checkFiles(request, output.files).catch(async (error: unknown) => {
-		const { tellFailure } = await import('../../pipeline/callback/report-callback.js');
-		await tellFailure(request, error);
-		throw error;
-	});
+	const request = await checkedRequest(args, readBuildRequest(args, line), (event) => events.push(event));
 	const dockerfile = mode.asDockerfile === undefined ? undefined : readDockerfileRequest(args, request);
 	if (dockerfile !== undefined) refuseOutputs(args);
 	for (const message of describeRequest(request)) events.push({ type: 'log', level: 2, message });
@@ -85,6 +80,19 @@ const runBuild: Perform<typeof buildArguments> = async (line, { io, program }) =
 	});
 	return mode.run && status === 0 && built !== undefined ? runBuilt(built, request, report, { io, program }) : status;
 };
+
+/** `asked` once it was found to make sense, with what can be read once only. What its files are refused for is told to its callback. */
+async function checkedRequest(args: BuildArguments, asked: BuildRequest, emit: Emit): Promise<BuildRequest> {
+	checkCombination(args, asked, emit);
+	try {
+		await checkFiles(asked, args.output.files);
+		return await readPipedVariables(asked);
+	} catch (error) {
+		const { tellFailure } = await import('../../pipeline/callback/report-callback.js');
+		await tellFailure(asked, error);
+		throw error;
+	}
+}
 
 /** `args` with names that say where each image is. A Dockerfile makes no image, so its tag is a name only. */
 async function nameImages(args: BuildArguments, names: ImageNames): Promise<BuildArguments> {

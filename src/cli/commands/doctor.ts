@@ -1,5 +1,6 @@
 import type { Diagnosis, RegistryTrial, RungTrial, StoreState } from '../../pipeline/doctor/diagnosis.js';
 import type { Finding } from '../../pipeline/doctor/findings.js';
+import { checkHostFiles } from '../check-request.js';
 import { EXIT_CODES } from '../exit-code.js';
 import { formatBytes } from '../format.js';
 import { hostOptions, readHostRequest } from '../host-options.js';
@@ -10,7 +11,10 @@ import type { Definition, Perform } from '../parse-command.js';
 const { dockerConfig, insecureRegistries, caBundle, store } = hostOptions;
 
 const doctorArguments = {
-	targets: several('registry-or-image', 'a host with a dot or a port, or an image whose repository is looked at'),
+	targets: several(
+		'registry-or-image',
+		'a host with a dot or a port, or an image on a registry, whose repository is looked at',
+	),
 	json: flag('json', 'print one JSON document'),
 	host: { dockerConfig, insecureRegistries, caBundle, store },
 };
@@ -35,6 +39,7 @@ export const doctorCommand: Grammar<typeof doctorArguments> = {
 const runDoctor: Perform<typeof doctorArguments> = async ({ value }, { io }) => {
 	const { targets, json, host } = value;
 	const request = readHostRequest(host, io);
+	await checkHostFiles(request);
 	using interrupt = listenForInterrupt(io.signal);
 	const [{ diagnose }, { parseTarget }] = await Promise.all([
 		import('../../pipeline/doctor/doctor.js'),
@@ -109,7 +114,8 @@ function renderFinding({ code, message, fixes }: Finding, places: Diagnosis['pla
 /** Whether the job runs in the builder image, nobody knows who was not told the image. */
 function withoutBest(rungs: Diagnosis['rungs']): string {
 	const isUnknown = rungs.some(({ status }) => status === 'unknown');
-	if (!isUnknown) return 'no build would work here; see docs/doctor.md';
+	if (!isUnknown)
+		return 'no build would work here; docs/doctor.md in the package of s2oci says what each of these lines means';
 	return 'no rung above 6 works; whether a job in the builder image does is found out by s2oci doctor BUILDER';
 }
 

@@ -1,5 +1,6 @@
 import type { DockerfileRequest } from '../../pipeline/dockerfile/write-dockerfile.js';
 import { readDockerfilePath } from '../build-request.js';
+import { checkHostFiles } from '../check-request.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
 import { type Grammar, type Reading, required, type Values } from '../options.js';
@@ -61,6 +62,7 @@ const runGenerate: Perform<typeof generateArguments> = async ({ value, ...line }
 		const message = '--assemble-runtime-user has no effect: the Dockerfile has no runtime image';
 		events.push({ type: 'warning', code: 'WITHOUT_EFFECT', message });
 	}
+	await checkHostFiles(request.host);
 	return withReport(value.report, io, events, async (emit, signal) => {
 		const { writeDockerfile } = await import('../../pipeline/dockerfile/write-dockerfile.js');
 		await writeDockerfile(request, emit, signal);

@@ -1,7 +1,7 @@
 import { BuildError } from '../../errors.js';
-import type { Pruned, PrunePolicy } from '../../pipeline/store/prune-store.js';
+import type { PrunedStore, PrunePolicy } from '../../pipeline/store/prune-store.js';
 import { formatBytes, formatTime, shortDigest } from '../format.js';
-import { readHostRequest, storeOptions } from '../host-options.js';
+import { noStoreAt, readHostRequest, storeOptions } from '../host-options.js';
 import { listenForInterrupt } from '../interrupt.js';
 import { flag, type Grammar, option, type Values } from '../options.js';
 import type { Definition, Perform } from '../parse-command.js';
@@ -9,12 +9,22 @@ import { readDuration, readSize } from '../values.js';
 
 const pruneArguments = {
 	spared: {
-		olderThan: option('older-than', 'TIME', 'spare what was used since, such as 12h or 30d; default 7d', {
-			read: readDuration('Give a number and a unit: ms, s, m, h, d or w, such as 12h or 30d.'),
-		}),
-		keepBytes: option('keep-bytes', 'BYTES', 'remove no more than it takes to get down to this, such as 5G', {
-			read: readSize('Give a number of bytes, such as 500M or 5G.'),
-		}),
+		olderThan: option(
+			'older-than',
+			'TIME',
+			'spare what was used since, such as 12h or 30d; a bare number is refused; default 7d',
+			{
+				read: readDuration('Give a number and a unit: ms, s, m, h, d or w, such as 12h or 30d.'),
+			},
+		),
+		keepBytes: option(
+			'keep-bytes',
+			'BYTES',
+			'remove no more than it takes to get down to this, such as 5G, in units of 1024; a bare number is bytes',
+			{
+				read: readSize('Give a number of bytes, such as 500M or 5G.'),
+			},
+		),
 		all: flag('all', 'remove all that no running build uses'),
 	},
 	dryRun: flag('dry-run', 'only show what would be removed'),
@@ -66,8 +76,9 @@ const runPrune: Perform<typeof pruneArguments> = async ({ value }, { io }) => {
 	return 0;
 };
 
-function renderPruned({ removed, kept, held, foreign }: Pruned, dryRun: boolean): string {
-	const sum = (layers: Pruned['removed']) => formatBytes(layers.reduce((bytes, layer) => bytes + layer.bytes, 0));
+function renderPruned({ store, exists, removed, kept, held, foreign }: PrunedStore, dryRun: boolean): string {
+	if (!exists) return `${noStoreAt(store)}\n`;
+	const sum = (layers: PrunedStore['removed']) => formatBytes(layers.reduce((bytes, layer) => bytes + layer.bytes, 0));
 	const verb = dryRun ? 'would remove' : 'removed';
 	const notes = [
 		...(held.length === 0 ? [] : [`${held.length} in use`]),

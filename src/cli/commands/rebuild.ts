@@ -1,3 +1,4 @@
+import { formatImageLocation } from '../../content/location.js';
 import { BuildError } from '../../errors.js';
 import type { RebuildRequest } from '../../pipeline/rebuild-image.js';
 import { readAssemble, readIncremental, readOutput } from '../build-request.js';
@@ -61,9 +62,13 @@ export function readRebuildRequest(
 	const { tag, source, destination, runtimePullPolicy, pullPolicy: policy } = args;
 	const image = readLocation(args.image);
 	if (tag === undefined && image.type === 'registry' && image.reference.digest !== undefined) {
-		throw new BuildError('USAGE', 'a rebuilt image has another digest, so it needs a name', {
-			hint: 'Give it as the second argument: s2oci rebuild IMAGE NEW-TAG',
-		});
+		throw new BuildError(
+			'USAGE',
+			`${formatImageLocation(image)} is a digest, and what is rebuilt has another: it needs a name`,
+			{
+				hint: 'Give it as the second argument: s2oci rebuild IMAGE NEW-TAG',
+			},
+		);
 	}
 	return {
 		...{ image, source, destination, pullPolicy: policy, runtimePullPolicy },

@@ -1,5 +1,6 @@
 import type { RunRequest } from '../../pipeline/request.js';
 import { NO_LIMITS } from '../../sandbox/limits.js';
+import { checkHostFiles } from '../check-request.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
 import { type Grammar, type Reading, required, type Values } from '../options.js';
@@ -52,6 +53,7 @@ const runImage: Perform<typeof runArguments> = async ({ value, ...line }, { io, 
 	const names = openImageNames({ env: line.env, program });
 	const image = await names.source(value.image);
 	const request = readRunRequest({ ...value, image }, line.rest, line);
+	await checkHostFiles(request.host);
 	return withReport(value.report, io, [...line.events, ...names.notices()], async (emit, signal) => {
 		const { run } = await import('../../pipeline/run-image.js');
 		return { status: await run(request, emit, signal) };

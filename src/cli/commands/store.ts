@@ -1,7 +1,7 @@
 import type { ListedLayer, RecordedImage, StoreListing } from '../../pipeline/store/list-store.js';
 import { redact } from '../../redact.js';
 import { formatBytes, formatTime, shortDigest } from '../format.js';
-import { readHostRequest, storeOptions } from '../host-options.js';
+import { noStoreAt, readHostRequest, storeOptions } from '../host-options.js';
 import { listenForInterrupt } from '../interrupt.js';
 import { flag, type Grammar } from '../options.js';
 import type { Definition, Perform } from '../parse-command.js';
@@ -29,7 +29,8 @@ const runStore: Perform<typeof storeArguments> = async ({ value }, { io }) => {
 	return 0;
 };
 
-function renderListing({ store, layers, images, others, bytes }: StoreListing): string {
+function renderListing({ store, exists, layers, images, others, bytes }: StoreListing): string {
+	if (!exists) return `${noStoreAt(store)}\n`;
 	return [
 		`store ${redact(store)}`,
 		...table('layers', layers.map(describeLayer)),

@@ -1,5 +1,6 @@
 import type { UsageRequest } from '../../pipeline/show-usage.js';
 import { ignored } from '../aliases.js';
+import { checkHostFiles } from '../check-request.js';
 import { exitStatusOf } from '../exit-code.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
@@ -47,6 +48,7 @@ const runUsage: Perform<typeof usageArguments> = async ({ value, ...line }, { io
 	const names = openImageNames({ env: line.env, program });
 	const image = await names.source(value.image, value.pullPolicy);
 	const request = readUsageRequest({ ...value, image }, line);
+	await checkHostFiles(request.host);
 	return withReport(value.report, io, [...line.events, ...names.notices()], async (emit, signal) => {
 		const { usage } = await import('../../pipeline/show-usage.js');
 		return { status: exitStatusOf(await usage(request, emit, signal), program) };

@@ -5,6 +5,7 @@ import { redact } from '../../redact.js';
 import { findCredentials } from '../../registry/credentials.js';
 import type { Registries } from '../../registry/registries.js';
 import type { RemoteRepository } from '../../registry/remote-repository.js';
+import { whatBareMeans } from '../images/bare-name.js';
 import { type NetworkRequest, openNetwork } from '../network.js';
 import type { FindingCode } from './advice.js';
 import type { Answer, RegistryTrial } from './diagnosis.js';
@@ -56,6 +57,7 @@ export async function tryRegistry(
 	const accepted = reachable ? await attempt(() => tryLogin(remote, asks, signal), 'no') : 'unknown';
 	const rights = reachable ? await tryRights(target, registries, remote, { attempt, notes }, signal) : UNKNOWN;
 	const ok = reachable && isUsable(target, accepted, rights, notes);
+	if (!ok && 'bare' in target) notes.reasons.push(whatBareMeans(target.bare));
 	const [reasons, findings] = [[...new Set(notes.reasons)], [...notes.findings]];
 	return { name: redact(target.name), reachable, login: { ...login, accepted }, ...rights, reasons, findings, ok };
 }

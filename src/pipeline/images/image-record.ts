@@ -17,6 +17,7 @@ import { formatPlatform } from '../../oci/platform.js';
 import { writeByRename } from '../../whole-file.js';
 import type { Emit } from '../events.js';
 import type { PullPolicy } from '../request.js';
+import { explainBare } from './bare-name.js';
 import type { OpenedSource } from './open-image.js';
 import { resolveImage } from './resolve-image.js';
 
@@ -74,7 +75,7 @@ export async function resolveWithPolicy(
 	if (policy === 'check') return askOrFallBack(opened, ask, usable, emit, signal);
 	const known = await usable();
 	if (known !== undefined) return known;
-	if (policy === 'never') throw notPulled(opened.name);
+	if (policy === 'never') throw explainBare(notPulled(opened.name), opened.bare);
 	return ask();
 }
 

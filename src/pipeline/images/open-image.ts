@@ -26,6 +26,8 @@ export interface OpenedSource {
 	readonly reference: string | Digest;
 	readonly name: string;
 	readonly repository?: RepositoryName;
+	/** The name as typed, where it names no registry. */
+	readonly bare?: string;
 	/** What the local engine has under the name; set for images of one. */
 	readonly inspect?: EngineSource['inspect'];
 }
@@ -58,7 +60,9 @@ export async function openImageSource(
 	switch (location.type) {
 		case 'registry': {
 			const { repository, digest, tag = 'latest' } = location.reference;
-			return { source: access.registry(repository), reference: digest ?? tag, name, repository };
+			const { bare } = location;
+			const source = access.registry(repository);
+			return { source, reference: digest ?? tag, name, repository, ...(bare !== undefined && { bare }) };
 		}
 		case 'oci':
 			return { source: openLayout(location.path), reference: location.ref ?? '', name };

@@ -5,6 +5,7 @@ import { type Image, type ImageConfig, type Index, imageFrom, type Manifest } fr
 import { isIndex, MAX_CONFIG_BYTES, parseConfig, requireImage } from '../../oci/manifest.js';
 import { completePlatform, formatPlatform, isSaid, platformRank } from '../../oci/platform.js';
 import { type Candidate, findCandidates, noImage } from '../../oci/select.js';
+import { explainBare } from './bare-name.js';
 import type { OpenedSource } from './open-image.js';
 
 const MAX_NESTED_INDEXES = 3;
@@ -26,10 +27,12 @@ interface Found {
 /**
  * The image that `opened` names for a host of `platform`, verified: one manifest request (two through an index) and the config; more only
  * where an index does not say what its entries are. A config without os and architecture is for `platform`, and the image's says so.
- * Throws IMAGE_PLATFORM when there is none that the host can run.
+ * Throws IMAGE_PLATFORM when there is none that the host can run; what a registry refuses as {@link explainBare} tells it.
  */
 export async function resolveImage(opened: OpenedSource, platform: Platform, signal: AbortSignal): Promise<Image> {
-	const document = await opened.source.manifest(opened.reference, signal);
+	const document = await opened.source.manifest(opened.reference, signal).catch((error: unknown) => {
+		throw explainBare(error, opened.bare);
+	});
 	return (await findIn(document, { opened, platform, signal }, 0)).image;
 }
 

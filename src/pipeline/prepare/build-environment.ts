@@ -31,18 +31,23 @@ export async function readEnvironment(
 
 /** `-e`, then `-E`, merged: what `rebuild` has to be told. Throws USAGE for a file that cannot be read. */
 export async function readOptionEnvironment(
-	{ environment, environmentFile }: VariablesRequest,
+	{ environment, environmentFile, environmentText }: VariablesRequest,
 	doubt?: Doubt,
 ): Promise<readonly EnvironmentVariable[]> {
 	if (environmentFile === undefined) return mergeEnvironment(environment);
-	const name = redact(environmentFile);
-	const bytes = await readSmallFile(environmentFile, MAX_FILE).catch((cause: unknown) => {
+	const text = environmentText ?? (await readEnvironmentFile(environmentFile));
+	return mergeEnvironment(environment, parseEnvironmentOption(text, redact(environmentFile), doubt));
+}
+
+async function readEnvironmentFile(path: string): Promise<string> {
+	const name = redact(path);
+	const bytes = await readSmallFile(path, MAX_FILE).catch((cause: unknown) => {
 		throw new BuildError('USAGE', `the environment file ${name} cannot be read: ${redact(messageOf(cause))}`, {
 			hint: 'Give --environment-file a readable file of NAME=VALUE lines, at most 1 MiB.',
 			cause,
 		});
 	});
-	return mergeEnvironment(environment, parseEnvironmentOption(bytes.toString('utf8'), name, doubt));
+	return bytes.toString('utf8');
 }
 
 async function readSourceEnvironment(

@@ -32,6 +32,8 @@ export interface ListedLayer extends StoredLayer {
 /** What is in the store. Sizes are what the disk gives for it, in bytes. */
 export interface StoreListing {
 	readonly store: string;
+	/** Whether there is a directory; without one all else is empty, and the first build makes it. */
+	readonly exists: boolean;
 	/** Most recently used first. */
 	readonly layers: readonly ListedLayer[];
 	readonly images: readonly RecordedImage[];
@@ -56,7 +58,7 @@ const configSchema = v.object({ rootfs: v.object({ diff_ids: v.array(digest) }) 
 export async function listStore(asked: HostRequest, signal: AbortSignal): Promise<StoreListing> {
 	const request = settleStore(asked);
 	const { store } = request;
-	if (!existsSync(store)) return { store, layers: [], images: [], others: [], bytes: 0 };
+	if (!existsSync(store)) return { store, exists: false, layers: [], images: [], others: [], bytes: 0 };
 	const others = await listOthers(store);
 	const images = await listImages(store);
 	await using session = await openStoreSession(request, signal);
@@ -68,7 +70,8 @@ export async function listStore(asked: HostRequest, signal: AbortSignal): Promis
 		images: images.filter(({ diffIds }) => diffIds.includes(layer.diffId)).map(({ name }) => name),
 	}));
 	const bytes = [...layers, ...others].reduce((sum, each) => sum + each.bytes, 0);
-	return { store, layers: listed.toSorted((a, b) => b.lastUsed - a.lastUsed), images, others, bytes };
+	const sorted = listed.toSorted((a, b) => b.lastUsed - a.lastUsed);
+	return { store, exists: true, layers: sorted, images, others, bytes };
 }
 
 /**

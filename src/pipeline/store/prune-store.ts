@@ -4,7 +4,7 @@ import type { HostRequest } from '../request.js';
 import { openStoreSession } from './list-store.js';
 import { settleStore } from './settle-store.js';
 
-export type { Pruned, PrunePolicy } from '../../protocol/worker-calls.js';
+export type { PrunePolicy } from '../../protocol/worker-calls.js';
 
 /** What `s2oci prune` is told. */
 export interface PruneRequest extends HostRequest {
@@ -13,16 +13,24 @@ export interface PruneRequest extends HostRequest {
 	readonly dryRun: boolean;
 }
 
+/** What became of the store at the path `store`. */
+export interface PrunedStore extends Pruned {
+	readonly store: string;
+	/** Whether there is a directory; without one there was nothing to remove. */
+	readonly exists: boolean;
+}
+
 const NOTHING: Pruned = { removed: [], kept: [], held: [], foreign: [] };
 
 /**
  * Removes layers that no running build uses and `policy` does not spare, and what builds that were killed left, from the store; builds may
  * go on meanwhile. It works in a worker, as files of subordinate ids can only be removed there. Throws HOST_NO_NAMESPACES, HOST_STORE.
  */
-export async function prune(asked: PruneRequest, signal: AbortSignal): Promise<Pruned> {
+export async function prune(asked: PruneRequest, signal: AbortSignal): Promise<PrunedStore> {
 	const request = settleStore(asked);
-	if (!existsSync(request.store)) return NOTHING;
+	const { store, policy, dryRun } = request;
+	if (!existsSync(store)) return { store, exists: false, ...NOTHING };
 	await using session = await openStoreSession(request, signal);
 	const worker = await session.worker;
-	return await worker.call('pruneLayers', { policy: request.policy, dryRun: request.dryRun });
+	return { store, exists: true, ...(await worker.call('pruneLayers', { policy, dryRun })) };
 }

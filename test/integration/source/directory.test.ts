@@ -83,8 +83,27 @@ test('a link that leaves the source becomes a copy of what it points to, and one
 	expect(readlinkSync(join(path, 'x/inside'))).toBe('../real.js');
 	expect(notices).toEqual([
 		'links that leave the source are built as copies (lib, lib/again, x/absolute); keep them with --keep-symlinks',
-		'links inside the source stay links (lib/inner, x/inside), where S2I builds copies of what they point to',
+		'links inside the source stay links (lib/inner, x/inside), where S2I builds copies of what they point to: ' +
+			'if assemble cannot do with links, replace them by copies in the source',
 	]);
+});
+
+test('where all links stay inside, the notice names the option that makes the same image without it', async () => {
+	const source = temporaryDirectory();
+	writeFiles(source, { a: 'text' });
+	symlinkSync('a', join(source, 'b'));
+	const [plain, kept] = [await fetch(source), await fetch(source, { keepSymlinks: true })];
+	expect(plain.notices).toEqual([
+		expect.stringMatching(/^links inside the source stay links \(b\), .*--keep-symlinks says that links are meant/),
+	]);
+	expect(kept.notices).toEqual([]);
+	for (const { path } of [plain, kept]) expect(readlinkSync(join(path, 'b'))).toBe('a');
+});
+
+test('a directory without links has no notice of them', async () => {
+	const source = temporaryDirectory();
+	writeFiles(source, { 'a/b': 'text' });
+	expect((await fetch(source)).notices).toEqual([]);
 });
 
 test('--keep-symlinks keeps every link and follows none', async () => {

@@ -15,10 +15,12 @@ import { runMain } from './io.js';
 
 async function read(
 	argv: readonly string[],
+	env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly args: BuildArguments; readonly request: BuildRequest }> {
-	const parsed = await parseCommand(buildCommand, ['.', 'img', ...argv]);
+	const reading = { env: { HOME: '/home/ada', TOKEN: 't0ken', ...env } };
+	const parsed = await parseCommand(buildCommand, ['.', 'img', ...argv], reading);
 	if (parsed.type === 'help') throw new Error('help');
-	const context = { env: { HOME: '/home/ada', TOKEN: 't0ken' }, program: 's2oci', emit: () => undefined } as const;
+	const context = { ...reading, program: 's2oci', emit: () => undefined } as const;
 	return { args: parsed.value, request: readBuildRequest(parsed.value, context) };
 }
 
@@ -72,6 +74,7 @@ test.each([
 	['--secret id=a,src=/no/such/file', '--secret: there is no "/no/such/file"'],
 	['--secret id=NOT_SET', '--secret id=NOT_SET: the variable NOT_SET is not set'],
 	['--dockercfg-path /no/such/file', '--dockercfg-path: there is no "/no/such/file"'],
+	['--ca-bundle /no/such/file', '--ca-bundle: there is no "/no/such/file"'],
 ])('%j is refused when it is not there', async (line, message) => {
 	const { request } = await read(line.split(' '));
 	await expect(checkFiles(request, { digestFile: undefined, resultFile: undefined })).rejects.toMatchObject({
@@ -104,8 +107,18 @@ test.each([
 	await expect(checkFiles(request, { digestFile: undefined, resultFile: undefined })).resolves.toBeUndefined();
 });
 
+test.each(['build . img', 'rebuild reg.example/app', 'run img', 'usage img', 'generate img /tmp/Dockerfile', 'doctor'])(
+	'%s says at once that the file of --ca-bundle is not there',
+	async (line) => {
+		const { status, stdout, stderr } = await runMain([...line.split(' '), '--ca-bundle', '/no/such/file']);
+		expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+		expect(stderr).toMatch(/^error: --ca-bundle: there is no "\/no\/such\/file"\nhint: .*\n$/);
+	},
+);
+
 test('certificate authorities that the environment names may be missing until they are wanted', async () => {
-	const { request } = await read(['--ca-bundle', '/no/such/file']);
+	const { request } = await read([], { SSL_CERT_FILE: '/no/such/file' });
+	expect(request.host.caBundle).toBe('/no/such/file');
 	await expect(checkFiles(request, { digestFile: undefined, resultFile: undefined })).resolves.toBeUndefined();
 });
 

@@ -67,3 +67,22 @@ test.each([
 ])('README.md and docs/rungs.md explain --%s %s', (_long, word) => {
 	expect(documents).toContain(`\`${word}\``);
 });
+
+test.each(
+	grammars.flatMap(({ name, options }) =>
+		options
+			.filter(({ value }) => value === 'TIME' || value === 'BYTES')
+			.map(({ long, description }) => ({ name, long, description })),
+	),
+)('the help of $name says what a number without a unit is for --$long', ({ description }) => {
+	expect(description).toMatch(/a bare number is (?:seconds|bytes|refused)|in seconds since 1970/);
+});
+
+test('the help of every command with a store says on what its default depends', async () => {
+	for (const command of ['build', 'rebuild', 'run', 'usage', 'generate', 'doctor', 'store', 'prune']) {
+		const help = (await runMain([command, '--help'])).stdout.replace(/\s+/g, ' ');
+		for (const word of ['$S2OCI_STORE', '$XDG_CACHE_HOME/s2oci', '--rootfs in-place', '--isolation none', '/tmp']) {
+			expect(help).toContain(word);
+		}
+	}
+});

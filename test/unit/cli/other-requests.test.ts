@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readBuildRequest, readDockerfileRequest } from '../../../src/cli/build-request.js';
 import { buildCommand } from '../../../src/cli/commands/build.js';
@@ -6,7 +8,8 @@ import { readRebuildRequest, rebuildCommand } from '../../../src/cli/commands/re
 import { readRunRequest, runCommand } from '../../../src/cli/commands/run.js';
 import { readUsageRequest, usageCommand } from '../../../src/cli/commands/usage.js';
 import { parseCommand } from '../../../src/cli/parse-command.js';
-import { argumentsOf } from './io.js';
+import { temporaryDirectory } from '../../support/fs.js';
+import { argumentsOf, runMain } from './io.js';
 
 const quiet = { env: { HOME: '/home/ada' }, program: 's2oci', emit: () => undefined } as const;
 
@@ -57,4 +60,14 @@ test('what stands behind -- replaces the command of s2oci run', async () => {
 		args: ['node', '--version'],
 		environment: [{ name: 'A', value: '1' }],
 	});
+});
+
+test.each(['store', 'prune'])('%s says that there is no store, makes none, and ends with 0', async (command) => {
+	using directory = temporaryDirectory();
+	const path = join(directory.path, 'nostore');
+	const stdout = `store ${path}: there is no such directory; the first build that uses it makes it\n`;
+	expect(await runMain([command, '--store', path])).toEqual({ status: 0, stdout, stderr: '' });
+	const printed: unknown = JSON.parse((await runMain([command, '--store', path, '--json'])).stdout);
+	expect(printed).toMatchObject({ store: path, exists: false });
+	expect(existsSync(path)).toBe(false);
 });

@@ -21,7 +21,18 @@ describe('parseImageLocation', () => {
 	])('reads %s as %s', (text, formatted) => {
 		const location = parseImageLocation(text);
 		expect(formatImageLocation(location)).toBe(formatted);
-		expect(parseImageLocation(formatted)).toEqual(location);
+		expect({ ...location, bare: undefined }).toEqual(parseImageLocation(formatted));
+	});
+
+	test.each([
+		['node', 'node'],
+		['docker://ada/app:1', 'ada/app:1'],
+		['docker.io/library/node', undefined],
+		['localhost/app', undefined],
+		['registry.example:5000/app', undefined],
+	])('%s is bare as %s', (text, bare) => {
+		expect(parseImageLocation(text)).toMatchObject({ type: 'registry', ...(bare !== undefined && { bare }) });
+		expect('bare' in parseImageLocation(text)).toBe(bare !== undefined);
 	});
 
 	test.each([

@@ -165,6 +165,55 @@ describe('what is recorded', () => {
 	});
 });
 
+describe('a name without a registry', () => {
+	const denied = new BuildError('REGISTRY_DENIED', 'HTTP 401', { hint: 'Log in.' });
+	const failing = (error: Error, bare?: string): OpenedSource => ({
+		name: 'docker.io/library/node-builder:latest',
+		reference: 'latest',
+		repository: { registry: 'docker.io', path: 'library/node-builder' },
+		...(bare !== undefined && { bare }),
+		source: { manifest: () => Promise.reject(error), open: () => Promise.reject(error) },
+	});
+	const resolve = (opened: OpenedSource, policy: PullPolicy = 'check') => {
+		const context = { store: '/nonexistent', platform, present: () => Promise.resolve(false) };
+		return resolveWithPolicy(opened, policy, context, () => undefined, signal);
+	};
+
+	test.each([
+		[denied, 'check', 'REGISTRY_DENIED', 'HTTP 401'],
+		[unreachable, 'always', 'REGISTRY_UNREACHABLE', 'the registry is gone'],
+		[denied, 'never', 'REGISTRY_NOT_FOUND', 'may not be pulled'],
+	] as const)(
+		'says where such names lead and what else can be written: %s, %s',
+		async (failure, policy, code, message) => {
+			const failed = resolve(failing(failure, 'node-builder'), policy);
+			await expect(failed).rejects.toMatchObject({ code });
+			await expect(failed).rejects.toThrow(message);
+			await expect(failed).rejects.toThrow('node-builder names no registry, which means Docker Hub (docker.io)');
+			for (const way of [
+				'registry.example/node-builder',
+				'podman:node-builder',
+				'docker-daemon:node-builder',
+				'oci:DIR',
+			]) {
+				await expect(failed).rejects.toMatchObject({ hint: expect.stringContaining(way) as string });
+			}
+		},
+	);
+
+	test('keeps the hint of what failed', async () => {
+		await expect(resolve(failing(denied, 'node-builder'))).rejects.toMatchObject({
+			hint: expect.stringMatching(/ Else: Log in\.$/) as string,
+		});
+	});
+
+	test('is nothing to explain where the registry was typed, or where something else failed', async () => {
+		await expect(resolve(failing(denied))).rejects.toBe(denied);
+		const damaged = new BuildError('DIGEST_MISMATCH', 'damaged');
+		await expect(resolve(failing(damaged, 'node-builder'))).rejects.toBe(damaged);
+	});
+});
+
 test('an image that is not on a registry is read whatever the policy', async () => {
 	const { image, blobs } = made;
 	const opened: OpenedSource = {

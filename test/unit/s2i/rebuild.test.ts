@@ -55,7 +55,11 @@ const most: RebuildInputs = {
 function read(inputs: RebuildInputs): RebuildInputs {
 	const labels = Object.fromEntries(inputs.labels.map(({ name, value }) => [name, value]));
 	const env = inputs.environment.map(({ name, value }) => `${name}=${value}`);
-	return decodeRebuild({ ...labels, [REBUILD_LABEL]: encodeRebuild(inputs) }, ['PATH=/bin', ...env]);
+	return decodeRebuild(
+		{ ...labels, [REBUILD_LABEL]: encodeRebuild(inputs) },
+		['PATH=/bin', ...env],
+		'reg.example/app:1',
+	);
 }
 
 describe('what an image remembers of its build', () => {
@@ -102,7 +106,7 @@ describe('what an image remembers of its build', () => {
 
 	test('takes values from what the image has now: a variable or label that is gone is not invented', () => {
 		const written = encodeRebuild(most);
-		expect(decodeRebuild({ [REBUILD_LABEL]: written }, ['A=changed'])).toMatchObject({
+		expect(decodeRebuild({ [REBUILD_LABEL]: written }, ['A=changed'], 'reg.example/app:1')).toMatchObject({
 			environment: [{ name: 'A', value: 'changed' }],
 			labels: [],
 		});
@@ -121,7 +125,7 @@ describe('an image of S2I', () => {
 	};
 
 	test('is built again from its commit, not from the tip of its branch, and with the scripts of its source', () => {
-		expect(decodeRebuild(labels, ['A=1'])).toEqual({
+		expect(decodeRebuild(labels, ['A=1'], 'reg.example/app:1')).toEqual({
 			...least,
 			builder: 'docker.io/centos/ruby:latest',
 			commit,
@@ -131,10 +135,10 @@ describe('an image of S2I', () => {
 	});
 
 	test.each(['io.openshift.s2i.build.image', 'io.openshift.s2i.build.source-location'])('needs %s', (name) => {
-		expect(() => decodeRebuild({ ...labels, [name]: '' }, undefined)).toThrow(
+		expect(() => decodeRebuild({ ...labels, [name]: '' }, undefined, 'reg.example/app:1')).toThrow(
 			expect.objectContaining({
 				code: 'IMAGE_INVALID',
-				message: expect.stringContaining('how it was built') as string,
+				message: expect.stringContaining('reg.example/app:1 does not say how it was built') as string,
 			}) as Error,
 		);
 	});
@@ -148,10 +152,10 @@ test.each([
 	'{"builder":1,"source":"x"}',
 	'{"builder":"b","source":"s","commit":"--upload-pack=x"}',
 ])('a damaged label %j is told of', (written) => {
-	expect(() => decodeRebuild({ [REBUILD_LABEL]: written }, [])).toThrow(
+	expect(() => decodeRebuild({ [REBUILD_LABEL]: written }, [], 'reg.example/app:1')).toThrow(
 		expect.objectContaining({
 			code: 'IMAGE_INVALID',
-			message: expect.stringContaining(REBUILD_LABEL) as string,
+			message: expect.stringContaining(`${REBUILD_LABEL} of reg.example/app:1`) as string,
 		}) as Error,
 	);
 });
@@ -201,8 +205,9 @@ describe('labels that name an address for this machine only', () => {
 		['a builder in full', { builder: 'docker://metadata.goog/team/builder:1' }],
 		['a runtime image', { runtime: { image: '100.100.100.200:80/run', artifacts: [], user: undefined } }],
 	])('are refused: %s', (_title, inputs) => {
-		const refused = expect.objectContaining({ code: 'IMAGE_INVALID' }) as Error;
-		expect(() => refuseLocalAddresses({ ...least, ...inputs }, true)).toThrow(refused);
+		const message = expect.stringContaining('reg.example/app:1') as string;
+		const refused = expect.objectContaining({ code: 'IMAGE_INVALID', message }) as Error;
+		expect(() => refuseLocalAddresses({ ...least, ...inputs }, true, 'reg.example/app:1')).toThrow(refused);
 	});
 
 	test.each<[string, Partial<RebuildInputs>]>([
@@ -213,10 +218,12 @@ describe('labels that name an address for this machine only', () => {
 		['a layout', { builder: 'oci:/srv/metadata:1' }],
 		['what is copied', { source: '/srv/app', scriptsUrl: 'file:///srv/s2i' }],
 	])('are those alone: %s may be named', (_title, inputs) => {
-		expect(() => refuseLocalAddresses({ ...least, ...inputs }, true)).not.toThrow();
+		expect(() => refuseLocalAddresses({ ...least, ...inputs }, true, 'reg.example/app:1')).not.toThrow();
 	});
 
 	test('do not count for the source that the user names instead', () => {
-		expect(() => refuseLocalAddresses({ ...least, source: 'http://169.254.169.254/' }, false)).not.toThrow();
+		expect(() =>
+			refuseLocalAddresses({ ...least, source: 'http://169.254.169.254/' }, false, 'reg.example/app:1'),
+		).not.toThrow();
 	});
 });

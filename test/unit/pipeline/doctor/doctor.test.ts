@@ -216,7 +216,17 @@ describe('what is named on the command line', () => {
 		expect(parseTarget(text)).toMatchObject({ type: 'image', reference: { repository: { registry, path } } });
 	});
 
-	test.each(['oci:/tmp/layout', 'docker-archive:image.tar'])('%s is neither', (text) => {
-		expect(() => parseTarget(text)).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
+	test.each([
+		['oci:/tmp/layout', 'in a file or directory'],
+		['oci-archive:image.tar', 'in a file or directory'],
+		['docker-archive:image.tar', 'in a file or directory'],
+		['podman:app', 'in a local engine'],
+		['docker-daemon:app', 'in a local engine'],
+	])('%s is neither, and the message says that it is %s', (text, where) => {
+		const message = expect.stringContaining(
+			`"${text}" is neither a registry nor an image on one, but an image ${where}`,
+		) as string;
+		const hint = expect.stringContaining('s2oci usage') as string;
+		expect(() => parseTarget(text)).toThrow(expect.objectContaining({ code: 'USAGE', message, hint }) as Error);
 	});
 });
