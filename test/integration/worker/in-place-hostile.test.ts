@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { requireRoot } from '../../support/host.js';
 import { tarSymlink } from '../../support/tar.js';
 import { BASE, openScene, preparing, type Scene } from './in-place-scene.js';
 
@@ -81,7 +82,8 @@ describe('what is placed where another user works', () => {
 	const PEER = { uid: 1001, gid: 1001 };
 	const owned = { ids: { uids: 65536, gids: 65536 } };
 
-	test('belongs to that user only once nobody can exchange it any more', async () => {
+	test('belongs to that user only once nobody can exchange it any more', async (context) => {
+		requireRoot(context);
 		using scene = await openScene(undefined, owned);
 		const { at } = scene;
 		mkdirSync(at('protected'));
@@ -105,7 +107,8 @@ describe('what is placed where another user works', () => {
 		expect(given).toEqual([]);
 	});
 
-	test('is put through no link that user left', async () => {
+	test('is put through no link that user left', async (context) => {
+		requireRoot(context);
 		using scene = await openScene(undefined, owned);
 		const { at } = scene;
 		mkdirSync(at('protected'));
@@ -120,7 +123,8 @@ describe('what is placed where another user works', () => {
 		expect(readdirSync(at('protected'))).toEqual([]);
 	});
 
-	test('may be put through a link of that user that the image has', async () => {
+	test('may be put through a link of that user that the image has', async (context) => {
+		requireRoot(context);
 		using scene = await openScene([...BASE, tarSymlink('opt/link', 'app')], owned);
 		lchownSync(scene.at('opt/link'), 1001, 1001);
 		await scene.adopt();
