@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { type BuiltImage, pulled } from '../support/built.js';
 import { requirePrograms, requireRoot } from '../support/host.js';
 import { ROOT_USER } from '../support/job.js';
-import { elsewhere, openScene } from '../support/live-scene.js';
+import { elsewhere, openScene, type Scene } from '../support/live-scene.js';
 import { assembleSource, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();
@@ -73,5 +73,45 @@ describe('labels that an earlier step of the job has left', () => {
 		expect(result?.error, stderr).toBeUndefined();
 		expect(`${String(result?.layer?.diffId)} ${String(result?.digest)}`).toBe(await elsewhere(scene, source));
 		expect(stderr).toContain('/tmp/.s2i/image_metadata.json');
+	});
+});
+
+describe('a store that the user of the image could exchange', () => {
+	const inStore = (setup: string, store: string): readonly [string, string] => [setup, store];
+	const build = async (
+		setup: string,
+		store: string,
+	): Promise<readonly [Scene, Awaited<ReturnType<Scene['build']>>]> => {
+		const scene = await openScene({}, ROOT_USER, '');
+		return [scene, await scene.build(assembleSource(COPY), IN_PLACE, { env: { ...env, S2OCI_STORE: store }, setup })];
+	};
+
+	test.each([
+		['of that user', inStore('mkdir $ROOT/own; chown 1001 $ROOT/own', '/own/deep/store'), '/own'],
+		['that everybody may write', inStore('mkdir -m 777 $ROOT/vol', '/vol'), '/vol'],
+		['of its group', inStore('mkdir -m 775 $ROOT/grp; mkdir $ROOT/grp/store; chgrp 5 $ROOT/grp', '/grp/store'), '/grp'],
+		[
+			'through a link',
+			inStore('mkdir $ROOT/own $ROOT/data; chown 1001 $ROOT/own; ln -s /data $ROOT/own/at', '/own/at/store'),
+			'/own',
+		],
+	])('is refused to root: in a directory %s', async (_what, [setup, store], named) => {
+		const [, { status, result }] = await build(setup, store);
+		expect([status, result?.error?.code]).toEqual([4, 'HOST_STORE']);
+		expect(result?.error?.message).toContain(`"${named}"`);
+		expect(result?.error?.hint).toContain('--store DIR');
+	});
+
+	test('is not refused below a directory with the sticky bit', async () => {
+		const [, { status, stderr }] = await build('mkdir -m 1777 $ROOT/vol', '/vol');
+		expect(status, stderr).toBe(0);
+	});
+
+	test('is not what root gets by default', async () => {
+		const scene = await openScene({}, ROOT_USER, '');
+		const setup = 'mkdir $ROOT/builds; mount -t tmpfs -o mode=777 none $ROOT/builds';
+		const more = { ...env, CI_BUILDS_DIR: '/builds', S2OCI_STORE: '' };
+		const { status, stderr } = await scene.build(assembleSource(COPY), IN_PLACE, { env: more, setup });
+		expect(status, stderr).toBe(0);
 	});
 });
