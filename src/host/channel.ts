@@ -11,7 +11,7 @@ export type WorkerCall = <Name extends CallName>(
 ) => Promise<WorkerCalls[Name]['response']>;
 
 /** What the worker tells without being asked. */
-export type WorkerEvent = Extract<FromWorker, { type: 'unpacked' | 'packed' }>;
+export type WorkerEvent = Extract<FromWorker, { type: 'unpacked' | 'packed' | 'notice' }>;
 
 interface Waiting {
 	readonly name: CallName;

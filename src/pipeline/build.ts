@@ -31,8 +31,8 @@ import type { BuildRequest } from './request.js';
 import type { BuildOutcome } from './result.js';
 import type { Root } from './root.js';
 import { describeRung } from './rung.js';
-import { openSession, type Session, transferProgress } from './session.js';
-import { settleStore } from './store/settle-store.js';
+import { openSession, reportWorker, type Session } from './session.js';
+import { checkAbove, settleStore } from './store/settle-store.js';
 
 const UNKEPT = 'the image is not kept: give a tag, or --output oci:DIR';
 
@@ -66,9 +66,10 @@ async function buildImage(
 ): Promise<Image> {
 	const source = parseSource(request.source.location, request.source);
 	record.emit({ type: 'log', level: 2, message: `Store: ${redact(request.host.store)}` });
-	const onEvent = transferProgress(record.emit);
+	const onEvent = reportWorker(record.emit);
 	const options = { streams: 'forward', onEvent, emit: record.emit, keep: request.output.saveTempDir } as const;
 	await using session = await openSession(request.host, { ...options, inUse: pathsOf(request) }, signal);
+	checkAbove(request.host);
 	const fetching = record.stage('source', () => fetchInto(source, request, session, record, signal));
 	const resolving = record.stage('resolve', () => resolveImages(request, session, record, signal));
 	const running: Promise<unknown>[] = [fetching, resolving];

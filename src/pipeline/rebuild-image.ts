@@ -15,7 +15,7 @@ import { openImageSource } from './images/open-image.js';
 import { createRecord } from './record.js';
 import type { BuildRequest, PullPolicy } from './request.js';
 import type { BuildOutcome } from './result.js';
-import { openSession, transferProgress } from './session.js';
+import { openSession, reportWorker } from './session.js';
 import { settleStore } from './store/settle-store.js';
 
 /** What `s2oci rebuild` is told; all else comes from the image's labels. */
@@ -55,7 +55,7 @@ interface Recorded extends RebuildInputs {
 }
 
 async function readInputs(request: RebuildRequest, emit: Emit, signal: AbortSignal): Promise<Recorded> {
-	const options = { streams: 'forward', onEvent: transferProgress(emit), emit } as const;
+	const options = { streams: 'forward', onEvent: reportWorker(emit), emit } as const;
 	await using session = await openSession(request.host, options, signal);
 	const opened = await openImageSource(request.image, session.access, signal);
 	const image = await resolveWithPolicy(opened, request.pullPolicy, recordContext(request.host, session), emit, signal);

@@ -10,7 +10,7 @@ import { hostFiles } from './prepare/host-files.js';
 import { createRecord } from './record.js';
 import type { RunRequest } from './request.js';
 import type { Root } from './root.js';
-import { openSession, transferProgress } from './session.js';
+import { openSession, reportWorker } from './session.js';
 import { settleStore } from './store/settle-store.js';
 
 /**
@@ -21,7 +21,7 @@ import { settleStore } from './store/settle-store.js';
 export async function run(asked: RunRequest, emit: Emit, signal: AbortSignal): Promise<number | undefined> {
 	const request = { ...asked, host: settleStore(asked.host) };
 	const record = createRecord(emit);
-	const onEvent = transferProgress(emit);
+	const onEvent = reportWorker(emit);
 	await using session = await openSession(request.host, { streams: 'inherit', onEvent, emit }, signal);
 	const { image, root } = await mountImage(request.image, 'check', { host: request.host, session, record }, signal);
 	const process = await describeProcess(request, image, root);

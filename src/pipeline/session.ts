@@ -87,13 +87,15 @@ export async function openSession(
 	};
 }
 
-/** Turns what the worker tells of its progress into events. */
-export function transferProgress(emit: Emit): WorkerOptions['onEvent'] {
+/** Turns what the worker tells without being asked into events. */
+export function reportWorker(emit: Emit): WorkerOptions['onEvent'] {
 	let packed = 0;
 	return (event) => {
 		if (event.type === 'packed') {
 			packed += event.bytes;
 			emit({ type: 'progress', transfer: 'pack', done: packed });
+		} else if (event.type === 'notice') {
+			emit({ type: 'warning', code: 'IN_PLACE', message: event.message });
 		} else {
 			emit({ type: 'progress', transfer: 'unpack', digest: event.diffId, done: event.bytes });
 		}

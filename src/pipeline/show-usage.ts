@@ -10,7 +10,7 @@ import { hostFiles } from './prepare/host-files.js';
 import { installScripts } from './prepare/install-scripts.js';
 import { createRecord } from './record.js';
 import type { BuildRequest, ScriptsRequest } from './request.js';
-import { openSession, transferProgress } from './session.js';
+import { openSession, reportWorker } from './session.js';
 import { settleStore } from './store/settle-store.js';
 
 /** What `s2oci usage` is told. */
@@ -29,7 +29,7 @@ export async function usage(asked: UsageRequest, emit: Emit, signal: AbortSignal
 	const record = createRecord(emit);
 	await using session = await openSession(
 		request.host,
-		{ streams: 'inherit', onEvent: transferProgress(emit), emit },
+		{ streams: 'inherit', onEvent: reportWorker(emit), emit },
 		signal,
 	);
 	const { image, root } = await mountImage(

@@ -26,5 +26,7 @@ export type FromWorker =
 	/** `bytes` of the layer are unpacked so far, uncompressed. */
 	| { readonly type: 'unpacked'; readonly diffId: Digest; readonly bytes: number }
 	| { readonly type: 'packed'; readonly bytes: number }
+	/** Of a build in place, for people. */
+	| { readonly type: 'notice'; readonly message: string }
 	/** What nobody caught in the worker. */
 	| { readonly type: 'fault'; readonly error: WireError };

@@ -170,9 +170,11 @@ export interface WorkerCalls {
 			}[];
 			/** What of the host the process sees at these paths. */
 			readonly binds: readonly HostBind[];
-			/** Who owns what is copied for the process; root when undefined. */
-			readonly user?: Owner | undefined;
+			/** Who the process runs as, and owns what is copied for it; root when undefined. */
+			readonly user?: (Owner & { readonly additionalGids?: readonly number[] }) | undefined;
 			readonly workingDir: string;
+			/** Absolute paths of files that the process writes for `inspect` to read: in place, what was left there goes. */
+			readonly outputs?: readonly string[];
 		};
 		readonly response: object;
 	};

@@ -1,42 +1,61 @@
 import { accessSync, type BigIntStats, constants, lstatSync, statfsSync } from 'node:fs';
 import { filesOpenForWriting } from '../linux/open-files.js';
 import { fsPath, joinRaw, parentOf, type RawPath, ROOT, type RootPath } from '../root-path.js';
-import { type Stamps, stampOf } from './stamps.js';
+import { type FileUser, mayRead, mayWrite } from './file-access.js';
+import { findHidden, type IsHidden } from './hidden.js';
+import { type Stamp, type Stamps, stampOf } from './stamps.js';
 import type { UpperEntry } from './upper.js';
 
 /** Tells what assemble changed in the root filesystem of a job from what the job itself brought there or writes. */
 export interface Brought {
-	/** `changes` as far as assemble made them, and which of them were in the image before. */
-	readonly without: (changes: readonly UpperEntry[]) => readonly UpperEntry[];
+	readonly without: (changes: readonly UpperEntry[]) => Found;
+	/** Whether what `stats` are of, now at `path`, is not what assemble's user, being another one, had no right to read or make. */
+	readonly isReadable: (path: RootPath, stats: BigIntStats) => boolean;
+}
+
+/** What is to be in the layer. */
+export interface Found {
+	/** The changes as far as assemble made them, and which of them were in the image before. */
+	readonly changes: readonly UpperEntry[];
+	/** Where assemble has put what its user could not read. */
+	readonly hidden: readonly RootPath[];
+}
+
+/** What a root filesystem was before assemble. */
+export interface Before {
+	readonly root: RawPath;
+	/** Below the root. */
+	readonly stamps: Stamps;
+	/** Whether the image has something at a path. */
+	readonly isDeclared: (path: RootPath) => boolean;
+	/** Whether what was at a path is the image's own. */
+	readonly isImages: (path: RootPath, stamp: Stamp) => boolean;
+	/** Who assemble runs as; undefined when it is this process's user. */
+	readonly user: FileUser | undefined;
 }
 
 /** Of statfs(2). */
 const OVERLAY = 0x794c7630;
 
 /**
- * Remembers what processes have open now, before assemble begins; `stamps` are those of this moment, below `root`. Not the work of assemble
- * are: files that a process has open for writing now, or when nothing of assemble is left any more; files that are not the image's and have
- * their bytes and time of writing still, whatever their modes; what belongs to another user, if this one is not root, and was not there
- * before or could not be written to.
+ * Remembers what processes have open now, before assemble begins. Not the work of assemble are: files that a process has open for writing
+ * now, or when nothing of assemble is left any more; files that are not the image's and have their bytes and time of writing still, whatever
+ * their modes; what belongs to another user, if this one is not root, and was not there before or could not be written to; and, when root
+ * looks at what another user did, what that user could not read (`findHidden`).
  */
-export function openBrought(root: RawPath, stamps: Stamps, isDeclared: (path: RootPath) => boolean): Brought {
-	const me = process.getuid?.() ?? 0;
+export function openBrought(before: Before): Brought {
+	const { root, stamps, isDeclared, user } = before;
+	const own = process.getuid?.() ?? 0;
 	const open = stamps.size === 0 ? new Set<never>() : filesOpenForWriting();
-	const known = new Set([...stamps.values()].map(({ inode }) => inode));
+	const isOthers = findOthers(before, user?.uid ?? own);
+	const isHidden: IsHidden = user === undefined ? () => false : findHidden(stamps, user, before.isImages);
 	const ofImage = imageInodes(root, stamps, isDeclared);
 	const look = (path: RootPath) => lstatSync(fsPath(joinRaw(root, path)), { bigint: true, throwIfNoEntry: false });
-	const isOthers = (path: RootPath, stats: BigIntStats): boolean => {
-		if (me === 0 || Number(stats.uid) === me) return false;
-		const before = stamps.get(path);
-		if (before === undefined) return !known.has(stats.ino);
-		const isWritten = before.size !== stats.size || before.modified !== stats.mtimeNs;
-		return stats.isFile() && before.inode === stats.ino && isWritten && !isWritable(joinRaw(root, path));
-	};
 	const isKept = (path: RootPath, stats: BigIntStats): boolean => {
-		const before = stamps.get(path);
-		if (before === undefined || isDeclared(path)) return false;
+		const old = stamps.get(path);
+		if (old === undefined || isDeclared(path)) return false;
 		const { inode, size, modified } = stampOf(stats);
-		return before.inode === inode && before.size === size && before.modified === modified;
+		return old.inode === inode && old.size === size && old.modified === modified;
 	};
 	const isJobs = ({ path, type }: UpperEntry, held: ReadonlySet<string>): boolean => {
 		if (type === 'whiteout') return !isDeclared(path);
@@ -47,23 +66,51 @@ export function openBrought(root: RawPath, stamps: Stamps, isDeclared: (path: Ro
 	const isJobsDirectory = ({ path, type }: UpperEntry): boolean => {
 		if (type !== 'directory' || isDeclared(path)) return false;
 		const stats = look(path);
-		return stamps.has(path) || (stats !== undefined && isOthers(path, stats));
+		return stamps.has(path) || (stats !== undefined && (isOthers(path, stats) || isHidden(stats)));
+	};
+	const isMoved = ({ path, type }: UpperEntry): boolean => {
+		const stats = type === 'whiteout' || (stamps.has(path) && type === 'directory') ? undefined : look(path);
+		return stats !== undefined && isHidden(stats);
 	};
 	const judged = (entry: UpperEntry): UpperEntry => {
 		if (entry.type === 'whiteout') return entry;
 		// Only root can give files away, so another's file was there before.
-		if (me !== 0 && entry.uid !== me) return { ...entry, copiedUp: true };
+		if (own !== 0 && entry.uid !== own) return { ...entry, copiedUp: true };
 		const owner = ofImage?.get(look(entry.path)?.ino ?? 0n);
 		return ofImage === undefined ? entry : { ...entry, copiedUp: owner === BigInt(entry.uid) };
 	};
 	return {
 		without: (changes) => {
 			const held = new Set([...open, ...filesOpenForWriting()]);
-			const own = changes.filter((entry) => !isJobs(entry, held));
-			const needed = parentsOf(own.filter((entry) => !isJobsDirectory(entry)));
-			return own.filter((entry) => !isJobsDirectory(entry) || needed.has(entry.path)).map(judged);
+			const made = changes.filter((entry) => !isJobs(entry, held));
+			const hidden = made.filter(isMoved);
+			const gone = new Set(hidden.filter(({ type }) => type !== 'directory'));
+			const ours = made.filter((entry) => !gone.has(entry));
+			const needed = parentsOf(ours.filter((entry) => !isJobsDirectory(entry)));
+			const kept = ours.filter((entry) => !isJobsDirectory(entry) || needed.has(entry.path));
+			return { changes: kept.map(judged), hidden: hidden.map(({ path }) => path) };
 		},
+		isReadable: (path, stats) => user === undefined || !(isOthers(path, stats) || isHidden(stats)),
 	};
+}
+
+/** Whether what is at a path now was made or written by another user than `me`, with rights that `me` had not. */
+function findOthers({ root, stamps, user }: Before, me: number): (path: RootPath, stats: BigIntStats) => boolean {
+	const known = new Set([...stamps.values()].map(({ inode }) => inode));
+	return (path, stats) => {
+		if (me === 0 || Number(stats.uid) === me) return false;
+		const old = stamps.get(path);
+		if (old === undefined) return !known.has(stats.ino);
+		if (user !== undefined && !known.has(stats.ino)) return !isCopiedUp(user, old, stats);
+		const isWritten = old.size !== stats.size || old.modified !== stats.mtimeNs;
+		if (!stats.isFile() || old.inode !== stats.ino || !isWritten) return false;
+		return user === undefined ? !isWritable(joinRaw(root, path)) : !mayWrite(user, old);
+	};
+}
+
+/** Not every overlay gives what it copies up, as it does for a write, the number that it had. */
+function isCopiedUp(user: FileUser, old: Stamp, stats: BigIntStats): boolean {
+	return stats.uid === old.uid && mayWrite(user, old) && mayRead(user, stats);
 }
 
 /**

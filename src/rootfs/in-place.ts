@@ -1,4 +1,14 @@
-import { accessSync, chmodSync, closeSync, constants, fstatSync, openSync, readdirSync, statSync } from 'node:fs';
+import {
+	accessSync,
+	type BigIntStats,
+	chmodSync,
+	closeSync,
+	constants,
+	fstatSync,
+	openSync,
+	readdirSync,
+	statSync,
+} from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import {
@@ -12,9 +22,10 @@ import {
 	type RootPath,
 } from '../root-path.js';
 import { openBrought } from './brought.js';
+import type { FileUser } from './file-access.js';
 import { type OpenTree, unlessGone, withTree } from './open-tree.js';
 import type { RootDirectory } from './root-directory.js';
-import { awaitNextTick, type Stamps, scanChanges, stampTree } from './stamps.js';
+import { awaitNextTick, type Stamp, type Stamps, scanChanges, stampTree } from './stamps.js';
 import type { UpperEntry } from './upper.js';
 
 /** A file or directory that was put into the root filesystem for the build. */
@@ -26,8 +37,15 @@ export interface Placed {
 
 /** The root filesystem that this process itself lives in. */
 export interface InPlaceRoot extends RootDirectory {
-	/** Remembers what is there; `scan` finds what is changed from now on, and all of what was placed to be kept. */
-	readonly stamp: (placed: readonly Placed[]) => void;
+	/**
+	 * Remembers what is there; `scan` finds what is changed from now on, and all of what was placed to be kept. `user` is who assemble runs
+	 * as; undefined when it is this process's user.
+	 */
+	readonly stamp: (placed: readonly Placed[], user?: FileUser) => void;
+	/** Where the last scan has left out what assemble's user could not read. */
+	readonly hidden: () => readonly RootPath[];
+	/** Whether what `stats` are of, now at `path`, is not what assemble's user had no right to read or make. */
+	readonly isReadable: (path: RootPath, stats: BigIntStats) => boolean;
 	/** Gives back the modes of what could not be read without changing them. */
 	readonly restore: () => void;
 }
@@ -40,6 +58,8 @@ export interface InPlaceContext {
 	readonly libc: Libc;
 	/** Whether the image has something at a path. */
 	readonly isDeclared: (path: RootPath) => boolean;
+	/** Whether what was at a path is the image's own. */
+	readonly isImages: (path: RootPath, stamp: Stamp) => boolean;
 	/** Another root directory than `/`, for tests. */
 	readonly root?: RawPath;
 }
@@ -55,12 +75,61 @@ const NO_STAMPS: Stamps = new Map();
  * what the job itself brought or writes (`openBrought`). Scanning throws ASSEMBLE_FAILED for a new file that cannot be read.
  */
 export function openInPlace(context: InPlaceContext): InPlaceRoot {
-	const { foreign, scratch, libc, isDeclared, root = ROOT_DIRECTORY } = context;
+	const { foreign, scratch, libc, isDeclared, isImages, root = ROOT_DIRECTORY } = context;
+	const { list, canRead, restore } = openWidening(root, libc);
+	let stamps: Stamps = NO_STAMPS;
+	const openWith = (user: FileUser | undefined) => openBrought({ root, stamps, isDeclared, isImages, user });
+	let brought = openWith(undefined);
+	let left: readonly RootPath[] = [];
+	let kept: readonly RootPath[] = [];
+	const readable = (tree: OpenTree, { path, type }: UpperEntry): boolean => {
+		if (type !== 'file' || canRead(tree, path)) return true;
+		if (stamps.has(path)) return false;
+		throw unreadable(path);
+	};
+	// Everything at and below `from`, as new.
+	const scanNew = (from: RootPath) => scanChanges({ root, skip: new Set(), list, from }, NO_STAMPS, libc);
+	return {
+		path: root,
+		changed: root,
+		mount: () => undefined,
+		unmount: () => undefined,
+		close: () => undefined,
+		hideBelow: () => undefined,
+		hidden: () => left,
+		isReadable: (path, stats) => brought.isReadable(path, stats),
+		stamp: (placed, user) => {
+			kept = placed.filter(({ keep }) => keep).map(({ path }) => path);
+			const skip = new Set([...foreign(), ...placed.map(({ path }) => path)]);
+			stamps = stampTree({ root, skip, list: listReadable }, libc);
+			brought = openWith(user);
+			awaitNextTick(stamps, scratch);
+		},
+		scan: (skip) => {
+			restore();
+			const others = new Set([...foreign(), ...skip]);
+			const changes = scanChanges({ root, skip: others, list }, stamps, libc);
+			const apart = kept.filter((path) => !skip.has(path) && isBelow(path, others));
+			const found = brought.without([...changes, ...apart.flatMap(scanNew)]);
+			left = found.hidden;
+			return withTree(root, libc, (tree) => found.changes.filter((entry) => readable(tree, entry)));
+		},
+		restore,
+	};
+}
+
+/** Reads what belongs to this process's user, whatever its mode is, until it is given back. */
+interface Widening {
+	readonly list: (path: RootPath, disk: RawPath) => readonly string[];
+	/** Whether the file at `path` can be read, or is gone. */
+	readonly canRead: (tree: OpenTree, path: RootPath) => boolean;
+	/** Gives back the modes. */
+	readonly restore: () => void;
+}
+
+function openWidening(root: RawPath, libc: Libc): Widening {
 	const me = process.getuid?.() ?? 0;
 	const widened = new Map<RootPath, number>();
-	let stamps: Stamps = NO_STAMPS;
-	let brought = openBrought(root, stamps, isDeclared);
-	let kept: readonly RootPath[] = [];
 	const widen = (path: RootPath, disk: RawPath, bits: number): boolean => {
 		const { uid, mode } = statSync(fsPath(disk));
 		if (uid !== me) return false;
@@ -72,13 +141,8 @@ export function openInPlace(context: InPlaceContext): InPlaceRoot {
 		if (!isReadable(disk, constants.R_OK | constants.X_OK) && !widen(path, disk, READ_DIRECTORY)) return [];
 		return readdirSync(fsPath(disk), { encoding: 'latin1' });
 	};
-	const readable = (tree: OpenTree, { path, type }: UpperEntry): boolean => {
-		if (type !== 'file') return true;
-		const isReady = withEntry(tree, path, (disk) => isReadable(disk, constants.R_OK) || widen(path, disk, READ_FILE));
-		if (isReady !== false) return true;
-		if (stamps.has(path)) return false;
-		throw unreadable(path);
-	};
+	const canRead = (tree: OpenTree, path: RootPath): boolean =>
+		withEntry(tree, path, (disk) => isReadable(disk, constants.R_OK) || widen(path, disk, READ_FILE)) !== false;
 	const restore = () => {
 		withTree(root, libc, (tree) => {
 			// What is gone by now needs no mode.
@@ -88,32 +152,7 @@ export function openInPlace(context: InPlaceContext): InPlaceRoot {
 		});
 		widened.clear();
 	};
-	// Everything at and below `from`, as new.
-	const scanNew = (from: RootPath) => scanChanges({ root, skip: new Set(), list, from }, NO_STAMPS, libc);
-	return {
-		path: root,
-		changed: root,
-		mount: () => undefined,
-		unmount: () => undefined,
-		close: () => undefined,
-		hideBelow: () => undefined,
-		stamp: (placed) => {
-			kept = placed.filter(({ keep }) => keep).map(({ path }) => path);
-			const skip = new Set([...foreign(), ...placed.map(({ path }) => path)]);
-			stamps = stampTree({ root, skip, list: listReadable }, libc);
-			brought = openBrought(root, stamps, isDeclared);
-			awaitNextTick(stamps, scratch);
-		},
-		scan: (skip) => {
-			restore();
-			const hidden = new Set([...foreign(), ...skip]);
-			const changes = brought.without(scanChanges({ root, skip: hidden, list }, stamps, libc));
-			const apart = kept.filter((path) => !skip.has(path) && isBelow(path, hidden));
-			const found = [...changes, ...apart.flatMap(scanNew)];
-			return withTree(root, libc, (tree) => found.filter((entry) => readable(tree, entry)));
-		},
-		restore,
-	};
+	return { list, canRead, restore };
 }
 
 function isBelow(path: RootPath, ancestors: ReadonlySet<RootPath>): boolean {

@@ -21,6 +21,8 @@ export interface PackOptions {
 	readonly progress: (bytes: number) => void;
 	/** What an {@link UnreadFile} is, which is open as `file`. Throws ASSEMBLE_SURVIVED when that is no file. */
 	readonly declare: (path: RootPath, file: number) => Put;
+	/** Is asked before the open `file` at `path` is read. Throws ASSEMBLE_SURVIVED when it is not what the change is of. */
+	readonly check?: (path: RootPath, file: number) => void;
 	/** Opens directories, and finds the holes of files, which are not read. */
 	readonly libc: Pick<Libc, 'seek' | 'openBeneath' | 'standIn'>;
 }
@@ -83,7 +85,7 @@ async function addAll(
 	changes: readonly (Change | UnreadFile)[],
 	tree: OpenTree,
 	sink: Sink,
-	{ declare, epoch, libc }: PackOptions,
+	{ declare, check, epoch, libc }: PackOptions,
 ): Promise<void> {
 	const linked = createLinker();
 	const budget = createIndexBudget(tooLargeLayer);
@@ -92,6 +94,7 @@ async function addAll(
 		if (change.path === ROOT && change.type === 'remove') continue;
 		const opened = openContent(change, tree, declare);
 		try {
+			if (opened.file !== undefined) check?.(change.path, opened.file);
 			const entry = tarEntry(opened.change.type === 'put' ? linked(opened.change) : opened.change, epoch);
 			budget.attributes(entry);
 			bytes += entry.size;

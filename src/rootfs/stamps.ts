@@ -16,6 +16,7 @@ export interface Stamp {
 	readonly size: bigint;
 	readonly mode: bigint;
 	readonly uid: bigint;
+	readonly gid: bigint;
 	/** Birth, in nanoseconds; 0 where the file system does not know. */
 	readonly born: bigint;
 }
@@ -117,8 +118,8 @@ function visitAll({ root, skip, list = listNames, from = ROOT }: Walk, libc: Ope
 
 /** The stamp of what `stats` are of. */
 export function stampOf(stats: BigIntStats): Stamp {
-	const { ino: inode, ctimeNs: changed, mtimeNs: modified, size, mode, uid, birthtimeNs: born } = stats;
-	return { inode, changed, modified, size, mode, uid, born };
+	const { ino: inode, ctimeNs: changed, mtimeNs: modified, size, mode, uid, gid, birthtimeNs: born } = stats;
+	return { inode, changed, modified, size, mode, uid, gid, born };
 }
 
 function listNames(_: RootPath, disk: RawPath): readonly string[] {

@@ -65,7 +65,7 @@ export function createCalls(
 	const state: State = { session, root, mounted, unmount, send, signal: stop.signal };
 	return {
 		open: async (request) => {
-			opened = await openSession(request);
+			opened = await openSession(request, (message) => send({ type: 'notice', message }));
 			const { rootfs, proc, bounds, notices, scratch, libc } = opened;
 			// Only once it is answered, our parent is watched, and we end with it whatever we do.
 			setImmediate(() => removeAbandoned(scratch, libc));

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstatSync } from 'node:fs';
+import { constants, lstatSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
 import { BuildError, errnoOf } from '../errors.js';
@@ -8,6 +8,7 @@ import { fsPath, joinRaw, parentOf, printablePath, type RawPath, ROOT, type Root
 import { digestFile, type LayerDigests, readLayerDigests } from '../rootfs/layer-digests.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
 import { type BaseEntry, type BaseTree, mergeLayers } from '../rootfs/merge.js';
+import type { Stamp } from '../rootfs/stamps.js';
 import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 
 /** An image as its layers declare it. */
@@ -36,6 +37,8 @@ export function readDeclaredImage(diffIds: readonly Digest[], layers: LayerStore
 const SAMPLES = 64;
 const MAX_SIZE = 64 * 2 ** 20;
 const MAX_NAMED = 3;
+/** Nanoseconds. */
+const SECOND = 1_000_000_000n;
 const ALWAYS: readonly string[] = ['etc/os-release', 'usr/lib/os-release'];
 /** What container runtimes and platforms write. */
 const REWRITTEN: ReadonlySet<string> = new Set([
@@ -64,6 +67,19 @@ export async function checkImage(image: DeclaredImage, options: CheckOptions, si
 		throw notBuilder(`${namesOf(differing)} ${differing.length === 1 ? 'is' : 'are'} not as in it`);
 	if (compared === 0) throw notBuilder('there is no file that can be compared');
 	return compared;
+}
+
+/**
+ * Whether what was at `path` below `root` when `stamp` was taken is what the image has there. The content of a file is read only where its
+ * time of writing is not that of the image.
+ */
+export function isImages(path: RootPath, stamp: Stamp, image: DeclaredImage, root: RawPath): boolean {
+	const declared = image.base.get(path)?.entry;
+	if (declared === undefined) return false;
+	const isFile = (Number(stamp.mode) & constants.S_IFMT) === constants.S_IFREG;
+	if (declared.type !== 'file' || !isFile) return declared.type !== 'file' && !isFile;
+	if (BigInt(declared.size) !== stamp.size) return false;
+	return BigInt(Math.floor(declared.mtime)) === stamp.modified / SECOND || compare(path, image, root) === true;
 }
 
 /** HOST_NOT_BUILDER: the job does not run in the image. `why` ends the sentence. */

@@ -17,11 +17,12 @@ import {
 import type { Placed } from '../rootfs/in-place.js';
 import type { BaseTree } from '../rootfs/merge.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
-import { type CheckLink, resolveChecked } from '../rootfs/resolve-in-root.js';
+import { resolveChecked } from '../rootfs/resolve-in-root.js';
 import { isKernels } from '../sandbox/kernel-paths.js';
 import { createHostCopier } from './copy-host.js';
 import { createCopier } from './copy-tree.js';
 import { fillApart, type HeldDirectory, holdDirectory } from './held-directory.js';
+import { createLinkCheck } from './in-place-links.js';
 import { misplaced } from './mount-point.js';
 import { chownTree } from './prepare-root.js';
 
@@ -145,16 +146,6 @@ function copyTree(source: RawPath, place: RawPath, libc: Libc, signal: AbortSign
 	return copier.copy(source, childOf(ROOT, place.slice(slash + 1)));
 }
 
-/** Refuses links that neither the image nor root nor this user made: another step of the job may have left them. */
-function createLinkCheck(base: BaseTree): CheckLink {
-	const trusted = [0, process.getuid?.() ?? 0];
-	return (path, target, { uid }) => {
-		const declared = base.get(path)?.entry;
-		const isImages = declared?.type === 'symlink' && declared.target === target;
-		if (!trusted.includes(uid) && !isImages) throw foreignLink(path, uid);
-	};
-}
-
 /** Whether `source` could be renamed; to another file system it cannot. */
 function renamed(source: RawPath, disk: RawPath): boolean {
 	try {
@@ -218,12 +209,5 @@ function changedMeanwhile(path: RawPath, cause: unknown): BuildError {
 	return new BuildError('HOST_IN_PLACE', `"${shown}" of this container was changed while the build put its own there`, {
 		hint: 'A process that an earlier step of the job has left may do that. End it, or build in a container of its own.',
 		cause,
-	});
-}
-
-function foreignLink(path: RootPath, uid: number): BuildError {
-	const message = `"/${printablePath(path)}" of this container is a link of user ${uid}, which the builder image does not have`;
-	return new BuildError('HOST_IN_PLACE', message, {
-		hint: 'The build puts nothing where a link of another user leads. Remove it, or choose another --destination.',
 	});
 }

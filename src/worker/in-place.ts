@@ -1,16 +1,17 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, fstatSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
 import { readMountPoints } from '../mountinfo.js';
 import type { Digest } from '../oci/digest.js';
-import type { WorkerCalls } from '../protocol/worker-calls.js';
+import type { Inspected, WorkerCalls } from '../protocol/worker-calls.js';
 import {
 	fsPath,
 	isWithin,
 	joinRaw,
 	latin1Path,
+	parentOf,
 	printablePath,
 	type RawPath,
 	ROOT,
@@ -20,18 +21,21 @@ import {
 	rootPath,
 } from '../root-path.js';
 import { diffUpper, NO_CHANGES } from '../rootfs/diff.js';
-import { openInPlace } from '../rootfs/in-place.js';
+import type { FileUser } from '../rootfs/file-access.js';
+import { type InPlaceRoot, openInPlace } from '../rootfs/in-place.js';
 import { digestOpenFile } from '../rootfs/layer-digests.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
-import { openFile, withTree } from '../rootfs/open-tree.js';
+import { changedMeanwhile, openFile, withTree } from '../rootfs/open-tree.js';
 import type { IdLimits } from '../rootfs/owner.js';
 import { resolveAll } from '../rootfs/resolve-in-root.js';
+import type { Stamp } from '../rootfs/stamps.js';
 import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
-import { checkImage, type DeclaredImage, readDeclaredImage } from './in-place-check.js';
+import { checkImage, type DeclaredImage, isImages, readDeclaredImage } from './in-place-check.js';
 import { leaveMark, refuseMarked } from './in-place-mark.js';
+import { type Outputs, openOutputs } from './in-place-outputs.js';
 import { openPlacements, type Placements, readOnlyRoot } from './in-place-placements.js';
 import { diskInode } from './inodes.js';
-import { inspect, type RootFilesystem, writeLayer } from './root-filesystem.js';
+import { inspect, READ_LIMIT, type RootFilesystem, writeLayer } from './root-filesystem.js';
 
 /** What working in place needs of the session. */
 export interface InPlaceSession {
@@ -41,6 +45,8 @@ export interface InPlaceSession {
 	readonly libc: Libc;
 	/** Which owners on disk are those of the image: with one id, none is. */
 	readonly ids: IdLimits;
+	/** Tells people. */
+	readonly notice: (message: string) => void;
 	/** Another root directory than `/`, for tests. */
 	readonly root?: RawPath;
 }
@@ -61,6 +67,17 @@ interface Adopted {
 	readonly storeParents: readonly RootPath[];
 }
 
+const MAX_NAMED = 10;
+/** What there is to know of what is neither mounted nor given to others. */
+const WITHOUT_MOUNTS: Pick<RootFilesystem, 'turn' | 'copyTarget' | 'inodes' | 'shown' | 'warm'> = {
+	turn: () => undefined,
+	copyTarget: () => {
+		throw otherImage();
+	},
+	inodes: () => diskInode,
+	shown: () => new Set(),
+	warm: () => undefined,
+};
 /** The process sees these of the host as they are. */
 const SHOWN: readonly string[] = ['/etc/resolv.conf', '/etc/hosts', '/run/s2oci/ca-bundle.crt'];
 
@@ -87,7 +104,7 @@ export function openInPlaceRoot(session: InPlaceSession): InPlace {
 }
 
 function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortSignal): RootFilesystem {
-	const { libc, scratch, ids, root = ROOT_DIRECTORY } = session;
+	const { libc, scratch, ids, notice, root = ROOT_DIRECTORY } = session;
 	const { skip, store, storeParents } = adopted;
 	const { base, digests } = adopted.image;
 	let workingDir: RootPath = ROOT;
@@ -95,15 +112,19 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 	// A checkout that WORKDIR is in may be written to with the very bytes and times that it has.
 	const isSource = (path: RootPath) => skip.some((each) => isWithin(workingDir, each) && isWithin(path, each));
 	const isDeclared = (path: RootPath) => base.has(path) || isSource(path);
-	const directory = openInPlace({ foreign, scratch, libc, root, isDeclared });
+	const isOwn = (path: RootPath, stamp: Stamp) => isImages(path, stamp, adopted.image, root);
+	const directory = openInPlace({ foreign, scratch, libc, root, isDeclared, isImages: isOwn });
+	const { isReadable } = directory;
+	const outputs = openOutputs({ root, libc, base, isImages: isOwn, isReadable, notice });
 	const placements = openPlacements(root, { libc, ids, base }, signal);
 	const scaffolding = () => new Set([...placements.scaffolding, ...storeParents]);
 	const excluded = new Set<RootPath>(KERNEL_DIRECTORIES);
 	let diff = NO_CHANGES;
 	let isBuild = false;
 	return {
+		...WITHOUT_MOUNTS,
 		path: root,
-		inspect: (stat, read) => inspect(root, stat, read),
+		inspect: (stat, read) => [...inspect(root, stat, []), ...read.flatMap((path) => readOne(path, root, outputs))],
 		prepare: async (request) => {
 			refuseMarked(root, rawPath(request.workingDir));
 			workingDir = await placeAll(request, placements);
@@ -112,16 +133,10 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 			if (lost !== undefined) throw lost === store ? inStore(workingDir, store) : onVolume(workingDir, lost);
 			refuseReadOnly(joinRaw(root, workingDir));
 			for (const { path, keep } of placements.placed()) if (!keep) excluded.add(path);
-			directory.stamp(placements.placed());
+			for (const path of request.outputs ?? []) outputs.expect(rawPath(path));
+			directory.stamp(placements.placed(), userOf(request, ids));
 			return [];
 		},
-		turn: () => undefined,
-		copyTarget: () => {
-			throw otherImage();
-		},
-		inodes: () => diskInode,
-		shown: () => new Set(),
-		warm: () => undefined,
 		diff: ({ assembleUser, excluded: paths }) => {
 			for (const path of resolveAll(root, paths.map(rawPath))) excluded.add(path);
 			const found = directory.scan(excluded);
@@ -130,12 +145,13 @@ function openLiveImage(adopted: Adopted, session: InPlaceSession, signal: AbortS
 					digests[layer]?.get(path) === digestOpenFile(openFile(tree, path));
 				return diffUpper(found, { base, ids, assembleUser, sameContent, scaffolding: scaffolding() });
 			});
+			tellHidden(directory.hidden(), notice);
 			return diff.statistics;
 		},
 		pack: (request, progress, stop) => {
 			// Nothing keeps assemble from emptying the directory that the store is in.
 			makePath(dirname(request.output), 0o700);
-			return writeLayer(diff, { root, libc }, request, progress, stop);
+			return writeLayer(diff, { root, libc, check: checkReadable(directory) }, request, progress, stop);
 		},
 		unmount: () => {
 			directory.restore();
@@ -154,6 +170,32 @@ async function placeAll(
 		await target.move(rawPath(source), rawPath(destination), { keep, owner });
 	for (const bind of binds) if (!SHOWN.includes(bind.destination)) await target.show(bind, user);
 	return target.directory(rawPath(workingDir));
+}
+
+function readOne(path: string, root: RawPath, outputs: Outputs): readonly Inspected[] {
+	const written = outputs.read(rawPath(path), READ_LIMIT);
+	return written === undefined ? inspect(root, [], [path]) : [{ path, ...written }];
+}
+
+/** Who the process runs as; undefined when it is this process's user: root that cannot become another, or any other user. */
+function userOf({ user }: WorkerCalls['prepare']['request'], ids: IdLimits): FileUser | undefined {
+	return ids.uids > 1 && user !== undefined && user.uid !== 0 ? user : undefined;
+}
+
+/** What assemble made may be exchanged, by a process of its user that somebody else has left, until it is read. */
+function checkReadable({ isReadable }: InPlaceRoot): (path: RootPath, file: number) => void {
+	return (path, file) => {
+		if (!isReadable(path, fstatSync(file, { bigint: true }))) throw changedMeanwhile(path);
+	};
+}
+
+function tellHidden(paths: readonly RootPath[], notice: (message: string) => void): void {
+	const all = new Set(paths);
+	const topmost = paths.filter((path) => !all.has(parentOf(path)));
+	if (topmost.length === 0) return;
+	const named = topmost.slice(0, MAX_NAMED).map((path) => `/${printablePath(path)}`);
+	const more = topmost.length > named.length ? ` and ${topmost.length - named.length} more` : '';
+	notice(`left out is what the user of assemble could not read where it was before: ${named.join(', ')}${more}`);
 }
 
 /** Mount points, without the root's own: the runtime or the platform put something there. */

@@ -45,11 +45,14 @@ export interface WorkerSession extends Readonly<Omit<WorkerCalls['open']['reques
 const LAYERS_FORMAT = 'layers-1';
 const INDEXES_FORMAT = 'indexes-1';
 
-/** Makes this process the worker of one build. Throws HOST_NO_OVERLAY, HOST_NO_NAMESPACES. */
-export async function openSession(request: WorkerCalls['open']['request']): Promise<WorkerSession> {
+/** Makes this process the worker of one build, which tells people by `notice`. Throws HOST_NO_OVERLAY, HOST_NO_NAMESPACES. */
+export async function openSession(
+	request: WorkerCalls['open']['request'],
+	notice: (message: string) => void,
+): Promise<WorkerSession> {
 	if (request.version !== PROTOCOL_VERSION) throw new Error('the worker is of another version; reinstall s2oci');
 	const libc = await loadLibc();
-	if (isInPlace(request.rootfs)) return openInPlace(request, libc);
+	if (isInPlace(request.rootfs)) return openInPlace(request, libc, notice);
 	if (libc === undefined) {
 		throw new BuildError('HOST_NO_OVERLAY', 'koffi has no binary for this platform, so nothing can be mounted', {
 			hint: 'Install s2oci with its optional dependencies (npm install without --omit=optional) on x64 or arm64.',
@@ -83,7 +86,11 @@ function openLocked(request: WorkerCalls['open']['request'], libc: Libc): Worker
 }
 
 /** Nothing is mounted or unpacked, so koffi is not needed. */
-function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | undefined): WorkerSession {
+function openInPlace(
+	request: WorkerCalls['open']['request'],
+	loaded: Libc | undefined,
+	notice: (message: string) => void,
+): WorkerSession {
 	const { store, scratch } = request;
 	makePath(scratch, 0o700);
 	const libc = loaded ?? libcWithoutKoffi(scratch);
@@ -96,7 +103,7 @@ function openInPlace(request: WorkerCalls['open']['request'], loaded: Libc | und
 	const [cgroups, target] = [openCgroups(scratch, libc, true), openScratchTarget(scratch)];
 	// As another user, assemble makes files that are that user's, and all owners on disk are those of the image.
 	const ids = loaded !== undefined && mayBecomeAnyone() ? { uids: ownIds('uid'), gids: ownIds('gid') } : request.ids;
-	const live = openInPlaceRoot({ layers, scratch, libc, ids });
+	const live = openInPlaceRoot({ layers, scratch, libc, ids, notice });
 	const notices = loaded === undefined ? [WITHOUT_KOFFI] : [];
 	const fixed = {
 		rootfs: 'in-place',

@@ -14,7 +14,7 @@ import { type BaseEntry, type BaseTree, hiddenDirectories, mergeLayers } from '.
 import { type OpenTree, openTree } from '../rootfs/open-tree.js';
 import { openOverlay } from '../rootfs/overlay.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
-import { packLayer } from '../rootfs/pack.js';
+import { type PackOptions, packLayer } from '../rootfs/pack.js';
 import { resolveAll, resolveInRoot } from '../rootfs/resolve-in-root.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';
 import { sameBytes } from '../rootfs/same-bytes.js';
@@ -59,7 +59,8 @@ export interface RootFilesystem {
 	readonly unmount: () => void;
 }
 
-const READ_LIMIT = 1 << 20;
+/** Bytes of a file that is looked at. */
+export const READ_LIMIT: number = 1 << 20;
 const DEFAULT_ROOT = { mode: 0o755, uid: 0, gid: 0 };
 
 /** Mounts the layers `diffIds` (lowest first), which must be in the store. */
@@ -142,10 +143,10 @@ function openDirectory(layers: Layers, context: MountContext, signal: AbortSigna
 	return Promise.resolve(openOverlay(lowers.slice(Math.max(0, lowest)), scratch, target, libc));
 }
 
-/** Writes the layer of `diff`, whose contents are below the host's directory `root`. Throws HOST_NO_SPACE. */
+/** Writes the layer of `diff`, whose contents are below the host's directory `root` and pass `check`. Throws HOST_NO_SPACE, ASSEMBLE_SURVIVED. */
 export async function writeLayer(
 	diff: Diff,
-	{ root, libc }: { readonly root: string; readonly libc: Libc },
+	{ root, libc, check }: { readonly root: string; readonly libc: Libc; readonly check?: PackOptions['check'] },
 	{ epoch, output }: WorkerCalls['pack']['request'],
 	progress: (bytes: number) => void,
 	signal: AbortSignal,
@@ -154,7 +155,13 @@ export async function writeLayer(
 	const declare = (path: RootPath, file: number) => diff.declare(readOpenFile(path, file, libc));
 	const file = openSync(output, 'wx', 0o600);
 	try {
-		return await packLayer(diff.changes, raw, file, { epoch, progress, declare, libc }, signal);
+		return await packLayer(
+			diff.changes,
+			raw,
+			file,
+			{ epoch, progress, declare, libc, ...(check && { check }) },
+			signal,
+		);
 	} finally {
 		closeSync(file);
 	}

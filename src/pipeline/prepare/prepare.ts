@@ -4,6 +4,7 @@ import { type ContainerConfig, diffIdsOf } from '../../oci/image.js';
 import type { HostBind } from '../../protocol/host-bind.js';
 import type { Contract } from '../../s2i/contract.js';
 import type { EnvironmentVariable } from '../../s2i/environment.js';
+import { METADATA_PATH } from '../../s2i/metadata.js';
 import type { ScriptName } from '../../s2i/scripts.js';
 import type { User } from '../../s2i/users.js';
 import type { SourceInfo } from '../../source/source.js';
@@ -144,5 +145,6 @@ async function place(
 		...at(artifacts?.directory, 'artifacts', false).map((placement) => ({ ...placement, owned: true })),
 	];
 	const { workingDir } = contract;
-	await root.prepare({ placements, binds, user: owner, workingDir });
+	const runsAs = { ...owner, additionalGids: user.additionalGids };
+	await root.prepare({ placements, binds, user: runsAs, workingDir, outputs: [METADATA_PATH] });
 }

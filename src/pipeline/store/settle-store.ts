@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
+import { exchangeable, refuseExchangeable } from '../../host/store-above.js';
 import { findStore } from '../../host/store-place.js';
 import { ownDirectory, realOf } from '../../host-path.js';
 import { findMount, type Mount } from '../../mountinfo.js';
@@ -17,7 +18,16 @@ const OF_CONTAINERS: readonly string[] = ['/.dockerenv', '/run/.containerenv'];
 /** `request` with the directory that its store really is, which is safe to use, and what has to be made to have it. Throws HOST_STORE. */
 export function settleStore<T extends StoreRequest>(request: T): T {
 	const store = findStore(chooseStore(request));
+	checkAbove({ ...request, store });
 	return { ...request, store, storeParents: missingAbove(store) };
+}
+
+/**
+ * Throws HOST_STORE when another user could exchange the store of `request` while root builds in place, where processes of other users work
+ * beside it. What is missing is judged once it is made.
+ */
+export function checkAbove({ store, rootfs }: StoreRequest): void {
+	if (isInPlace(rootfs) && process.geteuid?.() === 0) refuseExchangeable(store);
 }
 
 /**
@@ -36,11 +46,17 @@ function mayBeInPlace({ rootfs, isolation }: StoreRequest): boolean {
 /** The default unless it is in the root file system of this container, which is that of its image. */
 function outsideImage({ store, env }: StoreRequest): string {
 	const mounts = mountsHere();
-	if (!isInRoot(store, mounts)) return store;
+	if (!isInRoot(store, mounts) && !mayBeExchanged(store)) return store;
 	const volumes = [...VOLUMES.flatMap((name) => env[name] ?? []), ...TEMPORARY];
-	const found = volumes.find((path) => isAbsolute(path) && isWritable(path) && !isInRoot(path, mounts));
-	const place = found ?? TEMPORARY.find(isWritable);
+	const usable = (path: string) => isAbsolute(path) && isWritable(path) && !mayBeExchanged(ownDirectory(path));
+	const found = volumes.find((path) => usable(path) && !isInRoot(path, mounts));
+	const place = found ?? TEMPORARY.find(usable) ?? TEMPORARY.find(isWritable);
 	return place === undefined ? store : ownDirectory(place);
+}
+
+/** Whether another user could do that while root works there. */
+function mayBeExchanged(store: string): boolean {
+	return process.geteuid?.() === 0 && exchangeable(store) !== undefined;
 }
 
 function isInRoot(path: string, mounts: readonly Mount[]): boolean {

@@ -31,12 +31,18 @@ export const BASE: readonly TarMember[] = [
 /** An image in a live root directory, and the job's part in it. */
 export interface Scene extends Disposable {
 	readonly at: (path: string) => string;
+	/** What people were told. */
+	readonly notices: readonly string[];
 	readonly adopt: (more?: Partial<WorkerCalls['adopt']['request']>) => Promise<number>;
 	readonly mount: (diffIds?: readonly Digest[]) => RootFilesystem;
 	/** A placement of a directory with one file. */
 	readonly placement: (destination: string, keep?: boolean) => WorkerCalls['prepare']['request']['placements'][number];
-	/** The layer of what is changed now, one line an entry. */
-	readonly layerOf: (root: RootFilesystem, excluded?: readonly string[]) => Promise<readonly string[]>;
+	/** The layer of what is changed now, one line an entry; `meanwhile` is done once that was found. */
+	readonly layerOf: (
+		root: RootFilesystem,
+		excluded?: readonly string[],
+		meanwhile?: () => void,
+	) => Promise<readonly string[]>;
 }
 
 /** A root directory that holds an image of one layer, whose index is in a store. */
@@ -62,10 +68,13 @@ export async function openScene(
 	layers.publish(digestOf(tar), inside('layer'));
 	const [root, scratch] = [inside('root'), inside('scratch')];
 	const libc = libcWithoutKoffi(scratch);
-	const live = openInPlaceRoot({ layers, scratch, libc, ids, root: rawPath(root) });
+	const notices: string[] = [];
+	const notice = (message: string) => void notices.push(message);
+	const live = openInPlaceRoot({ layers, scratch, libc, ids, notice, root: rawPath(root) });
 	let count = 0;
 	return {
 		at: (path) => join(root, path),
+		notices,
 		adopt: (more) =>
 			live.adopt({ diffIds, files: [], skip: [], tools: [], store: '/store', storeParents: [], ...more }, signal),
 		mount: (wanted = diffIds) => live.mount(wanted, signal),
@@ -75,8 +84,9 @@ export async function openScene(
 			writeFileSync(join(source, 'file'), 'placed\n');
 			return { source, destination, owner: USER, keep };
 		},
-		layerOf: async (mounted, excluded = []) => {
+		layerOf: async (mounted, excluded = [], meanwhile = () => undefined) => {
 			mounted.diff({ root: 'builder', assembleUser: USER, excluded });
+			meanwhile();
 			const output = inside(`packed-${count++}`);
 			await mounted.pack({ root: 'builder', epoch: EPOCH, output }, () => undefined, signal);
 			return readTar([gunzipSync(readFileSync(output))]).map(({ entry: { type, path, uid, mode } }) =>

@@ -40,7 +40,8 @@ function openScene(files: readonly string[], foreign: readonly string[] = [], br
 	const paths = new Set(foreign as readonly RootPath[]);
 	const isDeclared = (path: string) => !brought.includes(path);
 	const libc = libcWithoutKoffi(scratch);
-	const live = openInPlace({ foreign: () => paths, scratch, libc, isDeclared, root: rawPath(root) });
+	const isImages = () => false;
+	const live = openInPlace({ foreign: () => paths, scratch, libc, isDeclared, isImages, root: rawPath(root) });
 	return {
 		at,
 		changed: (change, placed = [], skip = []) => {
