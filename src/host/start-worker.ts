@@ -9,6 +9,7 @@ import { noSandbox, type Refused } from '../sandbox/no-sandbox.js';
 import { orderSandboxes, type SandboxName, type SandboxPlace } from '../sandbox/sandboxes.js';
 import { createChannel, type WorkerCall, type WorkerEvent } from './channel.js';
 import { afterAbort, endLeft, killGroup, leave, removeOwn } from './end-worker.js';
+import { type KnownSandbox, openKnownSandbox } from './known-sandbox.js';
 import { allRefused, REFUSALS, type Refusal, remedyOf, said } from './refusals.js';
 import {
 	idsOf,
@@ -224,10 +225,11 @@ async function openWorker(
 		const { rootfs, proc, bounds, notices } = await call('open', openingOf(plan, options));
 		const place = { userNamespace: plan.kind, mounts: plan.mounts, rootfs, proc };
 		const order = orderSandboxes(options.isolation ?? 'auto', place);
+		const known = openKnownSandbox(options.store, order, place, options.env['PATH']);
 		const chosen =
 			options.untried === true
 				? { sandboxes: order, less: false, refused: [] }
-				: await chooseSandbox(order, place, call);
+				: await chooseSandbox(order, place, known, call);
 		const { reason, refusals, remedy } = options;
 		return {
 			...place,
@@ -237,7 +239,7 @@ async function openWorker(
 			remedy,
 			reason,
 			refusals,
-			call,
+			call: forgetting(known, call),
 			stdout: child.stdout,
 			stderr: child.stderr,
 			close,
@@ -264,14 +266,30 @@ function openingOf(plan: NamespacePlan, options: Opening): WorkerCalls['open']['
 	};
 }
 
+/** `call`, after which a sandbox that was refused is not known any more. */
+function forgetting(known: KnownSandbox, call: WorkerCall): WorkerCall {
+	return async (name, request) => {
+		try {
+			const answer = await call(name, request);
+			if ('refused' in answer && answer.refused.length > 0) known.forget();
+			return answer;
+		} catch (error) {
+			if (isBuildError(error, 'HOST_NO_SANDBOX')) known.forget();
+			throw error;
+		}
+	};
+}
+
 /** Those of `order` from the first on in which a program ran. Throws HOST_NO_SANDBOX when there is none. */
 async function chooseSandbox(
 	order: readonly SandboxName[],
 	{ rootfs }: SandboxPlace,
+	known: KnownSandbox,
 	call: WorkerCall,
 ): Promise<Pick<WorkerProcess, 'sandboxes' | 'less' | 'refused'>> {
-	if (isInPlace(rootfs)) return { sandboxes: order, less: false, refused: [] };
+	if (isInPlace(rootfs) || known.isKnown()) return { sandboxes: order, less: false, refused: [] };
 	const { sandbox, less, refused } = await call('probe', { sandboxes: order });
 	if (sandbox === undefined) throw noSandbox(refused);
+	if (sandbox === order[0] && !less) known.remember();
 	return { sandboxes: order.slice(order.indexOf(sandbox)), less, refused };
 }

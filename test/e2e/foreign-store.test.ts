@@ -91,7 +91,7 @@ describe('a store of somebody else', () => {
 		expectRefused(await buildIn(again), again.store);
 	});
 
-	test.for(['work', 'layers-1', 'images', 'built', 'indexes-1'])(
+	test.for(['work', 'layers-1', 'images', 'built', 'sandboxes', 'indexes-1'])(
 		'is refused where they made its %s',
 		async (name, context) => {
 			const other = requireOther(context);
