@@ -49,19 +49,17 @@ export function openKnownSandbox(
 	);
 	return {
 		isKnown: () => {
-			const found = lstatSync(record, { throwIfNoEntry: false });
-			return found !== undefined && found.isFile() && found.uid === process.geteuid?.();
+			const found = unlessRefused(() => lstatSync(record));
+			return found?.isFile() === true && found.uid === process.geteuid?.();
 		},
 		remember: () => {
-			try {
+			unlessRefused(() => {
 				if (namesIn(directory).length >= MAX_RECORDS) rmSync(directory, { recursive: true, force: true });
 				makePath(directory, 0o700);
 				writeFileSync(record, '', { mode: 0o600 });
-			} catch {
-				// Then the next build tries again.
-			}
+			});
 		},
-		forget: () => rmSync(record, { force: true }),
+		forget: () => unlessRefused(() => rmSync(record, { force: true })),
 	};
 }
 
@@ -87,15 +85,20 @@ function describeHost(
 }
 
 function linkOfNamespace(name: string): string {
+	return unlessRefused(() => readlinkSync(`/proc/self/ns/${name}`)) ?? '';
+}
+
+/** What cannot be read or written is not known; nothing fails for that. */
+function unlessRefused<T>(look: () => T): T | undefined {
 	try {
-		return readlinkSync(`/proc/self/ns/${name}`);
+		return look();
 	} catch {
-		return '';
+		return undefined;
 	}
 }
 
 function describeProgram(name: string, path: string | undefined): unknown {
 	const found = findProgram(name, path);
-	const stats = found === undefined ? undefined : statSync(found, { throwIfNoEntry: false });
+	const stats = found === undefined ? undefined : unlessRefused(() => statSync(found));
 	return [found, stats?.dev, stats?.ino, stats?.size, stats?.mtimeMs, stats?.ctimeMs];
 }
