@@ -83,6 +83,7 @@ async function buildImage(
 		const worker = await session.worker;
 		record.rung(await describeRung(worker, request.host));
 		reportBounds(worker, request, record);
+		checkAbove({ ...request.host, rootfs: worker.rootfs });
 		const fitting = fitInPlace(request, images, worker, record.emit);
 		const context: BuildContext = { request: fitting, session, worker, record, images, signal };
 		const live = { image: images.builder.image, name: images.builder.opened.name };

@@ -2,7 +2,7 @@ import { accessSync, type BigIntStats, constants, lstatSync, statfsSync } from '
 import { filesOpenForWriting } from '../linux/open-files.js';
 import { fsPath, joinRaw, parentOf, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { type FileUser, mayRead, mayWrite } from './file-access.js';
-import { findHidden, type IsHidden } from './hidden.js';
+import { findHidden, type Judged, type Sight } from './hidden.js';
 import { type Stamp, type Stamps, stampOf } from './stamps.js';
 import type { UpperEntry } from './upper.js';
 
@@ -10,7 +10,7 @@ import type { UpperEntry } from './upper.js';
 export interface Brought {
 	readonly without: (changes: readonly UpperEntry[]) => Found;
 	/** Whether what `stats` are of, now at `path`, is not what assemble's user, being another one, had no right to read or make. */
-	readonly isReadable: (path: RootPath, stats: BigIntStats) => boolean;
+	readonly isReadable: (path: RootPath, found: Judged) => boolean;
 }
 
 /** What is to be in the layer. */
@@ -32,8 +32,11 @@ export interface Before {
 	readonly isImages: (path: RootPath, stamp: Stamp) => boolean;
 	/** Who assemble runs as; undefined when it is this process's user. */
 	readonly user: FileUser | undefined;
+	/** Whether what is at a path has an access control list. */
+	readonly hasAcl: (disk: RawPath) => boolean;
 }
 
+const SEES_ALL: Sight = { isHidden: () => false, isCopy: () => false };
 /** Of statfs(2). */
 const OVERLAY = 0x794c7630;
 
@@ -47,9 +50,11 @@ export function openBrought(before: Before): Brought {
 	const { root, stamps, isDeclared, user } = before;
 	const own = process.getuid?.() ?? 0;
 	const open = stamps.size === 0 ? new Set<never>() : filesOpenForWriting();
-	const isOthers = findOthers(before, user?.uid ?? own);
-	const isHidden: IsHidden = user === undefined ? () => false : findHidden(stamps, user, before.isImages);
-	const ofImage = imageInodes(root, stamps, isDeclared);
+	const isOverlay = statfsSync(fsPath(root)).type === OVERLAY;
+	const keyOf = (stats: Stamp | BigIntStats) => inodeKey(stats, isOverlay);
+	const sight = user === undefined ? SEES_ALL : findHidden(stamps, user, before.isImages, keyOf);
+	const isOthers = findOthers(before, user?.uid ?? own, { keyOf, sight });
+	const ofImage = isOverlay ? imageInodes(stamps, isDeclared) : undefined;
 	const look = (path: RootPath) => lstatSync(fsPath(joinRaw(root, path)), { bigint: true, throwIfNoEntry: false });
 	const isKept = (path: RootPath, stats: BigIntStats): boolean => {
 		const old = stamps.get(path);
@@ -63,15 +68,19 @@ export function openBrought(before: Before): Brought {
 		if (stats === undefined) return false;
 		return held.has(`${stats.dev}:${stats.ino}`) || isKept(path, stats) || isOthers(path, stats);
 	};
-	const isJobsDirectory = ({ path, type }: UpperEntry): boolean => {
+	const judge = (path: RootPath, stats: BigIntStats): boolean =>
+		sight.isHidden({ stats, hasAcl: () => before.hasAcl(joinRaw(root, path)) });
+	const isJobsDirectory = (entry: UpperEntry, hidden: ReadonlySet<UpperEntry>): boolean => {
+		const { path, type } = entry;
 		if (type !== 'directory' || isDeclared(path)) return false;
 		const stats = look(path);
-		return stamps.has(path) || (stats !== undefined && (isOthers(path, stats) || isHidden(stats)));
+		return stamps.has(path) || hidden.has(entry) || (stats !== undefined && isOthers(path, stats));
 	};
 	const isMoved = ({ path, type }: UpperEntry): boolean => {
 		const stats = type === 'whiteout' || (stamps.has(path) && type === 'directory') ? undefined : look(path);
-		return stats !== undefined && isHidden(stats);
+		return stats !== undefined && judge(path, stats);
 	};
+	const isUsers = ({ path }: UpperEntry): boolean => Number(look(path)?.uid ?? -1n) === user?.uid;
 	const judged = (entry: UpperEntry): UpperEntry => {
 		if (entry.type === 'whiteout') return entry;
 		// Only root can give files away, so another's file was there before.
@@ -83,29 +92,50 @@ export function openBrought(before: Before): Brought {
 		without: (changes) => {
 			const held = new Set([...open, ...filesOpenForWriting()]);
 			const made = changes.filter((entry) => !isJobs(entry, held));
-			const hidden = made.filter(isMoved);
-			const gone = new Set(hidden.filter(({ type }) => type !== 'directory'));
-			const ours = made.filter((entry) => !gone.has(entry));
-			const needed = parentsOf(ours.filter((entry) => !isJobsDirectory(entry)));
-			const kept = ours.filter((entry) => !isJobsDirectory(entry) || needed.has(entry.path));
-			return { changes: kept.map(judged), hidden: hidden.map(({ path }) => path) };
+			const hidden = withBelow(made, new Set(made.filter(isMoved)), isUsers);
+			const ours = made.filter((entry) => entry.type === 'directory' || !hidden.has(entry));
+			const isNeedless = (entry: UpperEntry) => isJobsDirectory(entry, hidden);
+			const needed = parentsOf(ours.filter((entry) => !isNeedless(entry)));
+			const kept = ours.filter((entry) => !isNeedless(entry) || needed.has(entry.path));
+			return { changes: kept.map(judged), hidden: [...hidden].map(({ path }) => path) };
 		},
-		isReadable: (path, stats) => user === undefined || !(isOthers(path, stats) || isHidden(stats)),
+		isReadable: (path, found) => user === undefined || !(isOthers(path, found.stats) || sight.isHidden(found)),
 	};
 }
 
+/** `moved`, and what of `made` is below them: a user who could not enter a directory could read nothing there, whatever its number and mode say. */
+function withBelow(
+	made: readonly UpperEntry[],
+	moved: ReadonlySet<UpperEntry>,
+	isUsers: (entry: UpperEntry) => boolean,
+): ReadonlySet<UpperEntry> {
+	const shut = new Set([...moved].flatMap(({ path, type }) => (type === 'directory' ? [path] : [])));
+	if (shut.size === 0) return moved;
+	return new Set([...moved, ...made.filter((entry) => isBelow(entry.path, shut) && !isUsers(entry))]);
+}
+
 /** Whether what is at a path now was made or written by another user than `me`, with rights that `me` had not. */
-function findOthers({ root, stamps, user }: Before, me: number): (path: RootPath, stats: BigIntStats) => boolean {
-	const known = new Set([...stamps.values()].map(({ inode }) => inode));
+function findOthers(
+	{ root, stamps, user }: Before,
+	me: number,
+	{ keyOf, sight }: { readonly keyOf: (stats: Stamp | BigIntStats) => string; readonly sight: Sight },
+): (path: RootPath, stats: BigIntStats) => boolean {
+	const known = new Set([...stamps.values()].map(keyOf));
 	return (path, stats) => {
 		if (me === 0 || Number(stats.uid) === me) return false;
 		const old = stamps.get(path);
-		if (old === undefined) return !known.has(stats.ino);
-		if (user !== undefined && !known.has(stats.ino)) return !isCopiedUp(user, old, stats);
-		const isWritten = old.size !== stats.size || old.modified !== stats.mtimeNs;
-		if (!stats.isFile() || old.inode !== stats.ino || !isWritten) return false;
+		const isKnown = known.has(keyOf(stats));
+		// An overlay gives a file of several links another number when it copies that up, as it does for a rename.
+		if (old === undefined) return !isKnown && !sight.isCopy(stats);
+		if (user !== undefined && !isKnown) return !isCopiedUp(user, old, stats) && !sight.isCopy(stats);
+		if (!isWritten(old, stats)) return false;
 		return user === undefined ? !isWritable(joinRaw(root, path)) : !mayWrite(user, old);
 	};
+}
+
+function isWritten(old: Stamp, stats: BigIntStats): boolean {
+	const isSame = stats.isFile() && old.inode === stats.ino;
+	return isSame && (old.size !== stats.size || old.modified !== stats.mtimeNs);
 }
 
 /** Not every overlay gives what it copies up, as it does for a write, the number that it had. */
@@ -115,15 +145,21 @@ function isCopiedUp(user: FileUser, old: Stamp, stats: BigIntStats): boolean {
 
 /**
  * On an overlay, the owners of the image's inodes: what is copied up there keeps its number, which no new file gets, but has a new birth.
- * Undefined elsewhere, where the birth tells a new file from one whose number it got.
+ * Elsewhere the birth tells a new file from one whose number it got.
  */
-function imageInodes(
-	root: RawPath,
-	stamps: Stamps,
-	isDeclared: (path: RootPath) => boolean,
-): ReadonlyMap<bigint, bigint> | undefined {
-	if (statfsSync(fsPath(root)).type !== OVERLAY) return undefined;
+function imageInodes(stamps: Stamps, isDeclared: (path: RootPath) => boolean): ReadonlyMap<bigint, bigint> {
 	return new Map([...stamps].flatMap(([path, { inode, uid }]) => (isDeclared(path) ? [[inode, uid] as const] : [])));
+}
+
+/** Numbers are given again once they are free, and only the birth tells; an overlay has another birth for what it copied up. */
+function inodeKey(stats: Stamp | BigIntStats, isOverlay: boolean): string {
+	const { device, inode, born } = 'inode' in stats ? stats : stampOf(stats);
+	return isOverlay ? `${device}:${inode}` : `${device}:${inode}:${born}`;
+}
+
+function isBelow(path: RootPath, directories: ReadonlySet<RootPath>): boolean {
+	for (let up = path; up !== ROOT; up = parentOf(up)) if (directories.has(up)) return true;
+	return false;
 }
 
 function parentsOf(entries: readonly UpperEntry[]): ReadonlySet<RootPath> {

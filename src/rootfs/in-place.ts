@@ -1,14 +1,4 @@
-import {
-	accessSync,
-	type BigIntStats,
-	chmodSync,
-	closeSync,
-	constants,
-	fstatSync,
-	openSync,
-	readdirSync,
-	statSync,
-} from 'node:fs';
+import { accessSync, chmodSync, closeSync, constants, fstatSync, openSync, readdirSync, statSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import {
@@ -44,8 +34,8 @@ export interface InPlaceRoot extends RootDirectory {
 	readonly stamp: (placed: readonly Placed[], user?: FileUser) => void;
 	/** Where the last scan has left out what assemble's user could not read. */
 	readonly hidden: () => readonly RootPath[];
-	/** Whether what `stats` are of, now at `path`, is not what assemble's user had no right to read or make. */
-	readonly isReadable: (path: RootPath, stats: BigIntStats) => boolean;
+	/** Whether what is open as `file`, now at `path`, is not what assemble's user had no right to read or make. */
+	readonly isReadable: (path: RootPath, file: number) => boolean;
 	/** Gives back the modes of what could not be read without changing them. */
 	readonly restore: () => void;
 }
@@ -67,6 +57,8 @@ export interface InPlaceContext {
 const O_PATH = 0o10000000;
 const READ_FILE = 0o400;
 const READ_DIRECTORY = 0o500;
+/** Of acl(5), in xattr(7). */
+const ACL = 'system.posix_acl_access';
 const NO_STAMPS: Stamps = new Map();
 
 /**
@@ -78,7 +70,8 @@ export function openInPlace(context: InPlaceContext): InPlaceRoot {
 	const { foreign, scratch, libc, isDeclared, isImages, root = ROOT_DIRECTORY } = context;
 	const { list, canRead, restore } = openWidening(root, libc);
 	let stamps: Stamps = NO_STAMPS;
-	const openWith = (user: FileUser | undefined) => openBrought({ root, stamps, isDeclared, isImages, user });
+	const hasAcl = (disk: RawPath) => libc.listXattrs(disk).has(ACL);
+	const openWith = (user: FileUser | undefined) => openBrought({ root, stamps, isDeclared, isImages, user, hasAcl });
 	let brought = openWith(undefined);
 	let left: readonly RootPath[] = [];
 	let kept: readonly RootPath[] = [];
@@ -97,7 +90,11 @@ export function openInPlace(context: InPlaceContext): InPlaceRoot {
 		close: () => undefined,
 		hideBelow: () => undefined,
 		hidden: () => left,
-		isReadable: (path, stats) => brought.isReadable(path, stats),
+		isReadable: (path, file) =>
+			brought.isReadable(path, {
+				stats: fstatSync(file, { bigint: true }),
+				hasAcl: () => libc.listOpenXattrs(file).has(ACL),
+			}),
 		stamp: (placed, user) => {
 			kept = placed.filter(({ keep }) => keep).map(({ path }) => path);
 			const skip = new Set([...foreign(), ...placed.map(({ path }) => path)]);

@@ -8,6 +8,7 @@ import { checkLength, countUpper, readUpper, type UpperEntry } from './upper.js'
 
 /** What no change leaves as it is: a write, a chmod or a rename sets the inode's change time, which no program can set back. */
 export interface Stamp {
+	readonly device: bigint;
 	readonly inode: bigint;
 	/** Nanoseconds. */
 	readonly changed: bigint;
@@ -118,8 +119,18 @@ function visitAll({ root, skip, list = listNames, from = ROOT }: Walk, libc: Ope
 
 /** The stamp of what `stats` are of. */
 export function stampOf(stats: BigIntStats): Stamp {
-	const { ino: inode, ctimeNs: changed, mtimeNs: modified, size, mode, uid, gid, birthtimeNs: born } = stats;
-	return { inode, changed, modified, size, mode, uid, gid, born };
+	const {
+		dev: device,
+		ino: inode,
+		ctimeNs: changed,
+		mtimeNs: modified,
+		size,
+		mode,
+		uid,
+		gid,
+		birthtimeNs: born,
+	} = stats;
+	return { device, inode, changed, modified, size, mode, uid, gid, born };
 }
 
 function listNames(_: RootPath, disk: RawPath): readonly string[] {

@@ -45,14 +45,34 @@ export function parseRemote(text: string): URL | undefined {
  */
 export function checkUserInfo(text: string): void {
 	const rest = text.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '');
-	const isUnclear = [
-		/^[^\\/?#]*:(?:[^\\/?#]*@[^\\/?#]*)?[\\/?#].*@/s,
-		/^[^@#]*:(?!\d{1,5}[/#])[^@#]*#.*@/s,
-		// What follows a backslash is path to a browser and host to git.
-		/^[^/?#]*:[^/?#]*\\.*@/s,
-	].some((unclear) => unclear.test(rest));
+	const last = rest.lastIndexOf('@');
+	const isUnclear = [endsInPath(rest, last), endsInRef(rest, last), endsBehindBackslash(rest, last)].some(Boolean);
 	if (!isUnclear) return;
 	throw remoteInvalid(text, 'could have a password with @, /, \\, ? or # in it', MISTYPED);
+}
+
+/** Whether a mark of a URL follows `user:`, or `user:word@word`, before the `last` at sign of `rest`. Of one pass, as are the others. */
+function endsInPath(rest: string, last: number): boolean {
+	const mark = rest.search(/[\\/?#]/);
+	if (mark === -1 || mark > last) return false;
+	const before = rest.slice(0, mark);
+	const colon = before.indexOf(':');
+	return before.endsWith(':') || (colon !== -1 && before.lastIndexOf('@') > colon);
+}
+
+/** Whether a `#` stands where a password would be, and what precedes it is no port. */
+function endsInRef(rest: string, last: number): boolean {
+	const mark = rest.indexOf('#');
+	if (mark === -1 || mark > last) return false;
+	return !rest.slice(0, mark).includes('@') && /:(?!\d{1,5}[/#])/.test(rest.slice(0, mark + 1));
+}
+
+/** What follows a backslash is path to a browser and host to git. */
+function endsBehindBackslash(rest: string, last: number): boolean {
+	const authority = rest.slice(0, rest.search(/[/?#]|$/));
+	const colon = authority.indexOf(':');
+	const mark = authority.indexOf('\\', colon);
+	return colon !== -1 && mark !== -1 && mark < last;
 }
 
 /** How git is told about the remote repository `text`, which {@link parseRemote} has accepted. */

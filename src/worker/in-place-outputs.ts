@@ -35,7 +35,7 @@ export interface OutputContext {
 	/** Whether what was at a path is the image's own. */
 	readonly isImages: (path: RootPath, stamp: Stamp) => boolean;
 	/** Whether what is at a path is not what the process had no right to read or make. */
-	readonly isReadable: (path: RootPath, stats: BigIntStats) => boolean;
+	readonly isReadable: (path: RootPath, file: number) => boolean;
 	/** Tells people. */
 	readonly notice: (message: string) => void;
 }
@@ -74,7 +74,7 @@ export function openOutputs(context: OutputContext): Outputs {
 				try {
 					const opened = fstatSync(file, { bigint: true });
 					if (!opened.isFile()) return OTHER;
-					if (!isReadable(real, opened)) {
+					if (!isReadable(real, file)) {
 						notice(`${shown(real)} is nothing that assemble could have read or made; it is left out`);
 						return MISSING;
 					}

@@ -1,4 +1,4 @@
-import { accessSync, constants, fstatSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
@@ -185,7 +185,7 @@ function userOf({ user }: WorkerCalls['prepare']['request'], ids: IdLimits): Fil
 /** What assemble made may be exchanged, by a process of its user that somebody else has left, until it is read. */
 function checkReadable({ isReadable }: InPlaceRoot): (path: RootPath, file: number) => void {
 	return (path, file) => {
-		if (!isReadable(path, fstatSync(file, { bigint: true }))) throw changedMeanwhile(path);
+		if (!isReadable(path, file)) throw changedMeanwhile(path);
 	};
 }
 

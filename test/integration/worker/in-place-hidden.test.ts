@@ -1,4 +1,4 @@
-import { chmodSync, lchownSync, linkSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, lchownSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { tarDirectory, tarFile } from '../../support/tar.js';
 import { BASE, openScene, preparing, type Scene } from './in-place-scene.js';
@@ -128,4 +128,23 @@ describe('what the user of assemble may not read', () => {
 		const packing = scene.layerOf(root, [], () => renameSync(at('opt/app/.env'), at('opt/app/made')));
 		await expect(packing).rejects.toMatchObject({ code: 'ASSEMBLE_SURVIVED' });
 	});
+});
+
+test.each([
+	['that all may read', 0o644],
+	['that the image closes', 0o600],
+])('the numbers of deleted files %s make no other file readable', async (_kind, mode) => {
+	const names = Array.from({ length: 30 }, (_none, number) => `opt/app/bait${number}`);
+	const members = names.map((name) => tarFile(name, 'x', { mode }));
+	using scene = await openScene([...BASE, ...members], { ids: { uids: 65536, gids: 65536 } });
+	const { at } = scene;
+	mkdirSync(at('opt/app/sealed'), { mode: 0o700 });
+	await scene.adopt();
+	const layer = await changedBy(scene, () => {
+		for (const name of names) rmSync(at(name));
+		// Of another process of root, while assemble runs.
+		for (const number of names.keys()) writeFileSync(at(`opt/app/sealed/key${number}`), 'secret', { mode });
+		renameSync(at('opt/app/sealed'), at('opt/app/open'));
+	});
+	expect(layer.filter((path) => path.includes('key'))).toEqual([]);
 });

@@ -278,3 +278,19 @@ test.each([
 	const hint = expect.stringContaining('https://user:token@host/path') as string;
 	expect(() => parseSource(text, options)).toThrow(expect.objectContaining({ code: 'SOURCE_INVALID', hint }) as Error);
 });
+
+test.each([':\\', ':@/', ':#', ':'])(
+	'what could be user info costs no more than its length: %j, many times',
+	(part) => {
+		const runs = part.split('').map((mark) => ':'.repeat(50_000) + mark.repeat(50_000));
+		const began = performance.now();
+		for (const text of [part.repeat(50_000), ...runs]) {
+			try {
+				parseSource(`https://${text}@x`, options);
+			} catch (error) {
+				if (!isBuildError(error)) throw error;
+			}
+		}
+		expect(performance.now() - began).toBeLessThan(5000);
+	},
+);
