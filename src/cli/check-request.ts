@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, lstat, stat } from 'node:fs/promises';
+import { access, lstat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { inheritedPipe } from '../inherited-pipe.js';
@@ -101,13 +101,11 @@ async function checkWritable(path: string): Promise<void> {
 
 /**
  * Throws USAGE unless the files of credentials and of certificate authorities that options of `host` name are there. Authorities that the
- * environment names need not be there before one is wanted.
+ * environment names are not asked for before one is wanted.
  */
 export async function checkHostFiles({ caBundle, dockerConfig, env }: HostRequest): Promise<void> {
 	if (dockerConfig !== undefined) await checkSmallFile('--dockercfg-path', dockerConfig);
-	if (caBundle === undefined) return;
-	const mayBeMissing = caBundle === bundleOf(env) && (await stat(caBundle).catch(() => undefined)) === undefined;
-	if (!mayBeMissing) await checkSmallFile('--ca-bundle', caBundle);
+	if (caBundle !== undefined && caBundle !== bundleOf(env)) await checkSmallFile('--ca-bundle', caBundle);
 }
 
 /** A pipe that a shell made for us is read later, once. */

@@ -50,7 +50,7 @@ function outsideImage({ store, env }: StoreRequest): string {
 	const volumes = [...VOLUMES.flatMap((name) => env[name] ?? []), ...TEMPORARY];
 	const usable = (path: string) => isAbsolute(path) && isWritable(path) && !mayBeExchanged(ownDirectory(path));
 	const found = volumes.find((path) => usable(path) && !isInRoot(path, mounts));
-	const place = found ?? TEMPORARY.find(usable) ?? TEMPORARY.find(isWritable);
+	const place = found ?? TEMPORARY.find(usable) ?? (mayBeExchanged(store) ? TEMPORARY.find(isWritable) : undefined);
 	return place === undefined ? store : ownDirectory(place);
 }
 
