@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { pulled } from '../support/built.js';
+import { requirePrograms, requireRoot } from '../support/host.js';
 import { ROOT_USER } from '../support/job.js';
 import { elsewhere, openScene } from '../support/live-scene.js';
 import { assembleSource, withTinyBuilder } from '../support/tiny.js';
@@ -26,6 +27,11 @@ none = 0xffffffff
 os.setxattr('.env', 'system.posix_acl_access', struct.pack('<I', 2) + entry(1, 6, none) + entry(2, 4, 7)
 	+ entry(4, 0, none) + entry(0x10, 4, none) + entry(0x20, 0, none))"
 umask 022; cd /`;
+
+beforeEach((context) => {
+	requireRoot(context);
+	requirePrograms(context, 'umoci', 'unshare', 'chroot', 'ldd', 'python3');
+});
 
 const contentOf = async ({ registry }: Awaited<ReturnType<typeof openScene>>) =>
 	[...(await pulled(registry, 'team/app', '1')).entries].map(([path, { content }]) => `${path}: ${content}`);
