@@ -1,8 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, lchownSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { requireRoot } from '../../support/host.js';
 import { tarDirectory, tarFile } from '../../support/tar.js';
 import { BASE, openScene, preparing, type Scene } from './in-place-scene.js';
+
+// Only root gives files to the user of assemble.
+beforeEach((context) => requireRoot(context));
 
 const ASSEMBLE = { uid: 1001, gid: 1001 };
 
