@@ -41,25 +41,26 @@ export function openKnownSandbox(
 	path: string | undefined,
 ): KnownSandbox {
 	const directory = join(store, DIRECTORY);
-	const record = join(
-		directory,
-		createHash('sha256')
+	let name: string | undefined;
+	const record = (): string => {
+		name ??= createHash('sha256')
 			.update(describeHost(store, order, place, path))
-			.digest('hex'),
-	);
+			.digest('hex');
+		return join(directory, name);
+	};
 	return {
 		isKnown: () => {
-			const found = unlessRefused(() => lstatSync(record));
+			const found = unlessRefused(() => lstatSync(record()));
 			return found?.isFile() === true && found.uid === process.geteuid?.();
 		},
 		remember: () => {
 			unlessRefused(() => {
 				if (namesIn(directory).length >= MAX_RECORDS) rmSync(directory, { recursive: true, force: true });
 				makePath(directory, 0o700);
-				writeFileSync(record, '', { mode: 0o600 });
+				writeFileSync(record(), '', { mode: 0o600 });
 			});
 		},
-		forget: () => unlessRefused(() => rmSync(record, { force: true })),
+		forget: () => unlessRefused(() => rmSync(record(), { force: true })),
 	};
 }
 

@@ -33,7 +33,8 @@ export function exchangeable(path: string): string | undefined {
 			continue;
 		}
 		links++;
-		const target = readlinkSync(join(here, part));
+		const target = linkAt(join(here, part));
+		if (target === undefined) return `${JSON.stringify(join(here, part))} is changed meanwhile`;
 		if (target.startsWith('/')) here = '/';
 		pending.push(...partsOf(target).reverse());
 	}
@@ -55,6 +56,15 @@ function whoMayRename(path: string, { uid, mode }: Stats, entry: Stats | undefin
 	if ((mode & OTHERS_WRITE) === 0) return undefined;
 	if ((mode & STICKY) === 0) return `users other than root may rename in ${shown}`;
 	return entry === undefined || entry.uid === 0 ? undefined : `what is next in ${shown} belongs to user ${entry.uid}`;
+}
+
+function linkAt(path: string): string | undefined {
+	try {
+		return readlinkSync(path);
+	} catch (error) {
+		if (['ENOENT', 'ENOTDIR', 'EINVAL', 'EACCES'].includes(errnoOf(error) ?? '')) return undefined;
+		throw error;
+	}
 }
 
 function lookAt(path: string): Stats | undefined {

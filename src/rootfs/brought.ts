@@ -77,8 +77,11 @@ export function openBrought(before: Before): Brought {
 		return stamps.has(path) || hidden.has(entry) || (stats !== undefined && isOthers(path, stats));
 	};
 	const isMoved = ({ path, type }: UpperEntry): boolean => {
-		const stats = type === 'whiteout' || (stamps.has(path) && type === 'directory') ? undefined : look(path);
-		return stats !== undefined && judge(path, stats);
+		const stats = type === 'whiteout' ? undefined : look(path);
+		if (stats === undefined) return false;
+		// The image's own directories are changed by what is put in them; another one in their place is judged.
+		const isSame = type === 'directory' && stamps.get(path)?.inode === stats.ino;
+		return !isSame && judge(path, stats);
 	};
 	const isUsers = ({ path }: UpperEntry): boolean => Number(look(path)?.uid ?? -1n) === user?.uid;
 	const judged = (entry: UpperEntry): UpperEntry => {
@@ -120,7 +123,7 @@ function findOthers(
 	me: number,
 	{ keyOf, sight }: { readonly keyOf: (stats: Stamp | BigIntStats) => string; readonly sight: Sight },
 ): (path: RootPath, stats: BigIntStats) => boolean {
-	const known = new Set([...stamps.values()].map(keyOf));
+	const known = me === 0 ? new Set<string>() : new Set([...stamps.values()].map(keyOf));
 	return (path, stats) => {
 		if (me === 0 || Number(stats.uid) === me) return false;
 		const old = stamps.get(path);

@@ -1,4 +1,4 @@
-import { type BigIntStats, closeSync, fstatSync, lstatSync, readFileSync, unlinkSync } from 'node:fs';
+import { type BigIntStats, closeSync, fstatSync, lstatSync, readSync, unlinkSync } from 'node:fs';
 import { errnoOf } from '../errors.js';
 import type { Inspected } from '../protocol/worker-calls.js';
 import { removeEmptyBeneath } from '../remove-tree.js';
@@ -78,7 +78,7 @@ export function openOutputs(context: OutputContext): Outputs {
 						notice(`${shown(real)} is nothing that assemble could have read or made; it is left out`);
 						return MISSING;
 					}
-					const text = opened.size > BigInt(limit) ? undefined : readFileSync(file, 'utf8');
+					const text = opened.size > BigInt(limit) ? undefined : readStart(file, Number(opened.size));
 					return { type: 'file', mode: Number(opened.mode & 0o7777n), ...(text !== undefined && { text }) };
 				} finally {
 					closeSync(file);
@@ -123,6 +123,12 @@ function openHere(tree: OpenTree, path: RootPath): number | undefined {
 function isSame(left: Stamp, stats: BigIntStats): boolean {
 	const { inode, changed, size } = stampOf(stats);
 	return left.inode === inode && left.changed === changed && left.size === size;
+}
+
+/** The first `size` bytes: what is left running may make the file longer meanwhile. */
+function readStart(file: number, size: number): string {
+	const bytes = Buffer.alloc(size);
+	return bytes.toString('utf8', 0, readSync(file, bytes, 0, size, 0));
 }
 
 function shown(path: RootPath): string {

@@ -46,6 +46,11 @@ test('in place on an overlay, a file of several links that assemble moves is in 
 
 test.for([
 	['inodes of two file systems have one number', APART, 'mv sealed open'],
+	[
+		'a closed directory takes the place of another',
+		`${APART}\nmkdir $ROOT/srv/kept/open`,
+		'rmdir open; mv sealed open',
+	],
 	['an access control list says who may read', LISTED, 'mv .env env.txt'],
 ] as const)('in place, what root alone could read is not in the layer where %s', async ([, setup, move]) => {
 	const scene = await openScene({}, ROOT_USER, '');
