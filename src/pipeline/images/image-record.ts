@@ -9,7 +9,7 @@ import type { StoredImage } from '../../engine/engine.js';
 import { BuildError, isBuildError } from '../../errors.js';
 import { makePath } from '../../make-path.js';
 import type { Document, Platform } from '../../oci/descriptor.js';
-import { type Digest, isDigest } from '../../oci/digest.js';
+import { type Digest, hasherFor, hexOf, isDigest } from '../../oci/digest.js';
 import { diffIdsOf, type Image } from '../../oci/image.js';
 import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.js';
 import { isIndexType } from '../../oci/media-types.js';
@@ -120,7 +120,10 @@ function notPulled(name: string): BuildError {
 	);
 }
 
-/** A record that cannot be written costs one request next time, which is no reason to fail. */
+/**
+ * Asks what is named now. Documents that were recorded under the digests that it leads to are not asked for again. A record that cannot be written costs
+ * requests next time, which is no reason to fail.
+ */
 async function resolveAndRecord(
 	opened: OpenedSource,
 	context: RecordContext,
@@ -129,10 +132,16 @@ async function resolveAndRecord(
 ): Promise<Image> {
 	const manifests: RecordedDocument[] = [];
 	const { source } = opened;
+	const known = await readImageRecord(opened, context).catch(() => undefined);
+	const documents = known === undefined ? [] : [known.config, ...known.manifests];
+	const has = (wanted: string) => documents.some((each) => each.digest === wanted && isIntact(each));
+	const replayed = known && replay(opened, known).source;
+	const sourceOf = (wanted: string) => (replayed !== undefined && has(wanted) ? replayed : source);
 	const listening: ImageSource = {
-		open: (blob, stop) => source.open(blob, stop),
+		open: (blob, stop) => sourceOf(blob.digest).open(blob, stop),
 		manifest: async (reference, stop) => {
-			const found = await source.manifest(reference, stop);
+			const from = reference === opened.reference ? source : sourceOf(reference);
+			const found = await from.manifest(reference, stop);
 			manifests.push(toRecorded(found));
 			return found;
 		},
@@ -163,14 +172,24 @@ async function readRecorded(
 	imageId?: string,
 ): Promise<Image | undefined> {
 	try {
-		const record = v.parse(recordSchema, JSON.parse(await readRecord(recordPath(opened, context))));
-		const isNamed = record.name === opened.name && record.imageId === imageId;
-		const isSame = isNamed && record.platform === formatPlatform(context.platform);
-		return isSame ? await resolveImage(replay(opened, record), context.platform, signal) : undefined;
+		const record = await readImageRecord(opened, context);
+		const isSame = record?.imageId === imageId;
+		return record && isSame ? await resolveImage(replay(opened, record), context.platform, signal) : undefined;
 	} catch {
 		signal.throwIfAborted();
 		return undefined;
 	}
+}
+
+/** The record of the name of `opened`, unverified; undefined when it is another's. Rejects when there is none. */
+async function readImageRecord(opened: OpenedSource, context: RecordContext): Promise<ImageRecord | undefined> {
+	const record = v.parse(recordSchema, JSON.parse(await readRecord(recordPath(opened, context))));
+	const isOurs = record.name === opened.name && record.platform === formatPlatform(context.platform);
+	return isOurs ? record : undefined;
+}
+
+function isIntact({ digest: claimed, content }: RecordedDocument): boolean {
+	return hasherFor(claimed).update(Buffer.from(content, 'base64')).digest('hex') === hexOf(claimed);
 }
 
 /** `opened` with all it is asked for coming from `record`. */
