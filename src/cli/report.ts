@@ -61,7 +61,7 @@ export function describeTransfer({ done, total, rate }: TransferState): string {
 
 /** The last line of a successful build. */
 export function describeResult(result: BuildResult, ms: number): string {
-	const { layer, bytes, name, digest } = result;
+	const { layer, bytes, name, digest, reused } = result;
 	const parts = [
 		layer &&
 			`layer ${formatBytes(layer.size)} (${layer.added} added, ${layer.changed} changed, ${layer.deleted} deleted)`,
@@ -69,7 +69,7 @@ export function describeResult(result: BuildResult, ms: number): string {
 		`uploaded ${formatBytes(bytes.uploaded)}`,
 		bytes.mounted > 0 && `${formatBytes(bytes.mounted)} mounted`,
 	].filter(Boolean);
-	return `built ${name ?? digest ?? 'the image'} in ${formatDuration(ms)}: ${parts.join(', ')}`;
+	return `${reused === true ? 'named again' : 'built'} ${name ?? digest ?? 'the image'} in ${formatDuration(ms)}: ${parts.join(', ')}`;
 }
 
 function describeStage(event: Extract<BuildEvent, { readonly type: 'stage' }>): string | undefined {

@@ -1,4 +1,4 @@
-import { PULL_POLICIES } from '../pipeline/choices.js';
+import { PULL_POLICIES, REUSE } from '../pipeline/choices.js';
 import { parseAssignment } from '../s2i/environment.js';
 import { parseTimestamp } from '../s2i/timestamp.js';
 import { parseArtifacts } from '../s2i/volumes.js';
@@ -102,6 +102,17 @@ export const outputOptions = section('Output', {
 			'TIME',
 			"time of the image that no file of it is newer than, in seconds since 1970 or as RFC 3339; default $SOURCE_DATE_EPOCH, else the source's",
 			{ read: readTimestamp },
+		),
+		reuse: option(
+			'reuse',
+			'WHEN',
+			'whether an image of the same builder, source, scripts, options and environment is named again instead of built: ' +
+				'auto, also one that the tag or a cache has, and with secrets; never; default: one that was built here, without secrets',
+			{
+				offer: REUSE,
+				read: (text, name) => oneOf(name, REUSE, text),
+				absent: ({ program }): (typeof REUSE)[number] | undefined => (program === 's2oci' ? undefined : 'never'),
+			},
 		),
 		checkReproducible: flag(
 			'check-reproducible',

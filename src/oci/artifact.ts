@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Descriptor, Document, PackedLayer, Platform } from './descriptor.js';
-import { type Digest, digestOf } from './digest.js';
+import { type Digest, digestOf, isDigest } from './digest.js';
 import type { Index, Manifest } from './image.js';
 import { OCI_CONFIG, OCI_MANIFEST } from './media-types.js';
 import { formatPlatform } from './platform.js';
@@ -13,6 +13,7 @@ const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip';
 const TYPE_NAME = 'io.s2oci.artifacts.type';
 const BUILDER_NAME = 'io.s2oci.artifacts.builder-digest';
 const SOURCE_NAME = 'io.s2oci.artifacts.source';
+const IMAGE_NAME = 'io.s2oci.artifacts.image';
 const CREATED_NAME = 'org.opencontainers.image.created';
 
 /** What the artifacts of a build depend on. */
@@ -38,6 +39,8 @@ export interface FoundArtifacts {
 	readonly created: string;
 	/** Whether this very builder image made them. */
 	readonly isExact: boolean;
+	/** Manifest digest of the image of the same build; undefined when it is not said. */
+	readonly image: Digest | undefined;
 }
 
 /**
@@ -51,13 +54,13 @@ export function artifactTags(key: ArtifactKey): { readonly exact: string; readon
 }
 
 /**
- * The artifact that holds `packed`. `epoch` is its time, in seconds. With `plain` it is an ordinary image that cannot run, for
+ * The artifact that holds `packed`, of the build that made `image`. `epoch` is its time, in seconds. With `plain` it is an ordinary image that cannot run, for
  * registries that know no artifacts. Equal input gives equal bytes.
  */
 export function artifactDocument(
 	packed: PackedLayer,
 	key: ArtifactKey,
-	epoch: number,
+	{ epoch, image }: { readonly epoch: number; readonly image: Digest },
 	plain: boolean,
 ): ArtifactDocument {
 	const created = `${new Date(epoch * 1000).toISOString().slice(0, 19)}Z`;
@@ -77,6 +80,7 @@ export function artifactDocument(
 			[TYPE_NAME]: ARTIFACTS_TYPE,
 			[BUILDER_NAME]: key.builder,
 			[SOURCE_NAME]: key.source,
+			[IMAGE_NAME]: image,
 			[CREATED_NAME]: created,
 		},
 	};
@@ -92,7 +96,11 @@ export function readArtifact({ value }: Document<Manifest | Index>, key: Artifac
 	const [layer, ...more] = layers;
 	const isOurs = annotations[TYPE_NAME] === ARTIFACTS_TYPE && layer?.mediaType === LAYER_TYPE && more.length === 0;
 	if (!isOurs) return undefined;
-	return { layer, created: annotations[CREATED_NAME] ?? '', isExact: annotations[BUILDER_NAME] === key.builder };
+	const image = annotations[IMAGE_NAME] ?? '';
+	return {
+		...{ layer, created: annotations[CREATED_NAME] ?? '', isExact: annotations[BUILDER_NAME] === key.builder },
+		image: isDigest(image) ? image : undefined,
+	};
 }
 
 /** `found` with the best first: those of the same builder image before others, newer ones before older ones. */

@@ -29,6 +29,7 @@ import { type BuildRecord, createRecord } from './record.js';
 import { checkReproducible, copySource } from './reproducible/reproducible.js';
 import type { BuildRequest } from './request.js';
 import type { BuildOutcome } from './result.js';
+import { openReuse, type Reuse } from './reuse/reuse.js';
 import type { Root } from './root.js';
 import { describeRung } from './rung.js';
 import { openSession, reportWorker, type Session } from './session.js';
@@ -68,14 +69,24 @@ async function buildImage(
 	record.emit({ type: 'log', level: 2, message: `Store: ${redact(request.host.store)}` });
 	const onEvent = reportWorker(record.emit);
 	const options = { streams: 'forward', onEvent, emit: record.emit, keep: request.output.saveTempDir } as const;
-	await using session = await openSession(request.host, { ...options, inUse: pathsOf(request) }, signal);
+	const idle = new AbortController();
+	const used = AbortSignal.any([signal, idle.signal]);
+	await using session = await openSession(request.host, { ...options, inUse: pathsOf(request) }, used);
 	checkAbove(request.host);
 	const fetching = record.stage('source', () => fetchInto(source, request, session, record, signal));
 	const resolving = record.stage('resolve', () => resolveImages(request, session, record, signal));
 	const running: Promise<unknown>[] = [fetching, resolving];
-	for (const started of [fetching, resolving, session.worker]) started.catch(fail);
+	for (const started of [fetching, resolving]) started.catch(fail);
+	session.worker.catch((error: unknown) => idle.signal.aborted || fail(error));
 	try {
 		const images = await resolving;
+		const reuse = openReuse({ request, session, record, images, signal }, fetching);
+		const known = await reuse.find();
+		if (known !== undefined) {
+			idle.abort();
+			record.note({ source: describeSource((await fetching).info), ...digestsOf(known), reused: true });
+			return known;
+		}
 		const { image, opened } = images.runtime ?? images.builder;
 		const base = startBaseTransfer(image, opened.source, images.targets, { record, scratch: session.scratch }, signal);
 		base.done.catch(fail);
@@ -90,7 +101,7 @@ async function buildImage(
 		await record.stage('pull', () =>
 			pullFor(live, { host: request.host, source: request.source.location, worker }, () => unpackImages(context, base)),
 		);
-		return await buildOn(context, await fetching, base);
+		return await buildOn(context, await fetching, base, reuse);
 	} catch (error) {
 		fail(error);
 		await Promise.allSettled(running);
@@ -99,26 +110,32 @@ async function buildImage(
 }
 
 /** From the unpacked images to the published one, which it resolves with. */
-async function buildOn(context: BuildContext, source: FetchedSource, base: BaseTransfer): Promise<Image> {
+async function buildOn(context: BuildContext, source: FetchedSource, base: BaseTransfer, reuse: Reuse): Promise<Image> {
 	const { request, record, images, signal } = context;
 	const { info } = source;
 	const began = Date.now();
 	record.note({ source: describeSource(info) });
 	checkLabels(context, info);
 	const again = request.output.checkReproducible ? await copySource(source, context) : undefined;
+	const key = await reuse.label();
 	const made = await makeLayer(context, source);
 	const { prepared, assembled, layer, statistics, path } = made;
 	record.note({ layer: { digest: layer.digest, diffId: layer.diffId, size: layer.size, ...statistics } });
 	if (again !== undefined) await record.stage('check', () => checkReproducible(context, again, made, began));
-	const built = await makeResultImage(context, info, assembled, layer);
+	const built = await makeResultImage(context, info, assembled, layer, key);
 	const clearing = clear(context, assembled.root);
 	await record.stage('push', () => publishImage(built, path, images.targets, base.done, record, signal));
 	await clearing;
-	const { digest } = built.manifest.descriptor;
-	record.note({ digest, configDigest: built.config.descriptor.digest });
-	await recordBuilt(request.host.store, built.config.descriptor.digest);
+	const { digest, configDigest } = digestsOf(built);
+	record.note({ digest, configDigest });
+	await recordBuilt(request.host.store, configDigest);
+	await reuse.remember(built, assembled.labels);
 	await keepArtifacts(context, source, prepared, digest);
 	return built;
+}
+
+function digestsOf({ manifest, config }: Image): Record<'digest' | 'configDigest', Digest> {
+	return { digest: manifest.descriptor.digest, configDigest: config.descriptor.digest };
 }
 
 /** Removes what assemble made, while the image is pushed, unless somebody still wants it. */
@@ -135,7 +152,8 @@ async function keepArtifacts(
 	built: Digest,
 ): Promise<void> {
 	const { incremental } = context.request;
-	await saveToCache(context, { source: info, root, user, contract, script: scripts.get('save-artifacts')?.path });
+	const script = scripts.get('save-artifacts')?.path;
+	await saveToCache(context, { source: info, root, user, contract, script, image: built });
 	const previous = artifacts?.previous;
 	if (incremental.removePrevious && previous !== undefined) await removePrevious(previous, built, context);
 }

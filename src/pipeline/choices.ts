@@ -14,3 +14,9 @@ export const ROOT_FILESYSTEMS = ['auto', 'overlay', 'copy', 'in-place'] as const
  * store when it cannot be reached.
  */
 export const PULL_POLICIES = ['check', 'always', 'if-not-present', 'never'] as const;
+
+/**
+ * Whether an image that was built from the same is named again in place of building. Undefined is neither: then only what this user built on
+ * this host counts, and only where no secrets are given.
+ */
+export const REUSE = ['auto', 'never'] as const;

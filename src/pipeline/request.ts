@@ -5,7 +5,7 @@ import type { UidRange } from '../s2i/allowed-uids.js';
 import type { EnvironmentVariable } from '../s2i/environment.js';
 import type { PathPair } from '../s2i/volumes.js';
 import type { Limits } from '../sandbox/limits.js';
-import type { ISOLATIONS, PULL_POLICIES, ROOT_FILESYSTEMS, USER_NAMESPACES } from './choices.js';
+import type { ISOLATIONS, PULL_POLICIES, REUSE, ROOT_FILESYSTEMS, USER_NAMESPACES } from './choices.js';
 
 /** When a registry is asked for an image. */
 export type PullPolicy = (typeof PULL_POLICIES)[number];
@@ -148,6 +148,8 @@ export interface OutputRequest {
 	readonly timestamp: number | undefined;
 	/** Build twice, and publish only if both layers are the same. */
 	readonly checkReproducible: boolean;
+	/** Whether an image of the same key may be named again; undefined: only one that this user built here, and without secrets. */
+	readonly reuse: (typeof REUSE)[number] | undefined;
 }
 
 /** What a build is told, by who reads it. */

@@ -1,8 +1,9 @@
 import { BuildError } from '../errors.js';
+import type { Digest } from '../oci/digest.js';
 import type { ContainerConfig, ImageChange } from '../oci/image.js';
 import type { SourceInfo } from '../source/source.js';
 import { type EnvironmentVariable, mergeEnvironment, readImageEnvironment } from './environment.js';
-import { type Builder, sourceAnnotations, sourceLabels, withoutBuildLabels } from './labels.js';
+import { type Builder, KEY_LABEL, sourceAnnotations, sourceLabels, withoutBuildLabels } from './labels.js';
 import { encodeRebuild, REBUILD_LABEL, type RebuildInputs } from './rebuild.js';
 
 /** What the image config of the result is made from. */
@@ -25,6 +26,8 @@ export interface ImageChangeInput {
 	readonly description?: string | undefined;
 	/** Written when it fits into the limit of labels. */
 	readonly rebuild?: RebuildInputs | undefined;
+	/** What an unchanged build is known by. Written when it fits into the limit of labels. */
+	readonly key?: Digest | undefined;
 }
 
 const MAX_LABELS = 10 * 1024;
@@ -63,16 +66,19 @@ function changeConfig(base: ContainerConfig, input: ImageChangeInput): Container
 type Labels = Readonly<Record<string, string>>;
 
 function mergeLabels(inherited: Labels, input: ImageChangeInput): Labels {
-	const { displayName, description, rebuild, optionLabels = [] } = input;
+	const { displayName, description, rebuild, key, optionLabels = [] } = input;
 	const labels = {
 		...withoutBuildLabels(inherited),
 		...sourceLabels(input.source, input.builder, { displayName, description }),
 		...Object.fromEntries(optionLabels.map(({ name, value }) => [name, value])),
 		...withoutBuildLabels(input.labels),
 	};
-	if (rebuild === undefined || REBUILD_LABEL in labels) return labels;
-	const whole = { ...labels, [REBUILD_LABEL]: encodeRebuild(rebuild) };
-	return sizeOf(whole) <= MAX_LABELS ? whole : labels;
+	const rebuilt = rebuild && !(REBUILD_LABEL in labels) ? { [REBUILD_LABEL]: encodeRebuild(rebuild) } : {};
+	const own = [rebuilt, key === undefined ? {} : { [KEY_LABEL]: key }];
+	return own.reduce<Labels>(
+		(all, more) => (sizeOf({ ...all, ...more }) <= MAX_LABELS ? { ...all, ...more } : all),
+		labels,
+	);
 }
 
 function sizeOf(labels: Labels): number {

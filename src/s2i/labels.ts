@@ -15,6 +15,12 @@ export interface Description {
 }
 
 const BUILD = 'io.openshift.s2i.build';
+/** The label with the manifest digest of the builder image. */
+export const BUILDER_LABEL = 'io.s2oci.builder-digest';
+/** The label with the digest of all that the image was built from, by which an unchanged build is known. */
+export const KEY_LABEL = 'io.s2oci.build-key';
+/** Of a builder image, or of `image_metadata.json`: `true` says that assemble makes something else each time. */
+export const VOLATILE_LABEL = 'io.s2oci.volatile';
 
 /**
  * The labels that a build writes: what S2I writes (build image, commit, source location), name and description when there are
@@ -36,7 +42,7 @@ export function sourceLabels(
 		[`${BUILD}.commit.message`]: source.message,
 		[`${BUILD}.source-location`]: withoutCredentials(source.location),
 		[`${BUILD}.source-context-dir`]: source.contextDir,
-		'io.s2oci.builder-digest': builder.digest,
+		[BUILDER_LABEL]: builder.digest,
 	});
 }
 

@@ -36,6 +36,8 @@ export interface RunOptions {
 	readonly terminal?: boolean;
 	/** Another copy of the program. */
 	readonly program?: string;
+	/** Leaves it to s2oci whether an unchanged build is made at all; else each is. */
+	readonly mayReuse?: boolean;
 	/** SIGKILL after this time, which no test should need. */
 	readonly limitMs?: number;
 }
@@ -93,6 +95,8 @@ function commandOf(
 	options: RunOptions,
 ): readonly string[] {
 	const record = args[0] === 'build' && !args.includes('--result-file') ? ['--result-file', resultFile] : [];
+	const isPlain = args[0] !== 'build' || options.mayReuse === true || args.includes('--reuse');
+	const always = isPlain ? [] : ['--reuse', 'never'];
 	const become =
 		user === undefined ? [] : ['setpriv', '--reuid', String(user.uid), '--regid', String(user.gid), '--init-groups'];
 	const words = [
@@ -101,6 +105,7 @@ function commandOf(
 		process.execPath,
 		options.program ?? PROGRAM,
 		...args,
+		...always,
 		...record,
 	];
 	return options.terminal === true ? onTerminal(words) : words;

@@ -70,12 +70,13 @@ export function readRebuildRequest(
 			},
 		);
 	}
+	const output = readOutput(args.output, tag ?? args.image);
 	return {
 		...{ image, source, destination, pullPolicy: policy, runtimePullPolicy },
 		host: readHostRequest(args.host, reading),
 		assemble: readAssemble(args, []),
 		incremental: readIncremental(args.incremental),
-		output: readOutput(args.output, tag ?? args.image),
+		output: { ...output, reuse: output.reuse ?? 'never' },
 	};
 }
 

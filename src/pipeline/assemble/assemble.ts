@@ -3,7 +3,7 @@ import type { ContainerConfig } from '../../oci/image.js';
 import { assembleEnvironment } from '../../s2i/assemble-environment.js';
 import type { Contract } from '../../s2i/contract.js';
 import type { EnvironmentVariable } from '../../s2i/environment.js';
-import { isBuildLabel } from '../../s2i/labels.js';
+import { isBuildLabel, VOLATILE_LABEL } from '../../s2i/labels.js';
 import { METADATA_PATH, parseMetadata } from '../../s2i/metadata.js';
 import type { User } from '../../s2i/users.js';
 import type { SourceInfo } from '../../source/source.js';
@@ -78,7 +78,7 @@ async function readMetadata(root: Root, emit: Emit): Promise<Readonly<Record<str
 	if (file === undefined || file.type === 'missing') return {};
 	if (file.text !== undefined) {
 		const labels = parseMetadata(file.text);
-		const forged = Object.keys(labels).filter(isBuildLabel);
+		const forged = Object.keys(labels).filter((name) => isBuildLabel(name) && name !== VOLATILE_LABEL);
 		if (forged.length > 0) {
 			const names = forged
 				.map((name) => JSON.stringify(name.slice(0, 100)))

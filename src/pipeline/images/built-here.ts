@@ -16,7 +16,7 @@ export async function recordBuilt(store: string, config: Digest): Promise<void> 
 	try {
 		makePath(directory, 0o700);
 		await writeFile(join(directory, nameOf(config)), '', { mode: 0o600 });
-		await removeOldest(directory);
+		await removeOldest(directory, MAX_RECORDS);
 	} catch {
 		// Then `rebuild` asks where the source is.
 	}
@@ -28,13 +28,14 @@ export async function wasBuiltHere(store: string, config: Digest): Promise<boole
 	return found !== undefined && found.isFile() && found.uid === process.getuid?.();
 }
 
-async function removeOldest(directory: string): Promise<void> {
+/** Removes files of `directory` until `most` are left, the oldest first. */
+export async function removeOldest(directory: string, most: number): Promise<void> {
 	const names = await readdir(directory);
-	if (names.length <= MAX_RECORDS) return;
+	if (names.length <= most) return;
 	const aged = await Promise.all(
 		names.map(async (name) => ({ name, time: (await lstat(join(directory, name))).mtimeMs })),
 	);
-	const oldest = aged.toSorted((a, b) => a.time - b.time).slice(0, names.length - MAX_RECORDS);
+	const oldest = aged.toSorted((a, b) => a.time - b.time).slice(0, names.length - most);
 	for (const { name } of oldest) await rm(join(directory, name), { force: true });
 }
 

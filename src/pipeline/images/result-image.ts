@@ -1,9 +1,10 @@
 import { absoluteLocation, formatImageLocation, type ImageLocation, imageNameOf } from '../../content/location.js';
+import type { Digest } from '../../oci/digest.js';
 import { appendLayer, type Image } from '../../oci/image.js';
 import { familyOf, layerMediaType } from '../../oci/media-types.js';
 import type { PackedLayer } from '../../protocol/worker-calls.js';
 import { type ImageChangeInput, imageChange } from '../../s2i/image-change.js';
-import type { Builder } from '../../s2i/labels.js';
+import { type Builder, VOLATILE_LABEL } from '../../s2i/labels.js';
 import type { RebuildInputs } from '../../s2i/rebuild.js';
 import type { SourceInfo } from '../../source/source.js';
 import type { Assembled } from '../assemble/assemble.js';
@@ -12,19 +13,28 @@ import { readOptionEnvironment } from '../prepare/build-environment.js';
 import type { BuildRequest } from '../request.js';
 import type { BaseImage, BuildImages } from './images.js';
 
-/** The image that a build makes: its base with `layer` and the config that source, scripts and command line ask for. */
+/** The image that a build makes: its base with `layer` and the config that source, scripts and command line ask for; `key` for its label. */
 export async function makeResultImage(
 	{ request, images }: BuildContext,
 	source: SourceInfo,
 	assembled: Assembled,
 	layer: PackedLayer,
+	key: Digest | undefined,
 ): Promise<Image> {
 	const base = images.runtime ?? images.builder;
 	const { digest, size, diffId } = layer;
 	const mediaType = layerMediaType(familyOf(base.image.manifest.value.mediaType), 'gzip');
 	const rebuild = await rebuildInputs(request, source);
 	const { runPath, environment, labels, config } = assembled;
-	const change = imageChange({ ...described(request, images, source), runPath, environment, labels, rebuild });
+	const label = labels[VOLATILE_LABEL] === 'true' ? undefined : key;
+	const change = imageChange({
+		...described(request, images, source),
+		runPath,
+		environment,
+		labels,
+		rebuild,
+		key: label,
+	});
 	const changed = config === undefined ? change : { ...change, config: () => change.config(config) };
 	return appendLayer(base.image, { blob: { mediaType, digest, size }, diffId }, changed);
 }
@@ -41,7 +51,7 @@ function described(
 	{ image, ...request }: BuildRequest,
 	{ builder, runtime }: BuildImages,
 	source: SourceInfo,
-): Omit<ImageChangeInput, 'runPath' | 'environment' | 'labels' | 'rebuild'> {
+): Omit<ImageChangeInput, 'runPath' | 'environment' | 'labels' | 'rebuild' | 'key'> {
 	return {
 		optionLabels: image.labels,
 		source,

@@ -14,6 +14,7 @@ import {
 	readArtifact,
 } from '../../oci/artifact.js';
 import type { PackedLayer } from '../../oci/descriptor.js';
+import type { Digest } from '../../oci/digest.js';
 import { redact } from '../../redact.js';
 import type { Contract } from '../../s2i/contract.js';
 import { withoutCredentials } from '../../s2i/labels.js';
@@ -37,11 +38,16 @@ export interface CacheInput {
 	readonly contract: Contract;
 	/** Path of the builder's or the build's own save-artifacts in the container; undefined when there is none. */
 	readonly script: string | undefined;
+	/** Manifest digest of what was built. */
+	readonly image: Digest;
 }
 
 interface Candidate extends FoundArtifacts {
 	readonly opened: OpenedSource;
 }
+
+/** What looking for artifacts takes. */
+type LookContext = Omit<BuildContext, 'worker'>;
 
 const CODE = 'ARTIFACT_CACHE';
 
@@ -54,16 +60,26 @@ export async function restoreFromCache(
 	context: BuildContext,
 	input: Pick<CacheInput, 'source' | 'user'>,
 ): Promise<RestoredArtifacts | undefined> {
-	const { request, record } = context;
-	const key = keyOf(context, input.source);
-	const looking = request.incremental.cacheFrom.map((location) => find(location, key, context));
-	const candidates = bestArtifacts((await Promise.all(looking)).flat());
+	const { record } = context;
+	const candidates = await findAll(context, input.source);
 	for (const candidate of candidates) {
 		const restored = await restore(candidate, input.user, context);
 		if (restored !== undefined) return restored;
 	}
 	record.emit({ type: 'log', level: 1, message: 'no cache has artifacts of this source' });
 	return undefined;
+}
+
+/** The images of the builds whose artifacts `incremental.cacheFrom` has for this builder image and `source`, by their manifest digests. */
+export async function cachedImages(context: LookContext, source: SourceInfo): Promise<readonly Digest[]> {
+	const found = await findAll(context, source);
+	return found.flatMap(({ isExact, image }) => (isExact && image !== undefined ? [image] : []));
+}
+
+async function findAll(context: LookContext, source: SourceInfo): Promise<readonly Candidate[]> {
+	const key = keyOf(context, source);
+	const looking = context.request.incremental.cacheFrom.map((location) => find(location, key, context));
+	return bestArtifacts((await Promise.all(looking)).flat());
 }
 
 /**
@@ -74,7 +90,7 @@ export async function restoreFromCache(
 export async function saveToCache(context: BuildContext, input: CacheInput): Promise<void> {
 	const { request, session, signal, record } = context;
 	if (request.incremental.cacheTo.length === 0) return;
-	const { root, script: path, contract, user, source } = input;
+	const { root, script: path, contract, user, source, image } = input;
 	if (path === undefined) {
 		record.emit({ type: 'log', level: 1, message: 'nothing is cached: there is no save-artifacts script' });
 		return;
@@ -91,14 +107,14 @@ export async function saveToCache(context: BuildContext, input: CacheInput): Pro
 			const name = formatImageLocation(location);
 			signal.throwIfAborted();
 			await warned(`the artifacts were not pushed to ${name}`, context, async () => {
-				await push(location, { packed, path: pack }, keyOf(context, source), source.epoch, context);
+				await push(location, { packed, path: pack }, keyOf(context, source), { epoch: source.epoch, image }, context);
 				record.emit({ type: 'log', level: 1, message: `cached ${packed.size} bytes of artifacts in ${name}` });
 			});
 		}
 	});
 }
 
-function keyOf({ request, images }: BuildContext, source: SourceInfo): ArtifactKey {
+function keyOf({ request, images }: LookContext, source: SourceInfo): ArtifactKey {
 	return {
 		builder: images.builder.image.manifest.descriptor.digest,
 		source: withoutCredentials(source.location),
@@ -109,7 +125,7 @@ function keyOf({ request, images }: BuildContext, source: SourceInfo): ArtifactK
 
 async function warned<T>(
 	what: string,
-	{ record, signal }: BuildContext,
+	{ record, signal }: LookContext,
 	work: () => Promise<T>,
 ): Promise<T | undefined> {
 	try {
@@ -132,7 +148,7 @@ function namesIn(location: ImageLocation, key: ArtifactKey): readonly string[] {
 	return tag === 'latest' ? [exact, similar] : [tag];
 }
 
-async function find(location: ImageLocation, key: ArtifactKey, context: BuildContext): Promise<readonly Candidate[]> {
+async function find(location: ImageLocation, key: ArtifactKey, context: LookContext): Promise<readonly Candidate[]> {
 	const name = formatImageLocation(location);
 	const opened = await warned(`${name} cannot be read`, context, () =>
 		openImageSource(location, context.session.access, context.signal),
@@ -149,7 +165,7 @@ async function lookUp(
 	opened: OpenedSource,
 	name: string,
 	key: ArtifactKey,
-	context: BuildContext,
+	context: LookContext,
 ): Promise<Candidate | undefined> {
 	return warned(`${name} cannot be read`, context, async () => {
 		try {
@@ -192,7 +208,7 @@ async function push(
 	location: ImageLocation,
 	file: PackedFile,
 	key: ArtifactKey,
-	epoch: number,
+	about: { readonly epoch: number; readonly image: Digest },
 	context: BuildContext,
 ): Promise<void> {
 	const { session, signal } = context;
@@ -202,7 +218,7 @@ async function push(
 		});
 	}
 	const target = await openImageTarget(location, session.access, signal);
-	const [plain, artifact] = [true, false].map((isPlain) => artifactDocument(file.packed, key, epoch, isPlain)) as [
+	const [plain, artifact] = [true, false].map((isPlain) => artifactDocument(file.packed, key, about, isPlain)) as [
 		ArtifactDocument,
 		ArtifactDocument,
 	];

@@ -64,22 +64,30 @@ function beside(inspect: InspectImage, { workingDir }: ImageDirectories): Inspec
 	};
 }
 
-async function bindSecret(
-	{ id, from }: Secret,
-	env: HostRequest['env'],
-	writable: readonly string[],
-): Promise<HostBind> {
+async function bindSecret(secret: Secret, env: HostRequest['env'], writable: readonly string[]): Promise<HostBind> {
+	const { id } = secret;
 	const option = `--secret id=${id}`;
 	if (!/^[\w.-]+$/.test(id) || /^\.\.?$/.test(id)) {
 		throw new BuildError('USAGE', `${option}: an id has letters, digits, '.', '_' and '-' only`, {
 			hint: `assemble finds the value in ${SECRETS}/ID.`,
 		});
 	}
+	const value = await readSecretValue(secret, env, writable);
+	const source = { type: 'content', base64: value.toString('base64'), mode: SECRET_MODE } as const;
+	return { source, destination: `${SECRETS}/${id}`, type: 'file', readOnly: true };
+}
+
+/** The value of a secret, at most 1 MiB, read through no link below the volumes `writable`. Throws USAGE. */
+export async function readSecretValue(
+	{ id, from }: Secret,
+	env: HostRequest['env'],
+	writable: readonly string[],
+): Promise<Buffer> {
+	const option = `--secret id=${id}`;
 	const value =
 		'file' in from ? await readSecret(option, from.file, writable) : readVariable(option, from.variable, env);
 	if (value.length > SECRET_LIMIT) throw tooLarge(option);
-	const source = { type: 'content', base64: value.toString('base64'), mode: SECRET_MODE } as const;
-	return { source, destination: `${SECRETS}/${id}`, type: 'file', readOnly: true };
+	return value;
 }
 
 async function readSecret(option: string, file: string, writable: readonly string[]): Promise<Buffer> {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadCompleted } from '../../../src/cli/commands.js';
 import { CALLBACK_FORMATS, LOG_FORMATS, LOG_LEVELS, NETWORKS } from '../../../src/cli/values.js';
-import { ISOLATIONS, PULL_POLICIES, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../../../src/pipeline/choices.js';
+import { ISOLATIONS, PULL_POLICIES, REUSE, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../../../src/pipeline/choices.js';
 import { runMain } from './io.js';
 
 const grammars = await loadCompleted();
@@ -18,6 +18,7 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
 	loglevel: LOG_LEVELS,
 	'callback-format': CALLBACK_FORMATS,
 	network: NETWORKS,
+	reuse: REUSE,
 };
 /** Help says of these that they are like another option. */
 const LIKE_OTHERS = ['runtime-pull-policy', 'incremental-pull-policy'];

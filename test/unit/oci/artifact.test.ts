@@ -40,11 +40,13 @@ describe('the tags of artifacts', () => {
 	});
 });
 
+const builtImage = digestOf(Buffer.from('an image'));
+
 describe.each([
 	['artifact', false],
 	['plain image', true],
 ])('artifacts as an %s', (_name, plain) => {
-	const { manifest, config } = artifactDocument(packed, key, 1_700_000_000, plain);
+	const { manifest, config } = artifactDocument(packed, key, { epoch: 1_700_000_000, image: builtImage }, plain);
 	const parsed = parseManifest(manifest.bytes, manifest.descriptor, 'it');
 
 	test('are a manifest that names its blobs, and the same bytes each time', () => {
@@ -54,11 +56,18 @@ describe.each([
 			annotations: { 'org.opencontainers.image.created': '2023-11-14T22:13:20Z' },
 		});
 		expect(config.descriptor).toMatchObject({ digest: digestOf(config.bytes), size: config.bytes.length });
-		expect(artifactDocument(packed, key, 1_700_000_000, plain)).toEqual({ manifest, config });
+		expect(artifactDocument(packed, key, { epoch: 1_700_000_000, image: builtImage }, plain)).toEqual({
+			manifest,
+			config,
+		});
 	});
 
 	test('are found again by the same builder image and by another version of it', () => {
-		const found = { layer: expect.objectContaining({ digest }) as unknown, created: '2023-11-14T22:13:20Z' };
+		const found = {
+			layer: expect.objectContaining({ digest }) as unknown,
+			created: '2023-11-14T22:13:20Z',
+			image: builtImage,
+		};
 		expect(readArtifact(parsed, key)).toEqual({ ...found, isExact: true });
 		expect(readArtifact(parsed, other)).toEqual({ ...found, isExact: false });
 	});
@@ -72,7 +81,7 @@ describe.each([
 });
 
 describe('a manifest that is something else', () => {
-	const { manifest } = artifactDocument(packed, key, 0, false);
+	const { manifest } = artifactDocument(packed, key, { epoch: 0, image: builtImage }, false);
 	const [layer] = manifest.value.layers;
 	const { annotations } = manifest.value;
 	test.each<[string, object]>([

@@ -1,0 +1,83 @@
+import { type Digest, digestOf } from '../../oci/digest.js';
+import { formatPlatform } from '../../oci/platform.js';
+import { type EnvironmentVariable, mergeEnvironment } from '../../s2i/environment.js';
+import { VERSION } from '../../version.js';
+import type { BuildRequest } from '../request.js';
+
+/** What a build is made from besides its request: all of it is read from elsewhere. */
+export interface KeyInputs {
+	/** Manifest digests. */
+	readonly builder: Digest;
+	readonly runtime: Digest | undefined;
+	/** Of what the fetched source holds. */
+	readonly source: string;
+	/** `-e` and `-E`. */
+	readonly environment: readonly EnvironmentVariable[];
+	/** Scripts of the host, by their names. */
+	readonly scripts: Readonly<Record<string, Digest>>;
+	/** Values of secrets, by their ids. */
+	readonly secrets: Readonly<Record<string, Digest>>;
+	/** The environment's SOURCE_DATE_EPOCH. */
+	readonly sourceDateEpoch: string | undefined;
+}
+
+/** What has changed in how an image is made, where the version of the program does not say it. */
+const FORMAT = 1;
+
+/**
+ * Names all that makes the image of a build, as far as it is known before anything runs: two builds with one key make the same image, but
+ * for times, for what the source's commit is called, and for what assemble fetches from elsewhere. Of the request everything counts that is not taken out here: where images are looked for and go,
+ * how long a build may take, and what the source is called, since its content counts.
+ */
+export function buildKey(request: BuildRequest, inputs: KeyInputs): Digest {
+	const { scripts, assemble, incremental, runtime, image, output, host } = request;
+	const { environment, ...digests } = inputs;
+	const { buildEnvironment, limits } = assemble;
+	const parts = {
+		...{ format: FORMAT, version: VERSION, platform: formatPlatform(host.platform), scripts },
+		inputs: { ...digests, environment: unordered(environment) },
+		assemble: {
+			...without(assemble, 'assembleTimeout', 'secrets', 'injections', 'volumes'),
+			buildEnvironment: unordered(buildEnvironment),
+			limits: { ...limits, capDrop: [...limits.capDrop].sort(), ulimits: [...limits.ulimits].sort(byName) },
+		},
+		incremental: without(incremental, 'pullPolicy', 'removePrevious'),
+		runtime: runtime && without(runtime, 'image', 'pullPolicy'),
+		image: { ...image, labels: unordered(image.labels), tagName: image.tagName && repositoryOf(image.tagName) },
+		timestamp: output.timestamp,
+	};
+	return digestOf(Buffer.from(canonical(parts)));
+}
+
+/** Whether a key says something of values that are to be in no image: short ones could be guessed with it. */
+export function isPrivate({ assemble }: BuildRequest): boolean {
+	const { buildEnvironment, secrets } = assemble;
+	return secrets.length > 0 || buildEnvironment.some(({ name }) => name !== 'BUILD_LOGLEVEL');
+}
+
+/** A tag is where an image goes, a repository is what it is. */
+function repositoryOf(name: string): string {
+	return name.replace(/(?:@[^/]*|:[^/]*)$/, '');
+}
+
+/** The last value of each name counts, and their order does not. */
+function unordered(variables: readonly EnvironmentVariable[]): readonly EnvironmentVariable[] {
+	return [...mergeEnvironment(variables)].sort(byName);
+}
+
+function without<T extends object, K extends keyof T>(value: T, ...names: readonly K[]): Omit<T, K> {
+	return Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name as K))) as Omit<T, K>;
+}
+
+function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+	return a.name < b.name ? -1 : Number(a.name > b.name);
+}
+
+/** JSON in which the fields of an object are in order. */
+function canonical(value: unknown): string {
+	return JSON.stringify(value, (_name, each: unknown) =>
+		each !== null && typeof each === 'object' && !Array.isArray(each)
+			? Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1)))
+			: each,
+	);
+}

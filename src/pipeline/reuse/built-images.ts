@@ -1,0 +1,89 @@
+import { constants } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { makePath } from '../../make-path.js';
+import type { Document } from '../../oci/descriptor.js';
+import { type Digest, hexOf, isDigest } from '../../oci/digest.js';
+import { type Image, imageFrom, type Manifest } from '../../oci/image.js';
+import { isIndex, MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, parseConfig, parseManifest } from '../../oci/manifest.js';
+import { writeByRename } from '../../whole-file.js';
+import { removeOldest } from '../images/built-here.js';
+
+const DIRECTORY = 'reuse';
+/** The oldest go first. */
+const MAX_RECORDS = 500;
+const MAX_BYTES = Math.ceil(((MAX_MANIFEST_BYTES + MAX_CONFIG_BYTES) * 4) / 3) + 4096;
+
+const digest = v.custom<Digest>((value) => typeof value === 'string' && isDigest(value));
+const schema = v.object({
+	format: v.literal(1),
+	manifest: v.object({ mediaType: v.string(), digest, content: v.string() }),
+	config: v.string(),
+});
+
+/** Which image was made of `key` on the builder image `builder`. */
+export interface BuiltKey {
+	/** Manifest digest. */
+	readonly builder: Digest;
+	readonly key: Digest;
+}
+
+/** Whether `store` knows of any image on this builder: without one, nobody needs to wait for a key. */
+export async function hasBuilt(store: string, builder: Digest): Promise<boolean> {
+	const names = await readdir(join(store, DIRECTORY)).catch(() => []);
+	return names.some((name) => name.startsWith(prefixOf(builder)));
+}
+
+/** The image that {@link recordBuiltImage} was told of, by this user; undefined when there is none that can be trusted. */
+export async function readBuiltImage(store: string, built: BuiltKey): Promise<Image | undefined> {
+	try {
+		const { manifest, config } = v.parse(schema, JSON.parse(await readOwn(join(store, DIRECTORY, nameOf(built)))));
+		const what = 'a recorded image';
+		const { digest: named, mediaType, content } = manifest;
+		const document = parseManifest(Buffer.from(content, 'base64'), { digest: named, mediaType }, what);
+		if (isIndex(document)) return undefined;
+		const found = document as Document<Manifest>;
+		return imageFrom(found, parseConfig(Buffer.from(config, 'base64'), found.value, what));
+	} catch {
+		return undefined;
+	}
+}
+
+/** Remembers in `store` what this user built. A record that cannot be written costs one build, which is no reason to fail. */
+export async function recordBuiltImage(store: string, built: BuiltKey, { manifest, config }: Image): Promise<void> {
+	const directory = join(store, DIRECTORY);
+	const { mediaType, digest: named } = manifest.descriptor;
+	const record = {
+		format: 1,
+		manifest: { mediaType, digest: named, content: base64(manifest.bytes) },
+		config: base64(config.bytes),
+	};
+	try {
+		makePath(directory, 0o700);
+		await writeByRename(directory, nameOf(built), JSON.stringify(record), { mode: 0o600 });
+		await removeOldest(directory, MAX_RECORDS);
+	} catch {
+		// Then it is built again.
+	}
+}
+
+/** Somebody else's record could name an image that was never built. */
+async function readOwn(path: string): Promise<string> {
+	await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+	const stats = await file.stat();
+	if (!stats.isFile() || stats.uid !== process.getuid?.() || stats.size > MAX_BYTES) throw new Error('not ours');
+	return await file.readFile('utf8');
+}
+
+function prefixOf(builder: Digest): string {
+	return `${hexOf(builder).slice(0, 16)}-`;
+}
+
+function nameOf({ builder, key }: BuiltKey): string {
+	return `${prefixOf(builder)}${hexOf(key)}.json`;
+}
+
+function base64(bytes: Uint8Array): string {
+	return Buffer.from(bytes).toString('base64');
+}
