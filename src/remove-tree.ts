@@ -1,19 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import {
-	chmodSync,
-	closeSync,
-	constants,
-	fchmodSync,
-	openSync,
-	readdirSync,
-	renameSync,
-	rmdirSync,
-	unlinkSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import { errnoOf } from './errors.js';
 import { fsPath, latin1Path, type RawPath } from './root-path.js';
 
-const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = fs.constants;
 const O_PATH = 0o10000000;
 const OWNER_ONLY = 0o700;
 /** How many directories are open at once; what is deeper is moved up before it is removed. */
@@ -49,7 +39,7 @@ export function removeBeneath(root: RawPath, path: RawPath): void {
 export function removeEmptyBeneath(root: RawPath, path: RawPath): void {
 	withEntryBeneath(root, path, (entry) => {
 		try {
-			rmdirSync(fsPath(entry));
+			fs.rmdirSync(fsPath(entry));
 		} catch (error) {
 			if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'EBUSY'].includes(errnoOf(error) ?? '')) throw error;
 		}
@@ -62,7 +52,7 @@ function withEntryBeneath(root: RawPath, path: RawPath, use: (entry: RawPath) =>
 	if (parts.length === 0) return;
 	const opened: number[] = [];
 	try {
-		opened.push(openSync(fsPath(root), O_PATH | O_DIRECTORY));
+		opened.push(fs.openSync(fsPath(root), O_PATH | O_DIRECTORY));
 		for (const part of parts.slice(0, -1)) {
 			const next = openBeneath(entryOf(opened.at(-1), part));
 			if (next === undefined) return;
@@ -72,13 +62,13 @@ function withEntryBeneath(root: RawPath, path: RawPath, use: (entry: RawPath) =>
 	} catch (error) {
 		if (errnoOf(error) !== 'ENOENT') throw error;
 	} finally {
-		for (const fd of opened) closeSync(fd);
+		for (const fd of opened) fs.closeSync(fd);
 	}
 }
 
 function openBeneath(entry: RawPath): number | undefined {
 	try {
-		return openSync(fsPath(entry), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+		return fs.openSync(fsPath(entry), O_PATH | O_DIRECTORY | O_NOFOLLOW);
 	} catch (error) {
 		if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) throw error;
 		return undefined;
@@ -105,7 +95,7 @@ function remove(path: RawPath, above: OpenDirectory | undefined): void {
 function removeOnce(path: RawPath, above: OpenDirectory | undefined): void {
 	const fd = openDirectory(path);
 	if (fd === undefined) {
-		unlinkSync(fsPath(path));
+		fs.unlinkSync(fsPath(path));
 		return;
 	}
 	const directory = { fd, top: above?.top ?? fd, depth: (above?.depth ?? 0) + 1 };
@@ -113,14 +103,14 @@ function removeOnce(path: RawPath, above: OpenDirectory | undefined): void {
 		// What was moved up meanwhile is found by reading once more.
 		while (removeEntries(directory) && directory.top === fd);
 	} finally {
-		closeSync(fd);
+		fs.closeSync(fd);
 	}
-	rmdirSync(fsPath(path));
+	fs.rmdirSync(fsPath(path));
 }
 
 /** Whether there were any. */
 function removeEntries(directory: OpenDirectory): boolean {
-	const entries = readdirSync(`/proc/self/fd/${directory.fd}`, { withFileTypes: true, encoding: 'buffer' });
+	const entries = fs.readdirSync(`/proc/self/fd/${directory.fd}`, { withFileTypes: true, encoding: 'buffer' });
 	for (const entry of entries) {
 		const path = entryOf(directory.fd, entry.name.toString('latin1'));
 		const isDirectory = entry.isDirectory();
@@ -131,7 +121,7 @@ function removeEntries(directory: OpenDirectory): boolean {
 
 function unlinkFile(path: RawPath): void {
 	try {
-		unlinkSync(fsPath(path));
+		fs.unlinkSync(fsPath(path));
 	} catch (error) {
 		if (errnoOf(error) !== 'ENOENT') throw error;
 	}
@@ -147,7 +137,7 @@ function moveUp(path: RawPath, top: number): boolean {
 	try {
 		// Its own ".." changes, so it must be writable as well.
 		openUp(path);
-		renameSync(fsPath(path), moved);
+		fs.renameSync(fsPath(path), moved);
 		return true;
 	} catch (error) {
 		if (errnoOf(error) === 'EXDEV') return false;
@@ -161,14 +151,14 @@ function writable(fd: number, change: () => void): void {
 		change();
 	} catch (error) {
 		if (!['EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) throw error;
-		fchmodSync(fd, OWNER_ONLY);
+		fs.fchmodSync(fd, OWNER_ONLY);
 		change();
 	}
 }
 
 /** Undefined for what is no directory. */
 function openDirectory(path: RawPath): number | undefined {
-	const open = () => openSync(fsPath(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	const open = () => fs.openSync(fsPath(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 	try {
 		return open();
 	} catch (error) {
@@ -181,10 +171,10 @@ function openDirectory(path: RawPath): number | undefined {
 
 /** Makes the directory at `path` itself, never what a link there points to, readable and writable for us. */
 function openUp(path: RawPath): void {
-	const fd = openSync(fsPath(path), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+	const fd = fs.openSync(fsPath(path), O_PATH | O_DIRECTORY | O_NOFOLLOW);
 	try {
-		chmodSync(`/proc/self/fd/${fd}`, OWNER_ONLY);
+		fs.chmodSync(`/proc/self/fd/${fd}`, OWNER_ONLY);
 	} finally {
-		closeSync(fd);
+		fs.closeSync(fd);
 	}
 }

@@ -8,13 +8,8 @@ import type { Descriptor, Document } from '../oci/descriptor.js';
 import { type Digest, digestOf, finishDigest, hexOf } from '../oci/digest.js';
 import type { Index, Manifest } from '../oci/image.js';
 import { MAX_CONFIG_BYTES, parseConfig, parseManifest } from '../oci/manifest.js';
-import {
-	DOCKER_CONFIG,
-	DOCKER_MANIFEST,
-	type LayerCompression,
-	layerCompression,
-	layerMediaType,
-} from '../oci/media-types.js';
+import type { LayerCompression } from '../oci/media-types.js';
+import { DOCKER_CONFIG, DOCKER_MANIFEST, layerCompression, layerMediaType } from '../oci/media-types.js';
 import { withoutNulls } from '../oci/nulls.js';
 import { formatReference, parseReference } from '../oci/reference.js';
 import type { ArchiveMember } from '../tar/archive.js';

@@ -11,15 +11,8 @@ import { createChannel, type WorkerCall, type WorkerEvent } from './channel.js';
 import { afterAbort, endLeft, killGroup, leave, removeOwn } from './end-worker.js';
 import { type KnownSandbox, openKnownSandbox } from './known-sandbox.js';
 import { allRefused, REFUSALS, type Refusal, remedyOf, said } from './refusals.js';
-import {
-	idsOf,
-	inPlacePlan,
-	mapIds,
-	mappingName,
-	type NamespacePlan,
-	planNamespaces,
-	type WantedNamespace,
-} from './user-namespace.js';
+import type { NamespacePlan, WantedNamespace } from './user-namespace.js';
+import { idsOf, inPlacePlan, mapIds, mappingName, planNamespaces } from './user-namespace.js';
 import { workerCommand } from './worker-command.js';
 
 /** The process in the namespaces. It holds no credentials; when it or we die, the other ends within a second. */

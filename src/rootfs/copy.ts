@@ -1,31 +1,11 @@
-import {
-	chmodSync,
-	constants,
-	copyFileSync,
-	lchownSync,
-	lstatSync,
-	lutimesSync,
-	mkdirSync,
-	readlinkSync,
-	type Stats,
-	symlinkSync,
-	utimesSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BuildError, errnoOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { copyLargeFile, LARGE_FILE } from '../linux/copy-file.js';
 import type { Libc } from '../linux/libc.js';
-import {
-	fsPath,
-	joinRaw,
-	latin1Path,
-	printablePath,
-	type RawPath,
-	ROOT,
-	type RootPath,
-	rawPath,
-} from '../root-path.js';
+import type { RawPath, RootPath } from '../root-path.js';
+import { fsPath, joinRaw, latin1Path, printablePath, ROOT, rawPath } from '../root-path.js';
 import { isKept } from './image-xattrs.js';
 import type { BaseTree } from './merge.js';
 
@@ -37,7 +17,7 @@ interface Copied {
 	readonly path: RootPath;
 	readonly from: RawPath;
 	readonly to: RawPath;
-	readonly stats: Stats;
+	readonly stats: fs.Stats;
 }
 
 /**
@@ -64,7 +44,7 @@ export async function copyLayers(
 		const from = joinRaw(roots[base.get(path)?.layer ?? 0] ?? ROOT, path);
 		const to = joinRaw(rawPath(target), path);
 		try {
-			const stats = lstatSync(fsPath(from));
+			const stats = fs.lstatSync(fsPath(from));
 			const copied = { path, from, to, stats };
 			const pending = copyOne(copied, libc, signal);
 			if (pending !== undefined) await pending;
@@ -93,13 +73,13 @@ function copyOne(copied: Copied, libc: Libc, signal: AbortSignal): Promise<void>
 	const { path, to, stats } = copied;
 	if (stats.isFile() && stats.size >= LARGE_FILE) return copyLarge(copied, libc, signal);
 	if (!stats.isDirectory()) copyOther(copied, libc);
-	else if (path !== ROOT) mkdirSync(fsPath(to), { mode: 0o700 });
+	else if (path !== ROOT) fs.mkdirSync(fsPath(to), { mode: 0o700 });
 	return undefined;
 }
 
 function copyOther(copied: Copied, libc: Libc): void {
 	const { from, to, stats } = copied;
-	if (stats.isSymbolicLink()) symlinkSync(readlinkSync(fsPath(from), { encoding: 'buffer' }), fsPath(to));
+	if (stats.isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(fsPath(from), { encoding: 'buffer' }), fsPath(to));
 	else if (stats.isFile()) copyFile(copied);
 	else libc.mknod(to, stats.mode);
 	finish(copied, libc);
@@ -107,7 +87,7 @@ function copyOther(copied: Copied, libc: Libc): void {
 
 function copyFile({ from, to }: Copied): void {
 	try {
-		copyFileSync(fsPath(from), fsPath(to), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+		fs.copyFileSync(fsPath(from), fsPath(to), fs.constants.COPYFILE_FICLONE | fs.constants.COPYFILE_EXCL);
 	} catch (cause) {
 		throw noRoom(cause, to);
 	}
@@ -130,17 +110,17 @@ function noRoom(cause: unknown, to: RawPath): unknown {
 /** A change of owner takes the set-id bits, so the mode comes after it. */
 function finish({ from, to, stats }: Copied, libc: Libc): void {
 	const { uid, gid, mode } = stats;
-	if (uid !== 0 || gid !== 0) lchownSync(fsPath(to), uid, gid);
+	if (uid !== 0 || gid !== 0) fs.lchownSync(fsPath(to), uid, gid);
 	for (const [name, value] of libc.listXattrs(from)) if (isKept(name)) libc.setXattr(to, name, value);
 	if (stats.isSymbolicLink()) {
-		lutimesSync(fsPath(to), ...timesOf(stats));
+		fs.lutimesSync(fsPath(to), ...timesOf(stats));
 		return;
 	}
-	if (!stats.isFile() || (mode & SPECIAL_BITS) !== 0) chmodSync(fsPath(to), mode & 0o7777);
-	utimesSync(fsPath(to), ...timesOf(stats));
+	if (!stats.isFile() || (mode & SPECIAL_BITS) !== 0) fs.chmodSync(fsPath(to), mode & 0o7777);
+	fs.utimesSync(fsPath(to), ...timesOf(stats));
 }
 
 /** A date is rounded to milliseconds, which may be the next second; a negative number would mean now. */
-function timesOf({ atimeMs, mtimeMs, mtime, atime }: Stats): readonly [number | Date, number | Date] {
+function timesOf({ atimeMs, mtimeMs, mtime, atime }: fs.Stats): readonly [number | Date, number | Date] {
 	return [atimeMs < 0 ? atime : atimeMs / 1000, mtimeMs < 0 ? mtime : mtimeMs / 1000];
 }

@@ -1,16 +1,8 @@
 import { accessSync, chmodSync, closeSync, constants, fstatSync, openSync, readdirSync, statSync } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
-import {
-	fsPath,
-	latin1Path,
-	parentOf,
-	printablePath,
-	type RawPath,
-	ROOT,
-	ROOT_DIRECTORY,
-	type RootPath,
-} from '../root-path.js';
+import type { RawPath, RootPath } from '../root-path.js';
+import { fsPath, latin1Path, parentOf, printablePath, ROOT, ROOT_DIRECTORY } from '../root-path.js';
 import { openBrought } from './brought.js';
 import type { FileUser } from './file-access.js';
 import { type OpenTree, unlessGone, withTree } from './open-tree.js';

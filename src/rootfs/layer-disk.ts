@@ -1,21 +1,4 @@
-import {
-	chmodSync,
-	chownSync,
-	closeSync,
-	constants,
-	fchmodSync,
-	fchownSync,
-	futimesSync,
-	lchownSync,
-	linkSync,
-	lutimesSync,
-	mkdirSync,
-	openSync,
-	rmSync,
-	symlinkSync,
-	utimesSync,
-	writeSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { removeTree } from '../remove-tree.js';
@@ -57,7 +40,7 @@ export interface LayerDisk {
 /** Names are told to people only. */
 const MAX_LOST = 100;
 const MAX_LOST_NAME = 255;
-const O_NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+const O_NEW_FILE = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_NOFOLLOW;
 const S_IFCHR = 0o020000;
 const S_IFIFO = 0o010000;
 /** What a change of owner or the umask, which this process shares with all its threads and programs, may have taken. */
@@ -81,45 +64,45 @@ export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOp
 		makeImplicit: (path) => makeImplicit(diskPath(path)),
 		clear: (path) => removeTree(joinRaw(root, path)),
 		makeDirectory: (path, entry, exists) => {
-			if (!exists) mkdirSync(diskPath(path), { mode: 0o755 });
-			own(entry, (uid, gid) => chownSync(diskPath(path), uid, gid));
-			chmodSync(diskPath(path), entry.mode | OWNER_ALL);
+			if (!exists) fs.mkdirSync(diskPath(path), { mode: 0o755 });
+			own(entry, (uid, gid) => fs.chownSync(diskPath(path), uid, gid));
+			fs.chmodSync(diskPath(path), entry.mode | OWNER_ALL);
 			setXattrs(path, entry);
 		},
 		makeSymlink: (path, entry) => {
-			symlinkSync(fsPath(entry.linkPath), diskPath(path));
-			own(entry, (uid, gid) => lchownSync(diskPath(path), uid, gid));
-			lutimesSync(diskPath(path), dateOf(entry), dateOf(entry));
+			fs.symlinkSync(fsPath(entry.linkPath), diskPath(path));
+			own(entry, (uid, gid) => fs.lchownSync(diskPath(path), uid, gid));
+			fs.lutimesSync(diskPath(path), dateOf(entry), dateOf(entry));
 		},
-		makeLink: (path, target) => linkSync(diskPath(target), diskPath(path)),
+		makeLink: (path, target) => fs.linkSync(diskPath(target), diskPath(path)),
 		makeSpecial: (path, entry) => {
 			const isFifo = entry.type === 'fifo' && libc !== undefined;
 			if (isFifo) libc.mknod(joinRaw(root, path), S_IFIFO | entry.mode);
-			else closeSync(openSync(diskPath(path), O_NEW_FILE, 0));
-			own(entry, (uid, gid) => lchownSync(diskPath(path), uid, gid));
-			if (isFifo) chmodSync(diskPath(path), entry.mode);
+			else fs.closeSync(fs.openSync(diskPath(path), O_NEW_FILE, 0));
+			own(entry, (uid, gid) => fs.lchownSync(diskPath(path), uid, gid));
+			if (isFifo) fs.chmodSync(diskPath(path), entry.mode);
 		},
 		makeWhiteout: (path) => {
 			if (whiteouts) makeWhiteout(joinRaw(root, path), libc);
 		},
 		openFile: (path, entry) => {
-			file = { fd: openSync(diskPath(path), O_NEW_FILE, entry.mode & 0o777), path, entry };
+			file = { fd: fs.openSync(diskPath(path), O_NEW_FILE, entry.mode & 0o777), path, entry };
 		},
 		writeFile: (chunk) => {
-			for (let at = 0; file !== undefined && at < chunk.length; ) at += writeSync(file.fd, chunk, at);
+			for (let at = 0; file !== undefined && at < chunk.length; ) at += fs.writeSync(file.fd, chunk, at);
 		},
 		closeFile: () => {
 			if (file === undefined) return;
 			const { fd, path, entry } = file;
-			own(entry, (uid, gid) => fchownSync(fd, uid, gid));
-			if ((entry.mode & MASKED_BITS) !== 0) fchmodSync(fd, entry.mode);
+			own(entry, (uid, gid) => fs.fchownSync(fd, uid, gid));
+			if ((entry.mode & MASKED_BITS) !== 0) fs.fchmodSync(fd, entry.mode);
 			setXattrs(path, entry);
-			futimesSync(fd, dateOf(entry), dateOf(entry));
+			fs.futimesSync(fd, dateOf(entry), dateOf(entry));
 			file = undefined;
-			closeSync(fd);
+			fs.closeSync(fd);
 		},
 		abandon: () => {
-			if (file !== undefined) closeSync(file.fd);
+			if (file !== undefined) fs.closeSync(file.fd);
 			file = undefined;
 		},
 		finish: (entries) => {
@@ -136,11 +119,11 @@ function addLost(lost: Set<string>, names: readonly string[]): void {
 
 function makeImplicit(disk: string | Buffer): void {
 	try {
-		mkdirSync(disk, { mode: 0o755 });
+		fs.mkdirSync(disk, { mode: 0o755 });
 	} catch (error) {
 		if (errnoOf(error) !== 'EEXIST') throw error;
-		rmSync(disk, { force: true });
-		mkdirSync(disk, { mode: 0o755 });
+		fs.rmSync(disk, { force: true });
+		fs.mkdirSync(disk, { mode: 0o755 });
 	}
 }
 
@@ -149,7 +132,7 @@ export function canMakeWhiteouts(directory: string, libc: Libc): boolean {
 	const probe = `${directory}/whiteout`;
 	try {
 		libc.mknod(rawPath(probe), S_IFCHR);
-		rmSync(probe);
+		fs.rmSync(probe);
 		return true;
 	} catch {
 		return false;
@@ -194,8 +177,8 @@ function finishDirectory(disk: RawPath, path: RootPath, entry: LayerEntry, libc:
 	if (entry.type !== 'directory' || path === ROOT) return;
 	if (entry.opaque === true) libc?.setXattr(disk, 'user.overlay.opaque', Buffer.from('y'));
 	if (entry.implicit === true) return;
-	utimesSync(fsPath(disk), dateOf(entry), dateOf(entry));
-	if ((entry.mode & OWNER_ALL) !== OWNER_ALL) chmodSync(fsPath(disk), entry.mode);
+	fs.utimesSync(fsPath(disk), dateOf(entry), dateOf(entry));
+	if ((entry.mode & OWNER_ALL) !== OWNER_ALL) fs.chmodSync(fsPath(disk), entry.mode);
 }
 
 /** Node takes a negative number for "now", but not a date before 1970. */

@@ -1,15 +1,6 @@
 import { BuildError } from '../errors.js';
-import {
-	childOf,
-	latin1Path,
-	nameOf,
-	parentOf,
-	partsOf,
-	printablePath,
-	type RawPath,
-	ROOT,
-	type RootPath,
-} from '../root-path.js';
+import type { RawPath, RootPath } from '../root-path.js';
+import { childOf, latin1Path, nameOf, parentOf, partsOf, printablePath, ROOT } from '../root-path.js';
 import type { DirectoryEntry, LayerEntry } from './tree.js';
 
 /** Where an entry of a layer really goes. */

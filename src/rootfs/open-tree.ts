@@ -2,17 +2,8 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
-import {
-	fsPath,
-	latin1Path,
-	nameIn,
-	nameOf,
-	parentOf,
-	printablePath,
-	type RawPath,
-	ROOT,
-	type RootPath,
-} from '../root-path.js';
+import type { RawPath, RootPath } from '../root-path.js';
+import { fsPath, latin1Path, nameIn, nameOf, parentOf, printablePath, ROOT } from '../root-path.js';
 
 /**
  * A directory tree in which others may rename, or put links in the place of directories, at any moment: every directory is reached from

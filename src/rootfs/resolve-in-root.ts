@@ -1,17 +1,7 @@
 import { lstatSync, mkdirSync, readlinkSync, type Stats } from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
-import {
-	childOf,
-	fsPath,
-	joinRaw,
-	latin1Path,
-	parentOf,
-	partsOf,
-	printablePath,
-	type RawPath,
-	ROOT,
-	type RootPath,
-} from '../root-path.js';
+import type { RawPath, RootPath } from '../root-path.js';
+import { childOf, fsPath, joinRaw, latin1Path, parentOf, partsOf, printablePath, ROOT } from '../root-path.js';
 
 /** Where a path of an image really is: every link followed as if the image's root were the system's. */
 export interface Resolved {

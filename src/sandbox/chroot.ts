@@ -6,15 +6,8 @@ import { chrootMounts } from './chroot-mounts.js';
 import { endDescendants, killDescendants } from './descendants.js';
 import { typeOf } from './kernel-paths.js';
 import type { Launched } from './launch.js';
-import {
-	capabilitiesOf,
-	type Exit,
-	HOSTNAME,
-	type SandboxOutcome,
-	type SandboxRun,
-	type SandboxSpec,
-	shellExit,
-} from './sandbox.js';
+import type { Exit, SandboxOutcome, SandboxRun, SandboxSpec } from './sandbox.js';
+import { capabilitiesOf, HOSTNAME, shellExit } from './sandbox.js';
 import { HERE, seccompProgram } from './seccomp.js';
 import { STDERR_FD, startEntry } from './start-entry.js';
 import { resourceOf } from './ulimits.js';

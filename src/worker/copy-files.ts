@@ -2,16 +2,8 @@ import type { Stats } from 'node:fs';
 import { posix } from 'node:path';
 import { BuildError } from '../errors.js';
 import type { WorkerCalls } from '../protocol/worker-calls.js';
-import {
-	childOf,
-	joinRaw,
-	latin1Path,
-	printablePath,
-	type RawPath,
-	ROOT,
-	type RootPath,
-	rawPath,
-} from '../root-path.js';
+import type { RawPath, RootPath } from '../root-path.js';
+import { childOf, joinRaw, latin1Path, printablePath, ROOT, rawPath } from '../root-path.js';
 import { resolveInRoot } from '../rootfs/resolve-in-root.js';
 import { addArchive } from './add-archive.js';
 import { type Copier, type CopyTarget, createCopier } from './copy-tree.js';

@@ -1,16 +1,4 @@
-import {
-	chmodSync,
-	closeSync,
-	copyFileSync,
-	fstatSync,
-	lchownSync,
-	mkdirSync,
-	readdirSync,
-	readlinkSync,
-	type Stats,
-	symlinkSync,
-	writeFileSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import type { HostFile } from '../protocol/host-bind.js';
@@ -48,44 +36,44 @@ interface Original {
 export function createHostCopier(owner: Owner | undefined, libc: Opener): HostCopier {
 	let [bytes, entries] = [0, 0];
 	const own = (place: RawPath) => {
-		if (owner !== undefined) lchownSync(fsPath(place), owner.uid, owner.gid);
+		if (owner !== undefined) fs.lchownSync(fsPath(place), owner.uid, owner.gid);
 	};
-	const count = (stats: Stats, top: RawPath) => {
+	const count = (stats: fs.Stats, top: RawPath) => {
 		entries++;
 		if (stats.isFile()) bytes += stats.size;
 		if (bytes > COPY_LIMIT || entries > ENTRY_LIMIT) throw tooLarge(top);
 	};
 	const copyEntries = ({ fd, path }: Original, place: RawPath, top: RawPath) => {
-		for (const name of readdirSync(fsPath(byDescriptor(fd)), { encoding: 'latin1' })) {
+		for (const name of fs.readdirSync(fsPath(byDescriptor(fd)), { encoding: 'latin1' })) {
 			if (name === '.git') continue;
 			const inner = openEntry(fd, name);
 			try {
 				copy({ fd: inner, path: nameIn(path, name), entry: entryOf(fd, name) }, nameIn(place, name), top);
 			} finally {
-				closeSync(inner);
+				fs.closeSync(inner);
 			}
 		}
 	};
 	const copy = (original: Original, place: RawPath, top: RawPath) => {
 		const { fd, path, entry } = original;
-		const stats = fstatSync(fd);
+		const stats = fs.fstatSync(fd);
 		count(stats, top);
-		if (stats.isSymbolicLink()) symlinkSync(readlinkSync(fsPath(entry), { encoding: 'buffer' }), fsPath(place));
-		else if (stats.isFile()) copyFileSync(fsPath(byDescriptor(fd)), fsPath(place));
+		if (stats.isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(fsPath(entry), { encoding: 'buffer' }), fsPath(place));
+		else if (stats.isFile()) fs.copyFileSync(fsPath(byDescriptor(fd)), fsPath(place));
 		else if (!stats.isDirectory()) throw special(path);
 		else {
-			mkdirSync(fsPath(place));
+			fs.mkdirSync(fsPath(place));
 			copyEntries(original, place, top);
 		}
 		own(place);
-		if (!stats.isSymbolicLink()) chmodSync(fsPath(place), stats.mode & 0o777);
+		if (!stats.isSymbolicLink()) fs.chmodSync(fsPath(place), stats.mode & 0o777);
 	};
 	return {
 		tree: (source, place, mode) => {
 			const raw = rawPath(source.path);
 			try {
 				withHostFile(source, libc, (fd) => copy({ fd, path: raw, entry: raw }, place, raw));
-				if (mode !== undefined) chmodSync(fsPath(place), mode);
+				if (mode !== undefined) fs.chmodSync(fsPath(place), mode);
 			} catch (error) {
 				throw isBuildError(error) || errnoOf(error) === undefined
 					? error
@@ -93,9 +81,9 @@ export function createHostCopier(owner: Owner | undefined, libc: Opener): HostCo
 			}
 		},
 		content: (content, mode, place) => {
-			writeFileSync(fsPath(place), content, { flag: 'wx', mode: 0o600 });
+			fs.writeFileSync(fsPath(place), content, { flag: 'wx', mode: 0o600 });
 			own(place);
-			chmodSync(fsPath(place), mode);
+			fs.chmodSync(fsPath(place), mode);
 		},
 	};
 }

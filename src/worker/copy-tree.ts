@@ -1,19 +1,4 @@
-import {
-	chmodSync,
-	chownSync,
-	constants,
-	copyFileSync,
-	lchownSync,
-	linkSync,
-	lstatSync,
-	lutimesSync,
-	readdirSync,
-	readlinkSync,
-	rmSync,
-	type Stats,
-	symlinkSync,
-	utimesSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import { setImmediate as pause } from 'node:timers/promises';
 import { BuildError } from '../errors.js';
 import { noSpace } from '../host-fault.js';
@@ -43,7 +28,7 @@ export interface CopyAttributes {
 	/** Permission bits of files and directories; their own when undefined. */
 	readonly mode: number | undefined;
 	/** What the names of one file have in common, given its host path; as the disk has it when undefined. */
-	readonly inodeOf?: (source: RawPath, stats: Stats) => string | undefined;
+	readonly inodeOf?: (source: RawPath, stats: fs.Stats) => string | undefined;
 	/** Whether something is left out, with all below it. */
 	readonly skips?: (source: RawPath) => boolean;
 }
@@ -70,7 +55,7 @@ const PAUSE_EVERY = 64;
  */
 export function createCopier(target: CopyTarget, attributes: CopyAttributes, signal: AbortSignal): Copier {
 	const { root } = target;
-	const { inodeOf = (_: RawPath, stats: Stats) => diskInode(ROOT, stats) } = attributes;
+	const { inodeOf = (_: RawPath, stats: fs.Stats) => diskInode(ROOT, stats) } = attributes;
 	const linked = new Map<string, RootPath>();
 	const skipped: RootPath[] = [];
 	let count = 0;
@@ -82,11 +67,11 @@ export function createCopier(target: CopyTarget, attributes: CopyAttributes, sig
 		return made.path;
 	};
 	const contents = async (source: RawPath, path: RootPath) => {
-		for (const name of readdirSync(fsPath(source), { encoding: 'latin1' })) {
+		for (const name of fs.readdirSync(fsPath(source), { encoding: 'latin1' })) {
 			await copy(nameIn(source, name), childOf(path, name));
 		}
 	};
-	const copyDirectory = async (source: RawPath, path: RootPath, stats: Stats) => {
+	const copyDirectory = async (source: RawPath, path: RootPath, stats: fs.Stats) => {
 		const real = directory(path);
 		await contents(source, real);
 		give(real, source, stats);
@@ -95,14 +80,14 @@ export function createCopier(target: CopyTarget, attributes: CopyAttributes, sig
 		if (++count % PAUSE_EVERY === 0) await pause();
 		signal.throwIfAborted();
 		if (attributes.skips?.(source) === true) return;
-		const stats = lstatSync(fsPath(source));
+		const stats = fs.lstatSync(fsPath(source));
 		if (stats.isDirectory()) return copyDirectory(source, path, stats);
 		if (!stats.isFile() && !stats.isSymbolicLink()) return void skipped.push(path);
 		clear(root, path);
 		const inode = stats.isFile() ? inodeOf(source, stats) : undefined;
 		const first = inode === undefined ? undefined : linked.get(inode);
 		if (first !== undefined) {
-			linkSync(fsPath(joinRaw(root, first)), fsPath(joinRaw(root, path)));
+			fs.linkSync(fsPath(joinRaw(root, first)), fsPath(joinRaw(root, path)));
 			return;
 		}
 		if (inode !== undefined) linked.set(inode, path);
@@ -123,19 +108,19 @@ export function createCopier(target: CopyTarget, attributes: CopyAttributes, sig
 function createGive(
 	{ root, ids, libc, claim }: CopyTarget,
 	{ ownerOf, mode }: CopyAttributes,
-): (path: RootPath, source: RawPath, stats: Stats | undefined) => void {
+): (path: RootPath, source: RawPath, stats: fs.Stats | undefined) => void {
 	return (path, source, stats) => {
 		const disk = joinRaw(root, path);
 		const owner = ownerOf(source);
 		const isLink = stats?.isSymbolicLink() === true;
 		const own = ownable(owner, ids) ? owner : { uid: 0, gid: 0 };
-		if (isLink) lchownSync(fsPath(disk), own.uid, own.gid);
+		if (isLink) fs.lchownSync(fsPath(disk), own.uid, own.gid);
 		else {
-			chownSync(fsPath(disk), own.uid, own.gid);
-			chmodSync(fsPath(disk), mode ?? (stats === undefined ? 0o755 : stats.mode & 0o7777));
+			fs.chownSync(fsPath(disk), own.uid, own.gid);
+			fs.chmodSync(fsPath(disk), mode ?? (stats === undefined ? 0o755 : stats.mode & 0o7777));
 			if (stats !== undefined) copyXattrs(source, disk, libc);
 		}
-		if (stats !== undefined) (isLink ? lutimesSync : utimesSync)(fsPath(disk), stats.atime, stats.mtime);
+		if (stats !== undefined) (isLink ? fs.lutimesSync : fs.utimesSync)(fsPath(disk), stats.atime, stats.mtime);
 		claim(path, owner);
 	};
 }
@@ -152,17 +137,17 @@ function copyXattrs(source: RawPath, disk: RawPath, libc: Libc): void {
 	}
 }
 
-async function make(source: RawPath, disk: RawPath, stats: Stats, libc: Libc, signal: AbortSignal): Promise<void> {
-	if (stats.isSymbolicLink()) symlinkSync(readlinkSync(fsPath(source), { encoding: 'buffer' }), fsPath(disk));
+async function make(source: RawPath, disk: RawPath, stats: fs.Stats, libc: Libc, signal: AbortSignal): Promise<void> {
+	if (stats.isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(fsPath(source), { encoding: 'buffer' }), fsPath(disk));
 	else if (stats.size >= LARGE_FILE) await copyLargeFile(fsPath(source), fsPath(disk), libc, signal);
-	else copyFileSync(fsPath(source), fsPath(disk), constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+	else fs.copyFileSync(fsPath(source), fsPath(disk), fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE);
 }
 
 function clear(root: RawPath, path: RootPath): void {
 	if (path === '' || isKernels(path)) throw unplaceable(path, 'cannot be replaced by a file');
 	const { stats } = resolveInRoot(root, path, false);
 	if (stats?.isDirectory() === true) throw unplaceable(path, 'is a directory, which a file cannot replace');
-	if (stats !== undefined) rmSync(fsPath(joinRaw(root, path)));
+	if (stats !== undefined) fs.rmSync(fsPath(joinRaw(root, path)));
 }
 
 function unplaceable(path: RootPath, why: string): BuildError {

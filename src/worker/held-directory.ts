@@ -1,15 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import {
-	chmodSync,
-	closeSync,
-	constants,
-	fstatSync,
-	lstatSync,
-	mkdirSync,
-	openSync,
-	renameSync,
-	rmdirSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import { removeBeneath } from '../remove-tree.js';
 import { childOf, fsPath, latin1Path, nameIn, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
@@ -22,28 +12,28 @@ export interface HeldDirectory extends Disposable {
 	readonly made: readonly RootPath[];
 }
 
-const ENTER = 0o10000000 | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const ENTER = 0o10000000 | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW;
 const OTHERS = 0o077;
 const WRITE = 0o200;
 
 /** Opens the directory `path`, below `root` and through no link, and makes what is missing with mode 0755. Throws IMAGE_UNSUPPORTED, system errors. */
 export function holdDirectory(root: RawPath, path: RootPath): HeldDirectory {
 	const made: RootPath[] = [];
-	let here = openSync(fsPath(root), ENTER & ~constants.O_NOFOLLOW);
+	let here = fs.openSync(fsPath(root), ENTER & ~fs.constants.O_NOFOLLOW);
 	let reached = ROOT;
 	try {
 		for (const name of path.split('/').filter((part) => part !== '')) {
 			reached = childOf(reached, name);
 			const { fd, isNew } = enterOrMake(nameIn(byDescriptor(here), name), reached);
-			closeSync(here);
+			fs.closeSync(here);
 			here = fd;
 			if (isNew) made.push(reached);
 		}
 	} catch (error) {
-		closeSync(here);
+		fs.closeSync(here);
 		throw error;
 	}
-	return { path: byDescriptor(here), made, [Symbol.dispose]: () => closeSync(here) };
+	return { path: byDescriptor(here), made, [Symbol.dispose]: () => fs.closeSync(here) };
 }
 
 /**
@@ -56,10 +46,10 @@ export async function fillApart(
 	fill: (place: RawPath) => void | Promise<void>,
 ): Promise<void> {
 	const stage = nameIn(parent, `.s2oci-${randomBytes(12).toString('hex')}`);
-	mkdirSync(fsPath(stage), { mode: 0o700 });
-	const fd = openSync(fsPath(stage), ENTER);
+	fs.mkdirSync(fsPath(stage), { mode: 0o700 });
+	const fd = fs.openSync(fsPath(stage), ENTER);
 	try {
-		const { uid, mode } = fstatSync(fd);
+		const { uid, mode } = fs.fstatSync(fd);
 		// Whoever may write to the parent may have put another directory there.
 		if (uid !== process.geteuid?.() || (mode & OTHERS) !== 0) throw exchanged();
 		const place = nameIn(byDescriptor(fd), './it');
@@ -67,43 +57,43 @@ export async function fillApart(
 		moveOut(place, nameIn(parent, name));
 	} finally {
 		removeBeneath(byDescriptor(fd), latin1Path('it'));
-		closeSync(fd);
+		fs.closeSync(fd);
 		removeEmpty(stage);
 	}
 }
 
 /** A directory that its owner may not write to is moved by root alone. */
 function moveOut(place: RawPath, destination: RawPath): void {
-	const stats = lstatSync(fsPath(place));
+	const stats = fs.lstatSync(fsPath(place));
 	if (!stats.isDirectory() || (stats.mode & WRITE) !== 0) {
-		renameSync(fsPath(place), fsPath(destination));
+		fs.renameSync(fsPath(place), fsPath(destination));
 		return;
 	}
-	const fd = openSync(fsPath(place), ENTER);
+	const fd = fs.openSync(fsPath(place), ENTER);
 	try {
-		chmodSync(byDescriptor(fd), (stats.mode & 0o7777) | WRITE);
-		renameSync(fsPath(place), fsPath(destination));
-		chmodSync(byDescriptor(fd), stats.mode & 0o7777);
+		fs.chmodSync(byDescriptor(fd), (stats.mode & 0o7777) | WRITE);
+		fs.renameSync(fsPath(place), fsPath(destination));
+		fs.chmodSync(byDescriptor(fd), stats.mode & 0o7777);
 	} finally {
-		closeSync(fd);
+		fs.closeSync(fd);
 	}
 }
 
 function enterOrMake(entry: RawPath, path: RootPath): { readonly fd: number; readonly isNew: boolean } {
-	const open = () => openSync(fsPath(entry), ENTER);
+	const open = () => fs.openSync(fsPath(entry), ENTER);
 	try {
 		return { fd: open(), isNew: false };
 	} catch (error) {
 		if (['ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) throw noDirectory(path, error);
 		if (errnoOf(error) !== 'ENOENT') throw error;
 	}
-	mkdirSync(fsPath(entry), { mode: 0o755 });
+	fs.mkdirSync(fsPath(entry), { mode: 0o755 });
 	return { fd: open(), isNew: true };
 }
 
 function removeEmpty(path: RawPath): void {
 	try {
-		rmdirSync(fsPath(path));
+		fs.rmdirSync(fsPath(path));
 	} catch {
 		// Whoever moved it meanwhile has an empty directory.
 	}

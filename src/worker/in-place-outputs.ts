@@ -2,17 +2,8 @@ import { type BigIntStats, closeSync, fstatSync, lstatSync, readSync, unlinkSync
 import { errnoOf } from '../errors.js';
 import type { Inspected } from '../protocol/worker-calls.js';
 import { removeEmptyBeneath } from '../remove-tree.js';
-import {
-	childOf,
-	fsPath,
-	latin1Path,
-	nameOf,
-	parentOf,
-	printablePath,
-	type RawPath,
-	type RootPath,
-	rootPath,
-} from '../root-path.js';
+import type { RawPath, RootPath } from '../root-path.js';
+import { childOf, fsPath, latin1Path, nameOf, parentOf, printablePath, rootPath } from '../root-path.js';
 import type { BaseTree } from '../rootfs/merge.js';
 import { type Opener, type OpenTree, unlessGone, withTree } from '../rootfs/open-tree.js';
 import { resolveChecked } from '../rootfs/resolve-in-root.js';

@@ -3,17 +3,8 @@ import { BuildError, errnoOf } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { HostBind } from '../protocol/host-bind.js';
 import { removeBeneath, removeEmptyBeneath, removeTree } from '../remove-tree.js';
-import {
-	childOf,
-	fsPath,
-	latin1Path,
-	nameIn,
-	printablePath,
-	type RawPath,
-	ROOT,
-	type RootPath,
-	rawPath,
-} from '../root-path.js';
+import type { RawPath, RootPath } from '../root-path.js';
+import { childOf, fsPath, latin1Path, nameIn, printablePath, ROOT, rawPath } from '../root-path.js';
 import type { Placed } from '../rootfs/in-place.js';
 import type { BaseTree } from '../rootfs/merge.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';

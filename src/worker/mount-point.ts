@@ -1,15 +1,7 @@
 import { mkdirSync, rmSync, type Stats, writeFileSync } from 'node:fs';
 import { BuildError } from '../errors.js';
-import {
-	fsPath,
-	joinRaw,
-	latin1Path,
-	printablePath,
-	type RawPath,
-	ROOT,
-	type RootPath,
-	rawPath,
-} from '../root-path.js';
+import type { RawPath, RootPath } from '../root-path.js';
+import { fsPath, joinRaw, latin1Path, printablePath, ROOT, rawPath } from '../root-path.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/resolve-in-root.js';
 import { isKernels } from '../sandbox/kernel-paths.js';
 import type { BindMount } from '../sandbox/sandbox.js';

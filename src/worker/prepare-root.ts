@@ -3,17 +3,8 @@ import { BuildError } from '../errors.js';
 import type { HostBind } from '../protocol/host-bind.js';
 import type { WorkerCalls } from '../protocol/worker-calls.js';
 import { removeTree } from '../remove-tree.js';
-import {
-	childOf,
-	fsPath,
-	joinRaw,
-	nameIn,
-	printablePath,
-	type RawPath,
-	ROOT,
-	type RootPath,
-	rawPath,
-} from '../root-path.js';
+import type { RawPath, RootPath } from '../root-path.js';
+import { childOf, fsPath, joinRaw, nameIn, printablePath, ROOT, rawPath } from '../root-path.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/resolve-in-root.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';

@@ -1,14 +1,4 @@
-import {
-	closeSync,
-	existsSync,
-	fstatSync,
-	lstatSync,
-	openSync,
-	realpathSync,
-	renameSync,
-	rmSync,
-	statSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { namesIn } from '../file-text.js';
 import type { Libc } from '../linux/libc.js';
@@ -28,8 +18,8 @@ const GRACE_MS = 600_000;
 export function lockScratch(scratch: string, libc: Libc): void {
 	// Whoever finds a lock file that is not locked takes its build for dead, so it is locked before it gets its name.
 	const lock = join(scratch, 'lock');
-	libc.tryLock(openSync(lock, 'w', 0o600));
-	renameSync(lock, `${scratch}.lock`);
+	libc.tryLock(fs.openSync(lock, 'w', 0o600));
+	fs.renameSync(lock, `${scratch}.lock`);
 }
 
 /** Removes the directories beside `scratch` whose builds died without a word. That may take long, and nothing here stops it. */
@@ -43,7 +33,7 @@ export function removeAbandoned(scratch: string, libc: Libc): void {
 
 /** Leaves the scratch directory to the next worker of the same build, as if none had been there. */
 export function unlockScratch(scratch: string): void {
-	rmSync(`${scratch}.lock`, { force: true });
+	fs.rmSync(`${scratch}.lock`, { force: true });
 }
 
 /** Removes the scratch directory, or moves it to `keepAs`, and removes its lock. */
@@ -51,35 +41,35 @@ export async function removeScratch(scratch: string, keepAs?: string): Promise<v
 	refuseMounts(scratch);
 	if (keepAs === undefined) await removeLargeTree(rawPath(scratch));
 	else keep(scratch, keepAs);
-	rmSync(`${scratch}.lock`, { force: true });
+	fs.rmSync(`${scratch}.lock`, { force: true });
 }
 
 function removeNow(scratch: string): void {
 	refuseMounts(scratch);
 	removeTree(rawPath(scratch));
-	rmSync(`${scratch}.lock`, { force: true });
+	fs.rmSync(`${scratch}.lock`, { force: true });
 }
 
 /** What is mounted below may be a directory of the user's, which removing would empty. Throws when something is. */
 function refuseMounts(scratch: string): void {
-	if (!existsSync(scratch)) return;
-	const below = `${rawPath(realpathSync(scratch))}/`;
+	if (!fs.existsSync(scratch)) return;
+	const below = `${rawPath(fs.realpathSync(scratch))}/`;
 	if (readMountPoints().some((path) => path.startsWith(below))) throw new Error(`something is mounted in ${scratch}`);
 }
 
 function keep(scratch: string, path: string): void {
 	makePath(dirname(path), 0o700);
-	renameSync(scratch, path);
+	fs.renameSync(scratch, path);
 }
 
 function removeIfAbandoned(scratch: string, libc: Libc): void {
 	try {
-		const lock = openSync(`${scratch}.lock`, 'r+');
+		const lock = fs.openSync(`${scratch}.lock`, 'r+');
 		try {
-			const isCurrent = libc.tryLock(lock) && fstatSync(lock).ino === statSync(`${scratch}.lock`).ino;
+			const isCurrent = libc.tryLock(lock) && fs.fstatSync(lock).ino === fs.statSync(`${scratch}.lock`).ino;
 			if (isCurrent) removeNow(scratch);
 		} finally {
-			closeSync(lock);
+			fs.closeSync(lock);
 		}
 	} catch {
 		removeUnlocked(scratch);
@@ -88,7 +78,7 @@ function removeIfAbandoned(scratch: string, libc: Libc): void {
 
 function removeUnlocked(scratch: string): void {
 	try {
-		if (Date.now() - lstatSync(scratch).mtimeMs > GRACE_MS) removeNow(scratch);
+		if (Date.now() - fs.lstatSync(scratch).mtimeMs > GRACE_MS) removeNow(scratch);
 	} catch {
 		// Another build is removing it, or it belongs to another user of a shared store.
 	}
