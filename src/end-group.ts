@@ -1,4 +1,4 @@
-import { errnoOf } from './errors.js';
+import { unlessErrno } from './errors.js';
 
 /** A started program that leads a process group of its own, as `detached` makes it. */
 export interface GroupLeader {
@@ -25,12 +25,9 @@ const GRACE_MS = 400;
 export function endWithGroup(leader: GroupLeader, signal: AbortSignal): GroupEnd {
 	let grace: NodeJS.Timeout | undefined;
 	const send = (name: 'SIGTERM' | 'SIGKILL') => {
-		try {
-			if (leader.pid !== undefined) process.kill(-leader.pid, name);
-		} catch (error) {
-			// EPERM: all that is left belongs to another user, as a helper that is set-uid does.
-			if (!['ESRCH', 'EPERM'].includes(errnoOf(error) ?? '')) throw error;
-		}
+		const { pid } = leader;
+		// EPERM: all that is left belongs to another user, as a helper that is set-uid does.
+		if (pid !== undefined) unlessErrno(['ESRCH', 'EPERM'], () => process.kill(-pid, name));
 	};
 	const finish = () => {
 		clearTimeout(grace);
@@ -47,9 +44,7 @@ export function endWithGroup(leader: GroupLeader, signal: AbortSignal): GroupEnd
 	else signal.addEventListener('abort', end, { once: true });
 	return {
 		end,
-		[Symbol.dispose]: () => {
-			signal.removeEventListener('abort', end);
-		},
+		[Symbol.dispose]: () => signal.removeEventListener('abort', end),
 	};
 }
 

@@ -76,6 +76,34 @@ function nameOf(errno: unknown): string | undefined {
 	return Object.entries(constants.errno).find(([, number]) => number === -Number(errno))?.[0];
 }
 
+/** What `work` returns; undefined when it throws the system error that has one of these `names`. */
+export function unlessErrno<T>(names: readonly string[], work: () => T): T | undefined {
+	try {
+		return work();
+	} catch (error) {
+		if (names.includes(errnoOf(error) ?? '')) return undefined;
+		throw error;
+	}
+}
+
+/** What `work` returns; undefined when it throws, whatever that is. */
+export function attempt<T>(work: () => T): T | undefined {
+	try {
+		return work();
+	} catch {
+		return undefined;
+	}
+}
+
+/** Whether `work` ended; false when it threw the system error that has one of these `names`, or without them anything at all. */
+export function succeeds(work: () => unknown, names?: readonly string[]): boolean {
+	const done = () => {
+		work();
+		return true;
+	};
+	return (names === undefined ? attempt(done) : unlessErrno(names, done)) === true;
+}
+
 /** The text of any thrown value, without a stack. */
 export function messageOf(value: unknown): string {
 	return value instanceof Error ? value.message : String(value);

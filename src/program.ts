@@ -1,5 +1,6 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
+import { succeeds } from './errors.js';
 
 /** Where sandbox programs and id mappers are when PATH, as in many CI jobs, leaves the administrator's directories out. */
 const SYSTEM_PATH: readonly string[] = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/local/sbin'];
@@ -11,10 +12,7 @@ export function findProgram(name: string, path: string | undefined): string | un
 }
 
 function isExecutable(path: string): boolean {
-	try {
-		accessSync(path, constants.X_OK);
-		return statSync(path).isFile();
-	} catch {
-		return false;
-	}
+	return (
+		succeeds(() => accessSync(path, constants.X_OK)) && statSync(path, { throwIfNoEntry: false })?.isFile() === true
+	);
 }

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
-import { errnoOf } from './errors.js';
+import { errnoOf, succeeds, unlessErrno } from './errors.js';
 import { fsPath, latin1Path, type RawPath } from './root-path.js';
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = fs.constants;
 const O_PATH = 0o10000000;
+const ENTER = O_PATH | O_DIRECTORY | O_NOFOLLOW;
 const OWNER_ONLY = 0o700;
 /** How many directories are open at once; what is deeper is moved up before it is removed. */
 const MAX_OPEN = 64;
@@ -38,11 +39,7 @@ export function removeBeneath(root: RawPath, path: RawPath): void {
 /** Removes the directory at `path` in the directory `root` when it is empty, with the promises of {@link removeBeneath}. */
 export function removeEmptyBeneath(root: RawPath, path: RawPath): void {
 	withEntryBeneath(root, path, (entry) => {
-		try {
-			fs.rmdirSync(fsPath(entry));
-		} catch (error) {
-			if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'EBUSY'].includes(errnoOf(error) ?? '')) throw error;
-		}
+		unlessErrno(['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'EBUSY'], () => fs.rmdirSync(fsPath(entry)));
 	});
 }
 
@@ -54,7 +51,8 @@ function withEntryBeneath(root: RawPath, path: RawPath, use: (entry: RawPath) =>
 	try {
 		opened.push(fs.openSync(fsPath(root), O_PATH | O_DIRECTORY));
 		for (const part of parts.slice(0, -1)) {
-			const next = openBeneath(entryOf(opened.at(-1), part));
+			const above = entryOf(opened.at(-1), part);
+			const next = unlessErrno(['ENOENT', 'ENOTDIR', 'ELOOP'], () => fs.openSync(fsPath(above), ENTER));
 			if (next === undefined) return;
 			opened.push(next);
 		}
@@ -63,15 +61,6 @@ function withEntryBeneath(root: RawPath, path: RawPath, use: (entry: RawPath) =>
 		if (errnoOf(error) !== 'ENOENT') throw error;
 	} finally {
 		for (const fd of opened) fs.closeSync(fd);
-	}
-}
-
-function openBeneath(entry: RawPath): number | undefined {
-	try {
-		return fs.openSync(fsPath(entry), O_PATH | O_DIRECTORY | O_NOFOLLOW);
-	} catch (error) {
-		if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) throw error;
-		return undefined;
 	}
 }
 
@@ -114,17 +103,10 @@ function removeEntries(directory: OpenDirectory): boolean {
 	for (const entry of entries) {
 		const path = entryOf(directory.fd, entry.name.toString('latin1'));
 		const isDirectory = entry.isDirectory();
-		writable(directory.fd, () => (isDirectory ? removeBelow(path, directory) : unlinkFile(path)));
+		const unlink = () => unlessErrno(['ENOENT'], () => fs.unlinkSync(fsPath(path)));
+		writable(directory.fd, () => (isDirectory ? removeBelow(path, directory) : unlink()));
 	}
 	return entries.length > 0;
-}
-
-function unlinkFile(path: RawPath): void {
-	try {
-		fs.unlinkSync(fsPath(path));
-	} catch (error) {
-		if (errnoOf(error) !== 'ENOENT') throw error;
-	}
 }
 
 function removeBelow(path: RawPath, directory: OpenDirectory): void {
@@ -134,15 +116,9 @@ function removeBelow(path: RawPath, directory: OpenDirectory): void {
 /** False where the file system moves no directories: an overlay keeps those of its lower layers in place. */
 function moveUp(path: RawPath, top: number): boolean {
 	const moved = entryOf(top, `.s2oci-${randomBytes(12).toString('hex')}`);
-	try {
-		// Its own ".." changes, so it must be writable as well.
-		openUp(path);
-		fs.renameSync(fsPath(path), moved);
-		return true;
-	} catch (error) {
-		if (errnoOf(error) === 'EXDEV') return false;
-		throw error;
-	}
+	// Its own ".." changes, so it must be writable as well.
+	openUp(path);
+	return succeeds(() => fs.renameSync(fsPath(path), moved), ['EXDEV']);
 }
 
 /** Does `change` to the open directory `fd`; when it may not, once more after making the directory ours to write. */
@@ -171,7 +147,7 @@ function openDirectory(path: RawPath): number | undefined {
 
 /** Makes the directory at `path` itself, never what a link there points to, readable and writable for us. */
 function openUp(path: RawPath): void {
-	const fd = fs.openSync(fsPath(path), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+	const fd = fs.openSync(fsPath(path), ENTER);
 	try {
 		fs.chmodSync(`/proc/self/fd/${fd}`, OWNER_ONLY);
 	} finally {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import * as v from 'valibot';
-import { BuildError } from '../errors.js';
+import { attempt, BuildError } from '../errors.js';
 import { parseJson } from '../json.js';
 import type { Descriptor, Document } from '../oci/descriptor.js';
 import { type Digest, digestOf, finishDigest, hexOf } from '../oci/digest.js';
@@ -134,11 +134,8 @@ function findImage(images: readonly ArchiveImage[], reference: string, path: str
 }
 
 function isSameTag(tag: string, reference: string): boolean {
-	try {
-		return formatReference(parseReference(tag)) === formatReference(parseReference(reference));
-	} catch {
-		return false;
-	}
+	const format = (name: string) => formatReference(parseReference(name));
+	return attempt(() => format(tag) === format(reference)) === true;
 }
 
 interface Synthesis {

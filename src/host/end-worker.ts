@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { errnoOf, isBuildError } from '../errors.js';
+import { errnoOf, isBuildError, unlessErrno } from '../errors.js';
 import { killAll } from '../linux/processes.js';
 import { PARENT_FD } from '../protocol/messages.js';
 import { removeTree } from '../remove-tree.js';
@@ -50,11 +50,7 @@ export function killGroup(child: ChildProcess): void {
 }
 
 function signalGroup({ pid, exitCode }: ChildProcess, name: 'SIGCONT' | 'SIGKILL'): void {
-	try {
-		if (pid !== undefined && exitCode === null) process.kill(-pid, name);
-	} catch (error) {
-		if (errnoOf(error) !== 'ESRCH') throw error;
-	}
+	if (pid !== undefined && exitCode === null) unlessErrno(['ESRCH'], () => process.kill(-pid, name));
 }
 
 /** What belongs to other ids of a worker that was killed, only the next worker can remove. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { lstatSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { attempt } from '../errors.js';
 import { fileText, namesIn } from '../file-text.js';
 import { makePath } from '../make-path.js';
 import { findMount, parseMounts } from '../mountinfo.js';
@@ -33,7 +34,10 @@ const OF_KERNEL = [
 /** What starts a sandbox beside its own program. */
 const STARTERS = ['unshare', 'newuidmap', 'newgidmap', 'setpriv', 'prlimit'];
 
-/** What `store` knows of `order` in `place`, with programs found in `path`. The store must be this user's own. */
+/**
+ * What `store` knows of `order` in `place`, with programs found in `path`. The store must be this user's own. What cannot be read or written
+ * is not known; nothing fails for that.
+ */
 export function openKnownSandbox(
 	store: string,
 	order: readonly SandboxName[],
@@ -50,17 +54,17 @@ export function openKnownSandbox(
 	};
 	return {
 		isKnown: () => {
-			const found = unlessRefused(() => lstatSync(record()));
+			const found = attempt(() => lstatSync(record()));
 			return found?.isFile() === true && found.uid === process.geteuid?.();
 		},
 		remember: () => {
-			unlessRefused(() => {
+			attempt(() => {
 				if (namesIn(directory).length >= MAX_RECORDS) rmSync(directory, { recursive: true, force: true });
 				makePath(directory, 0o700);
 				writeFileSync(record(), '', { mode: 0o600 });
 			});
 		},
-		forget: () => unlessRefused(() => rmSync(record(), { force: true })),
+		forget: () => attempt(() => rmSync(record(), { force: true })),
 	};
 }
 
@@ -79,27 +83,14 @@ function describeHost(
 		fileText('/proc/self/status').match(OF_PROCESS),
 		...['limits', 'attr/current'].map((name) => fileText(`/proc/self/${name}`)),
 		...OF_KERNEL.map((name) => fileText(`/proc/sys/${name}`)),
-		NAMESPACES.map(linkOfNamespace),
+		NAMESPACES.map((name) => attempt(() => readlinkSync(`/proc/self/ns/${name}`)) ?? ''),
 		[...programs, ...STARTERS].map((name) => describeProgram(name, path)),
 		[...below, findMount(table, store)],
 	]);
 }
 
-function linkOfNamespace(name: string): string {
-	return unlessRefused(() => readlinkSync(`/proc/self/ns/${name}`)) ?? '';
-}
-
-/** What cannot be read or written is not known; nothing fails for that. */
-function unlessRefused<T>(look: () => T): T | undefined {
-	try {
-		return look();
-	} catch {
-		return undefined;
-	}
-}
-
 function describeProgram(name: string, path: string | undefined): unknown {
 	const found = findProgram(name, path);
-	const stats = found === undefined ? undefined : unlessRefused(() => statSync(found));
+	const stats = found === undefined ? undefined : attempt(() => statSync(found));
 	return [found, stats?.dev, stats?.ino, stats?.size, stats?.mtimeMs, stats?.ctimeMs];
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, statSync, utimesSync } from 'node:fs';
 import { chmod, mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
+import { BuildError, isBuildError, messageOf, unlessErrno } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { spreadDirectories } from '../linux/ext4.js';
 import { makePath } from '../make-path.js';
@@ -48,11 +48,7 @@ function makeStore(store: string): void {
 	makePath(dirname(store), PARENT);
 	makePath(join(store, 'work'), PRIVATE);
 	if (before === undefined || statSync(there).mtimeMs === before.mtimeMs) return;
-	try {
-		utimesSync(there, before.atime, before.mtime);
-	} catch (error) {
-		if (errnoOf(error) !== 'EPERM') throw error;
-	}
+	unlessErrno(['EPERM'], () => utimesSync(there, before.atime, before.mtime));
 }
 
 /** Whoever made `work`: its mode says whether this was done. Another user's stays as it is. */

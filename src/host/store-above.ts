@@ -1,6 +1,6 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
-import { BuildError, errnoOf } from '../errors.js';
+import { BuildError, unlessErrno } from '../errors.js';
 import { partsOf, printablePath, rawPath } from '../root-path.js';
 
 const OTHERS_WRITE = 0o022;
@@ -59,19 +59,9 @@ function whoMayRename(path: string, { uid, mode }: Stats, entry: Stats | undefin
 }
 
 function linkAt(path: string): string | undefined {
-	try {
-		return readlinkSync(path);
-	} catch (error) {
-		if (['ENOENT', 'ENOTDIR', 'EINVAL', 'EACCES'].includes(errnoOf(error) ?? '')) return undefined;
-		throw error;
-	}
+	return unlessErrno(['ENOENT', 'ENOTDIR', 'EINVAL', 'EACCES'], () => readlinkSync(path));
 }
 
 function lookAt(path: string): Stats | undefined {
-	try {
-		return lstatSync(path);
-	} catch (error) {
-		if (['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG'].includes(errnoOf(error) ?? '')) return undefined;
-		throw error;
-	}
+	return unlessErrno(['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG'], () => lstatSync(path));
 }

@@ -1,6 +1,6 @@
 import { chmodSync, lstatSync, readdirSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { BuildError, errnoOf } from '../errors.js';
+import { BuildError, unlessErrno } from '../errors.js';
 import { ownDirectory } from '../host-path.js';
 import { printablePath, rawPath } from '../root-path.js';
 import { holdsLayers } from '../rootfs/stored-layers.js';
@@ -68,22 +68,12 @@ function checkPart(path: string, stats: Stats): void {
 }
 
 function listNames(directory: string): readonly string[] {
-	try {
-		return readdirSync(directory);
-	} catch (error) {
-		// What is not ours to read, opening the store will say.
-		if (['ENOENT', 'ENOTDIR', 'EACCES'].includes(errnoOf(error) ?? '')) return [];
-		throw error;
-	}
+	// What is not ours to read, opening the store will say.
+	return unlessErrno(['ENOENT', 'ENOTDIR', 'EACCES'], () => readdirSync(directory)) ?? [];
 }
 
 function lookAt(path: string, look: (path: string) => Stats): Stats | undefined {
-	try {
-		return look(path);
-	} catch (error) {
-		if (['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG'].includes(errnoOf(error) ?? '')) return undefined;
-		throw error;
-	}
+	return unlessErrno(['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG'], () => look(path));
 }
 
 function isTrusted({ uid }: Stats): boolean {

@@ -4,7 +4,7 @@ import { readlinkSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { BuildError, messageOf } from '../errors.js';
+import { attempt, BuildError, messageOf } from '../errors.js';
 import { fileText } from '../file-text.js';
 import { ownIds } from '../linux/own-ids.js';
 import { findProgram } from '../program.js';
@@ -163,11 +163,7 @@ function formatMap(ranges: readonly IdRange[]): readonly string[] {
 
 /** The number where the user has no name, or is not the one that we are. */
 function userName(uid: number): string {
-	try {
-		return uid === process.geteuid?.() ? userInfo().username : String(uid);
-	} catch {
-		return String(uid);
-	}
+	return (uid === process.geteuid?.() ? attempt(() => userInfo().username) : undefined) ?? String(uid);
 }
 
 /** subuid(5): `user:start:count`, by name or by number; several ranges follow each other. */

@@ -1,4 +1,5 @@
 import type koffi from 'koffi';
+import { succeeds, unlessErrno } from '../errors.js';
 import { type RawPath, ROOT_DIRECTORY } from '../root-path.js';
 import { type Bind, type Native, restrictToRoot } from './landlock.js';
 
@@ -137,17 +138,14 @@ function changeRoot(native: Bind, { root, isMount }: RootEntry): void {
 
 /** Some engines forbid pivot_root(2), but not to move a mount over the root, as runc --no-pivot knows. */
 function isPivoted(native: Bind, here: Buffer): boolean {
-	try {
-		native('long syscall(long number, void *root, void *old)')(SYS_PIVOT_ROOT[process.arch], here, here);
-		return true;
-	} catch {
-		return false;
-	}
+	const pivotRoot = native('long syscall(long number, void *root, void *old)');
+	return succeeds(() => pivotRoot(SYS_PIVOT_ROOT[process.arch], here, here));
 }
 
 function become(native: Bind, prctl: Native, { uid, gid, groups, capabilities }: RootEntry): void {
 	for (let number = 0; number <= LAST_CAPABILITY; number++) {
-		if (!capabilities.includes(number)) dropBounding(prctl, number);
+		// The numbers above the kernel's last capability are refused.
+		if (!capabilities.includes(number)) unlessErrno(['EINVAL'], () => prctl(PR_CAPBSET_DROP, number, 0, 0, 0));
 	}
 	if (groups !== undefined) native('int setgroups(size_t size, void *list)')(groups.length, words32(...groups));
 	native('int setresgid(unsigned int real, unsigned int effective, unsigned int saved)')(gid, gid, gid);
@@ -173,15 +171,6 @@ function setFilter(koffi: Koffi, native: Bind, program: Buffer): void {
 	koffi.struct('sock_fprog', { len: 'unsigned short', filter: 'void *' });
 	const prctl = native('int prctl(int option, unsigned long mode, sock_fprog *program)');
 	prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, { len: program.length / BPF_INSTRUCTION_BYTES, filter: program });
-}
-
-/** The numbers above the kernel's last capability are refused. */
-function dropBounding(prctl: Native, number: number): void {
-	try {
-		prctl(PR_CAPBSET_DROP, number, 0, 0, 0);
-	} catch (error) {
-		if ((error as { code?: string }).code !== 'EINVAL') throw error;
-	}
 }
 
 function setCapabilities(native: Bind, capabilities: readonly number[]): void {

@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs';
+import { unlessErrno } from '../errors.js';
 
 /** A function of the C library. Throws an Error with the name of the errno as its `code` for a negative result. */
 export type Native = (...args: readonly unknown[]) => number;
@@ -41,14 +42,14 @@ export function restrictToRoot(native: Bind): void {
 	const create = callOf(native, 'void *, size_t, unsigned int');
 	const rights = LATER_RIGHTS.reduce((all, [since, right]) => (version >= since ? all | right : all), FIRST_RIGHTS);
 	const attributes = words64(rights, ...(version >= SCOPING_VERSION ? [0n, SCOPED] : []));
-	const ruleset = ifPossible(() => create(SYS_CREATE_RULESET, attributes, attributes.length, 0));
+	const ruleset = unlessErrno(UNRESTRICTED, () => create(SYS_CREATE_RULESET, attributes, attributes.length, 0));
 	if (ruleset === undefined) return;
 	const root = openSync('/', O_PATH | constants.O_DIRECTORY);
 	try {
 		const beneath = Buffer.concat([words64(rights), Buffer.from(Int32Array.of(root).buffer)]);
 		callOf(native, 'int, int, void *, unsigned int')(SYS_ADD_RULE, ruleset, RULE_PATH_BENEATH, beneath, 0);
 		const restrict = callOf(native, 'int, unsigned int');
-		ifPossible(() => restrict(SYS_RESTRICT_SELF, ruleset, 0));
+		unlessErrno(UNRESTRICTED, () => restrict(SYS_RESTRICT_SELF, ruleset, 0));
 	} finally {
 		for (const fd of [root, ruleset]) closeSync(fd);
 	}
@@ -63,20 +64,11 @@ export function landlockReach(native: Bind): LandlockReach {
 
 function landlockVersion(native: Bind): number {
 	const create = callOf(native, 'void *, size_t, unsigned int');
-	return ifPossible(() => create(SYS_CREATE_RULESET, null, 0, CREATE_RULESET_VERSION)) ?? 0;
+	return unlessErrno(UNRESTRICTED, () => create(SYS_CREATE_RULESET, null, 0, CREATE_RULESET_VERSION)) ?? 0;
 }
 
 function callOf(native: Bind, types: string): Native {
 	return native(`long syscall(long number, ${types})`);
-}
-
-function ifPossible(call: () => number): number | undefined {
-	try {
-		return call();
-	} catch (error) {
-		if (UNRESTRICTED.includes((error as { code?: string }).code ?? '')) return undefined;
-		throw error;
-	}
 }
 
 function words64(...numbers: readonly bigint[]): Buffer {

@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { errnoOf } from '../errors.js';
+import { attempt, errnoOf, succeeds } from '../errors.js';
 import type { RawPath } from '../root-path.js';
 import { type LandlockReach, landlockReach } from './landlock.js';
 
@@ -146,14 +146,7 @@ function libcOf({ native, bare }: Binding): Libc {
 				return what === 'hole' || errnoOf(error) === 'ENXIO' ? size : offset;
 			}
 		},
-		tryLock: (fd) => {
-			try {
-				flock(fd, LOCK_EX | LOCK_NB);
-				return true;
-			} catch {
-				return false;
-			}
-		},
+		tryLock: (fd) => succeeds(() => flock(fd, LOCK_EX | LOCK_NB)),
 		addFileFlags: (fd, flags) => {
 			const present = new Int32Array(2);
 			ioctl(fd, FS_IOC_GETFLAGS, present);
@@ -237,11 +230,8 @@ function pipeCall(native: (signature: string) => Native): Libc['pipe'] {
 	return () => {
 		const fds: [number, number] = [-1, -1];
 		pipe2(fds, O_CLOEXEC);
-		try {
-			fcntl(fds[1], F_SETPIPE_SZ, 'int', PIPE_BYTES);
-		} catch {
-			// A user's pipes may be many, or the limit low; the default size does.
-		}
+		// A user's pipes may be many, or the limit low; the default size does.
+		attempt(() => fcntl(fds[1], F_SETPIPE_SZ, 'int', PIPE_BYTES));
 		return { read: fds[0], write: fds[1] };
 	};
 }

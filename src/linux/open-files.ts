@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { attempt } from '../errors.js';
 import { fileText, namesIn } from '../file-text.js';
 import { type InodeName, inodeName } from '../inode-name.js';
 
@@ -26,10 +27,6 @@ function isWritten(pid: string, fd: string): boolean {
 }
 
 function inodeOf(path: string): InodeName | undefined {
-	try {
-		const stats = statSync(path, { bigint: true });
-		return stats.isFile() ? inodeName(stats) : undefined;
-	} catch {
-		return undefined;
-	}
+	const stats = attempt(() => statSync(path, { bigint: true }));
+	return stats?.isFile() === true ? inodeName(stats) : undefined;
 }

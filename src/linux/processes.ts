@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
-import { errnoOf } from '../errors.js';
+import { unlessErrno } from '../errors.js';
 
 /** A process of this host, as proc_pid_stat(5) shows it. */
 export interface ProcessEntry {
@@ -16,7 +16,7 @@ export interface ProcessEntry {
 const KILL_TIME_MS = 5000;
 const KILL_PAUSE_MS = 10;
 /** What reading of a process comes to that has ended, or that is hidden (proc(5), hidepid). */
-const GONE: readonly (string | undefined)[] = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'EINVAL'];
+const GONE: readonly string[] = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'EINVAL'];
 const READ_AT_ONCE = 500;
 
 /** Every process that /proc shows; one that ends meanwhile may be missing. Others get their turn while there are very many. */
@@ -77,28 +77,18 @@ export function descendantsOf(ancestor: number, processes: readonly ProcessEntry
 }
 
 function kill(pid: number): void {
-	try {
-		process.kill(pid, 'SIGKILL');
-	} catch (error) {
-		if (!['ESRCH', 'EPERM'].includes(errnoOf(error) ?? '')) throw error;
-	}
+	unlessErrno(['ESRCH', 'EPERM'], () => process.kill(pid, 'SIGKILL'));
 }
 
 /** State, parent, process group and session stand behind the name, which may hold anything. Throws what is no sign of its end. */
 function readProcess(pid: number): ProcessEntry | undefined {
-	try {
+	return unlessErrno(GONE, () => {
 		const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
 		const [state, parent, group, session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ', 4);
-		const runs = !isZombie(state) || hasThreads(pid);
+		const isZombie = state === 'Z' || state === 'X';
+		const runs = !isZombie || hasThreads(pid);
 		return { pid, parent: Number(parent), group: Number(group), session: Number(session), runs };
-	} catch (error) {
-		if (GONE.includes(errnoOf(error))) return undefined;
-		throw error;
-	}
-}
-
-function isZombie(state: string | undefined): boolean {
-	return state === 'Z' || state === 'X';
+	});
 }
 
 /** A process whose first thread has called pthread_exit(3) is a zombie in its stat, while its other threads run. */

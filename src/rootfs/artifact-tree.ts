@@ -1,4 +1,4 @@
-import { errnoOf } from '../errors.js';
+import { succeeds } from '../errors.js';
 import { parentOf, partsOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
 import type { LayerDisk } from './layer-disk.js';
@@ -78,7 +78,8 @@ export function createArtifactWriter(tree: LayerTree, disk: LayerDisk, owner: Ow
 		const problem = unusable(raw);
 		if (problem !== undefined) return problem;
 		const entry = owned(raw, owner);
-		return entry.type === 'link' ? link(path, entry) : explained(() => put(path, entry));
+		if (entry.type === 'link') return link(path, entry);
+		return succeeds(() => put(path, entry), ['ENAMETOOLONG']) ? undefined : 'its path is too long for this host';
 	};
 }
 
@@ -121,14 +122,4 @@ function declared({ type, mode, uid, gid, mtime, size, linkPath }: TarEntry): En
 	if (type === 'directory') return { type, mode, uid, gid, mtime };
 	if (type === 'symlink') return { type, mode, uid, gid, mtime, target: linkPath };
 	return { type: 'file', mode, uid, gid, mtime, size };
-}
-
-function explained(make: () => void): string | undefined {
-	try {
-		make();
-		return undefined;
-	} catch (error) {
-		if (errnoOf(error) === 'ENAMETOOLONG') return 'its path is too long for this host';
-		throw error;
-	}
 }

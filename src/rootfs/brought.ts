@@ -1,4 +1,5 @@
 import { accessSync, type BigIntStats, constants, lstatSync, statfsSync } from 'node:fs';
+import { succeeds } from '../errors.js';
 import { filesOpenForWriting } from '../linux/open-files.js';
 import { fsPath, joinRaw, parentOf, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { type FileUser, mayRead, mayWrite } from './file-access.js';
@@ -132,7 +133,8 @@ function findOthers(
 		if (old === undefined) return !isKnown && !sight.isCopy(stats);
 		if (user !== undefined && !isKnown) return !isCopiedUp(user, old, stats) && !sight.isCopy(stats);
 		if (!isWritten(old, stats)) return false;
-		return user === undefined ? !isWritable(joinRaw(root, path)) : !mayWrite(user, old);
+		const isWritable = () => succeeds(() => accessSync(fsPath(joinRaw(root, path)), constants.W_OK));
+		return user === undefined ? !isWritable() : !mayWrite(user, old);
 	};
 }
 
@@ -171,13 +173,4 @@ function parentsOf(entries: readonly UpperEntry[]): ReadonlySet<RootPath> {
 		for (let up = parentOf(path); up !== ROOT && !parents.has(up); up = parentOf(up)) parents.add(up);
 	}
 	return parents;
-}
-
-function isWritable(disk: RawPath): boolean {
-	try {
-		accessSync(fsPath(disk), constants.W_OK);
-		return true;
-	} catch {
-		return false;
-	}
 }

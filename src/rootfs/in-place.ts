@@ -1,5 +1,5 @@
 import { accessSync, chmodSync, closeSync, constants, fstatSync, openSync, readdirSync, statSync } from 'node:fs';
-import { BuildError, errnoOf } from '../errors.js';
+import { BuildError, succeeds } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { RawPath, RootPath } from '../root-path.js';
 import { fsPath, latin1Path, parentOf, printablePath, ROOT, ROOT_DIRECTORY } from '../root-path.js';
@@ -165,13 +165,7 @@ function withEntry<T>(tree: OpenTree, path: RootPath, work: (disk: RawPath) => T
 }
 
 function isReadable(disk: RawPath, mode: number): boolean {
-	try {
-		accessSync(fsPath(disk), mode);
-		return true;
-	} catch (error) {
-		if (errnoOf(error) === 'EACCES') return false;
-		throw error;
-	}
+	return succeeds(() => accessSync(fsPath(disk), mode), ['EACCES']);
 }
 
 function unreadable(path: RootPath): BuildError {

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, constants, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { attempt } from '../errors.js';
 import { fsPath, type RawPath, type RootPath } from '../root-path.js';
 import type { LayerDisk } from './layer-disk.js';
 
@@ -51,15 +52,8 @@ export function writeLayerDigests(directory: string, digests: LayerDigests): voi
 
 /** Reads what {@link writeLayerDigests} kept; undefined when it is not there or damaged. */
 export function readLayerDigests(directory: string): LayerDigests | undefined {
-	try {
-		const rows = JSON.parse(readFileSync(join(directory, FILE_NAME), 'utf8')) as readonly (readonly [
-			RootPath,
-			string,
-		])[];
-		return new Map(rows);
-	} catch {
-		return undefined;
-	}
+	const read = () => JSON.parse(readFileSync(join(directory, FILE_NAME), 'utf8')) as readonly [RootPath, string][];
+	return attempt(() => new Map(read()));
 }
 
 /** The digest of a file's content, as {@link LayerDigests} has it. Throws the error of the file system, also for a link. */

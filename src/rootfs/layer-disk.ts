@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { BuildError, errnoOf } from '../errors.js';
+import { BuildError, errnoOf, succeeds } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { removeTree } from '../remove-tree.js';
 import { fsPath, joinRaw, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
@@ -130,13 +130,7 @@ function makeImplicit(disk: string | Buffer): void {
 /** Whether whiteouts can be made in `directory`: not on an overlay, which keeps them for itself, nor where mknod is forbidden. */
 export function canMakeWhiteouts(directory: string, libc: Libc): boolean {
 	const probe = `${directory}/whiteout`;
-	try {
-		libc.mknod(rawPath(probe), S_IFCHR);
-		fs.rmSync(probe);
-		return true;
-	} catch {
-		return false;
-	}
+	return succeeds(() => libc.mknod(rawPath(probe), S_IFCHR)) && succeeds(() => fs.rmSync(probe));
 }
 
 function makeWhiteout(disk: RawPath, libc: Libc | undefined): void {
@@ -189,15 +183,9 @@ function dateOf({ mtime }: { readonly mtime: number }): number | Date {
 /** Sets the attributes that belong to the image; returns the names of those that the host refused. */
 function keepXattrs(disk: RawPath, entry: TarEntry, libc: Libc | undefined): readonly string[] {
 	if (entry.xattrs.size === 0) return [];
-	return [...entry.xattrs].flatMap(([name, value]) => {
-		if (!isKept(name)) return [];
-		try {
-			requireLibc(libc).setXattr(disk, name, value);
-			return [];
-		} catch {
-			return [name];
-		}
-	});
+	const isRefused = ([name, value]: readonly [string, Buffer]) =>
+		isKept(name) && !succeeds(() => requireLibc(libc).setXattr(disk, name, value));
+	return [...entry.xattrs].filter(isRefused).map(([name]) => name);
 }
 
 function requireLibc(libc: Libc | undefined): Libc {

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { attempt } from '../errors.js';
 import type { RootPath } from '../root-path.js';
 import type { LayerEntry } from './tree.js';
 
@@ -37,12 +38,10 @@ export function* formatLayerIndex(index: LayerIndex): Generator<string, void, un
 
 /** Reads what {@link formatLayerIndex} wrote; undefined when it is of another format or damaged, so that the layer is unpacked again. */
 export function parseLayerIndex(text: string): LayerIndex | undefined {
-	try {
+	return attempt(() => {
 		const { lostXattrs, entries } = v.parse(document, JSON.parse(text));
 		return { lostXattrs, entries: entries.map(entryOf) };
-	} catch {
-		return undefined;
-	}
+	});
 }
 
 function rowOf(path: RootPath, entry: LayerEntry): Row {

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { errnoOf } from '../errors.js';
+import { attempt, errnoOf, unlessErrno } from '../errors.js';
 import { makePath } from '../make-path.js';
 import { type Digest, hexOf } from '../oci/digest.js';
 import { removeTree } from '../remove-tree.js';
@@ -89,20 +89,11 @@ function summarize({ entries }: LayerIndex): LayerSummary {
 }
 
 function readSummary(layer: string): LayerSummary | undefined {
-	try {
-		return v.parse(summary, JSON.parse(readText(join(layer, SUMMARY_NAME))));
-	} catch {
-		return undefined;
-	}
+	return attempt(() => v.parse(summary, JSON.parse(readText(join(layer, SUMMARY_NAME)))));
 }
 
 function readText(path: string): string {
-	try {
-		return readFileSync(path, 'utf8');
-	} catch (error) {
-		if (errnoOf(error) === 'ENOENT') return '';
-		throw error;
-	}
+	return unlessErrno(['ENOENT'], () => readFileSync(path, 'utf8')) ?? '';
 }
 
 /** A concurrent build may have published the same layer first; then ours is dropped, for both are equal. */

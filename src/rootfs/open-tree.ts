@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
-import { BuildError, errnoOf } from '../errors.js';
+import { attempt, BuildError, errnoOf, succeeds, unlessErrno } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { RawPath, RootPath } from '../root-path.js';
 import { fsPath, latin1Path, nameIn, nameOf, parentOf, printablePath, ROOT } from '../root-path.js';
@@ -32,9 +32,9 @@ const PATH_MAX = 4096;
 /** As many names of 255 bytes as fit. */
 const PIECE = /(?:[^/]+\/){0,14}[^/]+/g;
 /** A host or a filter that has no openat2(2). */
-const MISSING: readonly (string | undefined)[] = ['ENOSYS', 'EPERM'];
+const MISSING: readonly string[] = ['ENOSYS', 'EPERM'];
 /** EINVAL comes of reading what is no link any more. */
-const GONE: readonly (string | undefined)[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV', 'EAGAIN', 'EINVAL'];
+const GONE: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV', 'EAGAIN', 'EINVAL'];
 /** What opening a file for reading comes to when it has become something else. */
 const NO_FILE: readonly (string | undefined)[] = [...GONE, 'ENXIO', 'ENODEV', 'EACCES', 'EPERM', 'EISDIR'];
 
@@ -88,7 +88,8 @@ function open(root: RawPath, libc: Opener, pathOf: (entered: Entered) => RawPath
  */
 export function withTree<T>(root: RawPath, libc: Opener, work: (tree: OpenTree) => T): T {
 	const isInner = isStanding;
-	const before = isMainThread && !isInner ? workingDirectory() : undefined;
+	// None where it was removed.
+	const before = isMainThread && !isInner ? attempt(() => process.cwd()) : undefined;
 	const isFixed = libc === undefined || (before === undefined && !isInner);
 	const tree = open(root, libc, isFixed ? ({ fd }) => byDescriptor(fd) : (entered) => standIn(entered, libc));
 	isStanding = !isFixed;
@@ -109,23 +110,8 @@ let isStanding = false;
 /** A directory that may be listed, but not entered, is named by its descriptor. */
 function standIn(entered: Entered, libc: Pick<Libc, 'standIn'>): RawPath {
 	if (standing === entered) return HERE;
-	try {
-		libc.standIn(entered.fd);
-	} catch {
-		standing = undefined;
-		return byDescriptor(entered.fd);
-	}
-	standing = entered;
-	return HERE;
-}
-
-/** Undefined where it was removed. */
-function workingDirectory(): string | undefined {
-	try {
-		return process.cwd();
-	} catch {
-		return undefined;
-	}
+	standing = succeeds(() => libc.standIn(entered.fd)) ? entered : undefined;
+	return standing === undefined ? byDescriptor(entered.fd) : HERE;
 }
 
 /** Opens the regular file `path` of `tree` for reading. Throws ASSEMBLE_SURVIVED when there is none any more. */
@@ -155,12 +141,7 @@ export function changedMeanwhile(path: RootPath, cause?: unknown): BuildError {
 
 /** What `look` finds; undefined for what has gone, or is no more below the root. */
 export function unlessGone<T>(look: () => T): T | undefined {
-	try {
-		return look();
-	} catch (error) {
-		if (GONE.includes(errnoOf(error))) return undefined;
-		throw error;
-	}
+	return unlessErrno(GONE, look);
 }
 
 function enter(top: number, path: RootPath, libc: Opener): number {
@@ -194,12 +175,7 @@ function step(from: number, piece: RawPath, libc: Opener): number {
 
 /** Undefined where there is no openat2(2). */
 function tryBeneath(from: number, path: RawPath, flags: number, libc: Opener): number | undefined {
-	try {
-		return libc?.openBeneath(from, path, flags);
-	} catch (error) {
-		if (MISSING.includes(errnoOf(error))) return undefined;
-		throw error;
-	}
+	return unlessErrno(MISSING, () => libc?.openBeneath(from, path, flags));
 }
 
 function byDescriptor(fd: number): RawPath {

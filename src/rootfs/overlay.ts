@@ -1,6 +1,6 @@
 import { close, constants, lstatSync, mkdirSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BuildError, errnoOf, messageOf } from '../errors.js';
+import { attempt, BuildError, errnoOf, messageOf } from '../errors.js';
 import { type Libc, MS_NODEV } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
 import { rawPath } from '../root-path.js';
@@ -77,11 +77,7 @@ function within(directory: string, work: () => void): void {
 
 /** Whoever lets go of an overlay last also frees all that the kernel knows of its files, some microseconds for each: let it be a thread. */
 function hold(target: string): number | undefined {
-	try {
-		return openSync(target, constants.O_RDONLY | constants.O_DIRECTORY);
-	} catch {
-		return undefined;
-	}
+	return attempt(() => openSync(target, constants.O_RDONLY | constants.O_DIRECTORY));
 }
 
 /** The kernel refuses a directory that is there twice (ELOOP); of equal layers only the upper one shows. */

@@ -1,7 +1,7 @@
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
-import { errnoOf } from '../errors.js';
+import { succeeds } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
 import { removeTree } from '../remove-tree.js';
@@ -100,7 +100,8 @@ function move(
 	const refused = new Set<string>();
 	for (const [number, { path }] of chosen.entries()) {
 		const target = join(scratch, MOVED, String(number));
-		if (dryRun || moveAway(join(store, path), target)) moved.push(target);
+		const moveAway = () => renameSync(join(store, path), target);
+		if (dryRun || succeeds(moveAway, ['EACCES', 'EPERM'])) moved.push(target);
 		else refused.add(path);
 	}
 	const removed = chosen.filter(({ path }) => !refused.has(path));
@@ -113,14 +114,4 @@ function move(
 		pruned: { removed, kept, held: pathsOf(kept.filter(({ path }) => held.has(path))), foreign: pathsOf(foreign) },
 		moved,
 	};
-}
-
-function moveAway(path: string, target: string): boolean {
-	try {
-		renameSync(path, target);
-		return true;
-	} catch (error) {
-		if (['EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) return false;
-		throw error;
-	}
 }

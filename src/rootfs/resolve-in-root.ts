@@ -1,5 +1,5 @@
 import { lstatSync, mkdirSync, readlinkSync, type Stats } from 'node:fs';
-import { BuildError, errnoOf } from '../errors.js';
+import { BuildError, unlessErrno } from '../errors.js';
 import type { RawPath, RootPath } from '../root-path.js';
 import { childOf, fsPath, joinRaw, latin1Path, parentOf, partsOf, printablePath, ROOT } from '../root-path.js';
 
@@ -103,12 +103,7 @@ function makeMissing(root: RawPath, path: RootPath, wanted: RawPath): readonly R
 }
 
 function statOf(path: RawPath): Stats | undefined {
-	try {
-		return lstatSync(fsPath(path));
-	} catch (error) {
-		if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
-		throw error;
-	}
+	return unlessErrno(['ENOENT', 'ENOTDIR'], () => lstatSync(fsPath(path)));
 }
 
 function checkDepth(parts: readonly string[], path: RawPath): void {

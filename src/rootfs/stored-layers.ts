@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
-import { errnoOf } from '../errors.js';
+import { unlessErrno } from '../errors.js';
 import { type Digest, isDigest } from '../oci/digest.js';
 import { childOf, fsPath, nameIn, type RawPath, ROOT, type RootPath, rawPath } from '../root-path.js';
 import { type Opener, unlessGone, withTree } from './open-tree.js';
@@ -79,7 +79,7 @@ export function diskUse(path: RawPath, libc?: Opener): number {
 	return withTree(path, libc, (tree) => {
 		for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
 			const here = directory;
-			whereReadable(() => count(here, tree.directory(here)), undefined);
+			unlessUnreadable(() => count(here, tree.directory(here)));
 		}
 		return bytes;
 	});
@@ -95,16 +95,11 @@ function isFirst({ dev, ino }: Stats, linked: Set<string>): boolean {
 
 /** Names as raw bytes. */
 function listDirectory(path: RawPath): readonly string[] {
-	return whereReadable(() => readdirSync(fsPath(path), { encoding: 'latin1' }), []);
+	return unlessUnreadable(() => readdirSync(fsPath(path), { encoding: 'latin1' })) ?? [];
 }
 
-function whereReadable<T>(look: () => T, otherwise: T): T {
-	try {
-		return unlessGone(look) ?? otherwise;
-	} catch (error) {
-		if (errnoOf(error) === 'EACCES') return otherwise;
-		throw error;
-	}
+function unlessUnreadable<T>(look: () => T): T | undefined {
+	return unlessErrno(['EACCES'], () => unlessGone(look));
 }
 
 function diffIdOf(name: string): Digest | undefined {

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
+import { attempt } from '../errors.js';
+import { fileText } from '../file-text.js';
 import { ourCapabilities } from '../linux/capabilities.js';
 import { makePath } from '../make-path.js';
 import { findProgram } from '../program.js';
@@ -79,7 +81,9 @@ async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOu
 	const status: string[] = [];
 	child.stdio[STATUS_FD]?.on('data', (chunk: Buffer) => status.push(chunk.toString('latin1')));
 	const kill = () => {
-		killInit(/"child-pid":\s*(\d+)/.exec(status.join(''))?.[1]);
+		const init = /"child-pid":\s*(\d+)/.exec(status.join(''))?.[1];
+		// bwrap has the kernel kill it with itself, but what it runs can take that back. It may have ended.
+		if (init !== undefined) attempt(() => process.kill(Number(init), 'SIGKILL'));
 		child.kill();
 	};
 	const exit = await endOf(child, kill, signal);
@@ -88,15 +92,6 @@ async function runBwrap(run: SandboxRun, signal: AbortSignal): Promise<SandboxOu
 	if (code === undefined)
 		return { type: 'refused', reason: `bwrap could not set up the sandbox (status ${describe(exit)})` };
 	return { type: 'exited', exit: shellExit(Number(code)) };
-}
-
-/** bwrap has the kernel kill it with itself, but what it runs can take that back. */
-function killInit(pid: string | undefined): void {
-	try {
-		if (pid !== undefined) process.kill(Number(pid), 'SIGKILL');
-	} catch {
-		// It has ended.
-	}
 }
 
 /** Without setpriv, no new privileges keep what is left in the bounding set from being gained. */
@@ -186,11 +181,7 @@ function describe(exit: Exit): string {
 }
 
 function readReason(log: string): string {
-	try {
-		const text = readFileSync(log, 'utf8').slice(-REASON_LIMIT);
-		const messages = [...text.matchAll(/msg="((?:[^"\\]|\\.)*)"/g)].map((match) => match[1] ?? '');
-		return (messages.at(-1) ?? text.trim()).replace(/\\"/g, '"');
-	} catch {
-		return '';
-	}
+	const text = fileText(log).slice(-REASON_LIMIT);
+	const messages = [...text.matchAll(/msg="((?:[^"\\]|\\.)*)"/g)].map((match) => match[1] ?? '');
+	return (messages.at(-1) ?? text.trim()).replace(/\\"/g, '"');
 }

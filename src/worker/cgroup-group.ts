@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { attempt, succeeds } from '../errors.js';
 import { fileText } from '../file-text.js';
 
 /** A directory of control groups in which we can make one. */
@@ -133,33 +134,24 @@ function strictest(a: GroupLimits, b: GroupLimits): GroupLimits {
 function removeStale(directory: string): void {
 	for (const name of readdirSync(directory)) {
 		const path = join(directory, name);
-		try {
+		// Unless somebody uses it, or removed it first.
+		attempt(() => {
 			if (name.startsWith(PREFIX) && Date.now() - statSync(path).mtimeMs > STALE_MS) rmdirSync(path);
-		} catch {
-			// Somebody uses it, or removed it first.
-		}
+		});
 	}
 }
 
 function killGroup(directory: string): void {
-	try {
-		const holdsUs = readText(join(directory, 'cgroup.procs')).split('\n').includes(String(process.pid));
-		if (existsSync(join(directory, KILL)) && !holdsUs) writeFileSync(join(directory, KILL), '1');
-	} catch {
-		// Whoever has to know finds what is left.
-	}
+	const holdsUs = readText(join(directory, 'cgroup.procs')).split('\n').includes(String(process.pid));
+	// Whoever has to know finds what is left.
+	if (existsSync(join(directory, KILL)) && !holdsUs) attempt(() => writeFileSync(join(directory, KILL), '1'));
 }
 
 async function removeGroup(directory: string): Promise<void> {
 	killGroup(directory);
-	for (let tries = 0; tries < REMOVE_TRIES; tries++) {
-		try {
-			rmdirSync(directory);
-			return;
-		} catch {
-			// What was killed takes a moment to be gone.
-			await delay(REMOVE_WAIT_MS);
-		}
+	for (let tries = 0; tries < REMOVE_TRIES && !succeeds(() => rmdirSync(directory)); tries++) {
+		// What was killed takes a moment to be gone.
+		await delay(REMOVE_WAIT_MS);
 	}
 }
 

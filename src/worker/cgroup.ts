@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync, openSync, readFileSync, rmdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { errnoOf, messageOf } from '../errors.js';
+import { attempt, errnoOf, messageOf } from '../errors.js';
 import { type Libc, MS_BIND } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
 import { fsPath, latin1Path, nameIn, type RawPath, rawPath } from '../root-path.js';
@@ -39,13 +39,16 @@ export const NO_CGROUPS: Cgroups = { open: (limits) => openGroups(limits, new Ma
 export function openCgroups(scratch: string, libc: Libc, kills: boolean): Cgroups {
 	const opened = new Map<string, CgroupParent | string>();
 	const parents = new Map<Controller, CgroupParent | string>();
-	const places = readPlaces();
-	for (const [controller, place] of places.limiting) {
+	// None where there is no /proc.
+	const places = attempt(readPlaces);
+	for (const [controller, place] of places?.limiting ?? []) {
 		const parent = opened.get(place.own) ?? openParent(place, scratch, libc);
 		opened.set(place.own, parent);
 		parents.set(controller, parent);
 	}
-	const killing = kills ? openUnified(places.unified) : undefined;
+	// Our own group of version 2: one without limits may be made in it.
+	const unified = kills ? places?.unified : undefined;
+	const killing = unified && attempt(() => ownParent(unified));
 	return { open: (limits) => openGroups(limits, parents, killing) };
 }
 
@@ -54,25 +57,17 @@ interface Places {
 	readonly unified: CgroupPlace | undefined;
 }
 
-/** None where there is no /proc. */
 function readPlaces(): Places {
-	try {
-		const [groups, mounts] = ['cgroup', 'mountinfo'].map((name) => readFileSync(`/proc/self/${name}`, 'latin1'));
-		return { limiting: findCgroups(groups ?? '', mounts ?? ''), unified: findUnified(groups ?? '', mounts ?? '') };
-	} catch {
-		return { limiting: new Map(), unified: undefined };
-	}
+	const [groups = '', mounts = ''] = ['cgroup', 'mountinfo'].map((name) =>
+		readFileSync(`/proc/self/${name}`, 'latin1'),
+	);
+	return { limiting: findCgroups(groups, mounts), unified: findUnified(groups, mounts) };
 }
 
-/** Our own group of version 2: one without limits may be made in it. */
-function openUnified(place: CgroupPlace | undefined): CgroupParent | undefined {
-	if (place === undefined) return undefined;
-	try {
-		const directory = openDirectory(place.own);
-		return { version: 2, directory, own: directory };
-	} catch {
-		return undefined;
-	}
+/** The group that this process is in itself. */
+function ownParent({ version, own }: CgroupPlace): CgroupParent {
+	const directory = openDirectory(own);
+	return { version, directory, own: directory };
 }
 
 /**
@@ -81,10 +76,7 @@ function openUnified(place: CgroupPlace | undefined): CgroupParent | undefined {
  */
 function openParent(place: CgroupPlace, scratch: string, libc: Libc): CgroupParent | string {
 	try {
-		if (place.version === 1) {
-			const directory = openDirectory(place.own);
-			return { version: 1, directory, own: directory };
-		}
+		if (place.version === 1) return ownParent(place);
 		const isTop = !existsSync(fsPath(nameIn(place.own, 'cgroup.type')));
 		if (!isTop && place.own === place.mountPoint) return 'the control group of this container holds processes already';
 		const clone = join(scratch, 'cgroup');

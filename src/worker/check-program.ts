@@ -1,5 +1,6 @@
-import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
-import { BuildError } from '../errors.js';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { attempt, BuildError } from '../errors.js';
+import { namesIn } from '../file-text.js';
 import { redact } from '../redact.js';
 import { fsPath, isWithin, joinRaw, latin1Path, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
 import { resolveInRoot } from '../rootfs/resolve-in-root.js';
@@ -54,11 +55,7 @@ export function checkProgram(process: ContainerProcess, place: Place): Unrunnabl
 
 /** Whether this kernel was told of interpreters for other kinds of programs (binfmt_misc), which may then end as they like. */
 export function canEmulate(): boolean {
-	try {
-		return readdirSync('/proc/sys/fs/binfmt_misc').some((name) => name !== 'register' && name !== 'status');
-	} catch {
-		return false;
-	}
+	return namesIn('/proc/sys/fs/binfmt_misc').some((name) => name !== 'register' && name !== 'status');
 }
 
 type Content = Buffer | 'missing' | 'not executable' | 'unseen';
@@ -83,17 +80,12 @@ function isMounted(path: RawPath, binds: Place['binds']): boolean {
 }
 
 function readHead(path: RawPath): Buffer | undefined {
-	try {
-		const file = openSync(fsPath(path), 'r');
-		try {
-			const head = Buffer.alloc(HEAD);
-			return head.subarray(0, readSync(file, head, 0, HEAD, 0));
-		} finally {
-			closeSync(file);
-		}
-	} catch {
-		return undefined;
-	}
+	const file = attempt(() => openSync(fsPath(path), 'r'));
+	if (file === undefined) return undefined;
+	const head = Buffer.alloc(HEAD);
+	const size = attempt(() => readSync(file, head, 0, HEAD, 0));
+	closeSync(file);
+	return size === undefined ? undefined : head.subarray(0, size);
 }
 
 /** The next program that is needed, or what is wrong; undefined when nothing more is. */

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { setImmediate as pause } from 'node:timers/promises';
-import { BuildError } from '../errors.js';
+import { BuildError, succeeds } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { copyLargeFile, LARGE_FILE } from '../linux/copy-file.js';
 import type { Libc } from '../linux/libc.js';
@@ -128,12 +128,7 @@ function createGive(
 /** A host that refuses an attribute also refused it when the layer was unpacked, and said so then. */
 function copyXattrs(source: RawPath, disk: RawPath, libc: Libc): void {
 	for (const [name, value] of libc.listXattrs(source)) {
-		if (!isKept(name)) continue;
-		try {
-			libc.setXattr(disk, name, value);
-		} catch {
-			return;
-		}
+		if (isKept(name) && !succeeds(() => libc.setXattr(disk, name, value))) return;
 	}
 }
 

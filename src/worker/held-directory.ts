@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
-import { BuildError, errnoOf } from '../errors.js';
+import { attempt, BuildError, errnoOf } from '../errors.js';
 import { removeBeneath } from '../remove-tree.js';
 import { childOf, fsPath, latin1Path, nameIn, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
 
@@ -58,7 +58,8 @@ export async function fillApart(
 	} finally {
 		removeBeneath(byDescriptor(fd), latin1Path('it'));
 		fs.closeSync(fd);
-		removeEmpty(stage);
+		// Whoever moved it meanwhile has an empty directory.
+		attempt(() => fs.rmdirSync(fsPath(stage)));
 	}
 }
 
@@ -89,14 +90,6 @@ function enterOrMake(entry: RawPath, path: RootPath): { readonly fd: number; rea
 	}
 	fs.mkdirSync(fsPath(entry), { mode: 0o755 });
 	return { fd: open(), isNew: true };
-}
-
-function removeEmpty(path: RawPath): void {
-	try {
-		fs.rmdirSync(fsPath(path));
-	} catch {
-		// Whoever moved it meanwhile has an empty directory.
-	}
 }
 
 function byDescriptor(fd: number): RawPath {

@@ -1,5 +1,5 @@
 import { chmodSync, lstatSync, renameSync } from 'node:fs';
-import { BuildError, errnoOf } from '../errors.js';
+import { BuildError, errnoOf, succeeds } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { HostBind } from '../protocol/host-bind.js';
 import { removeBeneath, removeEmptyBeneath, removeTree } from '../remove-tree.js';
@@ -120,7 +120,8 @@ async function moveInto(parent: RawPath, name: string, moved: Moved, signal: Abo
 		if (owner !== undefined) chownTree(place, owner);
 	};
 	own(source);
-	if (renamed(source, nameIn(parent, name))) return;
+	// To another file system it cannot be renamed.
+	if (succeeds(() => renameSync(fsPath(source), fsPath(nameIn(parent, name))), ['EXDEV'])) return;
 	await fillApart(parent, name, async (place) => {
 		await copyTree(source, place, libc, signal);
 		own(place);
@@ -135,17 +136,6 @@ function copyTree(source: RawPath, place: RawPath, libc: Libc, signal: AbortSign
 	const target = { root: latin1Path(place.slice(0, slash)), ids: ANY_ID, libc, claim: () => undefined };
 	const copier = createCopier(target, { ownerOf: () => me, mode: undefined }, signal);
 	return copier.copy(source, childOf(ROOT, place.slice(slash + 1)));
-}
-
-/** Whether `source` could be renamed; to another file system it cannot. */
-function renamed(source: RawPath, disk: RawPath): boolean {
-	try {
-		renameSync(fsPath(source), fsPath(disk));
-		return true;
-	} catch (error) {
-		if (errnoOf(error) === 'EXDEV') return false;
-		throw error;
-	}
 }
 
 function trimmed(path: RawPath): RawPath {

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { attempt } from '../errors.js';
 import { removeBeneath, removeTree } from '../remove-tree.js';
 import { fsPath, latin1Path, nameIn, type RawPath } from '../root-path.js';
 
@@ -29,12 +30,8 @@ function findParts(root: RawPath, path: RawPath): readonly RawPath[] {
 
 /** None where it cannot be read. */
 function directoriesIn(root: RawPath, path: RawPath): readonly RawPath[] {
-	try {
-		const entries = readdirSync(fsPath(nameIn(root, path)), { withFileTypes: true, encoding: 'latin1' });
-		return entries.filter((entry) => entry.isDirectory()).map(({ name }) => nameIn(path, name));
-	} catch {
-		return [];
-	}
+	const list = () => readdirSync(fsPath(nameIn(root, path)), { withFileTypes: true, encoding: 'latin1' });
+	return (attempt(list) ?? []).filter((entry) => entry.isDirectory()).map(({ name }) => nameIn(path, name));
 }
 
 function removeElsewhere(root: RawPath, paths: readonly RawPath[]): Promise<void> {

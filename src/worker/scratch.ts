@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { attempt } from '../errors.js';
 import { namesIn } from '../file-text.js';
 import type { Libc } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
@@ -40,14 +41,17 @@ export function unlockScratch(scratch: string): void {
 export async function removeScratch(scratch: string, keepAs?: string): Promise<void> {
 	refuseMounts(scratch);
 	if (keepAs === undefined) await removeLargeTree(rawPath(scratch));
-	else keep(scratch, keepAs);
-	fs.rmSync(`${scratch}.lock`, { force: true });
+	else {
+		makePath(dirname(keepAs), 0o700);
+		fs.renameSync(scratch, keepAs);
+	}
+	unlockScratch(scratch);
 }
 
 function removeNow(scratch: string): void {
 	refuseMounts(scratch);
 	removeTree(rawPath(scratch));
-	fs.rmSync(`${scratch}.lock`, { force: true });
+	unlockScratch(scratch);
 }
 
 /** What is mounted below may be a directory of the user's, which removing would empty. Throws when something is. */
@@ -55,11 +59,6 @@ function refuseMounts(scratch: string): void {
 	if (!fs.existsSync(scratch)) return;
 	const below = `${rawPath(fs.realpathSync(scratch))}/`;
 	if (readMountPoints().some((path) => path.startsWith(below))) throw new Error(`something is mounted in ${scratch}`);
-}
-
-function keep(scratch: string, path: string): void {
-	makePath(dirname(path), 0o700);
-	fs.renameSync(scratch, path);
 }
 
 function removeIfAbandoned(scratch: string, libc: Libc): void {
@@ -77,9 +76,8 @@ function removeIfAbandoned(scratch: string, libc: Libc): void {
 }
 
 function removeUnlocked(scratch: string): void {
-	try {
+	// Another build may be removing it, or it belongs to another user of a shared store.
+	attempt(() => {
 		if (Date.now() - fs.lstatSync(scratch).mtimeMs > GRACE_MS) removeNow(scratch);
-	} catch {
-		// Another build is removing it, or it belongs to another user of a shared store.
-	}
+	});
 }
