@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { errnoOf, succeeds, unlessErrno } from './errors.js';
-import { fsPath, latin1Path, type RawPath } from './root-path.js';
+import { fdPath, fsPath, latin1Path, nameIn, O_PATH, type RawPath } from './root-path.js';
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = fs.constants;
-const O_PATH = 0o10000000;
 const ENTER = O_PATH | O_DIRECTORY | O_NOFOLLOW;
 const OWNER_ONLY = 0o700;
 /** How many directories are open at once; what is deeper is moved up before it is removed. */
@@ -48,24 +47,25 @@ function withEntryBeneath(root: RawPath, path: RawPath, use: (entry: RawPath) =>
 	const parts = path.split('/').filter((part) => part !== '');
 	if (parts.length === 0) return;
 	const opened: number[] = [];
+	const open = (directory: RawPath, flags: number): RawPath => {
+		const fd = fs.openSync(fsPath(directory), flags);
+		opened.push(fd);
+		return fdPath(fd);
+	};
 	try {
-		opened.push(fs.openSync(fsPath(root), O_PATH | O_DIRECTORY));
+		let here = open(root, O_PATH | O_DIRECTORY);
 		for (const part of parts.slice(0, -1)) {
-			const above = entryOf(opened.at(-1), part);
-			const next = unlessErrno(['ENOENT', 'ENOTDIR', 'ELOOP'], () => fs.openSync(fsPath(above), ENTER));
+			const below = nameIn(here, part);
+			const next = unlessErrno(['ENOENT', 'ENOTDIR', 'ELOOP'], () => open(below, ENTER));
 			if (next === undefined) return;
-			opened.push(next);
+			here = next;
 		}
-		use(entryOf(opened.at(-1), parts.at(-1) ?? ''));
+		use(nameIn(here, parts.at(-1) ?? ''));
 	} catch (error) {
 		if (errnoOf(error) !== 'ENOENT') throw error;
 	} finally {
 		for (const fd of opened) fs.closeSync(fd);
 	}
-}
-
-function entryOf(directory: number | undefined, name: string): RawPath {
-	return latin1Path(`/proc/self/fd/${String(directory)}/${name}`);
 }
 
 /** Also when another thread, or whatever races with us, removes some of it or makes more. */
@@ -101,7 +101,7 @@ function removeOnce(path: RawPath, above: OpenDirectory | undefined): void {
 function removeEntries(directory: OpenDirectory): boolean {
 	const entries = fs.readdirSync(`/proc/self/fd/${directory.fd}`, { withFileTypes: true, encoding: 'buffer' });
 	for (const entry of entries) {
-		const path = entryOf(directory.fd, entry.name.toString('latin1'));
+		const path = nameIn(fdPath(directory.fd), entry.name.toString('latin1'));
 		const isDirectory = entry.isDirectory();
 		const unlink = () => unlessErrno(['ENOENT'], () => fs.unlinkSync(fsPath(path)));
 		writable(directory.fd, () => (isDirectory ? removeBelow(path, directory) : unlink()));
@@ -115,7 +115,7 @@ function removeBelow(path: RawPath, directory: OpenDirectory): void {
 
 /** False where the file system moves no directories: an overlay keeps those of its lower layers in place. */
 function moveUp(path: RawPath, top: number): boolean {
-	const moved = entryOf(top, `.s2oci-${randomBytes(12).toString('hex')}`);
+	const moved = nameIn(fdPath(top), `.s2oci-${randomBytes(12).toString('hex')}`);
 	// Its own ".." changes, so it must be writable as well.
 	openUp(path);
 	return succeeds(() => fs.renameSync(fsPath(path), moved), ['EXDEV']);

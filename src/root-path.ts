@@ -39,6 +39,14 @@ export function fsPath(path: RawPath): string | Buffer {
 	return ASCII.test(path) ? path : Buffer.from(path, 'latin1');
 }
 
+/** O_PATH of open(2), which Node has no name for: opens a file or directory without reading it. */
+export const O_PATH = 0o10000000;
+
+/** A path of what is open as `fd`, wherever it is now. */
+export function fdPath(fd: number): RawPath {
+	return latin1Path(`/proc/self/fd/${fd}`);
+}
+
 /** `path` for a message: UTF-8 where it is, control characters escaped. */
 export function printablePath(path: RawPath): string {
 	const text = Buffer.from(path, 'latin1').toString('utf8');
@@ -61,8 +69,14 @@ export function parentOf(path: RootPath): RootPath {
 	return (slash < 0 ? '' : path.slice(0, slash)) as RootPath;
 }
 
+/** Whether `path`, or a directory above it but the root, is one of `paths`. */
+export function isBelowAny(path: RootPath, paths: ReadonlySet<string>): boolean {
+	for (let up = path; up !== ROOT; up = parentOf(up)) if (paths.has(up)) return true;
+	return false;
+}
+
 /** The last part of `path`. */
-export function nameOf(path: RootPath): string {
+export function nameOf(path: RawPath): string {
 	return path.slice(path.lastIndexOf('/') + 1);
 }
 

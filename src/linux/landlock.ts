@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { unlessErrno } from '../errors.js';
+import { O_PATH } from '../root-path.js';
 
 /** A function of the C library. Throws an Error with the name of the errno as its `code` for a negative result. */
 export type Native = (...args: readonly unknown[]) => number;
@@ -15,7 +16,6 @@ const SYS_ADD_RULE = 445;
 const SYS_RESTRICT_SELF = 446;
 const CREATE_RULESET_VERSION = 1;
 const RULE_PATH_BENEATH = 1;
-const O_PATH = 0o10000000;
 /** Of the first version: everything from EXECUTE to MAKE_SYM. */
 const FIRST_RIGHTS = (1n << 13n) - 1n;
 /** REFER, TRUNCATE and IOCTL_DEV, by the version that brought them. */

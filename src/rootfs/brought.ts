@@ -1,7 +1,7 @@
 import { accessSync, type BigIntStats, constants, lstatSync, statfsSync } from 'node:fs';
 import { succeeds } from '../errors.js';
 import { filesOpenForWriting } from '../linux/open-files.js';
-import { fsPath, joinRaw, parentOf, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { fsPath, isBelowAny, joinRaw, parentOf, type RawPath, ROOT, type RootPath } from '../root-path.js';
 import { type FileUser, mayRead, mayWrite } from './file-access.js';
 import { findHidden, type Judged, type Sight } from './hidden.js';
 import { type Stamp, type Stamps, stampOf } from './stamps.js';
@@ -115,7 +115,7 @@ function withBelow(
 ): ReadonlySet<UpperEntry> {
 	const shut = new Set([...moved].flatMap(({ path, type }) => (type === 'directory' ? [path] : [])));
 	if (shut.size === 0) return moved;
-	return new Set([...moved, ...made.filter((entry) => isBelow(entry.path, shut) && !isUsers(entry))]);
+	return new Set([...moved, ...made.filter((entry) => isBelowAny(entry.path, shut) && !isUsers(entry))]);
 }
 
 /** Whether what is at a path now was made or written by another user than `me`, with rights that `me` had not. */
@@ -160,11 +160,6 @@ function imageInodes(stamps: Stamps, isDeclared: (path: RootPath) => boolean): R
 function inodeKey(stats: Stamp | BigIntStats, isOverlay: boolean): string {
 	const { device, inode, born } = 'inode' in stats ? stats : stampOf(stats);
 	return isOverlay ? `${device}:${inode}` : `${device}:${inode}:${born}`;
-}
-
-function isBelow(path: RootPath, directories: ReadonlySet<RootPath>): boolean {
-	for (let up = path; up !== ROOT; up = parentOf(up)) if (directories.has(up)) return true;
-	return false;
 }
 
 function parentsOf(entries: readonly UpperEntry[]): ReadonlySet<RootPath> {

@@ -2,7 +2,7 @@ import { accessSync, chmodSync, closeSync, constants, fstatSync, openSync, readd
 import { BuildError, succeeds } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { RawPath, RootPath } from '../root-path.js';
-import { fsPath, latin1Path, parentOf, printablePath, ROOT, ROOT_DIRECTORY } from '../root-path.js';
+import { fdPath, fsPath, isBelowAny, O_PATH, printablePath, ROOT_DIRECTORY } from '../root-path.js';
 import { openBrought } from './brought.js';
 import type { FileUser } from './file-access.js';
 import { type OpenTree, unlessGone, withTree } from './open-tree.js';
@@ -46,7 +46,6 @@ export interface InPlaceContext {
 	readonly root?: RawPath;
 }
 
-const O_PATH = 0o10000000;
 const READ_FILE = 0o400;
 const READ_DIRECTORY = 0o500;
 /** Of acl(5), in xattr(7). */
@@ -98,7 +97,7 @@ export function openInPlace(context: InPlaceContext): InPlaceRoot {
 			restore();
 			const others = new Set([...foreign(), ...skip]);
 			const changes = scanChanges({ root, skip: others, list }, stamps, libc);
-			const apart = kept.filter((path) => !skip.has(path) && isBelow(path, others));
+			const apart = kept.filter((path) => !skip.has(path) && isBelowAny(path, others));
 			const found = brought.without([...changes, ...apart.flatMap(scanNew)]);
 			left = found.hidden;
 			return withTree(root, libc, (tree) => found.changes.filter((entry) => readable(tree, entry)));
@@ -144,11 +143,6 @@ function openWidening(root: RawPath, libc: Libc): Widening {
 	return { list, canRead, restore };
 }
 
-function isBelow(path: RootPath, ancestors: ReadonlySet<RootPath>): boolean {
-	for (let up = path; up !== ROOT; up = parentOf(up)) if (ancestors.has(up)) return true;
-	return false;
-}
-
 function listReadable(_: RootPath, disk: RawPath): readonly string[] {
 	return isReadable(disk, constants.R_OK | constants.X_OK) ? readdirSync(fsPath(disk), { encoding: 'latin1' }) : [];
 }
@@ -158,7 +152,7 @@ function withEntry<T>(tree: OpenTree, path: RootPath, work: (disk: RawPath) => T
 	const file = unlessGone(() => openSync(fsPath(tree.entry(path)), O_PATH | constants.O_NOFOLLOW));
 	if (file === undefined) return undefined;
 	try {
-		return fstatSync(file).isSymbolicLink() ? undefined : work(latin1Path(`/proc/self/fd/${file}`));
+		return fstatSync(file).isSymbolicLink() ? undefined : work(fdPath(file));
 	} finally {
 		closeSync(file);
 	}

@@ -3,7 +3,7 @@ import { isMainThread } from 'node:worker_threads';
 import { attempt, BuildError, errnoOf, succeeds, unlessErrno } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { RawPath, RootPath } from '../root-path.js';
-import { fsPath, latin1Path, nameIn, nameOf, parentOf, printablePath, ROOT } from '../root-path.js';
+import { fdPath, fsPath, latin1Path, nameIn, nameOf, O_PATH, parentOf, printablePath, ROOT } from '../root-path.js';
 
 /**
  * A directory tree in which others may rename, or put links in the place of directories, at any moment: every directory is reached from
@@ -24,7 +24,6 @@ export type Opener = Pick<Libc, 'openBeneath' | 'standIn'> | undefined;
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
 const HERE = latin1Path('.');
-const O_PATH = 0o10000000;
 const ENTER = O_PATH | O_DIRECTORY | O_NOFOLLOW;
 const READ = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 /** The kernel takes no longer path at once, its final NUL included. */
@@ -46,7 +45,7 @@ interface Entered {
 
 /** Opens the tree below the directory `root`, which may itself be reached by links. Throws system errors. */
 export function openTree(root: RawPath, libc: Opener): OpenTree {
-	return open(root, libc, ({ fd }) => byDescriptor(fd));
+	return open(root, libc, ({ fd }) => fdPath(fd));
 }
 
 function open(root: RawPath, libc: Opener, pathOf: (entered: Entered) => RawPath): OpenTree {
@@ -91,7 +90,7 @@ export function withTree<T>(root: RawPath, libc: Opener, work: (tree: OpenTree) 
 	// None where it was removed.
 	const before = isMainThread && !isInner ? attempt(() => process.cwd()) : undefined;
 	const isFixed = libc === undefined || (before === undefined && !isInner);
-	const tree = open(root, libc, isFixed ? ({ fd }) => byDescriptor(fd) : (entered) => standIn(entered, libc));
+	const tree = open(root, libc, isFixed ? ({ fd }) => fdPath(fd) : (entered) => standIn(entered, libc));
 	isStanding = !isFixed;
 	try {
 		return work(tree);
@@ -111,7 +110,7 @@ let isStanding = false;
 function standIn(entered: Entered, libc: Pick<Libc, 'standIn'>): RawPath {
 	if (standing === entered) return HERE;
 	standing = succeeds(() => libc.standIn(entered.fd)) ? entered : undefined;
-	return standing === undefined ? byDescriptor(entered.fd) : HERE;
+	return standing === undefined ? fdPath(entered.fd) : HERE;
 }
 
 /** Opens the regular file `path` of `tree` for reading. Throws ASSEMBLE_SURVIVED when there is none any more. */
@@ -169,15 +168,11 @@ function step(from: number, piece: RawPath, libc: Opener): number {
 	const opened = tryBeneath(from, piece, ENTER, libc);
 	if (opened !== undefined) return opened;
 	return through(from, piece.split('/').map(latin1Path), (here, part) =>
-		openSync(fsPath(nameIn(byDescriptor(here), part)), ENTER),
+		openSync(fsPath(nameIn(fdPath(here), part)), ENTER),
 	);
 }
 
 /** Undefined where there is no openat2(2). */
 function tryBeneath(from: number, path: RawPath, flags: number, libc: Opener): number | undefined {
 	return unlessErrno(MISSING, () => libc?.openBeneath(from, path, flags));
-}
-
-function byDescriptor(fd: number): RawPath {
-	return latin1Path(`/proc/self/fd/${fd}`);
 }

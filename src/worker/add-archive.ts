@@ -2,7 +2,8 @@ import { createReadStream, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { removeTree } from '../remove-tree.js';
-import { fsPath, joinRaw, latin1Path, printablePath, type RawPath, type RootPath, rawPath } from '../root-path.js';
+import type { RawPath, RootPath } from '../root-path.js';
+import { fsPath, joinRaw, latin1Path, nameOf, printablePath, rawPath } from '../root-path.js';
 import type { Owner } from '../rootfs/owner.js';
 import type { LayerEntry } from '../rootfs/tree.js';
 import { unpackLayer } from '../rootfs/unpack.js';
@@ -70,7 +71,7 @@ async function readFormat(source: RawPath, scratch: string, signal: AbortSignal)
 	const start = (await firstBytes(read(source), 8)).toString('latin1');
 	const format = MAGIC.find(([, bytes]) => start.startsWith(bytes))?.[0] ?? 'none';
 	if (format === 'bzip2' || format === 'xz') {
-		throw new BuildError('SOURCE_INVALID', `ADD cannot unpack "${nameOf(source)}": it is compressed by ${format}`, {
+		throw new BuildError('SOURCE_INVALID', `ADD cannot unpack "${shownName(source)}": it is compressed by ${format}`, {
 			hint: 'Compress it with gzip or zstd.',
 		});
 	}
@@ -101,12 +102,12 @@ function read(path: RawPath): AsyncIterable<Buffer> {
 	return createReadStream(fsPath(path)) as AsyncIterable<Buffer>;
 }
 
-function nameOf(path: RawPath): string {
-	return printablePath(latin1Path(path.slice(path.lastIndexOf('/') + 1)));
+function shownName(path: RawPath): string {
+	return printablePath(latin1Path(nameOf(path)));
 }
 
 function damaged(source: RawPath, cause: unknown): BuildError {
-	return new BuildError('SOURCE_INVALID', `ADD cannot unpack "${nameOf(source)}": ${messageOf(cause)}`, {
+	return new BuildError('SOURCE_INVALID', `ADD cannot unpack "${shownName(source)}": ${messageOf(cause)}`, {
 		hint: 'Make the archive anew, or leave it out of the source.',
 		cause,
 	});

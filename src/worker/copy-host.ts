@@ -2,10 +2,10 @@ import fs from 'node:fs';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import type { HostFile } from '../protocol/host-bind.js';
-import { fsPath, nameIn, printablePath, type RawPath, rawPath } from '../root-path.js';
+import { fdPath, fsPath, nameIn, O_PATH, printablePath, type RawPath, rawPath } from '../root-path.js';
 import type { Opener } from '../rootfs/open-tree.js';
 import type { Owner } from '../rootfs/owner.js';
-import { byDescriptor, entryOf, openEntry, withHostFile } from './host-file.js';
+import { withHostFile } from './host-file.js';
 
 const MIB = 1 << 20;
 /** What is copied for one process, all together: bytes and entries. */
@@ -44,11 +44,12 @@ export function createHostCopier(owner: Owner | undefined, libc: Opener): HostCo
 		if (bytes > COPY_LIMIT || entries > ENTRY_LIMIT) throw tooLarge(top);
 	};
 	const copyEntries = ({ fd, path }: Original, place: RawPath, top: RawPath) => {
-		for (const name of fs.readdirSync(fsPath(byDescriptor(fd)), { encoding: 'latin1' })) {
+		for (const name of fs.readdirSync(fsPath(fdPath(fd)), { encoding: 'latin1' })) {
 			if (name === '.git') continue;
-			const inner = openEntry(fd, name);
+			const entry = nameIn(fdPath(fd), name);
+			const inner = fs.openSync(fsPath(entry), O_PATH | fs.constants.O_NOFOLLOW);
 			try {
-				copy({ fd: inner, path: nameIn(path, name), entry: entryOf(fd, name) }, nameIn(place, name), top);
+				copy({ fd: inner, path: nameIn(path, name), entry }, nameIn(place, name), top);
 			} finally {
 				fs.closeSync(inner);
 			}
@@ -59,7 +60,7 @@ export function createHostCopier(owner: Owner | undefined, libc: Opener): HostCo
 		const stats = fs.fstatSync(fd);
 		count(stats, top);
 		if (stats.isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(fsPath(entry), { encoding: 'buffer' }), fsPath(place));
-		else if (stats.isFile()) fs.copyFileSync(fsPath(byDescriptor(fd)), fsPath(place));
+		else if (stats.isFile()) fs.copyFileSync(fsPath(fdPath(fd)), fsPath(place));
 		else if (!stats.isDirectory()) throw special(path);
 		else {
 			fs.mkdirSync(fsPath(place));

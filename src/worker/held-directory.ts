@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { attempt, BuildError, errnoOf } from '../errors.js';
 import { removeBeneath } from '../remove-tree.js';
-import { childOf, fsPath, latin1Path, nameIn, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import type { RawPath, RootPath } from '../root-path.js';
+import { childOf, fdPath, fsPath, latin1Path, nameIn, O_PATH, printablePath, ROOT } from '../root-path.js';
 
 /** A directory that is open, so that no rename makes another one of it. */
 export interface HeldDirectory extends Disposable {
@@ -12,7 +13,7 @@ export interface HeldDirectory extends Disposable {
 	readonly made: readonly RootPath[];
 }
 
-const ENTER = 0o10000000 | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW;
+const ENTER = O_PATH | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW;
 const OTHERS = 0o077;
 const WRITE = 0o200;
 
@@ -24,7 +25,7 @@ export function holdDirectory(root: RawPath, path: RootPath): HeldDirectory {
 	try {
 		for (const name of path.split('/').filter((part) => part !== '')) {
 			reached = childOf(reached, name);
-			const { fd, isNew } = enterOrMake(nameIn(byDescriptor(here), name), reached);
+			const { fd, isNew } = enterOrMake(nameIn(fdPath(here), name), reached);
 			fs.closeSync(here);
 			here = fd;
 			if (isNew) made.push(reached);
@@ -33,7 +34,7 @@ export function holdDirectory(root: RawPath, path: RootPath): HeldDirectory {
 		fs.closeSync(here);
 		throw error;
 	}
-	return { path: byDescriptor(here), made, [Symbol.dispose]: () => fs.closeSync(here) };
+	return { path: fdPath(here), made, [Symbol.dispose]: () => fs.closeSync(here) };
 }
 
 /**
@@ -52,11 +53,11 @@ export async function fillApart(
 		const { uid, mode } = fs.fstatSync(fd);
 		// Whoever may write to the parent may have put another directory there.
 		if (uid !== process.geteuid?.() || (mode & OTHERS) !== 0) throw exchanged();
-		const place = nameIn(byDescriptor(fd), './it');
+		const place = nameIn(fdPath(fd), './it');
 		await fill(place);
 		moveOut(place, nameIn(parent, name));
 	} finally {
-		removeBeneath(byDescriptor(fd), latin1Path('it'));
+		removeBeneath(fdPath(fd), latin1Path('it'));
 		fs.closeSync(fd);
 		// Whoever moved it meanwhile has an empty directory.
 		attempt(() => fs.rmdirSync(fsPath(stage)));
@@ -72,9 +73,9 @@ function moveOut(place: RawPath, destination: RawPath): void {
 	}
 	const fd = fs.openSync(fsPath(place), ENTER);
 	try {
-		fs.chmodSync(byDescriptor(fd), (stats.mode & 0o7777) | WRITE);
+		fs.chmodSync(fdPath(fd), (stats.mode & 0o7777) | WRITE);
 		fs.renameSync(fsPath(place), fsPath(destination));
-		fs.chmodSync(byDescriptor(fd), stats.mode & 0o7777);
+		fs.chmodSync(fdPath(fd), stats.mode & 0o7777);
 	} finally {
 		fs.closeSync(fd);
 	}
@@ -90,10 +91,6 @@ function enterOrMake(entry: RawPath, path: RootPath): { readonly fd: number; rea
 	}
 	fs.mkdirSync(fsPath(entry), { mode: 0o755 });
 	return { fd: open(), isNew: true };
-}
-
-function byDescriptor(fd: number): RawPath {
-	return latin1Path(`/proc/self/fd/${fd}`);
 }
 
 function exchanged(): Error {

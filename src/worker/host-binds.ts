@@ -5,11 +5,11 @@ import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT 
 import { lockedFlags, type Mount, readMounts } from '../mountinfo.js';
 import type { HostBind, HostFile, HostSource } from '../protocol/host-bind.js';
 import { removeBeneath } from '../remove-tree.js';
-import { isWithin, type RawPath, rawPath } from '../root-path.js';
+import { fdPath, isWithin, type RawPath, rawPath } from '../root-path.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
 import type { BindMount } from '../sandbox/sandbox.js';
 import { COPY_LIMIT, createHostCopier, type HostCopier } from './copy-host.js';
-import { byDescriptor, withHostFile } from './host-file.js';
+import { withHostFile } from './host-file.js';
 
 export interface HostBindContext {
 	/** A directory that every id can reach, and where directories can be made. */
@@ -120,7 +120,7 @@ function refuseNested(destinations: readonly string[]): void {
 function mountSource(source: HostFile, place: string, type: HostBind['type'], libc: Libc): void {
 	if (type === 'directory') mkdirSync(place);
 	else writeFileSync(place, '');
-	withHostFile(source, libc, (fd) => libc.mount(byDescriptor(fd), rawPath(place), '', MS_BIND | MS_REC, ''));
+	withHostFile(source, libc, (fd) => libc.mount(fdPath(fd), rawPath(place), '', MS_BIND | MS_REC, ''));
 }
 
 /** A bind mount that is read-only leaves what is mounted below it writable. */

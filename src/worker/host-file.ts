@@ -2,11 +2,10 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { inodeName } from '../inode-name.js';
 import type { HostFile } from '../protocol/host-bind.js';
-import { fsPath, latin1Path, printablePath, type RawPath, ROOT_DIRECTORY, rawPath, rootPath } from '../root-path.js';
+import { fsPath, O_PATH, printablePath, ROOT_DIRECTORY, rawPath, rootPath } from '../root-path.js';
 import { type Opener, openTree } from '../rootfs/open-tree.js';
 
 const { O_NOFOLLOW } = constants;
-const O_PATH = 0o10000000;
 /** What a path that led to a file or directory comes to when a part of it is missing, or has become a link or a file. */
 const CHANGED: readonly (string | undefined)[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV', 'EAGAIN'];
 
@@ -24,21 +23,6 @@ export function withHostFile<T>(file: HostFile, libc: Opener, use: (fd: number) 
 	} finally {
 		closeSync(fd);
 	}
-}
-
-/** Opens `name` in the open directory `directory` itself, whatever it is, without reading it. Throws system errors. */
-export function openEntry(directory: number, name: string): number {
-	return openSync(fsPath(entryOf(directory, name)), O_PATH | O_NOFOLLOW);
-}
-
-/** A path of `name` in the open directory `directory`, which no rename changes. */
-export function entryOf(directory: number, name: string): RawPath {
-	return latin1Path(`${byDescriptor(directory)}/${name}`);
-}
-
-/** A path of what is open, wherever it is now. */
-export function byDescriptor(fd: number): RawPath {
-	return latin1Path(`/proc/self/fd/${fd}`);
 }
 
 function open(file: HostFile, libc: Opener): number {

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
 import { BuildError, errnoOf } from '../errors.js';
 import type { Digest } from '../oci/digest.js';
-import { fsPath, joinRaw, parentOf, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import { fsPath, isBelowAny, joinRaw, printablePath, type RawPath, type RootPath } from '../root-path.js';
 import { digestFile, type LayerDigests, readLayerDigests } from '../rootfs/layer-digests.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
 import { type BaseEntry, type BaseTree, mergeLayers } from '../rootfs/merge.js';
@@ -103,9 +103,8 @@ function candidates(
 }
 
 function isComparable(path: RootPath, entry: BaseEntry['entry'], foreign: ReadonlySet<RootPath>): boolean {
-	if (entry.type !== 'file' || entry.size > MAX_SIZE) return false;
-	for (let up = path; up !== ROOT; up = parentOf(up)) if (foreign.has(up) || REWRITTEN.has(up)) return false;
-	return true;
+	const isForeign = isBelowAny(path, foreign) || isBelowAny(path, REWRITTEN);
+	return entry.type === 'file' && entry.size <= MAX_SIZE && !isForeign;
 }
 
 /** Undefined when this user cannot tell. */
