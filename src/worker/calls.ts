@@ -153,7 +153,7 @@ function createRootCalls({
 				mounted.set(name, unbound(required(live, 'open').mount(diffIds, signal)));
 				return {};
 			}
-			const context = { store, libc, ids, rootfs, scratch: join(scratch, name), target: target.rootfs(name) };
+			const context = { store, libc, ids, rootfs, scratch: join(scratch, name), target: target(name) };
 			mounted.set(name, unbound(await mountRootFilesystem(diffIds, context, signal)));
 			return {};
 		},

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { attempt, succeeds } from '../errors.js';
 import { fileText } from '../file-text.js';
+import type { Limits } from '../sandbox/limits.js';
 
 /** A directory of control groups in which we can make one. */
 export interface CgroupParent {
@@ -14,11 +15,7 @@ export interface CgroupParent {
 }
 
 /** Bytes, processors and processes; undefined is no limit. */
-export interface GroupLimits {
-	readonly memory: number | undefined;
-	readonly cpus: number | undefined;
-	readonly pids: number | undefined;
-}
+export type GroupLimits = Pick<Limits, 'memory' | 'cpus' | 'pids'>;
 
 /** A control group of one sandboxed process. */
 export interface Cgroup {

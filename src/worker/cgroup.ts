@@ -1,7 +1,7 @@
-import { accessSync, constants, existsSync, openSync, readFileSync, rmdirSync } from 'node:fs';
+import fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { attempt, errnoOf, messageOf } from '../errors.js';
-import { type Libc, MS_BIND } from '../linux/libc.js';
+import { type Libc, MS_BIND, MS_RDONLY, MS_REMOUNT } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
 import { fsPath, latin1Path, nameIn, type RawPath, rawPath } from '../root-path.js';
 import { type Cgroup, type CgroupParent, type GroupLimits, makeCgroup } from './cgroup-group.js';
@@ -27,6 +27,8 @@ export interface CgroupLimits {
 	readonly close: () => Promise<void>;
 }
 
+const CGROUPS = '/sys/fs/cgroup';
+const CGROUP2_MAGIC = 0x63677270;
 const OPTIONS: Readonly<Record<Controller, string>> = { memory: '--memory', cpu: '--cpus', pids: '--pids-limit' };
 
 /** None: every limit is refused. */
@@ -52,6 +54,26 @@ export function openCgroups(scratch: string, libc: Libc, kills: boolean): Cgroup
 	return { open: (limits) => openGroups(limits, parents, killing) };
 }
 
+/**
+ * Makes control groups read-only, since as root runc would make groups that outlive a killed build. Version 1 is covered by an image of
+ * its directories, because crun refuses hierarchies where versions 1 and 2 are mixed. Both runtimes forgive a read-only file system when
+ * they are told to be rootless.
+ */
+export function hideCgroups(libc: Libc): void {
+	try {
+		if (fs.statfsSync(CGROUPS).type === CGROUP2_MAGIC) {
+			libc.mount(rawPath('none'), rawPath(CGROUPS), '', MS_REMOUNT | MS_BIND | MS_RDONLY, '');
+			return;
+		}
+		const controllers = fs.readdirSync(CGROUPS, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+		libc.mount(rawPath('s2oci'), rawPath(CGROUPS), 'tmpfs', 0, 'size=1m,mode=0755');
+		for (const { name } of controllers) if (name !== 'unified') fs.mkdirSync(join(CGROUPS, name));
+		libc.mount(rawPath('s2oci'), rawPath(CGROUPS), 'tmpfs', MS_REMOUNT | MS_RDONLY, 'size=1m,mode=0755');
+	} catch {
+		// A host without control groups has nothing to hide.
+	}
+}
+
 interface Places {
 	readonly limiting: ReadonlyMap<Controller, CgroupPlace>;
 	readonly unified: CgroupPlace | undefined;
@@ -59,7 +81,7 @@ interface Places {
 
 function readPlaces(): Places {
 	const [groups = '', mounts = ''] = ['cgroup', 'mountinfo'].map((name) =>
-		readFileSync(`/proc/self/${name}`, 'latin1'),
+		fs.readFileSync(`/proc/self/${name}`, 'latin1'),
 	);
 	return { limiting: findCgroups(groups, mounts), unified: findUnified(groups, mounts) };
 }
@@ -77,7 +99,7 @@ function ownParent({ version, own }: CgroupPlace): CgroupParent {
 function openParent(place: CgroupPlace, scratch: string, libc: Libc): CgroupParent | string {
 	try {
 		if (place.version === 1) return ownParent(place);
-		const isTop = !existsSync(fsPath(nameIn(place.own, 'cgroup.type')));
+		const isTop = !fs.existsSync(fsPath(nameIn(place.own, 'cgroup.type')));
 		if (!isTop && place.own === place.mountPoint) return 'the control group of this container holds processes already';
 		const clone = join(scratch, 'cgroup');
 		makePath(clone, 0o700);
@@ -86,7 +108,7 @@ function openParent(place: CgroupPlace, scratch: string, libc: Libc): CgroupPare
 		const directory = openDirectory(rawPath(clone));
 		const own = isTop ? directory : openDirectory(nameIn(rawPath(directory), basename(place.own)));
 		libc.unmount(rawPath(clone));
-		rmdirSync(clone);
+		fs.rmdirSync(clone);
 		return { version: 2, directory, own };
 	} catch (error) {
 		return plainReason(error);
@@ -94,7 +116,7 @@ function openParent(place: CgroupPlace, scratch: string, libc: Libc): CgroupPare
 }
 
 function openDirectory(path: RawPath): string {
-	return `/proc/self/fd/${openSync(fsPath(path), constants.O_RDONLY | constants.O_DIRECTORY)}`;
+	return `/proc/self/fd/${fs.openSync(fsPath(path), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)}`;
 }
 
 function openGroups(
@@ -139,7 +161,7 @@ function openGroups(
 /** A group without limits, where the kernel can kill one as a whole and this user may make one. */
 function makeKillable(parent: CgroupParent): readonly (readonly [readonly Controller[], Cgroup])[] {
 	try {
-		accessSync(`${parent.own}/cgroup.procs`, constants.W_OK);
+		fs.accessSync(`${parent.own}/cgroup.procs`, fs.constants.W_OK);
 		const group = makeCgroup(parent, { memory: undefined, cpus: undefined, pids: undefined });
 		if (group.isKillable) return [[[], group]];
 		void group.remove();
@@ -188,11 +210,11 @@ function onlyThese(controllers: readonly Controller[], { memory, cpus, pids }: G
 function whyNot({ version, directory, own }: CgroupParent, controller: Controller): string | undefined {
 	try {
 		const given =
-			version === 1 ? [controller] : readFileSync(`${directory}/cgroup.subtree_control`, 'utf8').trim().split(' ');
+			version === 1 ? [controller] : fs.readFileSync(`${directory}/cgroup.subtree_control`, 'utf8').trim().split(' ');
 		if (!given.includes(controller)) return `control groups have no ${controller} controller here`;
 		// Coming back, and in version 2 every move below a common group, takes the right to write these.
 		for (const path of [directory, `${directory}/cgroup.procs`, `${own}/cgroup.procs`])
-			accessSync(path, constants.W_OK);
+			fs.accessSync(path, fs.constants.W_OK);
 		return undefined;
 	} catch (error) {
 		return plainReason(error);

@@ -6,8 +6,7 @@ import type { RawPath, RootPath } from '../root-path.js';
 import { childOf, joinRaw, latin1Path, printablePath, ROOT, rawPath } from '../root-path.js';
 import { resolveInRoot } from '../rootfs/resolve-in-root.js';
 import { addArchive } from './add-archive.js';
-import { type Copier, type CopyTarget, createCopier } from './copy-tree.js';
-import type { InodeOf } from './inodes.js';
+import { type Copier, type CopyTarget, createCopier, type InodeOf } from './copy-tree.js';
 
 type CopyFiles = WorkerCalls['copyFiles'];
 type CopyArtifacts = WorkerCalls['copyArtifacts'];

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
-import type { HostFile } from '../protocol/host-bind.js';
+import type { HostSource } from '../protocol/host-bind.js';
 import { fdPath, fsPath, nameIn, O_PATH, printablePath, type RawPath, rawPath } from '../root-path.js';
 import type { Opener } from '../rootfs/open-tree.js';
 import type { Owner } from '../rootfs/owner.js';
@@ -12,15 +12,12 @@ const MIB = 1 << 20;
 export const COPY_LIMIT: number = 64 * MIB;
 const ENTRY_LIMIT = 10_000;
 
-/** Copies what of the host a process is shown. Places must not exist, their directories must. */
-export interface HostCopier {
-	/**
-	 * A file or directory with its modes, links as links, without `.git`; `mode` is instead of the mode of `source` itself. It is read by
-	 * descriptors, so that nothing beside it is, whatever is renamed meanwhile.
-	 */
-	readonly tree: (source: HostFile, place: RawPath, mode: number | undefined) => void;
-	readonly content: (bytes: Uint8Array, mode: number, place: RawPath) => void;
-}
+/**
+ * Copies what of the host a process is shown to a place that must not exist, in a directory that must: content, or a file or directory with
+ * its modes, links as links, without `.git`; `mode` is instead of the mode of the source itself. It is read by descriptors, so that nothing
+ * beside it is, whatever is renamed meanwhile.
+ */
+export type HostCopier = (source: Exclude<HostSource, { type: 'itself' }>, place: RawPath) => void;
 
 /** What is copied: where it was found, for messages, and where it is a link that can be read. */
 interface Original {
@@ -69,23 +66,22 @@ export function createHostCopier(owner: Owner | undefined, libc: Opener): HostCo
 		own(place);
 		if (!stats.isSymbolicLink()) fs.chmodSync(fsPath(place), stats.mode & 0o777);
 	};
-	return {
-		tree: (source, place, mode) => {
-			const raw = rawPath(source.path);
-			try {
-				withHostFile(source, libc, (fd) => copy({ fd, path: raw, entry: raw }, place, raw));
-				if (mode !== undefined) fs.chmodSync(fsPath(place), mode);
-			} catch (error) {
-				throw isBuildError(error) || errnoOf(error) === undefined
-					? error
-					: (noSpace(error, `a copy of ${printablePath(raw)}`) ?? unreadable(raw, error));
-			}
-		},
-		content: (content, mode, place) => {
-			fs.writeFileSync(fsPath(place), content, { flag: 'wx', mode: 0o600 });
+	return (source, place) => {
+		if (source.type === 'content') {
+			fs.writeFileSync(fsPath(place), Buffer.from(source.base64, 'base64'), { flag: 'wx', mode: 0o600 });
 			own(place);
-			fs.chmodSync(fsPath(place), mode);
-		},
+			fs.chmodSync(fsPath(place), source.mode);
+			return;
+		}
+		const raw = rawPath(source.path);
+		try {
+			withHostFile(source, libc, (fd) => copy({ fd, path: raw, entry: raw }, place, raw));
+			if (source.mode !== undefined) fs.chmodSync(fsPath(place), source.mode);
+		} catch (error) {
+			throw isBuildError(error) || errnoOf(error) === undefined
+				? error
+				: (noSpace(error, `a copy of ${printablePath(raw)}`) ?? unreadable(raw, error));
+		}
 	};
 }
 

@@ -9,7 +9,12 @@ import { isKept } from '../rootfs/image-xattrs.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/resolve-in-root.js';
 import { isKernels } from '../sandbox/kernel-paths.js';
-import { diskInode } from './inodes.js';
+
+/** What all names of one file of a root filesystem have in common, and nothing else; undefined for a file that surely has one name. */
+export type InodeOf = (path: RootPath, stats: fs.Stats) => string | undefined;
+
+/** As the disk has it. */
+export const diskInode: InodeOf = (_, { nlink, dev, ino }) => (nlink > 1 ? `${dev}:${ino}` : undefined);
 
 /** The root filesystem that is copied into, while no process runs in it. */
 export interface CopyTarget {

@@ -1,9 +1,12 @@
-import { isBuildError } from '../errors.js';
+import { BuildError, isBuildError } from '../errors.js';
 import { mayBecomeAnyone } from '../linux/capabilities.js';
 import type { Libc } from '../linux/libc.js';
 import type { WorkerCalls } from '../protocol/worker-calls.js';
+import { rawPath } from '../root-path.js';
 import type { Owner } from '../rootfs/owner.js';
-import { type Limits, NO_LIMITS } from '../sandbox/limits.js';
+import { resolveInRoot } from '../rootfs/resolve-in-root.js';
+import { isKernels } from '../sandbox/kernel-paths.js';
+import { NO_LIMITS } from '../sandbox/limits.js';
 import { noSandbox, type Refused } from '../sandbox/no-sandbox.js';
 import { type PossibleRun, runSandbox } from '../sandbox/run.js';
 import type { Exit, SandboxRun, SandboxSpec } from '../sandbox/sandbox.js';
@@ -11,25 +14,9 @@ import { SANDBOXES, type SandboxName } from '../sandbox/sandboxes.js';
 import { possibleUlimits } from '../sandbox/ulimits.js';
 import { type Cgroups, NO_CGROUPS } from './cgroup.js';
 import { canEmulate, checkProgram } from './check-program.js';
-import { checkUserFiles } from './check-user-files.js';
 import { type ConsumeStdout, INHERITED, openForward } from './output.js';
 
 type Execute = WorkerCalls['execute'];
-
-type ExecuteRequest = Execute['request'] & {
-	readonly limits?: Limits | undefined;
-	/** How long the process may run. */
-	readonly timeoutMs?: number | undefined;
-};
-
-interface ExecuteResponse extends Pick<Execute['response'], 'exit' | 'sandbox' | 'refused' | 'forwarded'> {
-	/** One line for each limit that is not enforced, or not as high, with the reason. */
-	readonly unenforced: readonly string[];
-	/** Whether it failed after the kernel had killed one of its processes at the limit of memory. */
-	readonly oom: boolean;
-	/** Whether it was killed because its time was over. */
-	readonly timedOut: boolean;
-}
 
 export interface ExecuteContext {
 	readonly libc: Libc;
@@ -42,6 +29,7 @@ export interface ExecuteContext {
 	readonly cgroups?: Cgroups;
 }
 
+const MAX_USER_FILE = 1 << 20;
 const TIMER_MAX_MS = 2 ** 31 - 1;
 const KILLED: Exit = { type: 'signal', signal: 'SIGKILL' };
 
@@ -51,11 +39,11 @@ const KILLED: Exit = { type: 'signal', signal: 'SIGKILL' };
  * SCRIPT_INVALID when none could (see {@link checkProgram}), and what {@link checkUserFiles} throws.
  */
 export async function execute(
-	request: ExecuteRequest,
+	request: Execute['request'],
 	context: ExecuteContext,
 	signal: AbortSignal,
 	consumeStdout?: ConsumeStdout,
-): Promise<ExecuteResponse> {
+): Promise<Execute['response']> {
 	if (request.sandboxes.some((name) => SANDBOXES[name].readsUserFiles)) checkUserFiles(context.spec.rootfs);
 	const unrunnable = checkProgram(request.process, context.spec);
 	if (unrunnable === undefined) return runProcess(request, context, signal, consumeStdout);
@@ -67,12 +55,28 @@ export async function execute(
 	return ended;
 }
 
+/**
+ * Refuses a root filesystem whose /etc/passwd or /etc/group is more than a file of 1 MiB: runc reads both whole, whatever they are, so that a
+ * FIFO stops it for ever and a device has it take all memory (CVE-2026-47262). Throws IMAGE_UNSUPPORTED.
+ */
+function checkUserFiles(rootfs: string): void {
+	for (const file of ['/etc/passwd', '/etc/group']) {
+		const { path, stats } = resolveInRoot(rawPath(rootfs), rawPath(file));
+		// What is in the kernel's directories is there only once they are mounted.
+		const isFile = stats === undefined ? !isKernels(path) : stats.isFile() && stats.size <= MAX_USER_FILE;
+		if (isFile) continue;
+		throw new BuildError('IMAGE_UNSUPPORTED', `${file} of the image is not a regular file of at most 1 MiB`, {
+			hint: 'No honest image has that. Do not use it before you know who made it.',
+		});
+	}
+}
+
 async function runProcess(
-	request: ExecuteRequest,
+	request: Execute['request'],
 	context: ExecuteContext,
 	signal: AbortSignal,
 	consumeStdout: ConsumeStdout | undefined,
-): Promise<ExecuteResponse> {
+): Promise<Execute['response']> {
 	const limits = request.limits ?? NO_LIMITS;
 	const late = timeoutOf(request.timeoutMs);
 	const broken = new AbortController();

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { BuildError } from '../errors.js';
 import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT } from '../linux/libc.js';
 import { lockedFlags, type Mount, readMounts } from '../mountinfo.js';
-import type { HostBind, HostFile, HostSource } from '../protocol/host-bind.js';
+import type { HostBind, HostFile } from '../protocol/host-bind.js';
 import { removeBeneath } from '../remove-tree.js';
-import { fdPath, isWithin, type RawPath, rawPath } from '../root-path.js';
+import { fdPath, isWithin, rawPath } from '../root-path.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
 import type { BindMount } from '../sandbox/sandbox.js';
-import { COPY_LIMIT, createHostCopier, type HostCopier } from './copy-host.js';
+import { COPY_LIMIT, createHostCopier } from './copy-host.js';
 import { withHostFile } from './host-file.js';
 
 export interface HostBindContext {
@@ -43,7 +43,7 @@ export function showBinds(
 	const parent = mkdtempSync(join(directory, 'shown-'));
 	const options = `mode=0755,size=${COPY_LIMIT + OVERHEAD}`;
 	libc.mount(rawPath('s2oci'), rawPath(parent), 'tmpfs', MS_NODEV | MS_NOSUID, options);
-	const copier = createHostCopier(ownable(owner, ids) ? owner : undefined, libc);
+	const copy = createHostCopier(ownable(owner, ids) ? owner : undefined, libc);
 	const places: string[] = [];
 	const release = () => {
 		for (const place of places.splice(0)) libc.unmount(rawPath(place));
@@ -51,7 +51,7 @@ export function showBinds(
 	};
 	const show = (bind: HostBind, place: string): BindMount => {
 		const { source, destination, type, readOnly } = bind;
-		if (source.type !== 'itself') copySource(source, rawPath(place), copier);
+		if (source.type !== 'itself') copy(source, rawPath(place));
 		else {
 			mountSource(source, place, type, libc);
 			places.push(place);
@@ -81,21 +81,16 @@ export function placeBinds(
 	{ libc, ids }: Pick<HostBindContext, 'libc' | 'ids'>,
 ): () => void {
 	refuseNested(binds.map((bind) => bind.destination));
-	const copier = createHostCopier(ownable(owner, ids) ? owner : undefined, libc);
+	const copy = createHostCopier(ownable(owner, ids) ? owner : undefined, libc);
 	for (const { source, destination } of binds) {
 		if (source.type === 'itself') throw unmountable(source.path);
 		removeBeneath(rawPath(root), rawPath(destination));
-		copySource(source, rawPath(join(root, destination)), copier);
+		copy(source, rawPath(join(root, destination)));
 	}
 	// The process may have put a link in place of any directory since.
 	return () => {
 		for (const { destination } of binds) removeBeneath(rawPath(root), rawPath(destination));
 	};
-}
-
-function copySource(source: Exclude<HostSource, { type: 'itself' }>, place: RawPath, copier: HostCopier): void {
-	if (source.type === 'copy') copier.tree(source, place, source.mode);
-	else copier.content(Buffer.from(source.base64, 'base64'), source.mode, place);
 }
 
 function unmountable(source: string): BuildError {

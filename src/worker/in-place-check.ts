@@ -64,7 +64,7 @@ export async function checkImage(image: DeclaredImage, options: CheckOptions, si
 		if (same === false) differing.push(path);
 	}
 	if (differing.length > 0)
-		throw notBuilder(`${namesOf(differing)} ${differing.length === 1 ? 'is' : 'are'} not as in it`);
+		throw notBuilder(`${namesOf(differing, MAX_NAMED)} ${differing.length === 1 ? 'is' : 'are'} not as in it`);
 	if (compared === 0) throw notBuilder('there is no file that can be compared');
 	return compared;
 }
@@ -123,8 +123,9 @@ function compare(path: RootPath, { base, digests }: DeclaredImage, root: RawPath
 	}
 }
 
-function namesOf(paths: readonly RootPath[]): string {
-	const named = paths.slice(0, MAX_NAMED).map((path) => `/${printablePath(path)}`);
+/** The first `most` of `paths`, and how many more there are, for a message. */
+export function namesOf(paths: readonly RootPath[], most: number): string {
+	const named = paths.slice(0, most).map((path) => `/${printablePath(path)}`);
 	const more = paths.length - named.length;
 	return more === 0 ? named.join(', ') : `${named.join(', ')} and ${more} more`;
 }

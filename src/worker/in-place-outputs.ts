@@ -8,7 +8,7 @@ import type { BaseTree } from '../rootfs/merge.js';
 import { type Opener, type OpenTree, unlessGone, withTree } from '../rootfs/open-tree.js';
 import { resolveChecked } from '../rootfs/resolve-in-root.js';
 import { type Stamp, stampOf } from '../rootfs/stamps.js';
-import { createLinkCheck } from './in-place-links.js';
+import { createLinkCheck } from './in-place-placements.js';
 
 /** Files that a process writes for the build to read. */
 export interface Outputs {

@@ -8,12 +8,11 @@ import { childOf, fsPath, latin1Path, nameIn, printablePath, ROOT, rawPath } fro
 import type { Placed } from '../rootfs/in-place.js';
 import type { BaseTree } from '../rootfs/merge.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
-import { resolveChecked } from '../rootfs/resolve-in-root.js';
+import { type CheckLink, resolveChecked } from '../rootfs/resolve-in-root.js';
 import { isKernels } from '../sandbox/kernel-paths.js';
 import { createHostCopier } from './copy-host.js';
 import { createCopier } from './copy-tree.js';
 import { fillApart, type HeldDirectory, holdDirectory } from './held-directory.js';
-import { createLinkCheck } from './in-place-links.js';
 import { misplaced } from './mount-point.js';
 import { chownTree } from './prepare-root.js';
 
@@ -84,12 +83,9 @@ export function openPlacements(root: RawPath, { libc, ids, base }: PlacementCont
 			),
 		show: async ({ source, destination }, user) => {
 			if (source.type === 'itself') throw unmountable(destination);
-			const shown = createHostCopier(ownerFor(user), libc);
+			const copy = createHostCopier(ownerFor(user), libc);
 			await put(trimmed(rawPath(destination)), false, (parent, name) =>
-				fillApart(parent, name, (place) => {
-					if (source.type === 'copy') shown.tree(source, place, source.mode);
-					else shown.content(Buffer.from(source.base64, 'base64'), source.mode, place);
-				}),
+				fillApart(parent, name, (place) => copy(source, place)),
 			);
 		},
 		directory: (path) => {
@@ -103,6 +99,26 @@ export function openPlacements(root: RawPath, { libc, ids, base }: PlacementCont
 			for (const path of [...scaffolding].reverse()) removeEmptyBeneath(root, path);
 		},
 	};
+}
+
+/**
+ * Refuses links that neither the image, which is `base`, nor root nor this user made: another step of the job may have left them. Throws
+ * HOST_IN_PLACE.
+ */
+export function createLinkCheck(base: BaseTree): CheckLink {
+	const trusted = [0, process.getuid?.() ?? 0];
+	return (path, target, { uid }) => {
+		const declared = base.get(path)?.entry;
+		const isImages = declared?.type === 'symlink' && declared.target === target;
+		if (!trusted.includes(uid) && !isImages) throw foreignLink(path, uid);
+	};
+}
+
+function foreignLink(path: RootPath, uid: number): BuildError {
+	const message = `"/${printablePath(path)}" of this container is a link of user ${uid}, which the builder image does not have`;
+	return new BuildError('HOST_IN_PLACE', message, {
+		hint: 'The build puts and reads nothing where a link of another user leads. Remove it, or choose another --destination.',
+	});
 }
 
 interface Moved {

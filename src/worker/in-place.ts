@@ -30,11 +30,11 @@ import type { IdLimits } from '../rootfs/owner.js';
 import { resolveAll } from '../rootfs/resolve-in-root.js';
 import type { Stamp } from '../rootfs/stamps.js';
 import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
-import { checkImage, type DeclaredImage, isImages, readDeclaredImage } from './in-place-check.js';
+import { diskInode } from './copy-tree.js';
+import { checkImage, type DeclaredImage, isImages, namesOf, readDeclaredImage } from './in-place-check.js';
 import { leaveMark, refuseMarked } from './in-place-mark.js';
 import { type Outputs, openOutputs } from './in-place-outputs.js';
 import { openPlacements, type Placements, readOnlyRoot } from './in-place-placements.js';
-import { diskInode } from './inodes.js';
 import { inspect, READ_LIMIT, type RootFilesystem, writeLayer } from './root-filesystem.js';
 
 /** What working in place needs of the session. */
@@ -193,9 +193,8 @@ function tellHidden(paths: readonly RootPath[], notice: (message: string) => voi
 	const all = new Set(paths);
 	const topmost = paths.filter((path) => !all.has(parentOf(path)));
 	if (topmost.length === 0) return;
-	const named = topmost.slice(0, MAX_NAMED).map((path) => `/${printablePath(path)}`);
-	const more = topmost.length > named.length ? ` and ${topmost.length - named.length} more` : '';
-	notice(`left out is what the user of assemble could not read where it was before: ${named.join(', ')}${more}`);
+	const named = namesOf(topmost, MAX_NAMED);
+	notice(`left out is what the user of assemble could not read where it was before: ${named}`);
 }
 
 /** Mount points, without the root's own: the runtime or the platform put something there. */

@@ -1,13 +1,15 @@
+import { statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BuildError, messageOf } from '../errors.js';
+import { attempt, BuildError, messageOf, succeeds } from '../errors.js';
+import { realOf } from '../host-path.js';
 import { mayBecomeAnyone } from '../linux/capabilities.js';
-import { type Libc, loadLibc } from '../linux/libc.js';
+import { type Libc, loadLibc, MS_NODEV, MS_NOSUID } from '../linux/libc.js';
 import { ownIds } from '../linux/own-ids.js';
 import { libcWithoutKoffi } from '../linux/without-koffi.js';
 import { makePath } from '../make-path.js';
 import { PROTOCOL_VERSION, type WorkerCalls } from '../protocol/worker-calls.js';
-import { rawPath } from '../root-path.js';
+import { isWithin, rawPath } from '../root-path.js';
 import { canMakeWhiteouts } from '../rootfs/layer-disk.js';
 import { type LayerHold, openLayerHold } from '../rootfs/layer-hold.js';
 import { type LayerStore, openLayerStore } from '../rootfs/layer-store.js';
@@ -15,32 +17,41 @@ import { probeOverlay } from '../rootfs/overlay.js';
 import { describeLandlock } from '../sandbox/job-bounds.js';
 import { isInPlace, type Rootfs } from '../sandbox/ladder.js';
 import type { Proc, SandboxName } from '../sandbox/sandboxes.js';
-import { type Cgroups, openCgroups } from './cgroup.js';
-import { hideCgroups } from './hide-cgroups.js';
+import { type Cgroups, hideCgroups, openCgroups } from './cgroup.js';
 import { type InPlace, openInPlaceRoot } from './in-place.js';
-import { type MountTarget, openMountTarget, openScratchTarget } from './mount-target.js';
 import { lockScratch, unlockScratch } from './scratch.js';
 
 /** What a worker holds from `open` to `close`. */
-export interface WorkerSession extends Readonly<Omit<WorkerCalls['open']['request'], 'version'>> {
+export interface WorkerSession
+	extends Readonly<Omit<WorkerCalls['open']['request'], 'version' | 'rootfs'>>,
+		Omit<WorkerCalls['open']['response'], 'version'> {
 	readonly libc: Libc;
 	readonly layers: LayerStore;
 	readonly hold: LayerHold['hold'];
-	readonly target: MountTarget;
+	/** Makes the empty directory where the root filesystem of this name is mounted; undefined where nothing can be mounted. */
+	readonly target: (name: string) => string | undefined;
 	readonly cgroups: Cgroups;
-	readonly rootfs: Rootfs;
-	readonly proc: Proc;
 	/** The sandboxes that are known to need less here. */
 	readonly needLess: Set<SandboxName>;
 	/** Only when the root filesystem is that of the job itself. */
 	readonly live: InPlace | undefined;
-	/** What the kernel does not keep processes from here, for people. */
-	readonly bounds: readonly string[];
-	/** What cannot be had here, for people. */
-	readonly notices: readonly string[];
 	/** Whether the layers of this mapping have their whiteouts on disk. */
 	readonly whiteouts: boolean;
 }
+
+/** Directories that are there and are rarely used for anything. */
+const CANDIDATES: readonly string[] = [
+	'/mnt',
+	'/media',
+	'/srv',
+	'/opt',
+	'/var/opt',
+	'/var/local',
+	'/usr/local/games',
+	'/usr/games',
+	'/boot',
+	'/var/mail',
+];
 
 const LAYERS_FORMAT = 'layers-1';
 const INDEXES_FORMAT = 'indexes-1';
@@ -80,8 +91,9 @@ function openLocked(request: WorkerCalls['open']['request'], libc: Libc): Worker
 	const mapping = whiteouts ? request.mapping : `${request.mapping}-copy`;
 	const layers = openLayerStore(join(request.store, LAYERS_FORMAT, mapping));
 	const { hold } = openLayerHold(request.store, request.scratch, libc);
+	const target = request.mounts ? openMountTarget(request, libc) : () => undefined;
 	const bounds = request.mounts ? [] : describeLandlock(libc.landlockReach());
-	const own = { mapping, libc, layers, hold, rootfs, proc, whiteouts, cgroups, target: targetOf(request, libc) };
+	const own = { mapping, libc, layers, hold, rootfs, proc, whiteouts, cgroups, target };
 	return { ...request, ...own, needLess: new Set(), live: undefined, bounds, notices: [] };
 }
 
@@ -100,31 +112,40 @@ function openInPlace(
 	libc.adoptOrphans();
 	const layers = openLayerStore(join(store, INDEXES_FORMAT));
 	const { hold } = openLayerHold(store, scratch, libc);
-	const [cgroups, target] = [openCgroups(scratch, libc, true), openScratchTarget(scratch)];
+	const cgroups = openCgroups(scratch, libc, true);
 	// As another user, assemble makes files that are that user's, and all owners on disk are those of the image.
 	const ids = loaded !== undefined && mayBecomeAnyone() ? { uids: ownIds('uid'), gids: ownIds('gid') } : request.ids;
 	const live = openInPlaceRoot({ layers, scratch, libc, ids, notice });
 	const notices = loaded === undefined ? [WITHOUT_KOFFI] : [];
 	const fixed = {
-		rootfs: 'in-place',
-		proc: 'job',
-		needLess: new Set<SandboxName>(),
-		whiteouts: false,
-		bounds: [],
-	} as const;
-	return { ...request, ...fixed, ids, libc, layers, hold, target, cgroups, live, notices };
+		...({ rootfs: 'in-place', proc: 'job', whiteouts: false, bounds: [] } as const),
+		...{ needLess: new Set<SandboxName>(), target: () => undefined },
+	};
+	return { ...request, ...fixed, ids, libc, layers, hold, cgroups, live, notices };
 }
 
 const WITHOUT_KOFFI =
 	'koffi has no binary for this platform: extended attributes are not seen, and what assemble leaves running is not ended';
 
-function targetOf(
-	{ mounts, scratch, store, inUse, hostPath }: WorkerCalls['open']['request'],
+/**
+ * A directory that every id of the image can reach, for mounting root filesystems: on a small tmpfs over a directory of the host
+ * that holds nothing in use, which only our mount namespace sees. Falls back to the scratch directory, which only its owner can reach.
+ */
+function openMountTarget(
+	{ scratch, store, inUse, hostPath }: WorkerCalls['open']['request'],
 	libc: Libc,
-): MountTarget {
-	return mounts
-		? openMountTarget({ scratch, inUse: [store, ...inUse, ...ownPaths(hostPath)] }, libc)
-		: openScratchTarget(scratch);
+): WorkerSession['target'] {
+	const real = [scratch, store, ...inUse, ...ownPaths(hostPath)].flatMap((path) => [path, realOf(path)]);
+	const isFree = (candidate: string) =>
+		!real.some((path) => isWithin(path, candidate)) && attempt(() => statSync(candidate))?.isDirectory() === true;
+	const cover = (candidate: string) =>
+		libc.mount(rawPath('s2oci'), rawPath(candidate), 'tmpfs', MS_NODEV | MS_NOSUID, 'mode=0755,size=16m');
+	const parent = CANDIDATES.find((candidate) => isFree(candidate) && succeeds(() => cover(candidate))) ?? scratch;
+	return (name) => {
+		const rootfs = join(parent, `rootfs-${name}`);
+		makePath(rootfs, 0o755);
+		return rootfs;
+	};
 }
 
 /** What this program itself needs of the host while it runs. */

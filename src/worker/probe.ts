@@ -96,7 +96,7 @@ function makeRoot({ scratch, target, rootfs, libc }: WorkerSession): {
 	readonly remove: () => void;
 } {
 	const own = join(scratch, 'probe-root');
-	const shown = target.rootfs('probe');
+	const shown = target('probe');
 	if (shown !== undefined && rootfs === 'overlay') {
 		furnish(shown);
 		return { rootfs: shown, remove: () => removeTree(rawPath(shown)) };

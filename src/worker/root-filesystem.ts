@@ -19,8 +19,7 @@ import { resolveAll, resolveInRoot } from '../rootfs/resolve-in-root.js';
 import type { RootDirectory } from '../rootfs/root-directory.js';
 import { sameBytes } from '../rootfs/same-bytes.js';
 import { readOpenFile } from '../rootfs/upper.js';
-import type { CopyTarget } from './copy-tree.js';
-import { copiedInodes, diskInode, type InodeOf } from './inodes.js';
+import { type CopyTarget, diskInode, type InodeOf } from './copy-tree.js';
 import { openOwnership } from './ownership.js';
 import { prepareRoot } from './prepare-root.js';
 
@@ -237,6 +236,16 @@ export function inspect(target: string, stat: readonly string[], read: readonly 
 		};
 	};
 	return [...stat.map((path) => look(path, false)), ...read.map((path) => look(path, true))];
+}
+
+/** A copied root filesystem has lost the hard links of the image; what nobody changed since has those that the image declares. */
+function copiedInodes(directory: RootDirectory, base: BaseTree): InodeOf {
+	const changed = new Set(directory.scan(new Set()).map((entry) => entry.path));
+	return (path, stats) => {
+		const below = changed.has(path) ? undefined : base.get(path);
+		if (below?.entry.type !== 'file') return diskInode(path, stats);
+		return `layer ${below.layer} ${below.entry.linkOf ?? path}`;
+	};
 }
 
 function lazily<T>(make: () => T): () => T {

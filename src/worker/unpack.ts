@@ -8,17 +8,11 @@ import type { WantedLayer } from '../protocol/worker-calls.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
-import type { IdLimits } from '../rootfs/owner.js';
 import type { ToThread, UnpackTask } from './unpack-thread.js';
 
-export interface UnpackContext {
+export interface UnpackContext extends Omit<UnpackTask, 'layer' | 'directory'> {
 	readonly store: LayerStore;
 	readonly scratch: string;
-	readonly blobSocket: string;
-	readonly ids: IdLimits;
-	readonly whiteouts: boolean;
-	/** Keep indexes and digests of files only. */
-	readonly indexOnly?: boolean | undefined;
 	readonly send: (message: FromWorker) => void;
 }
 
