@@ -1,12 +1,12 @@
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
 import { BuildError, isBuildError, messageOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { type ArchiveMember, indexArchive } from '../tar/archive.js';
-import { SNIFFED } from '../tar/sniff.js';
-import { expand, sniffArchive } from './expand.js';
+import { type Compression, decompress } from '../tar/decompress.js';
+import { SNIFFED, sniffCompression, takeStart } from '../tar/sniff.js';
 import { readBytes, unreadable } from './verify.js';
 
 /** The files of a tar, found by the name inside it; the content is read from the tar itself, nothing is extracted. */
@@ -107,4 +107,49 @@ async function explained<T>(what: string, signal: AbortSignal, read: () => Promi
 /** `name` as members of archives are compared: without `.`, `..` and slashes at either end. */
 export function memberName(name: string): string {
 	return posix.normalize(name).replace(/^\/+/, '').replace(/\/+$/, '');
+}
+
+/** What a compressed archive may always grow to, and how often its own size beyond that. */
+const FLOOR = 64 * 2 ** 30;
+const MAX_RATIO = 200;
+
+/** How an archive that begins with `start` is compressed, whatever its name. Throws IMAGE_UNSUPPORTED for bzip2 and xz. */
+export function sniffArchive(start: Buffer): Compression {
+	const found = sniffCompression(start);
+	if (found !== 'bzip2' && found !== 'xz') return found;
+	throw new BuildError('IMAGE_UNSUPPORTED', `image archives compressed with ${found} are not supported`, {
+		hint: `Decompress it first, with ${found} -d, or compress it with gzip or zstd.`,
+	});
+}
+
+/**
+ * Writes the uncompressed bytes of `input` to the new file `path`. Throws LAYER_INVALID for damaged input and for what grows beyond 64 GiB
+ * and 200 times its size, and what the file system says.
+ */
+async function expand(input: AsyncIterable<Buffer>, path: string, signal: AbortSignal): Promise<void> {
+	let [taken, made] = [0, 0];
+	const counted = async function* () {
+		for await (const chunk of input) {
+			taken += chunk.length;
+			yield chunk;
+		}
+	};
+	const { start, all } = await takeStart(counted());
+	const file = await open(path, 'wx', 0o600);
+	try {
+		for await (const chunk of decompress(sniffArchive(start), all, `${path}.spool`, signal)) {
+			signal.throwIfAborted();
+			made += chunk.length;
+			if (made > Math.max(FLOOR, taken * MAX_RATIO)) throw bomb();
+			await file.writeFile(chunk);
+		}
+	} finally {
+		await file.close();
+	}
+}
+
+function bomb(): BuildError {
+	return new BuildError('LAYER_INVALID', 'an archive cannot be used: it grows beyond 64 GiB and 200 times its size', {
+		hint: 'No image grows so much.',
+	});
 }

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { BuildError, isBuildError } from '../errors.js';
 import type { FromWorker } from '../protocol/messages.js';
-import { fromWire } from '../protocol/wire-error.js';
+import { fromWire } from '../protocol/messages.js';
 import type { CallName, WorkerCalls } from '../protocol/worker-calls.js';
 
 /** Asks the worker for something. */

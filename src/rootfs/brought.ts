@@ -1,9 +1,8 @@
 import { accessSync, type BigIntStats, constants, lstatSync, statfsSync } from 'node:fs';
 import { succeeds } from '../errors.js';
-import { filesOpenForWriting } from '../linux/open-files.js';
+import { filesOpenForWriting } from '../linux/processes.js';
 import { fsPath, isBelowAny, joinRaw, parentOf, type RawPath, ROOT, type RootPath } from '../root-path.js';
-import { type FileUser, mayRead, mayWrite } from './file-access.js';
-import { findHidden, type Judged, type Sight } from './hidden.js';
+import { type FileUser, findHidden, type Judged, mayRead, mayWrite, type Sight } from './file-access.js';
 import { type Stamp, type Stamps, stampOf } from './stamps.js';
 import type { UpperEntry } from './upper.js';
 

@@ -1,8 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isBuildError } from '../errors.js';
 import type { FromWorker, Request } from '../protocol/messages.js';
-import { PARENT_FD } from '../protocol/messages.js';
-import { toWire } from '../protocol/wire-error.js';
+import { PARENT_FD, toWire } from '../protocol/messages.js';
 import { createCalls, loadExecute } from './calls.js';
 import { createParentWatch } from './watch-parent.js';
 

@@ -117,11 +117,8 @@ function openInPlace(
 	const ids = loaded !== undefined && mayBecomeAnyone() ? { uids: ownIds('uid'), gids: ownIds('gid') } : request.ids;
 	const live = openInPlaceRoot({ layers, scratch, libc, ids, notice });
 	const notices = loaded === undefined ? [WITHOUT_KOFFI] : [];
-	const fixed = {
-		...({ rootfs: 'in-place', proc: 'job', whiteouts: false, bounds: [] } as const),
-		...{ needLess: new Set<SandboxName>(), target: () => undefined },
-	};
-	return { ...request, ...fixed, ids, libc, layers, hold, cgroups, live, notices };
+	const none = { whiteouts: false, bounds: [], needLess: new Set<SandboxName>(), target: () => undefined };
+	return { ...request, ...none, rootfs: 'in-place', proc: 'job', ids, libc, layers, hold, cgroups, live, notices };
 }
 
 const WITHOUT_KOFFI =

@@ -5,7 +5,7 @@ import { loadInflater } from '../linux/inflate.js';
 import { loadLibc } from '../linux/libc.js';
 import { makePath } from '../make-path.js';
 import { algorithmOf, finishDigest } from '../oci/digest.js';
-import { toWire } from '../protocol/wire-error.js';
+import { toWire } from '../protocol/messages.js';
 import type { WantedLayer } from '../protocol/worker-calls.js';
 import { rawPath } from '../root-path.js';
 import { openDigestDisk, writeLayerDigests } from '../rootfs/layer-digests.js';

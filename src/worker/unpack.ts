@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { messageOf } from '../errors.js';
 import type { FromWorker, WireError } from '../protocol/messages.js';
-import { fromWire } from '../protocol/wire-error.js';
+import { fromWire } from '../protocol/messages.js';
 import type { WantedLayer } from '../protocol/worker-calls.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';

@@ -1,7 +1,6 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
-import { exchangeable, refuseExchangeable } from '../../host/store-above.js';
-import { findStore } from '../../host/store-place.js';
+import { exchangeable, findStore, refuseExchangeable } from '../../host/store-place.js';
 import { ownDirectory, realOf } from '../../host-path.js';
 import { findMount, type Mount } from '../../mountinfo.js';
 import { isInPlace } from '../../sandbox/ladder.js';

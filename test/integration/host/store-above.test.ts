@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, lchownSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { exchangeable, refuseExchangeable } from '../../../src/host/store-above.js';
+import { exchangeable, refuseExchangeable } from '../../../src/host/store-place.js';
 import { temporaryDirectory } from '../../support/fs.js';
 import { requireRoot } from '../../support/host.js';
 

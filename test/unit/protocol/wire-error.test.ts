@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { BuildError, isBuildError } from '../../../src/errors.js';
-import { fromWire, toWire } from '../../../src/protocol/wire-error.js';
+import { fromWire, toWire } from '../../../src/protocol/messages.js';
 
 const overTheWire = (error: unknown) =>
 	fromWire(JSON.parse(JSON.stringify(toWire(error))) as ReturnType<typeof toWire>);
