@@ -3,13 +3,12 @@ import type { Entry } from '../linux/enter.js';
 import { findProgram } from '../program.js';
 import { rawPath } from '../root-path.js';
 import { chrootMounts } from './chroot-mounts.js';
-import { endDescendants, killDescendants } from './descendants.js';
 import { typeOf } from './kernel-paths.js';
-import type { Launched } from './launch.js';
+import { endOf } from './launch.js';
 import type { Exit, SandboxOutcome, SandboxRun, SandboxSpec } from './sandbox.js';
 import { capabilitiesOf, HOSTNAME, shellExit } from './sandbox.js';
 import { HERE, seccompProgram } from './seccomp.js';
-import { STDERR_FD, startEntry } from './start-entry.js';
+import { endWithDescendants, STDERR_FD, startEntry } from './start-entry.js';
 import { resourceOf } from './ulimits.js';
 
 /**
@@ -26,7 +25,9 @@ export async function runChroot(run: SandboxRun, signal: AbortSignal): Promise<S
 	const prefix = unshare === undefined ? [] : [unshare, ...unshareOptions(run), '--'];
 	const mounts = spec.mounts ? chrootMounts(spec, typeOf) : [];
 	const { child, conclude } = startEntry({ ...entryOf(spec), mounts }, prefix, run);
-	const end = conclude(await endOf(child, run, signal));
+	// The kernel ends what is left of a pid namespace.
+	const exit = await (spec.mounts ? endOf(child, child.kill, signal) : endWithDescendants(child, run, signal));
+	const end = conclude(exit);
 	return end.type === 'refused' ? end : { type: 'exited', exit: exitOf(end.exit, end.complaint) };
 }
 
@@ -34,24 +35,6 @@ export async function runChroot(run: SandboxRun, signal: AbortSignal): Promise<S
 function exitOf(exit: Exit, complaint: string): Exit {
 	if (complaint.includes('unblock')) return { type: 'signal', signal: 'SIGKILL' };
 	return exit.type === 'code' ? shellExit(exit.code) : exit;
-}
-
-/** The kernel ends what is left of a pid namespace; without one, that has to be searched for. */
-async function endOf(child: Launched, { spec, killGroup }: SandboxRun, signal: AbortSignal): Promise<Exit | string> {
-	const kill = () => {
-		child.kill();
-		if (spec.mounts) return;
-		killGroup();
-		void killDescendants();
-	};
-	signal.addEventListener('abort', kill, { once: true });
-	if (signal.aborted) kill();
-	const exit: Exit | string = await child.ended;
-	signal.removeEventListener('abort', kill);
-	if (spec.mounts) return exit;
-	killGroup();
-	await endDescendants();
-	return exit;
 }
 
 /** With a single id, the process becomes its own user in a user namespace of its own, and keeps the right to mount until it has done so. */

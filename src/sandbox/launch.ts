@@ -23,21 +23,20 @@ export interface LaunchOptions {
 }
 
 /** Starts `program`, an absolute path, with exactly these descriptors and variables. */
-export function launch(
-	program: string,
-	args: readonly string[],
-	{ stdio, env, cwd, uid, gid }: LaunchOptions,
-): Launched {
-	const ids = {
-		...(cwd !== undefined && { cwd }),
-		...(uid !== undefined && { uid }),
-		...(gid !== undefined && { gid }),
-	};
-	const options = { stdio, env, extendEnv: false, reject: false, buffer: false, ...ids } as Options;
-	const child = execa(program, args, options);
+export function launch(program: string, args: readonly string[], options: LaunchOptions): Launched {
+	const child = execa(program, args, { ...options, extendEnv: false, reject: false, buffer: false } as Options);
 	const ended = child.then(({ exitCode, signal, shortMessage }): Exit | string => {
 		if (signal !== undefined) return { type: 'signal', signal };
 		return exitCode === undefined ? (shortMessage ?? 'it could not be started') : { type: 'code', code: exitCode };
 	});
 	return { stdio: child.stdio, kill: () => void child.kill('SIGKILL'), ended };
+}
+
+/** How `child` ended, or why it could not be started. Calls `kill` when `signal` is aborted meanwhile. */
+export async function endOf(child: Launched, kill: () => void, signal: AbortSignal): Promise<Exit | string> {
+	signal.addEventListener('abort', kill, { once: true });
+	if (signal.aborted) kill();
+	const end = await child.ended;
+	signal.removeEventListener('abort', kill);
+	return end;
 }

@@ -1,11 +1,10 @@
 import { mayBecomeAnyone } from '../linux/capabilities.js';
 import { loadLibc } from '../linux/libc.js';
 import { runChroot } from './chroot.js';
-import { endDescendants, killDescendants } from './descendants.js';
-import { type Launched, launch } from './launch.js';
-import type { Exit, SandboxOutcome, SandboxRun } from './sandbox.js';
+import { launch } from './launch.js';
+import type { SandboxOutcome, SandboxRun } from './sandbox.js';
 import { HERE, seccompProgram } from './seccomp.js';
-import { STDERR_FD, startEntry } from './start-entry.js';
+import { endWithDescendants, STDERR_FD, startEntry } from './start-entry.js';
 
 /**
  * Runs the process in no sandbox at all, but for a filter of system calls where one can be set: the container of the job is the sandbox, and
@@ -17,7 +16,7 @@ export async function runUnconfined(run: SandboxRun, signal: AbortSignal): Promi
 	const filter = seccompProgram(run.spec, HERE);
 	if (filter === undefined) return runDirectly(run, signal);
 	const { child, conclude } = startEntry(entryOf(run, filter), [], run);
-	const end = conclude(await endOf(child, run, signal));
+	const end = conclude(await endWithDescendants(child, run, signal));
 	if (end.type === 'ended') return { type: 'exited', exit: end.exit };
 	if (signal.aborted) return end;
 	const outcome = await runDirectly(run, signal);
@@ -29,31 +28,9 @@ async function runDirectly(run: SandboxRun, signal: AbortSignal): Promise<Sandbo
 	const { stdin, stdout, stderr } = run.streams;
 	const [program, ...args] = spec.process.argv;
 	const { env, cwd } = spec.process;
-	const exit = await endOf(
-		inGroup(() => launch(program, args, { stdio: [stdin, stdout, stderr], env, cwd })),
-		run,
-		signal,
-	);
+	const child = inGroup(() => launch(program, args, { stdio: [stdin, stdout, stderr], env, cwd }));
+	const exit = await endWithDescendants(child, run, signal);
 	return typeof exit === 'string' ? { type: 'refused', reason: exit } : { type: 'exited', exit };
-}
-
-async function endOf(
-	child: Launched,
-	{ killGroup }: Pick<SandboxRun, 'killGroup'>,
-	signal: AbortSignal,
-): Promise<Exit | string> {
-	const kill = () => {
-		child.kill();
-		killGroup();
-		void killDescendants();
-	};
-	signal.addEventListener('abort', kill, { once: true });
-	if (signal.aborted) kill();
-	const exit = await child.ended;
-	signal.removeEventListener('abort', kill);
-	killGroup();
-	await endDescendants();
-	return exit;
 }
 
 function entryOf({ spec: { process } }: SandboxRun, filter: Buffer): Parameters<typeof startEntry>[0] {

@@ -1,30 +1,33 @@
 /** What is done with a call, in the words of libseccomp. */
-export type Action =
-	| 'SCMP_ACT_ALLOW'
-	| 'SCMP_ACT_ERRNO'
-	| 'SCMP_ACT_KILL'
-	| 'SCMP_ACT_KILL_PROCESS'
-	| 'SCMP_ACT_KILL_THREAD'
-	| 'SCMP_ACT_LOG'
-	| 'SCMP_ACT_TRACE'
-	| 'SCMP_ACT_TRAP';
+export const ACTIONS = [
+	'SCMP_ACT_ALLOW',
+	'SCMP_ACT_ERRNO',
+	'SCMP_ACT_KILL',
+	'SCMP_ACT_KILL_PROCESS',
+	'SCMP_ACT_KILL_THREAD',
+	'SCMP_ACT_LOG',
+	'SCMP_ACT_TRACE',
+	'SCMP_ACT_TRAP',
+] as const;
+export type Action = (typeof ACTIONS)[number];
 
 /** How an argument is compared with `value`, unsigned; for MASKED_EQ that is a mask, and `valueTwo` what is left. */
-export type Operator =
-	| 'SCMP_CMP_EQ'
-	| 'SCMP_CMP_GE'
-	| 'SCMP_CMP_GT'
-	| 'SCMP_CMP_LE'
-	| 'SCMP_CMP_LT'
-	| 'SCMP_CMP_MASKED_EQ'
-	| 'SCMP_CMP_NE';
+export const OPERATORS = [
+	'SCMP_CMP_EQ',
+	'SCMP_CMP_GE',
+	'SCMP_CMP_GT',
+	'SCMP_CMP_LE',
+	'SCMP_CMP_LT',
+	'SCMP_CMP_MASKED_EQ',
+	'SCMP_CMP_NE',
+] as const;
 
 /** A condition on the argument `index`, 0 to 5. */
 export interface Comparison {
 	readonly index: number;
 	readonly value: number;
 	readonly valueTwo?: number | undefined;
-	readonly op: Operator;
+	readonly op: (typeof OPERATORS)[number];
 }
 
 /** What `includes` and `excludes` of a rule ask for. */
@@ -50,21 +53,18 @@ export interface ProfileRule extends FilterRule {
 	readonly excludes?: Conditions | undefined;
 }
 
-/** A seccomp profile as Docker and Podman read it (moby/profiles seccomp/default.json), without what only other processors need. */
-export interface Profile {
-	readonly defaultAction: Action;
-	readonly defaultErrnoRet?: number | undefined;
-	/** The processors whose calls may be made, in libseccomp's words; undefined: all that this one can run. */
-	readonly architectures?: readonly string[] | undefined;
-	readonly syscalls: readonly ProfileRule[];
-}
-
 /** A profile for one process on one machine (runtime-spec v1.2.0 config-linux.md, seccomp). */
 export interface Filter {
 	readonly defaultAction: Action;
 	readonly defaultErrnoRet?: number | undefined;
+	/** The processors whose calls may be made, in libseccomp's words; undefined: all that this one can run. */
 	readonly architectures?: readonly string[] | undefined;
 	readonly syscalls: readonly FilterRule[];
+}
+
+/** A seccomp profile as Docker and Podman read it (moby/profiles seccomp/default.json), without what only other processors need. */
+export interface Profile extends Filter {
+	readonly syscalls: readonly ProfileRule[];
 }
 
 /** Where a filter is to hold. */

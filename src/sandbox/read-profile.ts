@@ -1,28 +1,9 @@
 import * as v from 'valibot';
 import { parseJson } from '../json.js';
-import type { Action, Comparison, Profile, ProfileRule } from './profile.js';
+import { ACTIONS, OPERATORS, type Profile, type ProfileRule } from './profile.js';
 
 /** A word that the engines know, and we do not do. */
 const NOTIFY = 'SCMP_ACT_NOTIFY';
-const ACTIONS: readonly Action[] = [
-	'SCMP_ACT_ALLOW',
-	'SCMP_ACT_ERRNO',
-	'SCMP_ACT_KILL',
-	'SCMP_ACT_KILL_PROCESS',
-	'SCMP_ACT_KILL_THREAD',
-	'SCMP_ACT_LOG',
-	'SCMP_ACT_TRACE',
-	'SCMP_ACT_TRAP',
-];
-const OPERATORS: readonly Comparison['op'][] = [
-	'SCMP_CMP_EQ',
-	'SCMP_CMP_GE',
-	'SCMP_CMP_GT',
-	'SCMP_CMP_LE',
-	'SCMP_CMP_LT',
-	'SCMP_CMP_MASKED_EQ',
-	'SCMP_CMP_NE',
-];
 /** The kernel knows no higher error number, and no more arguments. */
 const [MAX_ERRNO, LAST_ARGUMENT] = [4095, 5];
 /** What the kernel takes as a program holds fewer. */

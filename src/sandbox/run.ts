@@ -10,7 +10,7 @@ import { findProgram } from '../program.js';
 import { type BwrapCall, bwrapCall, prlimitOptions, setprivWords } from './bwrap.js';
 import { runChroot } from './chroot.js';
 import { typeOf } from './kernel-paths.js';
-import { type Launched, launch } from './launch.js';
+import { endOf, type Launched, launch } from './launch.js';
 import { runUnconfined } from './none.js';
 import { runtimeConfigText } from './runtime-config.js';
 import { type Exit, type SandboxOutcome, type SandboxRun, shellExit } from './sandbox.js';
@@ -165,15 +165,6 @@ async function runBundle(
 
 function notInstalled(name: string): SandboxOutcome {
 	return { type: 'refused', reason: `${name} is not installed` };
-}
-
-/** Resolves with how `child` ended, or with why it could not be started. */
-async function endOf(child: Launched, kill: () => void, signal: AbortSignal): Promise<Exit | string> {
-	signal.addEventListener('abort', kill, { once: true });
-	if (signal.aborted) kill();
-	const end = await child.ended;
-	signal.removeEventListener('abort', kill);
-	return end;
 }
 
 function describe(exit: Exit): string {

@@ -44,16 +44,7 @@ const OCI_RUNTIME: Omit<Sandbox, 'program'> = {
 export const SANDBOXES: Readonly<Record<SandboxName, Sandbox>> = {
 	runc: { ...OCI_RUNTIME, program: 'runc', readsUserFiles: true },
 	crun: { ...OCI_RUNTIME, program: 'crun' },
-	bwrap: {
-		program: 'bwrap',
-		fits: OCI_RUNTIME.fits,
-		hasLess: true,
-		hasNamespaces: () => true,
-		ulimits: 'prlimit',
-		showsRoot: false,
-		copiesOutput: false,
-		readsUserFiles: false,
-	},
+	bwrap: { ...OCI_RUNTIME, program: 'bwrap', ulimits: 'prlimit', showsRoot: false, copiesOutput: false },
 	/** A changed root directory: all there is without mounts, and where a new /proc is refused. */
 	chroot: {
 		program: undefined,

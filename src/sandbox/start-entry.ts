@@ -2,7 +2,8 @@ import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Entry } from '../linux/enter.js';
 import type { MountStep } from '../linux/mount-steps.js';
-import { type Launched, launch } from './launch.js';
+import { endDescendants, killDescendants } from './descendants.js';
+import { endOf, type Launched, launch } from './launch.js';
 import type { Exit, SandboxRun } from './sandbox.js';
 
 /** The program that becomes the process, in Node.js. */
@@ -46,6 +47,26 @@ export function startEntry(
 	const complaints: string[] = [];
 	child.stdio[COMPLAINTS_FD]?.on('data', (chunk: Buffer) => complaints.push(chunk.toString()));
 	return { child, conclude: (exit) => conclude(exit, status.join(''), complaints.join('')) };
+}
+
+/**
+ * How `child`, which has no pid namespace, ended; when `signal` is aborted it is killed with all that it started. What it leaves running is
+ * searched for and killed; throws ASSEMBLE_SURVIVED when that fails.
+ */
+export async function endWithDescendants(
+	child: Launched,
+	{ killGroup }: Pick<SandboxRun, 'killGroup'>,
+	signal: AbortSignal,
+): Promise<Exit | string> {
+	const kill = () => {
+		child.kill();
+		killGroup();
+		void killDescendants();
+	};
+	const exit = await endOf(child, kill, signal);
+	killGroup();
+	await endDescendants();
+	return exit;
 }
 
 /** `status` is what the program that becomes the process wrote: a line end, and then nothing more, when it became that. */
