@@ -5,7 +5,7 @@ import { makePath } from '../make-path.js';
 import { PARENT_FD } from '../protocol/messages.js';
 import { PROTOCOL_VERSION, type WorkerCalls } from '../protocol/worker-calls.js';
 import { isInPlace, type Rootfs } from '../sandbox/ladder.js';
-import { noSandbox, type Refused } from '../sandbox/no-sandbox.js';
+import { noSandbox } from '../sandbox/no-sandbox.js';
 import { orderSandboxes, type SandboxName, type SandboxPlace } from '../sandbox/sandboxes.js';
 import { createChannel, type WorkerCall, type WorkerEvent } from './channel.js';
 import { afterAbort, endLeft, killGroup, leave, removeOwn } from './end-worker.js';
@@ -16,23 +16,18 @@ import { idsOf, inPlacePlan, mapIds, mappingName, planNamespaces } from './user-
 import { workerCommand } from './worker-command.js';
 
 /** The process in the namespaces. It holds no credentials; when it or we die, the other ends within a second. */
-export interface WorkerProcess extends SandboxPlace {
+export interface WorkerProcess
+	extends SandboxPlace,
+		Pick<WorkerCalls['open']['response'], 'bounds' | 'notices'>,
+		Pick<WorkerCalls['probe']['response'], 'less' | 'refused'> {
 	/** The sandbox in which a program ran, and those that are next. */
 	readonly sandboxes: readonly SandboxName[];
-	/** Those that are better, and why they cannot be used. */
-	readonly refused: readonly Refused[];
-	/** Whether the first of them has no host name, keyring and root mount of its own, as the container forbids these. */
-	readonly less: boolean;
 	/** Why this kind of user namespace. */
 	readonly reason: string;
 	/** What the better ones met. */
 	readonly refusals: readonly Refusal[];
 	/** What would help to a better kind, where an attempt has told that. */
 	readonly remedy: string | undefined;
-	/** What the kernel does not keep processes from here, for people. */
-	readonly bounds: readonly string[];
-	/** What cannot be had here, for people. */
-	readonly notices: readonly string[];
 	readonly call: WorkerCall;
 	/** What the sandboxed process prints when it is forwarded, to be resumed by who reads it; null with inherited streams. */
 	readonly stdout: Readable | null;
@@ -179,10 +174,10 @@ function spawnWorker(plan: NamespacePlan, options: WorkerOptions): Attempt {
 	return { child, ready, kill: () => killGroup(child) };
 }
 
-interface Opening extends WorkerOptions {
-	readonly reason: string;
-	readonly refusals: readonly Refusal[];
-	readonly remedy?: string | undefined;
+interface Opening
+	extends WorkerOptions,
+		Pick<WorkerProcess, 'reason' | 'refusals'>,
+		Partial<Pick<WorkerProcess, 'remedy'>> {
 	/** Whether another worker may follow, for which the scratch directory stays. */
 	readonly keepScratch?: boolean;
 	readonly untried?: boolean;

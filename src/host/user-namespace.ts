@@ -8,6 +8,7 @@ import { attempt, BuildError, messageOf } from '../errors.js';
 import { fileText } from '../file-text.js';
 import { ownIds } from '../linux/own-ids.js';
 import { findProgram } from '../program.js';
+import type { IdLimits } from '../rootfs/owner.js';
 import type { UserNamespace } from '../sandbox/ladder.js';
 
 /** One line of a uid_map or gid_map: `count` ids from `inside` on are those from `outside` on. */
@@ -95,10 +96,7 @@ export function countIds(ranges: readonly IdRange[]): number {
 }
 
 /** How many ids a plan maps from 0 on. In place no owner on disk means anything, as with a single id. */
-export function idsOf({ kind, inPlace, uids, gids }: NamespacePlan): {
-	readonly uids: number;
-	readonly gids: number;
-} {
+export function idsOf({ kind, inPlace, uids, gids }: NamespacePlan): IdLimits {
 	if (inPlace === true) return { uids: 1, gids: 1 };
 	return kind === 'none'
 		? { uids: ownIds('uid'), gids: ownIds('gid') }

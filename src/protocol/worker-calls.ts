@@ -1,12 +1,14 @@
 import type { PackedLayer } from '../oci/descriptor.js';
 import type { Digest } from '../oci/digest.js';
 import type { RawPath } from '../root-path.js';
+import type { ExtractedArtifacts } from '../rootfs/artifacts.js';
 import type { LayerStatistics } from '../rootfs/diff.js';
-import type { Owner } from '../rootfs/owner.js';
+import type { IdLimits, Owner } from '../rootfs/owner.js';
 import type { Pruned, PrunePolicy } from '../rootfs/prune.js';
 import type { StoredLayer } from '../rootfs/stored-layers.js';
 import type { Rootfs, UserNamespace } from '../sandbox/ladder.js';
 import type { Limits } from '../sandbox/limits.js';
+import type { Refused } from '../sandbox/no-sandbox.js';
 import type { ContainerProcess, Exit } from '../sandbox/sandbox.js';
 import type { Proc, SandboxName } from '../sandbox/sandboxes.js';
 import type { Compression } from '../tar/decompress.js';
@@ -49,12 +51,7 @@ export interface ArtifactOutput {
 }
 
 /** What artifacts there are. The directory stays only when there are some. */
-export interface SavedArtifacts {
-	readonly entries: number;
-	/** Content of files, in bytes. */
-	readonly bytes: number;
-	/** What was left out and why, for people. */
-	readonly notices: readonly string[];
+export interface SavedArtifacts extends ExtractedArtifacts {
 	/** Only when it was asked for and there are artifacts. */
 	readonly packed?: PackedLayer;
 }
@@ -66,7 +63,7 @@ export interface WorkerCalls {
 			readonly version: number;
 			readonly userNamespace: UserNamespace;
 			/** How many ids the namespace maps from 0 on. */
-			readonly ids: { readonly uids: number; readonly gids: number };
+			readonly ids: IdLimits;
 			/** Names the unpacked layers that fit the mapping. */
 			readonly mapping: string;
 			readonly store: string;
@@ -99,7 +96,7 @@ export interface WorkerCalls {
 			readonly sandbox: SandboxName | undefined;
 			/** Whether it does so only without a host name, keyring and root mount of its own. */
 			readonly less: boolean;
-			readonly refused: readonly { readonly sandbox: SandboxName; readonly reason: string }[];
+			readonly refused: readonly Refused[];
 		};
 	};
 	readonly unpack: {
@@ -194,7 +191,7 @@ export interface WorkerCalls {
 			readonly exit: Exit;
 			readonly sandbox: SandboxName;
 			/** Why each sandbox before it was passed over. */
-			readonly refused: readonly { readonly sandbox: SandboxName; readonly reason: string }[];
+			readonly refused: readonly Refused[];
 			/** Bytes forwarded, so that the other end knows when it has read them all. */
 			readonly forwarded: { readonly stdout: number; readonly stderr: number };
 			readonly timedOut: boolean;

@@ -1,15 +1,21 @@
 import { ROOT, type RootPath } from '../root-path.js';
+import type { BaseTree } from './merge.js';
 import { type IdLimits, type Owner, ownable } from './owner.js';
 import type { Entry, SpecialEntry } from './tree.js';
 import type { UpperEntry } from './upper.js';
 
 /** How owners on disk are to be read. */
-export interface OwnerContext {
-	/** With a single id, no owner on disk means anything. */
+export interface OwnerInput {
+	readonly base: BaseTree;
+	/** Which owners are real on disk; with a single id none is, and new files belong to `assembleUser`. */
 	readonly ids: IdLimits;
 	readonly assembleUser: Owner;
-	/** An owner that is known for the entry at a path, whatever the disk says. */
+	/** An owner that is known for the entry at a path of the upper directory, whatever the disk says. */
 	readonly claimedOwner?: (path: RootPath) => Owner | undefined;
+}
+
+/** The same, with what is told by the whole of an upper directory. */
+export interface OwnerContext extends OwnerInput {
 	/** The owner that the base declares for an inode of which one name is in the base. */
 	readonly inodeOwner: (inode: string) => Owner | undefined;
 	/** The owner that the base declares for an entry that is now at another path, told by what moving does not change. */

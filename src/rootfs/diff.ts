@@ -1,20 +1,14 @@
 import { BuildError } from '../errors.js';
 import { parentOf, printablePath, ROOT, type RootPath } from '../root-path.js';
-import { declareUpper, identityOf, type OwnerContext, ownerOf } from './declare.js';
+import { declareUpper, identityOf, type OwnerContext, type OwnerInput, ownerOf } from './declare.js';
 import { imageXattrs } from './image-xattrs.js';
 import type { BaseEntry, BaseTree } from './merge.js';
-import type { IdLimits, Owner } from './owner.js';
+import type { Owner } from './owner.js';
 import type { Change, DirectoryEntry, Entry, Put, UnreadFile } from './tree.js';
 import type { UpperEntry } from './upper.js';
 import { parseWhiteout, whiteoutOf } from './whiteout.js';
 
-export interface DiffContext {
-	readonly base: BaseTree;
-	/** Which owners are real on disk; with a single id none is, and new files belong to `assembleUser`. */
-	readonly ids: IdLimits;
-	readonly assembleUser: Owner;
-	/** An owner that is known for the entry at a path of the upper directory, whatever the disk says. */
-	readonly claimedOwner?: (path: RootPath) => Owner | undefined;
+export interface DiffContext extends OwnerInput {
 	/** Whether the file has the same bytes in the upper directory and in `base`. Asked only for files of equal size. */
 	readonly sameContent: (path: RootPath, base: BaseEntry) => boolean;
 	/** Of the attributes that the base declares at a path, those that its unpacked layer lacks because this host refused them. */
@@ -68,8 +62,6 @@ export function diffUpper(upper: readonly (UpperEntry | UnreadFile)[], context: 
 		statistics,
 	};
 }
-
-type OwnerInput = Pick<DiffContext, 'base' | 'ids' | 'assembleUser' | 'claimedOwner'>;
 
 /** Who owns each entry of an upper directory. */
 export function findOwners(upper: readonly UpperEntry[], context: OwnerInput): readonly (readonly [RootPath, Owner])[] {

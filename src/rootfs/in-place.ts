@@ -3,11 +3,11 @@ import { BuildError, succeeds } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { RawPath, RootPath } from '../root-path.js';
 import { fdPath, fsPath, isBelowAny, O_PATH, printablePath, ROOT_DIRECTORY } from '../root-path.js';
-import { openBrought } from './brought.js';
+import { type Before, openBrought } from './brought.js';
 import type { FileUser } from './file-access.js';
 import { type OpenTree, unlessGone, withTree } from './open-tree.js';
 import type { RootDirectory } from './root-directory.js';
-import { awaitNextTick, type Stamp, type Stamps, scanChanges, stampTree } from './stamps.js';
+import { awaitNextTick, type Stamps, scanChanges, stampTree } from './stamps.js';
 import type { UpperEntry } from './upper.js';
 
 /** A file or directory that was put into the root filesystem for the build. */
@@ -32,16 +32,12 @@ export interface InPlaceRoot extends RootDirectory {
 	readonly restore: () => void;
 }
 
-export interface InPlaceContext {
+export interface InPlaceContext extends Pick<Before, 'isDeclared' | 'isImages'> {
 	/** Paths that are no part of the image, such as mounts; asked at each walk. */
 	readonly foreign: () => ReadonlySet<RootPath>;
 	/** A private directory, for files that pass time. */
 	readonly scratch: string;
 	readonly libc: Libc;
-	/** Whether the image has something at a path. */
-	readonly isDeclared: (path: RootPath) => boolean;
-	/** Whether what was at a path is the image's own. */
-	readonly isImages: (path: RootPath, stamp: Stamp) => boolean;
 	/** Another root directory than `/`, for tests. */
 	readonly root?: RawPath;
 }

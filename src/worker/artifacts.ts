@@ -6,18 +6,14 @@ import type { ArtifactOutput, SavedArtifacts, WorkerCalls } from '../protocol/wo
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import { type ExtractedArtifacts, extractArtifacts } from '../rootfs/artifacts.js';
-import type { IdLimits } from '../rootfs/owner.js';
 import { packArtifacts } from '../rootfs/pack-artifacts.js';
 import { type ExecuteContext, execute } from './execute.js';
+import type { WorkerSession } from './open-session.js';
 
 type Save = WorkerCalls['saveArtifacts'];
 type Restore = WorkerCalls['restoreArtifacts'];
 
-/** Where artifacts are extracted. */
-interface HostContext {
-	readonly libc: Libc;
-	readonly ids: IdLimits;
-}
+type HostContext = Pick<WorkerSession, 'libc' | 'ids'>;
 
 /**
  * Runs a save-artifacts script and extracts what it writes. A process whose output is no archive is stopped at once. Throws

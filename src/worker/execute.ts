@@ -1,6 +1,5 @@
 import { BuildError, isBuildError } from '../errors.js';
 import { mayBecomeAnyone } from '../linux/capabilities.js';
-import type { Libc } from '../linux/libc.js';
 import type { WorkerCalls } from '../protocol/worker-calls.js';
 import { rawPath } from '../root-path.js';
 import type { Owner } from '../rootfs/owner.js';
@@ -12,21 +11,18 @@ import { type PossibleRun, runSandbox } from '../sandbox/run.js';
 import type { Exit, SandboxRun, SandboxSpec } from '../sandbox/sandbox.js';
 import { SANDBOXES, type SandboxName } from '../sandbox/sandboxes.js';
 import { possibleUlimits } from '../sandbox/ulimits.js';
-import { type Cgroups, NO_CGROUPS } from './cgroup.js';
+import { NO_CGROUPS } from './cgroup.js';
 import { canEmulate, checkProgram } from './check-program.js';
+import type { WorkerSession } from './open-session.js';
 import { type ConsumeStdout, INHERITED, openForward } from './output.js';
 
 type Execute = WorkerCalls['execute'];
 
-export interface ExecuteContext {
-	readonly libc: Libc;
-	readonly scratch: string;
-	readonly hostPath: string;
+/** Without `cgroups`, all limits that need them are refused. */
+export interface ExecuteContext
+	extends Pick<WorkerSession, 'libc' | 'scratch' | 'hostPath' | 'needLess'>,
+		Partial<Pick<WorkerSession, 'cgroups'>> {
 	readonly spec: Omit<SandboxSpec, 'process' | 'limits'>;
-	/** The sandboxes that are known to need less here. */
-	readonly needLess: Set<SandboxName>;
-	/** Without them, all limits that need them are refused. */
-	readonly cgroups?: Cgroups;
 }
 
 const MAX_USER_FILE = 1 << 20;

@@ -4,6 +4,7 @@ import type { Inspected } from '../protocol/worker-calls.js';
 import { removeEmptyBeneath } from '../remove-tree.js';
 import type { RawPath, RootPath } from '../root-path.js';
 import { childOf, fsPath, latin1Path, nameOf, parentOf, printablePath, rootPath } from '../root-path.js';
+import type { InPlaceContext, InPlaceRoot } from '../rootfs/in-place.js';
 import type { BaseTree } from '../rootfs/merge.js';
 import { type Opener, type OpenTree, unlessGone, withTree } from '../rootfs/open-tree.js';
 import { resolveChecked } from '../rootfs/resolve-in-root.js';
@@ -19,14 +20,10 @@ export interface Outputs {
 }
 
 /** Where outputs are, and who may write them. */
-export interface OutputContext {
+export interface OutputContext extends Pick<InPlaceContext, 'isImages'>, Pick<InPlaceRoot, 'isReadable'> {
 	readonly root: RawPath;
 	readonly libc: Opener;
 	readonly base: BaseTree;
-	/** Whether what was at a path is the image's own. */
-	readonly isImages: (path: RootPath, stamp: Stamp) => boolean;
-	/** Whether what is at a path is not what the process had no right to read or make. */
-	readonly isReadable: (path: RootPath, file: number) => boolean;
 	/** Tells people. */
 	readonly notice: (message: string) => void;
 }

@@ -7,7 +7,7 @@ import type { HostBind } from '../protocol/host-bind.js';
 import type { Inspected, WorkerCalls } from '../protocol/worker-calls.js';
 import { fsPath, joinRaw, type RootPath, rawPath } from '../root-path.js';
 import { openCopy } from '../rootfs/copied-root.js';
-import { type Diff, diffUpper, type LayerStatistics, NO_CHANGES } from '../rootfs/diff.js';
+import { type Diff, type DiffContext, diffUpper, type LayerStatistics, NO_CHANGES } from '../rootfs/diff.js';
 import type { LayerIndex } from '../rootfs/layer-index.js';
 import type { LayerStore, LayerSummary } from '../rootfs/layer-store.js';
 import { type BaseEntry, type BaseTree, hiddenDirectories, mergeLayers } from '../rootfs/merge.js';
@@ -167,18 +167,8 @@ export async function writeLayer(
 }
 
 function diffRoot(
-	{
-		directory,
-		tree,
-		lowers,
-	}: { readonly directory: RootDirectory; readonly tree: OpenTree; readonly lowers: readonly string[] },
-	what: {
-		readonly base: BaseTree;
-		readonly assembleUser: Owner;
-		readonly claimedOwner: (path: RootPath) => Owner | undefined;
-		readonly excluded: ReadonlySet<RootPath>;
-		readonly scaffolding: ReadonlySet<RootPath>;
-	},
+	{ directory, tree, lowers }: Pick<Layers, 'lowers'> & { readonly directory: RootDirectory; readonly tree: OpenTree },
+	what: Omit<DiffContext, 'ids' | 'sameContent' | 'lostXattrs'> & { readonly excluded: ReadonlySet<RootPath> },
 	{ ids, libc }: MountContext,
 ): Diff {
 	const lostXattrs = (path: RootPath, { entry, layer }: BaseEntry) => {
