@@ -104,6 +104,16 @@ export function succeeds(work: () => unknown, names?: readonly string[]): boolea
 	return (names === undefined ? attempt(done) : unlessErrno(names, done)) === true;
 }
 
+/** What `work` returns, a promise or not. What it throws, or rejects with, is given to `explain`, which throws. */
+export function explaining<T>(work: () => T, explain: (error: unknown) => never): T {
+	try {
+		const result = work();
+		return (result instanceof Promise ? result.catch(explain) : result) as T;
+	} catch (error) {
+		return explain(error);
+	}
+}
+
 /** The text of any thrown value, without a stack. */
 export function messageOf(value: unknown): string {
 	return value instanceof Error ? value.message : String(value);

@@ -72,9 +72,7 @@ export async function dockerArchiveSource(members: ArchiveMembers, path: string)
 export function createDockerArchive(path: string, scratch: string): ImageTarget {
 	const layout = openLayout(scratch);
 	return {
-		has: (blob, signal) => layout.has(blob, signal),
-		put: (blob, content, signal) => layout.put(blob, content, signal),
-		mount: () => Promise.resolve(false),
+		...layout,
 		putManifest: async ({ value }, tag, signal) => {
 			const layers = value.layers.map((layer) => ({
 				name: layerName(layer),

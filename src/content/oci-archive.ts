@@ -32,9 +32,7 @@ export async function openOciArchive(
 export function createOciArchive(path: string, scratch: string): ImageTarget {
 	const layout = openLayout(scratch);
 	return {
-		has: (blob, signal) => layout.has(blob, signal),
-		put: (blob, content, signal) => layout.put(blob, content, signal),
-		mount: () => Promise.resolve(false),
+		...layout,
 		putManifest: async (manifest, tag, signal) => {
 			await layout.putManifest(manifest, tag, signal);
 			const files = await layoutFiles(scratch, manifest);

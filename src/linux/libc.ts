@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { attempt, errnoOf, succeeds } from '../errors.js';
 import type { RawPath } from '../root-path.js';
-import { type LandlockReach, landlockReach } from './landlock.js';
+import { type Bind, type LandlockReach, landlockReach, type Native } from './landlock.js';
 
 /** The system calls that Node lacks. Each throws an Error whose `code` is the errno's name. Paths are raw bytes. */
 export interface Libc {
@@ -83,14 +83,12 @@ const FS_IOC_SETFLAGS = 0x40086602;
 const F_SETPIPE_SZ = 1031;
 const PIPE_BYTES = 1 << 20;
 
-type Native = (...args: readonly unknown[]) => number;
-
 /** How functions of the C library are found. */
 interface Binding {
 	/** One that throws when it fails. */
-	readonly native: (signature: string) => Native;
+	readonly native: Bind;
 	/** One that is called for every file, so its negative results stay what they are. */
-	readonly bare: (signature: string) => Native;
+	readonly bare: Bind;
 }
 
 let loaded: Promise<Libc | undefined> | undefined;
@@ -196,7 +194,7 @@ function xattrCalls({ native, bare }: Binding): Pick<Libc, 'setXattr' | 'listXat
 }
 
 /** Called for every directory of a walk, so what it needs is made once. */
-function openBeneathCall(native: (signature: string) => Native): Libc['openBeneath'] {
+function openBeneathCall(native: Bind): Libc['openBeneath'] {
 	const openat2 = native('long syscall(long number, int from, void *path, void *how, size_t size)');
 	const how = new BigUint64Array([0n, 0n, BigInt(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)]);
 	return (from, path, flags) => {
@@ -205,7 +203,7 @@ function openBeneathCall(native: (signature: string) => Native): Libc['openBenea
 	};
 }
 
-function connectCall(native: (signature: string) => Native): Libc['connect'] {
+function connectCall(native: Bind): Libc['connect'] {
 	const socket = native('int socket(int domain, int type, int protocol)');
 	const connect = native('int connect(int fd, void *address, unsigned int size)');
 	const setOption = native('int setsockopt(int fd, int level, int name, void *value, unsigned int size)');
@@ -224,7 +222,7 @@ function connectCall(native: (signature: string) => Native): Libc['connect'] {
 	};
 }
 
-function pipeCall(native: (signature: string) => Native): Libc['pipe'] {
+function pipeCall(native: Bind): Libc['pipe'] {
 	const pipe2 = native('int pipe2(_Out_ int *fds, int flags)');
 	const fcntl = native('int fcntl(int fd, int command, ...)');
 	return () => {

@@ -108,14 +108,9 @@ function unusable({ type, linkPath }: TarEntry): string | undefined {
 	return type === 'symlink' && !isTarget ? 'it is a link whose target is empty, too long or has a NUL byte' : undefined;
 }
 
-function modeOf({ type, mode }: TarEntry): number {
-	return type === 'directory' ? mode & ~SETUID : mode & ~SETUID_AND_SETGID;
-}
-
 function owned(raw: TarEntry, { uid, gid }: Owner): TarEntry {
-	const { type, path, linkPath, size, mtime, deviceMajor, deviceMinor } = raw;
-	const mode = modeOf(raw);
-	return { type, path, linkPath, mode, uid, gid, size, mtime, deviceMajor, deviceMinor, xattrs: NO_XATTRS };
+	const mode = raw.mode & ~(raw.type === 'directory' ? SETUID : SETUID_AND_SETGID);
+	return { ...raw, mode, uid, gid, xattrs: NO_XATTRS };
 }
 
 function declared({ type, mode, uid, gid, mtime, size, linkPath }: TarEntry): Entry {

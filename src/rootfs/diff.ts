@@ -48,7 +48,11 @@ export function diffUpper(upper: readonly (UpperEntry | UnreadFile)[], context: 
 	const sorted = [...upper].sort((a, b) => (a.path < b.path ? -1 : 1));
 	const read = sorted.filter((entry) => entry.type !== 'unread');
 	const owners = ownerContext(read, context);
-	const own = [...hiddenBy(read, context.base), ...compareAll(sorted, owners, context)];
+	const changed = sorted.flatMap((entry): Change | UnreadFile | readonly [] => {
+		const change = entry.type === 'unread' ? unlessScaffolding(entry, context) : compare(entry, owners, context);
+		return change ?? [];
+	});
+	const own = [...hiddenBy(read, context.base), ...changed];
 	const statistics = { added: 0, changed: 0, deleted: 0 };
 	for (const change of own) {
 		if (change.type === 'remove') statistics.deleted++;
@@ -79,19 +83,6 @@ function ownerContext(upper: readonly UpperEntry[], context: OwnerInput): OwnerC
 		inodeOwner: findInodeOwners(upper, context.base),
 		movedOwner: findMovedOwners(upper, context.base),
 	};
-}
-
-function compareAll(
-	upper: readonly (UpperEntry | UnreadFile)[],
-	owners: OwnerContext,
-	context: DiffContext,
-): readonly (Change | UnreadFile)[] {
-	const changes: (Change | UnreadFile)[] = [];
-	for (const entry of upper) {
-		const change = entry.type === 'unread' ? unlessScaffolding(entry, context) : compare(entry, owners, context);
-		if (change !== undefined) changes.push(change);
-	}
-	return changes;
 }
 
 function compare(entry: UpperEntry, owners: OwnerContext, context: DiffContext): Change | undefined {

@@ -57,7 +57,9 @@ export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOp
 	const diskPath = (path: RootPath) => fsPath(joinRaw(root, path));
 	const own = createOwn(ids);
 	const setXattrs = (path: RootPath, entry: TarEntry) => {
-		addLost(lost, keepXattrs(joinRaw(root, path), entry, libc));
+		for (const name of keepXattrs(joinRaw(root, path), entry, libc)) {
+			if (lost.size < MAX_LOST) lost.add(name.slice(0, MAX_LOST_NAME));
+		}
 	};
 	let file: { readonly fd: number; readonly path: RootPath; readonly entry: TarEntry } | undefined;
 	return {
@@ -111,10 +113,6 @@ export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOp
 			return [...lost];
 		},
 	};
-}
-
-function addLost(lost: Set<string>, names: readonly string[]): void {
-	for (const name of names) if (lost.size < MAX_LOST) lost.add(name.slice(0, MAX_LOST_NAME));
 }
 
 function makeImplicit(disk: string | Buffer): void {

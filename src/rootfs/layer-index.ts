@@ -89,20 +89,10 @@ function withDetail(
 		case 'whiteout':
 			return { type };
 		case 'file':
-			return {
-				...attributes,
-				type,
-				size: detail as number,
-				...(link !== undefined && link !== '' && { linkOf: link as RootPath }),
-			};
+			return { ...attributes, type, size: detail as number, ...(link && { linkOf: link as RootPath }) };
 		case 'directory': {
-			const flags = detail as number;
-			return {
-				...attributes,
-				type,
-				...((flags & 1) !== 0 && { implicit: true }),
-				...((flags & 2) !== 0 && { opaque: true }),
-			};
+			const [implicit, opaque] = [1, 2].map((flag) => ((detail as number) & flag) !== 0);
+			return { ...attributes, type, ...(implicit && { implicit }), ...(opaque && { opaque }) };
 		}
 		case 'symlink':
 			return { ...attributes, type, target: detail as string };

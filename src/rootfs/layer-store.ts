@@ -21,25 +21,21 @@ export interface LayerStore {
 	readonly publish: (diffId: Digest, unpacked: string) => void;
 }
 
-/** The part of a layer's index that a mount needs. */
-export interface LayerSummary {
-	/** How the layer declares the root directory, if it does. */
-	readonly root: { readonly mode: number; readonly uid: number; readonly gid: number } | null;
-	/** Whether it hides all layers below it. */
-	readonly opaque: boolean;
-	/** Whether it implies directories that a lower layer may declare. */
-	readonly implies: boolean;
-}
-
 const ROOT_NAME = 'fs';
 const INDEX_NAME = 'index.json';
 const SUMMARY_NAME = 'summary.json';
 
 const summary = v.object({
+	/** How the layer declares the root directory, if it does. */
 	root: v.nullable(v.object({ mode: v.number(), uid: v.number(), gid: v.number() })),
+	/** Whether it hides all layers below it. */
 	opaque: v.boolean(),
+	/** Whether it implies directories that a lower layer may declare. */
 	implies: v.boolean(),
 });
+
+/** The part of a layer's index that a mount needs. */
+export type LayerSummary = Readonly<v.InferOutput<typeof summary>>;
 
 /** Opens, and where needed makes, the layers below `directory`. */
 export function openLayerStore(directory: string): LayerStore {

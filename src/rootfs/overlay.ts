@@ -23,11 +23,7 @@ export function openOverlay(lowers: readonly string[], scratch: string, target: 
 	for (const name of ['upper', 'work', 'links', 'empty']) makePath(join(scratch, name), 0o755);
 	const stack = lowers.length === 0 ? [join(scratch, 'empty')] : topmost(lowers);
 	for (const [number, lower] of stack.entries()) symlinkSync(lower, join(scratch, 'links', String(number)));
-	const lowerdir = stack
-		.map((_lower, number) => String(number))
-		.reverse()
-		.join(':');
-	const options = `lowerdir=${lowerdir},upperdir=../upper,workdir=../work,userxattr,volatile`;
+	const options = `lowerdir=${[...stack.keys()].reverse().join(':')},upperdir=../upper,workdir=../work,userxattr,volatile`;
 	const upper = join(scratch, 'upper');
 	let mounted = false;
 	const unmount = () => {

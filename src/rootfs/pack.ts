@@ -132,7 +132,7 @@ function tarEntry(change: Change, epoch: number): TarEntry {
 		case 'character':
 		case 'block':
 		case 'fifo':
-			return tarOf(entry.type, path, entry, { mtime, major: entry.major, minor: entry.minor });
+			return tarOf(entry.type, path, entry, { mtime, deviceMajor: entry.major, deviceMinor: entry.minor });
 	}
 }
 
@@ -140,16 +140,9 @@ function tarOf(
 	type: TarEntry['type'],
 	path: RawPath,
 	{ mode, uid, gid, xattrs = NO_XATTRS }: Pick<Entry, 'mode' | 'uid' | 'gid' | 'xattrs'>,
-	own: {
-		readonly mtime: number;
-		readonly size?: number;
-		readonly linkPath?: RawPath;
-		readonly major?: number;
-		readonly minor?: number;
-	},
+	own: Pick<TarEntry, 'mtime'> & Partial<TarEntry>,
 ): TarEntry {
-	const { mtime, size = 0, linkPath = ROOT, major = 0, minor = 0 } = own;
-	return { type, path, linkPath, mode, uid, gid, size, mtime, deviceMajor: major, deviceMinor: minor, xattrs };
+	return { type, path, linkPath: ROOT, mode, uid, gid, size: 0, deviceMajor: 0, deviceMinor: 0, xattrs, ...own };
 }
 
 /** A buffer on the way to the output. */

@@ -118,19 +118,8 @@ function visitAll({ root, skip, list = listNames, from = ROOT }: Walk, libc: Ope
 }
 
 /** The stamp of what `stats` are of. */
-export function stampOf(stats: BigIntStats): Stamp {
-	const {
-		dev: device,
-		ino: inode,
-		ctimeNs: changed,
-		mtimeNs: modified,
-		size,
-		mode,
-		uid,
-		gid,
-		birthtimeNs: born,
-	} = stats;
-	return { device, inode, changed, modified, size, mode, uid, gid, born };
+export function stampOf({ dev, ino, ctimeNs, mtimeNs, size, mode, uid, gid, birthtimeNs }: BigIntStats): Stamp {
+	return { device: dev, inode: ino, changed: ctimeNs, modified: mtimeNs, size, mode, uid, gid, born: birthtimeNs };
 }
 
 function listNames(_: RootPath, disk: RawPath): readonly string[] {

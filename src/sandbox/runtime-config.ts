@@ -14,8 +14,6 @@ interface OciMount {
 const NAMESPACES: readonly string[] = ['mount', 'pid', 'ipc'];
 /** Of those, engines forbid some. */
 const MORE_NAMESPACES: readonly string[] = ['uts', 'cgroup'];
-const TTY_GID_OPTIONS: readonly string[] = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'];
-
 /** `RLIM_INFINITY`, which JavaScript has no number for. */
 const INFINITY = '18446744073709551615';
 
@@ -70,43 +68,26 @@ export function runtimeConfig(spec: SandboxSpec, less: boolean, machine: Machine
 
 /** A real /sys cannot be mounted without a network namespace of our own in a user namespace, so there the host's is shown. */
 function systemMounts(userNamespace: SandboxSpec['userNamespace']): readonly OciMount[] {
-	const sys: OciMount =
-		userNamespace === 'none'
-			? { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] }
-			: { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', 'nosuid', 'noexec', 'nodev', 'ro'] };
 	return [
-		{ destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
-		{
-			destination: '/dev',
-			type: 'tmpfs',
-			source: 'tmpfs',
-			options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
-		},
-		{ destination: '/dev/pts', type: 'devpts', source: 'devpts', options: TTY_GID_OPTIONS },
-		{
-			destination: '/dev/shm',
-			type: 'tmpfs',
-			source: 'shm',
-			options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k'],
-		},
-		{ destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
-		sys,
+		mount('/proc', 'proc', 'proc', 'nosuid,noexec,nodev'),
+		mount('/dev', 'tmpfs', 'tmpfs', 'nosuid,strictatime,mode=755,size=65536k'),
+		mount('/dev/pts', 'devpts', 'devpts', 'nosuid,noexec,newinstance,ptmxmode=0666,mode=0620'),
+		mount('/dev/shm', 'tmpfs', 'shm', 'nosuid,noexec,nodev,mode=1777,size=65536k'),
+		mount('/dev/mqueue', 'mqueue', 'mqueue', 'nosuid,noexec,nodev'),
+		userNamespace === 'none'
+			? mount('/sys', 'sysfs', 'sysfs', 'nosuid,noexec,nodev,ro')
+			: mount('/sys', 'bind', '/sys', 'rbind,nosuid,noexec,nodev,ro'),
 	];
 }
 
-function bindMount(bind: BindMount): OciMount {
-	return {
-		destination: bind.destination,
-		type: 'bind',
-		source: bind.source,
-		options: [
-			bind.type === 'directory' ? 'rbind' : 'bind',
-			bind.readOnly ? 'ro' : 'rw',
-			'nosuid',
-			'nodev',
-			bind.type === 'directory' ? 'rprivate' : 'private',
-		],
-	};
+function bindMount({ source, destination, type, readOnly }: BindMount): OciMount {
+	const [bind, propagation] = type === 'directory' ? ['rbind', 'rprivate'] : ['bind', 'private'];
+	return mount(destination, 'bind', source, `${bind},${readOnly ? 'ro' : 'rw'},nosuid,nodev,${propagation}`);
+}
+
+/** `options` as mount(8) has them. */
+function mount(destination: string, type: string, source: string, options: string): OciMount {
+	return { destination, type, source, options: options.split(',') };
 }
 
 function rlimit({ name, soft, hard }: Ulimit): object {

@@ -26,15 +26,14 @@ export async function* decompress(
 ): AsyncGenerator<Buffer, void, undefined> {
 	try {
 		if (compression === 'none') yield* input;
-		else if (compression === 'gzip') yield* gunzip(input, signal);
-		else yield* unzstd(input, spool, signal);
+		else if (compression === 'gzip') yield* through(createGunzip(OPTIONS), input, signal);
+		else {
+			const native = await openNativeZstd(OPTIONS);
+			yield* native === undefined ? unzstdSpooled(input, spool, signal) : unzstdNative(native, input, signal);
+		}
 	} catch (error) {
 		throw isDamage(error) ? damaged(compression, error) : error;
 	}
-}
-
-function gunzip(input: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
-	return through(createGunzip(OPTIONS), input, signal);
 }
 
 async function* through(
@@ -50,16 +49,6 @@ async function* through(
 		output.destroy();
 	}
 	await fed;
-}
-
-async function* unzstd(
-	input: AsyncIterable<Buffer>,
-	spool: string,
-	signal: AbortSignal,
-): AsyncGenerator<Buffer, void, undefined> {
-	const native = await openNativeZstd(OPTIONS);
-	if (native === undefined) yield* unzstdSpooled(input, spool, signal);
-	else yield* unzstdNative(native, input, signal);
 }
 
 async function* unzstdNative(

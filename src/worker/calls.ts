@@ -95,11 +95,8 @@ export function createCalls(
 	};
 }
 
-function createLayerCalls({
-	session,
-	send,
-	signal,
-}: State): Pick<Calls, 'present' | 'unpack' | 'listLayers' | 'pruneLayers'> {
+function createLayerCalls(state: State): Pick<Calls, 'present' | 'unpack' | 'listLayers' | 'pruneLayers'> {
+	const { session, send, signal } = state;
 	const hold = (diffIds: readonly Digest[]) => {
 		const { layers, hold: holdLayers } = session();
 		return holdLayers(
@@ -137,14 +134,10 @@ function isRemovable(mapping: string, own: string, userNamespace: WorkerSession[
 	return isRoot || idsOf(mapping) === idsOf(own) || !mapping.startsWith('full-');
 }
 
-function createRootCalls({
-	session,
-	root,
-	mounted,
-	unmount,
-	send,
-	signal,
-}: State): Pick<Calls, 'adopt' | 'mount' | 'unmount' | 'inspect' | 'prepare' | 'diff' | 'pack'> {
+function createRootCalls(
+	state: State,
+): Pick<Calls, 'adopt' | 'mount' | 'unmount' | 'inspect' | 'prepare' | 'diff' | 'pack'> {
+	const { session, root, mounted, unmount, send, signal } = state;
 	return {
 		adopt: async (request) => ({ compared: await required(session().live, 'open').adopt(request, signal) }),
 		mount: async ({ root: name, diffIds }) => {
@@ -235,12 +228,8 @@ function createCopyCalls({ session, root, signal }: State): Pick<Calls, 'copyFil
 		copyFiles: (request) => copyFiles(request, target(request.root), signal),
 		copyArtifacts: (request) => {
 			const { path, inodes, shown } = root(request.from);
-			return copyArtifacts(
-				request,
-				{ root: rawPath(path), inodeOf: inodes(), shown: shown() },
-				target(request.to),
-				signal,
-			);
+			const from = { root: rawPath(path), inodeOf: inodes(), shown: shown() };
+			return copyArtifacts(request, from, target(request.to), signal);
 		},
 	};
 }

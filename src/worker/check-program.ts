@@ -6,7 +6,7 @@ import { fsPath, isWithin, joinRaw, latin1Path, nameIn, printablePath, type RawP
 import { resolveInRoot } from '../rootfs/resolve-in-root.js';
 import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 import type { ContainerProcess, SandboxSpec } from '../sandbox/sandbox.js';
-import { readElf } from './elf.js';
+import { type ElfNeeds, readElf } from './elf.js';
 
 /** Why a program cannot be started. */
 export interface Unrunnable {
@@ -17,6 +17,7 @@ export interface Unrunnable {
 }
 
 type Place = Pick<SandboxSpec, 'rootfs' | 'binds'>;
+type Start = Place & Pick<SandboxSpec, 'process'>;
 
 const HEAD = 4096;
 /** As the kernel's BINPRM_BUF_SIZE: what is beyond is not seen. */
@@ -40,13 +41,14 @@ const BOM = /^(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)/;
  * started as far as can be seen. Sandboxes say at best that something was not found (execve(2), ENOENT).
  */
 export function checkProgram(process: ContainerProcess, place: Place): Unrunnable | undefined {
-	let path = findIn(process.argv[0], process, place);
+	const start = { ...place, process };
+	let path = findIn(process.argv[0], start);
 	if (path === undefined) return missing(process.argv[0]);
 	for (let depth = 0; depth < MAX_INTERPRETERS; depth++) {
 		const found = readProgram(path, place);
 		if (found === 'unseen') return undefined;
 		if (found === 'missing' || found === 'not executable') return depth === 0 ? refused(path, found) : undefined;
-		const next = interpreterOf(path, found, process, place);
+		const next = interpreterOf(path, found, start);
 		if (typeof next !== 'string') return next;
 		path = next;
 	}
@@ -89,18 +91,13 @@ function readHead(path: RawPath): Buffer | undefined {
 }
 
 /** The next program that is needed, or what is wrong; undefined when nothing more is. */
-function interpreterOf(
-	path: RawPath,
-	head: Buffer,
-	process: ContainerProcess,
-	place: Place,
-): RawPath | Unrunnable | undefined {
+function interpreterOf(path: RawPath, head: Buffer, start: Start): RawPath | Unrunnable | undefined {
 	const elf = readElf(head);
-	if (elf !== undefined) return checkElf(path, elf, place);
+	if (elf !== undefined) return checkElf(path, elf, start);
 	const text = head.toString('latin1');
 	if (!text.startsWith('#!')) return noProgram(path, text);
 	const [line = ''] = text.slice(2, MAX_LINE).split('\n');
-	return line.endsWith('\r') ? windowsLines(path, line) : checkLine(path, line, process, place);
+	return line.endsWith('\r') ? windowsLines(path, line) : checkLine(path, line, start);
 }
 
 function windowsLines(path: RawPath, line: string): Unrunnable {
@@ -110,18 +107,13 @@ function windowsLines(path: RawPath, line: string): Unrunnable {
 }
 
 /** `line` is the first one, behind `#!`. */
-function checkLine(
-	path: RawPath,
-	line: string,
-	process: ContainerProcess,
-	place: Place,
-): RawPath | Unrunnable | undefined {
+function checkLine(path: RawPath, line: string, start: Start): RawPath | Unrunnable | undefined {
 	const [, word = '', rest = ''] = /^[ \t]*([^ \t]*)[ \t]*(.*)$/s.exec(line) ?? [];
 	const interpreter = latin1Path(word);
-	const found = interpreter === '' ? 'missing' : readProgram(interpreter, place);
+	const found = interpreter === '' ? 'missing' : readProgram(interpreter, start);
 	if (found === 'unseen') return undefined;
 	if (typeof found === 'string') return noInterpreter(path, interpreter, found);
-	return interpreter.endsWith('/env') ? checkEnv(path, rest, process, place) : interpreter;
+	return interpreter.endsWith('/env') ? checkEnv(path, rest, start) : interpreter;
 }
 
 function noInterpreter(path: RawPath, interpreter: RawPath, why: 'missing' | 'not executable'): Unrunnable {
@@ -135,12 +127,7 @@ function noInterpreter(path: RawPath, interpreter: RawPath, why: 'missing' | 'no
 }
 
 /** `#!/usr/bin/env NAME` looks for NAME in PATH; with -S, options and assignments may precede it (env(1)). */
-function checkEnv(
-	path: RawPath,
-	rest: string,
-	process: ContainerProcess,
-	place: Place,
-): RawPath | Unrunnable | undefined {
+function checkEnv(path: RawPath, rest: string, start: Start): RawPath | Unrunnable | undefined {
 	const words = rest.trim().split(/[ \t]+/);
 	const isSplit = words[0]?.startsWith('-S') === true || words[0] === '--split-string';
 	const word = isSplit
@@ -148,7 +135,7 @@ function checkEnv(
 		: rest.trim();
 	if (word === undefined || word === '' || word.startsWith('-') || word.includes('/')) return undefined;
 	const name = latin1Path(word);
-	const found = findIn(name, process, place);
+	const found = findIn(name, start);
 	if (found !== undefined) return found;
 	return problem(
 		path,
@@ -157,11 +144,7 @@ function checkEnv(
 	);
 }
 
-function checkElf(
-	path: RawPath,
-	{ machine, loader }: NonNullable<ReturnType<typeof readElf>>,
-	place: Place,
-): Unrunnable | undefined {
+function checkElf(path: RawPath, { machine, loader }: ElfNeeds, place: Place): Unrunnable | undefined {
 	const made = MACHINES[machine] ?? `machine ${machine}`;
 	const here = globalThis.process.arch;
 	const runs = made === here || (here === 'x64' && made === 'x86') || (here === 'arm64' && made === 'arm');
@@ -188,13 +171,14 @@ function noProgram(path: RawPath, text: string): Unrunnable {
 }
 
 /** As execvp(3) would find it, relative parts of PATH left out. */
-function findIn(name: string, { env, cwd }: ContainerProcess, place: Place): RawPath | undefined {
+function findIn(name: string, start: Start): RawPath | undefined {
+	const { env, cwd } = start.process;
 	const raw = rawPath(name);
 	if (name.startsWith('/')) return raw;
 	if (name.includes('/')) return rawPath(`${cwd}/${name}`);
 	const folders = (env['PATH'] ?? '').split(':').filter((folder) => folder.startsWith('/'));
 	const paths = folders.map((folder) => nameIn(rawPath(folder), raw));
-	return paths.find((path) => !['missing', 'not executable'].includes(String(readProgram(path, place))));
+	return paths.find((path) => !['missing', 'not executable'].includes(String(readProgram(path, start))));
 }
 
 function missing(name: string): Unrunnable {

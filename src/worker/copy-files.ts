@@ -6,7 +6,7 @@ import type { RawPath, RootPath } from '../root-path.js';
 import { childOf, joinRaw, latin1Path, printablePath, ROOT, rawPath } from '../root-path.js';
 import { resolveInRoot } from '../rootfs/resolve-in-root.js';
 import { addArchive } from './add-archive.js';
-import { type Copier, type CopyTarget, createCopier, type InodeOf } from './copy-tree.js';
+import { type CopyTarget, createCopier, type InodeOf } from './copy-tree.js';
 
 type CopyFiles = WorkerCalls['copyFiles'];
 type CopyArtifacts = WorkerCalls['copyArtifacts'];
@@ -27,19 +27,25 @@ export async function copyFiles(
 ): Promise<CopyFiles['response']> {
 	const { owner, mode, extract } = request;
 	const copier = createCopier(target, { ownerOf: () => owner, mode }, signal);
+	const copyFile = (source: RawPath, name: string): Promise<void> => {
+		const isDirectory = request.intoDirectory || resolveInRoot(target.root, destination).stats?.isDirectory() === true;
+		if (isDirectory) return copier.copy(source, childOf(copier.directory(destination), name));
+		const parent = copier.directory(latin1Path(posix.dirname(destination)));
+		return copier.copy(source, childOf(parent, posix.basename(destination)));
+	};
 	const from = rawPath(request.from);
+	const destination = rawPath(request.destination);
 	const found = request.sources.map((source) => ({ name: posix.basename(source), ...findSource(from, source) }));
 	const skipped: RawPath[] = [];
-	const destination = rawPath(request.destination);
 	if (found.length === 0) copier.directory(destination);
 	for (const { name, source, isDirectory } of found) {
 		const archive = { source, destination, scratch: target.scratch };
 		if (isDirectory) await copier.contents(source, copier.directory(destination));
 		else if (extract) {
 			const added = await addArchive(archive, target, request.chown ? owner : undefined, signal);
-			if (added === undefined) await copyFile(copier, source, name, request, target);
+			if (added === undefined) await copyFile(source, name);
 			else skipped.push(...added);
-		} else await copyFile(copier, source, name, request, target);
+		} else await copyFile(source, name);
 	}
 	return { copied: copier.count(), skipped: [...copier.skipped(), ...skipped].map(printablePath) };
 }
@@ -73,23 +79,6 @@ export async function copyArtifacts(
 		else await copier.copy(joinRaw(from, path), childOf(copier.directory(rawPath(destination)), name));
 	}
 	return { copied: copier.count(), skipped: copier.skipped().map(printablePath), missing };
-}
-
-async function copyFile(
-	copier: Copier,
-	source: RawPath,
-	name: string,
-	{ destination, intoDirectory }: CopyFiles['request'],
-	{ root }: CopyTarget,
-): Promise<void> {
-	const wanted = rawPath(destination);
-	const there = resolveInRoot(root, wanted);
-	if (intoDirectory || there.stats?.isDirectory() === true) {
-		await copier.copy(source, childOf(copier.directory(wanted), name));
-		return;
-	}
-	const parent = copier.directory(latin1Path(posix.dirname(wanted)));
-	await copier.copy(source, childOf(parent, posix.basename(wanted)));
 }
 
 function findSource(from: RawPath, source: RawPath): { readonly source: RawPath; readonly isDirectory: boolean } {

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { setImmediate as pause } from 'node:timers/promises';
-import { BuildError, succeeds } from '../errors.js';
+import { BuildError, explaining, succeeds } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { copyLargeFile, LARGE_FILE } from '../linux/copy-file.js';
 import type { Libc } from '../linux/libc.js';
@@ -99,7 +99,10 @@ export function createCopier(target: CopyTarget, attributes: CopyAttributes, sig
 		await make(source, joinRaw(root, path), stats, target.libc, signal);
 		give(path, source, stats);
 	};
-	const told = explained(root);
+	const told = <T>(work: () => T): T =>
+		explaining(work, (error) => {
+			throw noSpace(error, `files that are copied below ${printablePath(root)}`) ?? error;
+		});
 	return {
 		directory: (path) => told(() => directory(path)),
 		copy: (source, path) => told(() => copy(source, path)),
@@ -158,18 +161,4 @@ function unplaceable(path: RootPath, why: string): BuildError {
 			hint: 'Name another destination, or use another image.',
 		},
 	);
-}
-
-function explained(root: RawPath): <T>(work: () => T) => T {
-	const explain = (error: unknown): never => {
-		throw noSpace(error, `files that are copied below ${printablePath(root)}`) ?? error;
-	};
-	return (work) => {
-		try {
-			const result = work();
-			return (result instanceof Promise ? result.catch(explain) : result) as typeof result;
-		} catch (error) {
-			return explain(error);
-		}
-	};
 }

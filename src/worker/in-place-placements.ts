@@ -1,5 +1,5 @@
 import { chmodSync, lstatSync, renameSync } from 'node:fs';
-import { BuildError, errnoOf, succeeds } from '../errors.js';
+import { BuildError, errnoOf, explaining, succeeds } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { HostBind } from '../protocol/host-bind.js';
 import { removeBeneath, removeEmptyBeneath, removeTree } from '../remove-tree.js';
@@ -159,7 +159,7 @@ function trimmed(path: RawPath): RawPath {
 }
 
 function writable<T>(path: RawPath, work: () => T): T {
-	const explain = (error: unknown): never => {
+	return explaining(work, (error) => {
 		if (errnoOf(error) === 'EROFS') throw readOnlyRoot(path, error);
 		if (CHANGED.includes(errnoOf(error))) throw changedMeanwhile(path, error);
 		if (!['EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) throw error;
@@ -171,13 +171,7 @@ function writable<T>(path: RawPath, work: () => T): T {
 				cause: error,
 			},
 		);
-	};
-	try {
-		const result = work();
-		return (result instanceof Promise ? result.catch(explain) : result) as T;
-	} catch (error) {
-		return explain(error);
-	}
+	});
 }
 
 /** HOST_IN_PLACE for a container whose root filesystem nobody can write, as `path` in it showed. */

@@ -52,10 +52,7 @@ export function openForward(libc: Libc, owner: Owner, consume: ConsumeStdout | u
 	};
 }
 
-interface Pipe {
-	readonly read: number;
-	readonly write: number;
-}
+type Pipe = ReturnType<Libc['pipe']>;
 
 interface Forwarded {
 	readonly write: number;
