@@ -84,8 +84,6 @@ function workerGone(code: number | null, signal: NodeJS.Signals | null): BuildEr
 	return new BuildError(
 		'HOST_WORKER',
 		`the build's worker process ended unexpectedly (${signal ?? `status ${String(code)}`})`,
-		{
-			hint: 'If the machine ran out of memory, give the job more. What was half made is removed by the next build.',
-		},
+		{ hint: 'If the machine ran out of memory, give the job more. What was half made is removed by the next build.' },
 	);
 }

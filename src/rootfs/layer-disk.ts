@@ -191,8 +191,6 @@ function requireLibc(libc: Libc | undefined): Libc {
 	throw new BuildError(
 		'HOST_NO_OVERLAY',
 		'koffi has no binary for this platform, so overlay whiteouts cannot be made',
-		{
-			hint: 'Install s2oci with its optional dependencies (npm install without --omit=optional) on x64 or arm64.',
-		},
+		{ hint: 'Install s2oci with its optional dependencies (npm install without --omit=optional) on x64 or arm64.' },
 	);
 }

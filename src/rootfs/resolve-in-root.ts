@@ -111,9 +111,7 @@ function checkDepth(parts: readonly string[], path: RawPath): void {
 	throw new BuildError(
 		'IMAGE_UNSUPPORTED',
 		`"${printablePath(path).slice(0, 100)}…" has more than ${MAX_PARTS} parts`,
-		{
-			hint: 'Give the image shorter paths in WORKDIR and its labels.',
-		},
+		{ hint: 'Give the image shorter paths in WORKDIR and its labels.' },
 	);
 }
 

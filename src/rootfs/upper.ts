@@ -85,9 +85,7 @@ export function checkLength(path: RootPath): void {
 	throw new BuildError(
 		'ASSEMBLE_FAILED',
 		`assemble made "/${shown}...", whose path is too long (${path.length} bytes)`,
-		{
-			hint: `No image can hold paths over ${MAX_PATH} bytes.`,
-		},
+		{ hint: `No image can hold paths over ${MAX_PATH} bytes.` },
 	);
 }
 

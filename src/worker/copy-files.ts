@@ -87,8 +87,6 @@ function findSource(from: RawPath, source: RawPath): { readonly source: RawPath;
 	throw new BuildError(
 		'SOURCE_NOT_FOUND',
 		`the source has no "${printablePath(source)}", which the image wants to copy`,
-		{
-			hint: 'Add it to the source (.s2iignore may leave it out), or use another builder image.',
-		},
+		{ hint: 'Add it to the source (.s2iignore may leave it out), or use another builder image.' },
 	);
 }

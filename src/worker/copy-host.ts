@@ -95,9 +95,7 @@ function special(source: RawPath): BuildError {
 	return new BuildError(
 		'USAGE',
 		`${printablePath(source)} is neither a file nor a directory nor a link, and cannot be injected`,
-		{
-			hint: 'Show the directory that it is in to assemble: --volume SOURCE:DESTINATION',
-		},
+		{ hint: 'Show the directory that it is in to assemble: --volume SOURCE:DESTINATION' },
 	);
 }
 

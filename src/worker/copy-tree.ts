@@ -157,8 +157,6 @@ function unplaceable(path: RootPath, why: string): BuildError {
 	return new BuildError(
 		'IMAGE_UNSUPPORTED',
 		`files are to be copied to "/${printablePath(path)}" of the image, which ${why}`,
-		{
-			hint: 'Name another destination, or use another image.',
-		},
+		{ hint: 'Name another destination, or use another image.' },
 	);
 }

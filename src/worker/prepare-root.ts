@@ -62,9 +62,7 @@ function textOf(path: RootPath): string {
 	throw new BuildError(
 		'IMAGE_UNSUPPORTED',
 		`"/${printablePath(path)}" of the image is no UTF-8, so nothing can be mounted there`,
-		{
-			hint: 'Choose another destination.',
-		},
+		{ hint: 'Choose another destination.' },
 	);
 }
 
