@@ -68,12 +68,8 @@ async function addToIndex(
 	signal: AbortSignal,
 ): Promise<void> {
 	const { mediaType, digest, size } = manifest.descriptor;
-	const entry: Descriptor = {
-		mediaType,
-		digest,
-		size,
-		...(tag === undefined ? {} : { annotations: { [REF_NAME]: tag } }),
-	};
+	const annotations = tag === undefined ? {} : { annotations: { [REF_NAME]: tag } };
+	const entry: Descriptor = { mediaType, digest, size, ...annotations };
 	const empty: Index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] };
 	const index = (await readIndex(directoryMember(directory), what(directory), signal))?.value ?? empty;
 	const isSame = (other: Descriptor): boolean => {

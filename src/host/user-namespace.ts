@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { attempt, BuildError, messageOf } from '../errors.js';
 import { fileText } from '../file-text.js';
-import { ownIds } from '../linux/own-ids.js';
+import { ownIds } from '../linux/capabilities.js';
 import { findProgram } from '../program.js';
 import type { IdLimits } from '../rootfs/owner.js';
 import type { UserNamespace } from '../sandbox/ladder.js';

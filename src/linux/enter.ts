@@ -1,7 +1,8 @@
 import type koffi from 'koffi';
 import { succeeds, unlessErrno } from '../errors.js';
 import { type RawPath, ROOT_DIRECTORY } from '../root-path.js';
-import { type Bind, type Native, restrictToRoot } from './landlock.js';
+import { type Bind, type Native, restrictToRoot, words64 } from './landlock.js';
+import { cString } from './libc.js';
 
 type Koffi = typeof koffi;
 
@@ -207,12 +208,4 @@ function execute(native: Bind, { argv, env }: Entry): never {
 
 function words32(...numbers: readonly number[]): Buffer {
 	return Buffer.from(Uint32Array.from(numbers).buffer);
-}
-
-function words64(...numbers: readonly number[]): Buffer {
-	return Buffer.from(BigUint64Array.from(numbers, (number) => BigInt.asUintN(64, BigInt(number))).buffer);
-}
-
-function cString(text: string): Buffer {
-	return Buffer.from(`${text}\0`, 'latin1');
 }

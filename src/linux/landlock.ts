@@ -71,6 +71,7 @@ function callOf(native: Bind, types: string): Native {
 	return native(`long syscall(long number, ${types})`);
 }
 
-function words64(...numbers: readonly bigint[]): Buffer {
-	return Buffer.from(BigUint64Array.from(numbers).buffer);
+/** `numbers` as a C library takes 64-bit words; negative ones as the unsigned ones with the same bits. */
+export function words64(...numbers: readonly (number | bigint)[]): Buffer {
+	return Buffer.from(BigUint64Array.from(numbers, (number) => BigInt.asUintN(64, BigInt(number))).buffer);
 }

@@ -234,6 +234,7 @@ function pipeCall(native: Bind): Libc['pipe'] {
 	};
 }
 
-function cString(text: string): Buffer {
+/** `text`, raw bytes, as a C library takes it. */
+export function cString(text: string): Buffer {
 	return Buffer.from(`${text}\0`, 'latin1');
 }

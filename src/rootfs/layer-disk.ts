@@ -56,11 +56,7 @@ export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOp
 	const lost = new Set<string>();
 	const diskPath = (path: RootPath) => fsPath(joinRaw(root, path));
 	const own = createOwn(ids);
-	const setXattrs = (path: RootPath, entry: TarEntry) => {
-		for (const name of keepXattrs(joinRaw(root, path), entry, libc)) {
-			if (lost.size < MAX_LOST) lost.add(name.slice(0, MAX_LOST_NAME));
-		}
-	};
+	const setXattrs = (path: RootPath, entry: TarEntry) => keepXattrs(joinRaw(root, path), entry, libc, lost);
 	let file: { readonly fd: number; readonly path: RootPath; readonly entry: TarEntry } | undefined;
 	return {
 		makeImplicit: (path) => makeImplicit(diskPath(path)),
@@ -178,12 +174,12 @@ function dateOf({ mtime }: { readonly mtime: number }): number | Date {
 	return mtime < 0 ? new Date(mtime * 1000) : mtime;
 }
 
-/** Sets the attributes that belong to the image; returns the names of those that the host refused. */
-function keepXattrs(disk: RawPath, entry: TarEntry, libc: Libc | undefined): readonly string[] {
-	if (entry.xattrs.size === 0) return [];
-	const isRefused = ([name, value]: readonly [string, Buffer]) =>
-		isKept(name) && !succeeds(() => requireLibc(libc).setXattr(disk, name, value));
-	return [...entry.xattrs].filter(isRefused).map(([name]) => name);
+/** Sets the attributes that belong to the image; the names of those that the host refused are added to `lost`. */
+function keepXattrs(disk: RawPath, { xattrs }: TarEntry, libc: Libc | undefined, lost: Set<string>): void {
+	for (const [name, value] of xattrs) {
+		const isLost = isKept(name) && !succeeds(() => requireLibc(libc).setXattr(disk, name, value));
+		if (isLost && lost.size < MAX_LOST) lost.add(name.slice(0, MAX_LOST_NAME));
+	}
 }
 
 function requireLibc(libc: Libc | undefined): Libc {

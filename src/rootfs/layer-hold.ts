@@ -5,14 +5,11 @@ import { BuildError } from '../errors.js';
 import { fileText } from '../file-text.js';
 import type { Libc } from '../linux/libc.js';
 
-/** Keeps the layers of one build from being pruned until its scratch directory is removed. */
-export interface LayerHold {
-	/**
-	 * When this resolves, no prune removes `layers` (their directories) any more, whether they are there already or come later. Throws
-	 * HOST_STORE when the store stays locked for a minute.
-	 */
-	readonly hold: (layers: readonly string[], signal: AbortSignal) => Promise<void>;
-}
+/**
+ * Keeps `layers` (their directories) from being pruned, whether they are there already or come later, from when this resolves until the
+ * build's scratch directory is removed. Throws HOST_STORE when the store stays locked for a minute.
+ */
+export type HoldLayers = (layers: readonly string[], signal: AbortSignal) => Promise<void>;
 
 type Locks = Pick<Libc, 'tryLock'>;
 
@@ -23,17 +20,15 @@ const POLL_MS = 5;
 const LIMIT_MS = 60_000;
 
 /** The hold of the build whose scratch directory, in `store`, is `scratch`. */
-export function openLayerHold(store: string, scratch: string, libc: Locks): LayerHold {
+export function openLayerHold(store: string, scratch: string, libc: Locks): HoldLayers {
 	const held = new Set<string>();
-	return {
-		hold: async (layers, signal) => {
-			const added = layers.map((layer) => relative(store, layer)).filter((name) => !held.has(name));
-			if (added.length === 0) return;
-			const write = () => appendFileSync(join(scratch, HOLDS_NAME), added.map((name) => `${name}\n`).join(''));
-			if (locksWork(scratch, libc)) await whileLocked(store, libc, write, signal);
-			else write();
-			for (const name of added) held.add(name);
-		},
+	return async (layers, signal) => {
+		const added = layers.map((layer) => relative(store, layer)).filter((name) => !held.has(name));
+		if (added.length === 0) return;
+		const write = () => appendFileSync(join(scratch, HOLDS_NAME), added.map((name) => `${name}\n`).join(''));
+		if (locksWork(scratch, libc)) await whileLocked(store, libc, write, signal);
+		else write();
+		for (const name of added) held.add(name);
 	};
 }
 

@@ -23,4 +23,10 @@ export interface TarEntry {
 }
 
 export const BLOCK_SIZE = 512;
+
+/** Zero bytes needed after `size` bytes of content. */
+export function paddingOf(size: number): number {
+	return (BLOCK_SIZE - (size % BLOCK_SIZE)) % BLOCK_SIZE;
+}
+
 export const XATTR_PREFIX = 'SCHILY.xattr.';

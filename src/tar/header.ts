@@ -56,11 +56,6 @@ export function checkHeader(block: Buffer): void {
 	if (stored !== unsigned && stored !== signed) throw invalid('the checksum of a header is wrong');
 }
 
-/** The size field of a header block, in bytes. Throws LAYER_INVALID when it is negative or beyond 2^53. */
-function sizeField(block: Buffer): number {
-	return requireSize(numberField(block, 124, 12));
-}
-
 /**
  * A header block and its pax records as an entry, of which `longPath`, `longLink` and `realSize` (bytes, of a sparse file) were learnt
  * elsewhere. Throws LAYER_INVALID for types that a layer must not hold.
@@ -93,8 +88,9 @@ export function readEntry(
 /** Bytes that follow the header, whatever the type says (a directory may carry none, a hostile one may claim some). */
 export function bodySize(block: Buffer, records: PaxRecords): number {
 	const flag = typeFlag(block);
-	if (flag !== '\0' && flag !== '0' && flag !== '7') return flag >= '1' && flag <= '6' ? 0 : sizeField(block);
-	return requireSize(paxNumber(records, 'size') ?? numberField(block, 124, 12));
+	if (flag >= '1' && flag <= '6') return 0;
+	const isFile = flag === '\0' || flag === '0' || flag === '7';
+	return requireSize((isFile ? paxNumber(records, 'size') : undefined) ?? numberField(block, 124, 12));
 }
 
 /** The records of a pax extended header body, parsed by their length, never by newline. Throws LAYER_INVALID. */

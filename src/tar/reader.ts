@@ -1,4 +1,5 @@
-import { BLOCK_SIZE, type TarEntry } from './entry.js';
+import { BLOCK_SIZE, paddingOf, type TarEntry } from './entry.js';
+import { isZero } from './gzip.js';
 import { bodySize, checkHeader, invalid, NO_RECORDS, type PaxRecords, readEntry, readPax, typeFlag } from './header.js';
 import { openSparseFile, type SparseFile } from './sparse.js';
 
@@ -98,7 +99,7 @@ function readBlock(state: State, block: Buffer, visitor: TarVisitor): void {
 }
 
 function readHeader(state: State, block: Buffer, visitor: TarVisitor): void {
-	if (block[0] === 0 && isZero(block)) {
+	if (isZero(block)) {
 		if (++state.zeroBlocks === 2) state.mode = 'ended';
 		return;
 	}
@@ -107,7 +108,7 @@ function readHeader(state: State, block: Buffer, visitor: TarVisitor): void {
 	const flag = typeFlag(block);
 	const size = bodySize(block, state.records);
 	state.remaining = size;
-	state.padding = (BLOCK_SIZE - (size % BLOCK_SIZE)) % BLOCK_SIZE;
+	state.padding = paddingOf(size);
 	if (flag === 'x' || flag === 'g' || flag === 'L' || flag === 'K') {
 		beginMeta(state, flag, size);
 		return;
@@ -183,8 +184,4 @@ function endMeta(state: State): void {
 function cutAtZero(body: Buffer): string {
 	const zero = body.indexOf(0);
 	return body.toString('latin1', 0, zero < 0 ? body.length : zero);
-}
-
-function isZero(block: Buffer): boolean {
-	return block.every((byte) => byte === 0);
 }

@@ -1,4 +1,4 @@
-import { BLOCK_SIZE } from './entry.js';
+import { paddingOf } from './entry.js';
 import { invalid, numberField, type PaxRecords, typeFlag } from './header.js';
 
 type Output = (chunk: Buffer) => void;
@@ -98,7 +98,7 @@ function openWithMap(size: number): SparseFile {
 			let at = 0;
 			while (isMap && at < chunk.length) takeByte(chunk[at++] ?? 0);
 			if (isMap) return;
-			const padding = Math.min(chunk.length - at, (BLOCK_SIZE - (read % BLOCK_SIZE)) % BLOCK_SIZE);
+			const padding = Math.min(chunk.length - at, paddingOf(read));
 			read += padding;
 			at += padding;
 			if (at < chunk.length) content.write(chunk.subarray(at), output);

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { latin1Path, ROOT } from '../root-path.js';
-import { BLOCK_SIZE, type TarEntry, type TarEntryType, XATTR_PREFIX } from './entry.js';
+import { BLOCK_SIZE, paddingOf, type TarEntry, type TarEntryType, XATTR_PREFIX } from './entry.js';
 
 const FLAGS: Readonly<Record<TarEntryType, string>> = {
 	file: '0',
@@ -44,11 +44,6 @@ export function writeHeader(entry: TarEntry): Buffer {
 	pax[156] = 'x'.charCodeAt(0);
 	writeChecksum(pax);
 	return Buffer.concat([pax, body, Buffer.alloc(paddingOf(body.length)), header]);
-}
-
-/** Zero bytes needed after `size` bytes of content. */
-export function paddingOf(size: number): number {
-	return (BLOCK_SIZE - (size % BLOCK_SIZE)) % BLOCK_SIZE;
 }
 
 function ustarHeader(entry: TarEntry): Buffer {

@@ -160,15 +160,13 @@ function openGroups(
 
 /** A group without limits, where the kernel can kill one as a whole and this user may make one. */
 function makeKillable(parent: CgroupParent): readonly (readonly [readonly Controller[], Cgroup])[] {
-	try {
+	const group = attempt(() => {
 		fs.accessSync(`${parent.own}/cgroup.procs`, fs.constants.W_OK);
-		const group = makeCgroup(parent, { memory: undefined, cpus: undefined, pids: undefined });
-		if (group.isKillable) return [[[], group]];
-		void group.remove();
-		return [];
-	} catch {
-		return [];
-	}
+		return makeCgroup(parent, { memory: undefined, cpus: undefined, pids: undefined });
+	});
+	if (group?.isKillable === true) return [[[], group]];
+	void group?.remove();
+	return [];
 }
 
 /** A child is in the groups that its parent is in when it forks; the parent is in them for no longer than that. */

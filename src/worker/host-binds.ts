@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../errors.js';
 import { type Libc, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT } from '../linux/libc.js';
-import { lockedFlags, type Mount, readMounts } from '../mountinfo.js';
+import { lockedFlags, readMounts } from '../mountinfo.js';
 import type { HostBind, HostFile } from '../protocol/host-bind.js';
 import { removeBeneath } from '../remove-tree.js';
 import { fdPath, isWithin, rawPath } from '../root-path.js';
@@ -120,13 +120,9 @@ function mountSource(source: HostFile, place: string, type: HostBind['type'], li
 
 /** A bind mount that is read-only leaves what is mounted below it writable. */
 function closeMounts(place: string, libc: Libc): void {
-	for (const mount of mountsBelow(place))
+	const raw = rawPath(place);
+	for (const mount of readMounts().filter(({ path }) => isWithin(path, raw)))
 		libc.mount(rawPath('none'), mount.path, '', lockedFlags(mount) | READ_ONLY, '');
 }
 
 const READ_ONLY = MS_REMOUNT | MS_BIND | MS_RDONLY;
-
-function mountsBelow(place: string): readonly Mount[] {
-	const raw = rawPath(place);
-	return readMounts().filter(({ path }) => isWithin(path, raw));
-}

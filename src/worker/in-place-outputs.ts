@@ -1,5 +1,5 @@
 import { type BigIntStats, closeSync, fstatSync, lstatSync, readSync, unlinkSync } from 'node:fs';
-import { errnoOf } from '../errors.js';
+import { attempt, errnoOf } from '../errors.js';
 import type { Inspected } from '../protocol/worker-calls.js';
 import { removeEmptyBeneath } from '../remove-tree.js';
 import type { RawPath, RootPath } from '../root-path.js';
@@ -57,7 +57,8 @@ export function openOutputs(context: OutputContext): Outputs {
 			return withTree(root, libc, (tree) => {
 				const stats = look(tree, real);
 				if (stats === undefined || (left !== undefined && isSame(left, stats))) return MISSING;
-				const file = openHere(tree, real);
+				// None that can be opened, or a link.
+				const file = attempt(() => tree.open(real));
 				if (file === undefined) return OTHER;
 				try {
 					const opened = fstatSync(file, { bigint: true });
@@ -97,15 +98,6 @@ function clear(real: RootPath, { root, libc, base, isImages, notice }: OutputCon
 
 function look(tree: OpenTree, path: RootPath): BigIntStats | undefined {
 	return unlessGone(() => lstatSync(fsPath(tree.entry(path)), { bigint: true, throwIfNoEntry: false }));
-}
-
-/** Undefined for what is a link, or no file that can be opened. */
-function openHere(tree: OpenTree, path: RootPath): number | undefined {
-	try {
-		return tree.open(path);
-	} catch {
-		return undefined;
-	}
 }
 
 function isSame(left: Stamp, stats: BigIntStats): boolean {

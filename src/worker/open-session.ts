@@ -3,15 +3,14 @@ import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { attempt, BuildError, messageOf, succeeds } from '../errors.js';
 import { realOf } from '../host-path.js';
-import { mayBecomeAnyone } from '../linux/capabilities.js';
+import { mayBecomeAnyone, ownIds } from '../linux/capabilities.js';
 import { type Libc, loadLibc, MS_NODEV, MS_NOSUID } from '../linux/libc.js';
-import { ownIds } from '../linux/own-ids.js';
 import { libcWithoutKoffi } from '../linux/without-koffi.js';
 import { makePath } from '../make-path.js';
 import { PROTOCOL_VERSION, type WorkerCalls } from '../protocol/worker-calls.js';
 import { isWithin, rawPath } from '../root-path.js';
 import { canMakeWhiteouts } from '../rootfs/layer-disk.js';
-import { type LayerHold, openLayerHold } from '../rootfs/layer-hold.js';
+import { type HoldLayers, openLayerHold } from '../rootfs/layer-hold.js';
 import { type LayerStore, openLayerStore } from '../rootfs/layer-store.js';
 import { probeOverlay } from '../rootfs/overlay.js';
 import { describeLandlock } from '../sandbox/job-bounds.js';
@@ -27,7 +26,7 @@ export interface WorkerSession
 		Omit<WorkerCalls['open']['response'], 'version'> {
 	readonly libc: Libc;
 	readonly layers: LayerStore;
-	readonly hold: LayerHold['hold'];
+	readonly hold: HoldLayers;
 	/** Makes the empty directory where the root filesystem of this name is mounted; undefined where nothing can be mounted. */
 	readonly target: (name: string) => string | undefined;
 	readonly cgroups: Cgroups;
@@ -90,7 +89,7 @@ function openLocked(request: WorkerCalls['open']['request'], libc: Libc): Worker
 	// No overlay may ever mount a layer without its whiteouts: it would show what the layer deletes.
 	const mapping = whiteouts ? request.mapping : `${request.mapping}-copy`;
 	const layers = openLayerStore(join(request.store, LAYERS_FORMAT, mapping));
-	const { hold } = openLayerHold(request.store, request.scratch, libc);
+	const hold = openLayerHold(request.store, request.scratch, libc);
 	const target = request.mounts ? openMountTarget(request, libc) : () => undefined;
 	const bounds = request.mounts ? [] : describeLandlock(libc.landlockReach());
 	const own = { mapping, libc, layers, hold, rootfs, proc, whiteouts, cgroups, target };
@@ -111,7 +110,7 @@ function openInPlace(
 	libc.leaveKeyring();
 	libc.adoptOrphans();
 	const layers = openLayerStore(join(store, INDEXES_FORMAT));
-	const { hold } = openLayerHold(store, scratch, libc);
+	const hold = openLayerHold(store, scratch, libc);
 	const cgroups = openCgroups(scratch, libc, true);
 	// As another user, assemble makes files that are that user's, and all owners on disk are those of the image.
 	const ids = loaded !== undefined && mayBecomeAnyone() ? { uids: ownIds('uid'), gids: ownIds('gid') } : request.ids;

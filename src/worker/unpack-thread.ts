@@ -102,9 +102,7 @@ function serve(port: MessagePort): void {
 			port.postMessage({ error: toWire(error, task.directory) });
 		}
 	};
-	signal.addEventListener('abort', () => {
-		port.close();
-	});
+	signal.addEventListener('abort', () => port.close());
 	port.on('message', (message: ToThread) => {
 		if (message === 'stop') stopping.abort();
 		else void work(message);

@@ -92,12 +92,8 @@ function openThread(signal: AbortSignal): Thread {
 		dead ??= error;
 		running?.reject(dead);
 	};
-	const send = (message: ToThread) => {
-		thread.postMessage(message);
-	};
-	const stop = () => {
-		send('stop');
-	};
+	const send = (message: ToThread) => thread.postMessage(message);
+	const stop = () => send('stop');
 	signal.addEventListener('abort', stop, { once: true });
 	thread.on('message', ({ bytes, lostXattrs, error }: FromThread) => {
 		if (bytes !== undefined) running?.progress(bytes);

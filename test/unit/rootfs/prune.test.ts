@@ -48,7 +48,7 @@ describe('a layer that a build holds', () => {
 		const { store, paths, makeScratch, prune } = makeStore(['a', 'b']);
 		const [a = '', b = ''] = paths;
 		const scratch = makeScratch('build');
-		await openLayerHold(store, scratch, await libc()).hold([join(store, a)], NEVER);
+		await openLayerHold(store, scratch, await libc())([join(store, a)], NEVER);
 		expect(await prune({})).toMatchObject({ removed: [{ path: b }], kept: [{ path: a }], held: [a] });
 		expect(existsSync(join(store, a, 'fs', 'file'))).toBe(true);
 		rmSync(scratch, { recursive: true });
@@ -58,7 +58,7 @@ describe('a layer that a build holds', () => {
 	test('is kept although it comes later', async () => {
 		const { store, makeScratch, prune } = makeStore([]);
 		const path = join('layers-1', 'none', hexOf(digestOf(Buffer.from('late'))));
-		await openLayerHold(store, makeScratch('build'), await libc()).hold([join(store, path)], NEVER);
+		await openLayerHold(store, makeScratch('build'), await libc())([join(store, path)], NEVER);
 		mkdirSync(join(store, path), { recursive: true });
 		expect(await prune({})).toMatchObject({ removed: [], held: [path] });
 	});
@@ -70,7 +70,7 @@ describe('a layer that a build holds', () => {
 		const events: string[] = [];
 		let holding: Promise<void> | undefined;
 		const decide = (held: ReadonlySet<string>) => {
-			holding = build.hold([join(store, path)], NEVER).then(() => void events.push('held'));
+			holding = build([join(store, path)], NEVER).then(() => void events.push('held'));
 			events.push(`decided with ${held.size}`);
 		};
 		await withHolds(store, makeScratch('pruner'), await libc(), decide, NEVER);

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { latin1Path, type RawPath, ROOT } from '../../../src/root-path.js';
-import type { TarEntry, TarEntryType } from '../../../src/tar/entry.js';
+import { paddingOf, type TarEntry, type TarEntryType } from '../../../src/tar/entry.js';
 import { createTarReader } from '../../../src/tar/reader.js';
-import { paddingOf, TAR_END, writeHeader } from '../../../src/tar/writer.js';
+import { TAR_END, writeHeader } from '../../../src/tar/writer.js';
 
 /** What a reader found: the entry and, for files, its bytes. */
 export interface Member {
