@@ -38,7 +38,7 @@ export function openImageNames(reading: Pick<Reading, 'env' | 'program'>): Image
 
 function localNames({ env, program }: Pick<Reading, 'env' | 'program'>): ImageNames {
 	const limit = patience();
-	const look = async (signal: AbortSignal) => (await import('../engine/find-engines.js')).findEngines(env, signal);
+	const look = async (signal: AbortSignal) => (await import('../engine/engine.js')).findEngines(env, signal);
 	let looking: ReturnType<typeof look> | undefined;
 	let home: Engine | undefined;
 	const told: string[] = [];

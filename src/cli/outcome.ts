@@ -91,7 +91,7 @@ export async function openReport(
 		columns: () => ('columns' in io.stderr && typeof io.stderr.columns === 'number' ? io.stderr.columns : 80),
 		now: () => performance.now(),
 	};
-	if (format === 'json') return (await import('./report-json.js')).openJsonReport(options);
+	if (format === 'json') return (await import('./report.js')).openJsonReport(options);
 	const isTty = format === 'tty' || (format === 'auto' && isTerminal(io.stderr) && !io.env['CI']);
 	return isTty
 		? (await import('./report-text.js')).openTtyReport(options)

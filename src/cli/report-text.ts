@@ -1,8 +1,15 @@
 import { stripVTControlCharacters, styleText } from 'node:util';
 import type { BuildEvent, Transfer } from '../pipeline/events.js';
 import { renderError } from './io.js';
-import { describeEvent, describeResult, describeTransfer, type Report, type ReportOptions } from './report.js';
-import { openTransfers, type TransferState } from './transfers.js';
+import {
+	describeEvent,
+	describeResult,
+	describeTransfer,
+	openTransfers,
+	type Report,
+	type ReportOptions,
+	type TransferState,
+} from './report.js';
 
 const FRAME_MS = 100;
 const BAR_WIDTH = 24;

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { BuildError } from '../errors.js';
 import type { Image } from '../oci/image.js';
 import { readContract } from '../s2i/contract.js';
-import { checkEnvironmentSize } from '../s2i/environment-size.js';
+import { checkEnvironmentSize } from '../s2i/environment.js';
 import { type ContainerProcess, exitStatus } from '../sandbox/sandbox.js';
 import type { Emit } from './events.js';
 import { mountImage } from './images/mount-image.js';

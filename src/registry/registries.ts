@@ -1,14 +1,15 @@
-import { type ClientOptions, openClient } from '../http/client.js';
+import { isBuildError } from '../errors.js';
+import { isLoopback } from '../http/address.js';
+import { type ClientOptions, discard, openClient } from '../http/client.js';
 import { followRedirects } from '../http/redirect.js';
 import { formatRepository, type RepositoryName } from '../oci/reference.js';
 import { redact } from '../redact.js';
 import { type AuthOptions, authorize } from './auth.js';
 import { type FoundCredentials, findCredentials } from './credentials.js';
-import { findEndpoints, matchHosts } from './endpoint.js';
 import type { RemoteRepository } from './remote-repository.js';
 import { type Known, openRepository, type Repository } from './repository.js';
 import { type RetryOptions, retry } from './retry.js';
-import { type Middleware, REGISTRY } from './transport.js';
+import { type Middleware, REGISTRY, type Transport } from './transport.js';
 import { cancelSession } from './upload-session.js';
 
 /** Gives access to one repository. */
@@ -108,4 +109,51 @@ export function parseWarnings(header: string): readonly string[] {
 	return [...header.slice(0, MAX_HEADER).matchAll(WARNING)]
 		.map(([, quoted = '']) => redact(quoted.replace(/\\(.)/gs, '$1')).replace(/\s+/g, ' ').trim().slice(0, MAX_TEXT))
 		.filter((text) => text !== '');
+}
+
+/** The base URL of a registry's API, found out once for each registry. */
+type FindEndpoint = (registry: string, signal: AbortSignal) => Promise<URL>;
+
+/** A predicate for URLs whose host and port are among `registries` (`host` or `host:port`, exactly). */
+export function matchHosts(registries: readonly string[]): (url: URL) => boolean {
+	const urls = registries.flatMap((registry) =>
+		['http:', 'https:'].map((protocol) => `${protocol}//${apiHost(registry)}`),
+	);
+	const origins = new Set(urls.filter((url) => URL.canParse(url)).map((url) => new URL(url).origin));
+	return (url) => origins.has(url.origin);
+}
+
+/** Docker Hub's API is at another host than its name. */
+function apiHost(registry: string): string {
+	return registry === 'docker.io' ? 'registry-1.docker.io' : registry;
+}
+
+/**
+ * Registries are spoken to over https; those of this machine over http; those that `insecure` allows over https without verified
+ * certificates when they answer it, else over http. The choice holds for exactly that host and port (CVE-2019-10214).
+ */
+function findEndpoints(insecure: (url: URL) => boolean, send: Transport): FindEndpoint {
+	const found = new Map<string, Promise<URL>>();
+	return async (registry, signal) => {
+		const url = new URL(`https://${apiHost(registry)}`);
+		if (!insecure(url)) return isLoopback(url) ? new URL(`http://${registry}`) : url;
+		const endpoint = found.get(registry) ?? probe(url, registry, send, signal);
+		found.set(registry, endpoint);
+		try {
+			return await endpoint;
+		} catch (error) {
+			found.delete(registry);
+			throw error;
+		}
+	};
+}
+
+async function probe(url: URL, registry: string, send: Transport, signal: AbortSignal): Promise<URL> {
+	try {
+		discard(await send({ method: 'GET', url: new URL('/v2/', url) }, signal));
+		return url;
+	} catch (error) {
+		if (!isBuildError(error, 'REGISTRY_UNREACHABLE')) throw error;
+		return new URL(`http://${registry}`);
+	}
 }

@@ -1,5 +1,4 @@
-import { type EnvironmentVariable, mergeEnvironment } from './environment.js';
-import { checkEnvironmentSize } from './environment-size.js';
+import { checkEnvironmentSize, type EnvironmentVariable, mergeEnvironment } from './environment.js';
 
 /** What the environment of assemble is made from. */
 export interface AssembleEnvironmentInput {

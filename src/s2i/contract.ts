@@ -2,8 +2,7 @@ import { posix } from 'node:path';
 import { BuildError, type ErrorCode } from '../errors.js';
 import type { ContainerConfig } from '../oci/image.js';
 import { redact } from '../redact.js';
-import { readImageEnvironment } from './environment.js';
-import { checkEnvironmentSize } from './environment-size.js';
+import { checkEnvironmentSize, readImageEnvironment } from './environment.js';
 
 /** Who decided which user runs a script. */
 export type UserOrigin = 'option' | 'label' | 'image';

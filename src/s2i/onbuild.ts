@@ -1,9 +1,9 @@
 import { posix } from 'node:path';
 import type { ContainerConfig } from '../oci/image.js';
+import { BAD_PATTERN, goMatch } from '../source/match.js';
 import { DEFAULT_PATH } from './contract.js';
 import { type EnvironmentVariable, readImageEnvironment } from './environment.js';
 import { type Apply, CONFIG_INSTRUCTIONS } from './onbuild-config.js';
-import { readCopy } from './onbuild-copy.js';
 import {
 	expandWord,
 	type Instruction,
@@ -12,7 +12,7 @@ import {
 	type OnBuildStep,
 	shellOf,
 } from './onbuild-state.js';
-import { onBuildInvalid, onBuildUnsupported, readJsonForm } from './onbuild-words.js';
+import { onBuildInvalid, onBuildUnsupported, readJsonForm, splitFlags, splitPlain } from './onbuild-words.js';
 
 /** What the ONBUILD instructions of an image come to. */
 export interface OnBuildPlan {
@@ -98,4 +98,73 @@ function readRun({ rest, text }: Instruction, state: OnBuildState): OnBuildStep 
 		user: state.config.User ?? '',
 		text,
 	};
+}
+
+/** A file of the source's root directory. */
+interface RootFile {
+	readonly name: string;
+	/** A regular file that somebody may execute. */
+	readonly executable: boolean;
+}
+
+const NAMES = /^(?:run|start|exec|execute)(?:\.sh)?$/;
+
+/**
+ * The file that an ONBUILD image without run script starts, as S2I guesses it: the first executable one, in byte order, that is
+ * called run, start, exec or execute, with or without `.sh`. Undefined when there is none.
+ */
+export function guessEntrypoint(files: readonly RootFile[]): string | undefined {
+	const names = files.flatMap(({ name, executable }) => (executable && NAMES.test(name) ? [name] : []));
+	return names.sort()[0];
+}
+
+const REMOTE = /^(?:https?|ftp|git|ssh):\/\/|^git@|^github\.com\//i;
+
+/**
+ * COPY or ADD of local files, with `--chown`, `--chmod` (octal) and `--link`, which changes nothing here. Throws IMAGE_UNSUPPORTED for
+ * other flags and for URLs, IMAGE_INVALID for sources outside of the build context.
+ */
+function readCopy(instruction: Instruction, state: OnBuildState): OnBuildStep {
+	const { name, text } = instruction;
+	const { flags, rest } = splitFlags(instruction.rest);
+	for (const flag of flags.keys()) {
+		if (!['chown', 'chmod', 'link'].includes(flag)) throw onBuildUnsupported(text, `${name} --${flag}`);
+	}
+	const words = (readJsonForm(rest) ?? splitPlain(rest)).map((word) => expandWord(word, state, instruction));
+	const destination = words.at(-1) ?? '';
+	const sources = words.slice(0, -1);
+	if (sources.length === 0 || destination === '') throw onBuildInvalid(text, 'needs a source and a destination');
+	const intoDirectory = /(?:^|\/)\.?$/.test(destination);
+	if (sources.length > 1 && !intoDirectory)
+		throw onBuildInvalid(text, 'has several sources, so its destination must end with /');
+	const chown = flags.get('chown');
+	return {
+		type: 'copy',
+		sources: sources.map((source) => readSource(source, instruction)),
+		destination: posix.resolve(state.cwd, destination),
+		intoDirectory,
+		extract: name === 'ADD',
+		chown: chown === undefined ? undefined : expandWord(chown, state, instruction),
+		mode: readMode(flags.get('chmod'), state, instruction),
+		text,
+	};
+}
+
+function readSource(source: string, { name, text }: Instruction): string {
+	if (REMOTE.test(source)) throw onBuildUnsupported(text, `${name} of a URL`);
+	if (source.startsWith('<<')) throw onBuildUnsupported(text, `${name} of a here-document`);
+	const clean = posix.normalize(`./${source}`).replace(/\/$/, '');
+	if (clean === '..' || clean.startsWith('../')) throw onBuildInvalid(text, 'wants files from outside of the source');
+	if (goMatch(clean, '') === BAD_PATTERN) throw onBuildInvalid(text, 'has a pattern that is not valid');
+	return clean === '.' ? '' : clean;
+}
+
+function readMode(flag: string | undefined, state: OnBuildState, instruction: Instruction): number | undefined {
+	if (flag === undefined) return undefined;
+	const mode = expandWord(flag, state, instruction);
+	if (/^[0-7]{3,4}$/.test(mode)) return Number.parseInt(mode, 8);
+	throw onBuildUnsupported(
+		instruction.text,
+		`--chmod=${JSON.stringify(mode.slice(0, 20)).slice(1, -1)}, which is not octal,`,
+	);
 }

@@ -10,11 +10,9 @@ import { rawPath } from '../root-path.js';
 import { decompress } from '../tar/decompress.js';
 import { createTarReader } from '../tar/reader.js';
 import { sniffCompression, takeStart } from '../tar/sniff.js';
-import { type Budget, createBudget } from './budget.js';
 import { sourceFull } from './directory.js';
-import { createExtraction, type Extraction } from './extract.js';
-import type { FetchOptions } from './options.js';
-import type { Source } from './source.js';
+import { type Budget, createBudget, createExtraction, type Extraction } from './extract.js';
+import type { FetchOptions, Source } from './source.js';
 import { unpackZip } from './unzip.js';
 
 /** Sources that are archives. */

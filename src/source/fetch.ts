@@ -8,20 +8,18 @@ import { type ArchiveSource, archiveLocation, unpackArchive } from './archive.js
 import { cloneRepository, type GitSource, noCommits } from './clone.js';
 import { checkSettings, isInside, parseContextDir, resolveContextDir } from './context-dir.js';
 import { copyDirectory, copyEntry, imitateCheckout } from './directory.js';
-import { parseExclude } from './exclude.js';
 import { createFollower } from './follow.js';
 import { nameSome, openGit } from './git.js';
 import { localRemote } from './git-remote.js';
 import { readHeadCommit } from './head-commit.js';
 import type { Ignore } from './ignore.js';
 import { checkOutLocal } from './local-clone.js';
-import type { FetchOptions } from './options.js';
 import { entryOf } from './scan.js';
-import { readSelection } from './selection.js';
+import { parseExclude, readSelection } from './selection.js';
 import { settleSource } from './settle.js';
-import type { Source, SourceInfo } from './source.js';
+import type { FetchOptions, Source, SourceInfo } from './source.js';
 
-export type { FetchOptions } from './options.js';
+export type { FetchOptions } from './source.js';
 
 /**
  * Puts the contents of the source's context directory into `destination`, without what `exclude` and `.s2iignore` name, `.git` by

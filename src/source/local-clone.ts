@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { BuildError, isBuildError } from '../errors.js';
 import { redact } from '../redact.js';
 import { listChanges } from './changes.js';
-import { checkIsThere } from './check-is-there.js';
-import { type Checkout, checkOut } from './checkout.js';
+import { type Checkout, checkIsThere, checkOut } from './checkout.js';
 import {
 	type CloneOptions,
 	type Commit,

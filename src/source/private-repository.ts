@@ -1,11 +1,10 @@
 import { lstat, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { makePath } from '../make-path.js';
-import { checkSizes } from './check-sizes.js';
 import { type Confined, confineRepository } from './confine-repository.js';
 import { type Git, openGit } from './git.js';
 import type { GitRemote } from './git-remote.js';
-import { broken, type LocalRepository, readSmallFile } from './local-repository.js';
+import { broken, checkSizes, type LocalRepository, readSmallFile } from './local-repository.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

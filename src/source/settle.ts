@@ -2,10 +2,8 @@ import { readdir, rename } from 'node:fs/promises';
 import { rawPath } from '../root-path.js';
 import { resolveContextDir } from './context-dir.js';
 import { tidyDirectory } from './directory.js';
-import { parseExclude } from './exclude.js';
-import type { FetchOptions } from './options.js';
-import { readSelection } from './selection.js';
-import type { SourceInfo } from './source.js';
+import { parseExclude, readSelection } from './selection.js';
+import type { FetchOptions, SourceInfo } from './source.js';
 
 /**
  * Moves what is in the directory `contextDir` of the checkout or unpacked archive `from` to the destination, without what is excluded

@@ -2,8 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { Entry, ZipFile } from 'yauzl';
 import { BuildError } from '../errors.js';
 import { latin1Path, printablePath, ROOT, rawPath } from '../root-path.js';
-import type { Budget } from './budget.js';
-import type { ArchiveEntry, Extraction } from './extract.js';
+import type { ArchiveEntry, Budget, Extraction } from './extract.js';
 
 const UNIX = [3, 19];
 const TYPES: Readonly<Record<number, ArchiveEntry['type']>> = {

@@ -12,14 +12,13 @@ import {
 	readDockerfileRequest,
 	runOf,
 } from '../build-request.js';
-import { checkCombination, checkFiles } from '../check-request.js';
+import { checkCombination, checkFiles, readPipedVariables } from '../check-request.js';
 import { describeRequest } from '../describe-request.js';
 import { exitStatusOf } from '../exit-code.js';
 import { type ImageNames, openImageNames } from '../image-names.js';
 import { type Grammar, optionsOf } from '../options.js';
 import { conclude, type Ended, type OutcomeFiles, withReport, writeFiles } from '../outcome.js';
 import type { CommandContext, Completed, Definition, Perform } from '../parse-command.js';
-import { readPipedVariables } from '../piped-variables.js';
 import type { ProgramName, Word } from '../words.js';
 
 /** The grammar and the help of `s2oci build`. */

@@ -2,7 +2,6 @@ import { messageOf } from '../../errors.js';
 import { afterAbort } from '../../host/end-worker.js';
 import type { Http } from '../../http/http.js';
 import { redact, redactUrl } from '../../redact.js';
-import { type CallbackOutcome, callbackBody } from '../../s2i/callback.js';
 import type { Emit } from '../events.js';
 import { type NetworkRequest, openNetwork } from '../network.js';
 import { createRecord } from '../record.js';
@@ -94,4 +93,23 @@ function showUrl(text: string): string {
 function hidePath(message: string, url: string, shown: string): string {
 	const known = URL.canParse(url) ? message.replaceAll(redactUrl(new URL(url)), shown) : message;
 	return redact(known);
+}
+
+/** How a build ended, for whom it concerns. `messages` is the end of what was printed, or the error. */
+interface CallbackOutcome {
+	readonly success: boolean;
+	/** Of the built image; empty when there is none. */
+	readonly labels: Readonly<Record<string, string>>;
+	readonly messages: readonly string[];
+}
+
+const MAX_PAYLOAD = 64 * 1024;
+
+/**
+ * The JSON that a callback gets: `{success, labels}`, without labels when there are none, or, as `sti` of 2014 had it,
+ * `{payload, success}`, where the payload is the last 64 KiB of the messages, redacted.
+ */
+export function callbackBody(format: 's2i' | 'sti', { success, labels, messages }: CallbackOutcome): string {
+	if (format === 'sti') return JSON.stringify({ payload: redact(messages.join('\n')).slice(-MAX_PAYLOAD), success });
+	return JSON.stringify({ success, ...(Object.keys(labels).length > 0 && { labels }) });
 }

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Report, ReportOptions } from '../../../src/cli/report.js';
-import { openJsonReport } from '../../../src/cli/report-json.js';
+import { openJsonReport, type Report, type ReportOptions } from '../../../src/cli/report.js';
 import { openPlainReport, openTtyReport } from '../../../src/cli/report-text.js';
 import { BuildError } from '../../../src/errors.js';
 import { digestOf } from '../../../src/oci/digest.js';

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { readSecurityOptions } from '../../../src/cli/limits.js';
+import { readSecurityOptions } from '../../../src/cli/sandbox-options.js';
 import { isBuildError } from '../../../src/errors.js';
 import type { BuildEvent } from '../../../src/pipeline/events.js';
 import { temporaryDirectory } from '../../support/fs.js';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { isLoopback } from '../../../src/http/address.js';
 import type { HttpRequest, HttpResponse } from '../../../src/http/client.js';
 import { followRedirects } from '../../../src/http/redirect.js';
-import { matchHosts } from '../../../src/registry/endpoint.js';
+import { matchHosts } from '../../../src/registry/registries.js';
 import { responseError } from '../../../src/registry/response-error.js';
 import { parseRetryAfter } from '../../../src/registry/retry.js';
 import { scopesFor } from '../../../src/registry/token.js';

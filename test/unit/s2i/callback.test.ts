@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { callbackBody } from '../../../src/s2i/callback.js';
+import { callbackBody } from '../../../src/pipeline/callback/report-callback.js';
 
 const outcome = { success: true, labels: { team: 'blue' }, messages: ['one', 'two'] };
 

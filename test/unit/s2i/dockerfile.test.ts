@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type DockerfileInput, formatBuildEnvironment, formatDockerfile } from '../../../src/s2i/dockerfile.js';
-import { quoteAssignments, quotePath } from '../../../src/s2i/dockerfile-quote.js';
+import {
+	type DockerfileInput,
+	formatBuildEnvironment,
+	formatDockerfile,
+	quoteAssignments,
+	quotePath,
+} from '../../../src/s2i/dockerfile.js';
 
 const input: DockerfileInput = {
 	builder: 'quay.io/sclorg/nodejs-22-c9s:latest',

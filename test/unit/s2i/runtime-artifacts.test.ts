@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { chooseArtifacts, parseInputFiles } from '../../../src/s2i/runtime-artifacts.js';
+import { chooseArtifacts, parseInputFiles } from '../../../src/s2i/volumes.js';
 
 describe('the label io.openshift.s2i.assemble-input-files', () => {
 	test.each([

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseExclude } from '../../../src/source/exclude.js';
+import { parseExclude } from '../../../src/source/selection.js';
 
 test.each([
 	['.git', true],
