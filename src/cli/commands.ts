@@ -63,9 +63,9 @@ function list<A extends ArgumentTree>(
 ): Listed {
 	const call: Command = async (argv, context) => {
 		const [{ command }, { parseCommand }] = await Promise.all([load(), import('./parse-command.js')]);
-		const { grammar, perform, takesRest = false, complete } = command;
+		const { perform, takesRest = false, complete } = command;
 		const { program, io } = context;
-		const parsed = await parseCommand(grammar, argv, { program, env: io.env, takesRest, complete });
+		const parsed = await parseCommand(command, argv, { program, env: io.env, takesRest, complete });
 		if (parsed.type === 'help') {
 			io.stdout.write(parsed.text);
 			return 0;
@@ -74,7 +74,7 @@ function list<A extends ArgumentTree>(
 	};
 	const describe = async () => {
 		const [{ command }, { completedOf }] = await Promise.all([load(), import('./options.js')]);
-		return completedOf(command.grammar);
+		return completedOf(command);
 	};
 	return { words, summary, call, describe };
 }

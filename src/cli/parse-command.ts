@@ -27,17 +27,10 @@ export interface CommandContext {
 /** A command: gets the arguments behind its name, resolves with the exit status. */
 export type Command = (argv: readonly string[], context: CommandContext) => Promise<number>;
 
-/** The work of a command with arguments; resolves with the exit status. */
-export type Perform<A> = (line: ParsedArguments<A>, context: CommandContext) => Promise<number>;
-
 /** Everything about one command. */
-export interface Definition<A extends ArgumentTree> {
-	readonly grammar: Grammar<A>;
-	readonly perform: Perform<A>;
-	/** Whether what stands behind `--` is for something else. */
-	readonly takesRest?: boolean;
-	/** Adds to what was typed, before anything is required of it. */
-	readonly complete?: ParseOptions['complete'];
+export interface Definition<A extends ArgumentTree> extends Grammar<A>, Pick<ParseOptions, 'takesRest' | 'complete'> {
+	/** Does its work; resolves with the exit status. */
+	readonly perform: (line: ParsedArguments<A>, context: CommandContext) => Promise<number>;
 }
 
 const STI = 'the name sti is deprecated: call s2i or s2oci.';

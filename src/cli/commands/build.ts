@@ -16,13 +16,13 @@ import { checkCombination, checkFiles, readPipedVariables } from '../check-reque
 import { describeRequest } from '../describe-request.js';
 import { exitStatusOf } from '../exit-code.js';
 import { type ImageNames, openImageNames } from '../image-names.js';
-import { type Grammar, optionsOf } from '../options.js';
+import { optionsOf } from '../options.js';
 import { conclude, type Ended, type OutcomeFiles, withReport, writeFiles } from '../outcome.js';
-import type { CommandContext, Completed, Definition, Perform } from '../parse-command.js';
+import type { CommandContext, Completed, Definition } from '../parse-command.js';
 import type { ProgramName, Word } from '../words.js';
 
-/** The grammar and the help of `s2oci build`. */
-export const buildCommand: Grammar<typeof buildArguments> = {
+/** `s2oci build`. */
+export const command: Definition<typeof buildArguments> = {
 	name: 'build',
 	description: 'Build an image from source code and an S2I builder image, and push it.',
 	examples: [
@@ -50,34 +50,34 @@ export const buildCommand: Grammar<typeof buildArguments> = {
 	],
 	args: buildArguments,
 	passesOver: true,
-};
-
-/**
- * Builds what the command line asks for, or writes its Dockerfile; resolves with the exit status, that of the program with `--run`. Prints
- * `name@digest` on stdout when the image was built.
- */
-const runBuild: Perform<typeof buildArguments> = async (line, { io, program }) => {
-	const names = openImageNames({ env: line.env, program });
-	const args = await nameImages(line.value, names);
-	const events = [...line.events, ...names.notices()];
-	const { mode, output, report } = args;
-	const request = await checkedRequest(args, readBuildRequest(args, line), (event) => events.push(event));
-	const dockerfile = mode.asDockerfile === undefined ? undefined : readDockerfileRequest(args, request);
-	if (dockerfile !== undefined) refuseOutputs(args);
-	for (const message of describeRequest(request)) events.push({ type: 'log', level: 2, message });
-	let built: ImageLocation | undefined;
-	const status = await withReport(report, io, events, async (emit, signal): Promise<Ended> => {
-		if (mode.useConfig) await storeConfig(line.words);
-		if (dockerfile !== undefined) {
-			await writeRecorded(dockerfile, output.files, emit, signal);
-			return { status: 0 };
-		}
-		const { build } = await import('../../pipeline/build.js');
-		const outcome = await build(request, emit, signal);
-		built = builtImage(request, outcome);
-		return conclude(outcome, output.files);
-	});
-	return mode.run && status === 0 && built !== undefined ? runBuilt(built, request, report, { io, program }) : status;
+	/**
+	 * Builds what the command line asks for, or writes its Dockerfile; resolves with the exit status, that of the program with `--run`. Prints
+	 * `name@digest` on stdout when the image was built.
+	 */
+	perform: async (line, { io, program }) => {
+		const names = openImageNames({ env: line.env, program });
+		const args = await nameImages(line.value, names);
+		const events = [...line.events, ...names.notices()];
+		const { mode, output, report } = args;
+		const request = await checkedRequest(args, readBuildRequest(args, line), (event) => events.push(event));
+		const dockerfile = mode.asDockerfile === undefined ? undefined : readDockerfileRequest(args, request);
+		if (dockerfile !== undefined) refuseOutputs(args);
+		for (const message of describeRequest(request)) events.push({ type: 'log', level: 2, message });
+		let built: ImageLocation | undefined;
+		const status = await withReport(report, io, events, async (emit, signal): Promise<Ended> => {
+			if (mode.useConfig) await storeConfig(line.words);
+			if (dockerfile !== undefined) {
+				await writeRecorded(dockerfile, output.files, emit, signal);
+				return { status: 0 };
+			}
+			const { build } = await import('../../pipeline/build.js');
+			const outcome = await build(request, emit, signal);
+			built = builtImage(request, outcome);
+			return conclude(outcome, output.files);
+		});
+		return mode.run && status === 0 && built !== undefined ? runBuilt(built, request, report, { io, program }) : status;
+	},
+	complete: completeBuild,
 };
 
 /** `asked` once it was found to make sense, with what can be read once only. What its files are refused for is told to its callback. */
@@ -168,14 +168,14 @@ async function restore(words: readonly Word[]): Promise<Completed> {
 	const { readConfig, restoreWords } = await import('../config-file.js');
 	const { config, notices } = await readConfig(workingDirectory());
 	return {
-		words: config === undefined ? words : restoreWords(words, config, optionsOf(buildCommand)),
+		words: config === undefined ? words : restoreWords(words, config, optionsOf({ args: buildArguments })),
 		notices: notices.map((message) => ({ code: 'DEPRECATED', message })),
 	};
 }
 
 async function storeConfig(words: readonly Word[]): Promise<void> {
 	const { storeWords, writeConfig } = await import('../config-file.js');
-	await writeConfig(workingDirectory(), storeWords(words, optionsOf(buildCommand)));
+	await writeConfig(workingDirectory(), storeWords(words, optionsOf({ args: buildArguments })));
 }
 
 /** The first target, by its digest where that is a name. */
@@ -202,10 +202,3 @@ function runBuilt(
 		return { status: exitStatusOf(await run(runOf(request, image), emit, signal), program) };
 	});
 }
-
-/** `s2oci build`. */
-export const command: Definition<typeof buildArguments> = {
-	grammar: buildCommand,
-	perform: runBuild,
-	complete: completeBuild,
-};

@@ -6,8 +6,7 @@ const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
 const completionArguments = { shell: required('shell', 'bash, zsh or fish', [...SHELLS]) };
 
-/** The grammar and the help of `s2oci completion`. */
-export const completionCommand: Grammar<typeof completionArguments> = {
+const grammar: Grammar<typeof completionArguments> = {
 	name: 'completion',
 	description: 'Print a script that teaches a shell to complete the commands and options of s2oci.',
 	examples: [
@@ -25,7 +24,7 @@ export function completionOf(
 	loadCommands: () => Promise<readonly CompletedCommand[]>,
 ): Definition<typeof completionArguments> {
 	return {
-		grammar: completionCommand,
+		...grammar,
 		perform: async ({ value }, { io }) => {
 			const shell = oneOf('completion', SHELLS, value.shell);
 			io.stdout.write(SCRIPTS[shell](await loadCommands()));

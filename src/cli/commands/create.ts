@@ -1,16 +1,16 @@
 import { parseImageLocation } from '../../content/location.js';
 import { BuildError } from '../../errors.js';
 import { absolutePath } from '../../host-path.js';
-import { type Grammar, required } from '../options.js';
-import type { Definition, Perform } from '../parse-command.js';
+import { required } from '../options.js';
+import type { Definition } from '../parse-command.js';
 
 const createArguments = {
 	image: required('imageName', 'the name of the builder image'),
 	destination: required('destination', 'the directory to write to; existing files are never overwritten', 'directory'),
 };
 
-/** The grammar and the help of `s2oci create`. */
-export const createCommand: Grammar<typeof createArguments> = {
+/** `s2oci create`. */
+export const command: Definition<typeof createArguments> = {
 	name: 'create',
 	description: 'Write the files of a new S2I builder image: scripts, a Dockerfile, a Makefile and a test.',
 	examples: [
@@ -21,20 +21,19 @@ export const createCommand: Grammar<typeof createArguments> = {
 	],
 	args: createArguments,
 	passesOver: true,
-};
-
-/** Writes the skeleton of a builder image, unless that would overwrite something. */
-const runCreate: Perform<typeof createArguments> = async ({ value }, { io }) => {
-	const location = parseImageLocation(value.image);
-	if (location.type !== 'registry') {
-		throw new BuildError('USAGE', `${JSON.stringify(value.image.slice(0, 200))} is not the name of an image`, {
-			hint: 'Give a name such as my-builder or registry.example/team/my-builder.',
-		});
-	}
-	const { writeSkeleton } = await import('../../create/skeleton.js');
-	const files = await writeSkeleton(absolutePath(value.destination), withoutTag(value.image));
-	io.stderr.write(`wrote ${files.length} files into ${value.destination}; next: make -C ${value.destination} test\n`);
-	return 0;
+	/** Writes the skeleton of a builder image, unless that would overwrite something. */
+	perform: async ({ value }, { io }) => {
+		const location = parseImageLocation(value.image);
+		if (location.type !== 'registry') {
+			throw new BuildError('USAGE', `${JSON.stringify(value.image.slice(0, 200))} is not the name of an image`, {
+				hint: 'Give a name such as my-builder or registry.example/team/my-builder.',
+			});
+		}
+		const { writeSkeleton } = await import('../../create/skeleton.js');
+		const files = await writeSkeleton(absolutePath(value.destination), withoutTag(value.image));
+		io.stderr.write(`wrote ${files.length} files into ${value.destination}; next: make -C ${value.destination} test\n`);
+		return 0;
+	},
 };
 
 function withoutTag(image: string): string {
@@ -43,9 +42,3 @@ function withoutTag(image: string): string {
 		.replace(/@.*$/, '')
 		.replace(/:[^/:]*$/, '');
 }
-
-/** `s2oci create`. */
-export const command: Definition<typeof createArguments> = {
-	grammar: createCommand,
-	perform: runCreate,
-};

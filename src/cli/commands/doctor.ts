@@ -5,8 +5,8 @@ import { EXIT_CODES } from '../exit-code.js';
 import { formatBytes } from '../format.js';
 import { hostOptions, readHostRequest } from '../host-options.js';
 import { listenForInterrupt } from '../interrupt.js';
-import { flag, type Grammar, several } from '../options.js';
-import type { Definition, Perform } from '../parse-command.js';
+import { flag, several } from '../options.js';
+import type { Definition } from '../parse-command.js';
 
 const { dockerConfig, insecureRegistries, caBundle, store } = hostOptions;
 
@@ -19,8 +19,8 @@ const doctorArguments = {
 	host: { dockerConfig, insecureRegistries, caBundle, store },
 };
 
-/** The grammar and the help of `s2oci doctor`. */
-export const doctorCommand: Grammar<typeof doctorArguments> = {
+/** `s2oci doctor`. */
+export const command: Definition<typeof doctorArguments> = {
 	name: 'doctor',
 	description:
 		'Find out what builds here can use, by trying it, what is in the way and how to fix it; and whether registries let us pull and push.',
@@ -33,34 +33,27 @@ export const doctorCommand: Grammar<typeof doctorArguments> = {
 		},
 	],
 	args: doctorArguments,
-};
-
-/** Prints what was found; resolves with 0 when a build would work, 4 when it would not, 3 when a named registry fails. */
-const runDoctor: Perform<typeof doctorArguments> = async ({ value }, { io }) => {
-	const { targets, json, host } = value;
-	const request = readHostRequest(host, io);
-	await checkHostFiles(request);
-	using interrupt = listenForInterrupt(io.signal);
-	const [{ diagnose }, { parseTarget }] = await Promise.all([
-		import('../../pipeline/doctor/doctor.js'),
-		import('../../pipeline/doctor/target.js'),
-	]);
-	const diagnosis = await diagnose(request, targets.map(parseTarget), interrupt.signal);
-	if (json) io.stdout.write(`${JSON.stringify(diagnosis, undefined, '\t')}\n`);
-	else io.stdout.write(renderDiagnosis(diagnosis));
-	return statusOf(diagnosis);
+	/** Prints what was found; resolves with 0 when a build would work, 4 when it would not, 3 when a named registry fails. */
+	perform: async ({ value }, { io }) => {
+		const { targets, json, host } = value;
+		const request = readHostRequest(host, io);
+		await checkHostFiles(request);
+		using interrupt = listenForInterrupt(io.signal);
+		const [{ diagnose }, { parseTarget }] = await Promise.all([
+			import('../../pipeline/doctor/doctor.js'),
+			import('../../pipeline/doctor/target.js'),
+		]);
+		const diagnosis = await diagnose(request, targets.map(parseTarget), interrupt.signal);
+		if (json) io.stdout.write(`${JSON.stringify(diagnosis, undefined, '\t')}\n`);
+		else io.stdout.write(renderDiagnosis(diagnosis));
+		return statusOf(diagnosis);
+	},
 };
 
 function statusOf({ best, registries }: Diagnosis): number {
 	if (best === undefined) return EXIT_CODES.HOST_NO_NAMESPACES;
 	return registries.every(({ ok }) => ok) ? 0 : EXIT_CODES.REGISTRY_UNREACHABLE;
 }
-
-/** `s2oci doctor`. */
-export const command: Definition<typeof doctorArguments> = {
-	grammar: doctorCommand,
-	perform: runDoctor,
-};
 
 const NAME_WIDTH = 31;
 const STATUS_WIDTH = 7;

@@ -3,9 +3,9 @@ import { readDockerfilePath } from '../build-request.js';
 import { checkHostFiles } from '../check-request.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
-import { type Grammar, type Reading, required, type Values } from '../options.js';
+import { type Reading, required, type Values } from '../options.js';
 import { withReport } from '../outcome.js';
-import type { Definition, Perform } from '../parse-command.js';
+import type { Definition } from '../parse-command.js';
 import { imageScriptsUrl, pullPolicy, runtimeOptions } from '../result-options.js';
 import { environmentOptions, scriptOptions } from '../source-options.js';
 
@@ -23,8 +23,8 @@ const generateArguments = {
 	report: reportOptions,
 };
 
-/** The grammar and the help of `s2oci generate`. */
-export const generateCommand: Grammar<typeof generateArguments> = {
+/** `s2oci generate`. */
+export const command: Definition<typeof generateArguments> = {
 	name: 'generate',
 	description: 'Write a Dockerfile that builds whatever lies in upload/src beside it with an S2I builder image.',
 	examples: [
@@ -34,6 +34,23 @@ export const generateCommand: Grammar<typeof generateArguments> = {
 		},
 	],
 	args: generateArguments,
+	/** Writes a Dockerfile for a builder image. */
+	perform: async ({ value, ...line }, { io, program }) => {
+		const names = openImageNames({ env: line.env, program });
+		const builder = await names.source(value.builder, value.pullPolicy);
+		const events = [...line.events, ...names.notices()];
+		const request = readGenerateRequest({ ...value, builder }, line);
+		if (value.assembleRuntimeUser !== undefined) {
+			const message = '--assemble-runtime-user has no effect: the Dockerfile has no runtime image';
+			events.push({ type: 'warning', code: 'WITHOUT_EFFECT', message });
+		}
+		await checkHostFiles(request.host);
+		return withReport(value.report, io, events, async (emit, signal) => {
+			const { writeDockerfile } = await import('../../pipeline/dockerfile/write-dockerfile.js');
+			await writeDockerfile(request, emit, signal);
+			return { status: 0 };
+		});
+	},
 };
 
 /** What `s2oci generate` is asked to do. Throws USAGE or REFERENCE_INVALID. */
@@ -51,27 +68,3 @@ export function readGenerateRequest(
 		path: readDockerfilePath(args.output),
 	};
 }
-
-/** Writes a Dockerfile for a builder image. */
-const runGenerate: Perform<typeof generateArguments> = async ({ value, ...line }, { io, program }) => {
-	const names = openImageNames({ env: line.env, program });
-	const builder = await names.source(value.builder, value.pullPolicy);
-	const events = [...line.events, ...names.notices()];
-	const request = readGenerateRequest({ ...value, builder }, line);
-	if (value.assembleRuntimeUser !== undefined) {
-		const message = '--assemble-runtime-user has no effect: the Dockerfile has no runtime image';
-		events.push({ type: 'warning', code: 'WITHOUT_EFFECT', message });
-	}
-	await checkHostFiles(request.host);
-	return withReport(value.report, io, events, async (emit, signal) => {
-		const { writeDockerfile } = await import('../../pipeline/dockerfile/write-dockerfile.js');
-		await writeDockerfile(request, emit, signal);
-		return { status: 0 };
-	});
-};
-
-/** `s2oci generate`. */
-export const command: Definition<typeof generateArguments> = {
-	grammar: generateCommand,
-	perform: runGenerate,
-};

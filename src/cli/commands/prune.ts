@@ -3,8 +3,8 @@ import type { PrunedStore, PrunePolicy } from '../../pipeline/store/prune-store.
 import { formatBytes, formatTime, shortDigest } from '../format.js';
 import { noStoreAt, readHostRequest, storeOptions } from '../host-options.js';
 import { listenForInterrupt } from '../interrupt.js';
-import { flag, type Grammar, option, type Values } from '../options.js';
-import type { Definition, Perform } from '../parse-command.js';
+import { flag, option, type Values } from '../options.js';
+import type { Definition } from '../parse-command.js';
 import { readDuration, readSize } from '../values.js';
 
 const pruneArguments = {
@@ -32,8 +32,8 @@ const pruneArguments = {
 	host: storeOptions,
 };
 
-/** The grammar and the help of `s2oci prune`. */
-export const pruneCommand: Grammar<typeof pruneArguments> = {
+/** `s2oci prune`. */
+export const command: Definition<typeof pruneArguments> = {
 	name: 'prune',
 	description:
 		'Remove layers from the store, the least recently used first, and what killed builds left there. What running builds use stays.',
@@ -43,6 +43,16 @@ export const pruneCommand: Grammar<typeof pruneArguments> = {
 		{ description: 'See what would go', command: 's2oci prune --older-than 30d --dry-run' },
 	],
 	args: pruneArguments,
+	/** Removes layers from the store, and prints which. */
+	perform: async ({ value }, { io }) => {
+		const { json, dryRun, spared, host } = value;
+		const request = { ...readHostRequest(host, io), policy: readPrunePolicy(spared), dryRun };
+		using interrupt = listenForInterrupt(io.signal);
+		const { prune } = await import('../../pipeline/store/prune-store.js');
+		const pruned = await prune(request, interrupt.signal);
+		io.stdout.write(json ? `${JSON.stringify(pruned, undefined, '\t')}\n` : renderPruned(pruned, dryRun));
+		return 0;
+	},
 };
 
 const WEEK_MS = 7 * 86_400_000;
@@ -65,17 +75,6 @@ export function readPrunePolicy({ olderThan, keepBytes, all }: Values<typeof pru
 	};
 }
 
-/** Removes layers from the store, and prints which. */
-const runPrune: Perform<typeof pruneArguments> = async ({ value }, { io }) => {
-	const { json, dryRun, spared, host } = value;
-	const request = { ...readHostRequest(host, io), policy: readPrunePolicy(spared), dryRun };
-	using interrupt = listenForInterrupt(io.signal);
-	const { prune } = await import('../../pipeline/store/prune-store.js');
-	const pruned = await prune(request, interrupt.signal);
-	io.stdout.write(json ? `${JSON.stringify(pruned, undefined, '\t')}\n` : renderPruned(pruned, dryRun));
-	return 0;
-};
-
 function renderPruned({ store, exists, removed, kept, held, foreign }: PrunedStore, dryRun: boolean): string {
 	if (!exists) return `${noStoreAt(store)}\n`;
 	const sum = (layers: PrunedStore['removed']) => formatBytes(layers.reduce((bytes, layer) => bytes + layer.bytes, 0));
@@ -93,9 +92,3 @@ function renderPruned({ store, exists, removed, kept, held, foreign }: PrunedSto
 		'',
 	].join('\n');
 }
-
-/** `s2oci prune`. */
-export const command: Definition<typeof pruneArguments> = {
-	grammar: pruneCommand,
-	perform: runPrune,
-};

@@ -5,9 +5,9 @@ import { readAssemble, readIncremental, readOutput } from '../build-request.js';
 import { checkFiles } from '../check-request.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
-import { type Grammar, option, possible, type Reading, required, section, type Values } from '../options.js';
+import { option, possible, type Reading, required, section, type Values } from '../options.js';
 import { conclude, withReport } from '../outcome.js';
-import type { Definition, Perform } from '../parse-command.js';
+import type { Definition } from '../parse-command.js';
 import { incrementalOptions, outputOptions, pullPolicy, runtimeOptions } from '../result-options.js';
 import { inputOptions, sandboxOptions } from '../sandbox-options.js';
 import { scriptOptions } from '../source-options.js';
@@ -34,8 +34,8 @@ const rebuildArguments = {
 	report: reportOptions,
 };
 
-/** The grammar and the help of `s2oci rebuild`. */
-export const rebuildCommand: Grammar<typeof rebuildArguments> = {
+/** `s2oci rebuild`. */
+export const command: Definition<typeof rebuildArguments> = {
 	name: 'rebuild',
 	description:
 		'Build an image again from the same commit, as its labels say. What was only for assemble (--secret, --build-env, --inject,\n' +
@@ -52,6 +52,25 @@ export const rebuildCommand: Grammar<typeof rebuildArguments> = {
 	],
 	args: rebuildArguments,
 	passesOver: true,
+	/** Builds an image again; as `s2oci build`, it prints `name@digest` on stdout. */
+	perform: async ({ value, ...line }, { io, program }) => {
+		const names = openImageNames({ env: line.env, program });
+		const image = await names.source(value.image, value.pullPolicy);
+		const given = value.tag ?? (image.includes('@') ? undefined : image);
+		const tag = given && (await names.target(given));
+		const events = [...line.events, ...names.notices()];
+		const request = readRebuildRequest({ ...value, image, tag }, line);
+		await checkFiles(request, value.output.files);
+		return withReport(value.report, io, events, async (emit, signal) => {
+			const { rebuild } = await import('../../pipeline/rebuild-image.js');
+			const readName = async (name: string) => {
+				const read = await names.source(name, value.pullPolicy);
+				for (const notice of names.notices()) emit(notice);
+				return read;
+			};
+			return conclude(await rebuild({ ...request, readName }, emit, signal), value.output.files);
+		});
+	},
 };
 
 /** What `s2oci rebuild` is asked to do. Throws USAGE or REFERENCE_INVALID. */
@@ -79,29 +98,3 @@ export function readRebuildRequest(
 		output: { ...output, reuse: output.reuse ?? 'never' },
 	};
 }
-
-/** Builds an image again; as `s2oci build`, it prints `name@digest` on stdout. */
-const runRebuild: Perform<typeof rebuildArguments> = async ({ value, ...line }, { io, program }) => {
-	const names = openImageNames({ env: line.env, program });
-	const image = await names.source(value.image, value.pullPolicy);
-	const given = value.tag ?? (image.includes('@') ? undefined : image);
-	const tag = given && (await names.target(given));
-	const events = [...line.events, ...names.notices()];
-	const request = readRebuildRequest({ ...value, image, tag }, line);
-	await checkFiles(request, value.output.files);
-	return withReport(value.report, io, events, async (emit, signal) => {
-		const { rebuild } = await import('../../pipeline/rebuild-image.js');
-		const readName = async (name: string) => {
-			const read = await names.source(name, value.pullPolicy);
-			for (const notice of names.notices()) emit(notice);
-			return read;
-		};
-		return conclude(await rebuild({ ...request, readName }, emit, signal), value.output.files);
-	});
-};
-
-/** `s2oci rebuild`. */
-export const command: Definition<typeof rebuildArguments> = {
-	grammar: rebuildCommand,
-	perform: runRebuild,
-};

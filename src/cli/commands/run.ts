@@ -3,9 +3,9 @@ import { NO_LIMITS } from '../../sandbox/limits.js';
 import { checkHostFiles } from '../check-request.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
-import { type Grammar, type Reading, required, type Values } from '../options.js';
+import { type Reading, required, type Values } from '../options.js';
 import { withReport } from '../outcome.js';
-import type { Definition, Perform } from '../parse-command.js';
+import type { Definition } from '../parse-command.js';
 import { sandboxOptions } from '../sandbox-options.js';
 import { environmentOptions } from '../source-options.js';
 
@@ -17,8 +17,8 @@ const runArguments = {
 	report: reportOptions,
 };
 
-/** The grammar and the help of `s2oci run`. */
-export const runCommand: Grammar<typeof runArguments> = {
+/** `s2oci run`. */
+export const command: Definition<typeof runArguments> = {
 	name: 'run',
 	description: "Run an image's command in a sandbox, on the host's network. Arguments behind -- replace the command.",
 	examples: [
@@ -29,6 +29,18 @@ export const runCommand: Grammar<typeof runArguments> = {
 		},
 	],
 	args: runArguments,
+	/** Runs an image, with what stands behind `--` for its command; resolves with the program's own exit status, or ours. */
+	perform: async ({ value, ...line }, { io, program }) => {
+		const names = openImageNames({ env: line.env, program });
+		const image = await names.source(value.image);
+		const request = readRunRequest({ ...value, image }, line.rest, line);
+		await checkHostFiles(request.host);
+		return withReport(value.report, io, [...line.events, ...names.notices()], async (emit, signal) => {
+			const { run } = await import('../../pipeline/run-image.js');
+			return { status: await run(request, emit, signal) };
+		});
+	},
+	takesRest: true,
 };
 
 /** What `s2oci run` is asked to do; `rest` replaces the image's command. Throws USAGE or REFERENCE_INVALID. */
@@ -47,22 +59,3 @@ export function readRunRequest(
 		limits,
 	};
 }
-
-/** Runs an image, with what stands behind `--` for its command; resolves with the program's own exit status, or ours. */
-const runImage: Perform<typeof runArguments> = async ({ value, ...line }, { io, program }) => {
-	const names = openImageNames({ env: line.env, program });
-	const image = await names.source(value.image);
-	const request = readRunRequest({ ...value, image }, line.rest, line);
-	await checkHostFiles(request.host);
-	return withReport(value.report, io, [...line.events, ...names.notices()], async (emit, signal) => {
-		const { run } = await import('../../pipeline/run-image.js');
-		return { status: await run(request, emit, signal) };
-	});
-};
-
-/** `s2oci run`. */
-export const command: Definition<typeof runArguments> = {
-	grammar: runCommand,
-	perform: runImage,
-	takesRest: true,
-};

@@ -3,13 +3,13 @@ import { redact } from '../../redact.js';
 import { formatBytes, formatTime, shortDigest } from '../format.js';
 import { noStoreAt, readHostRequest, storeOptions } from '../host-options.js';
 import { listenForInterrupt } from '../interrupt.js';
-import { flag, type Grammar } from '../options.js';
-import type { Definition, Perform } from '../parse-command.js';
+import { flag } from '../options.js';
+import type { Definition } from '../parse-command.js';
 
 const storeArguments = { json: flag('json', 'print one JSON document'), host: storeOptions };
 
-/** The grammar and the help of `s2oci store`. */
-export const storeCommand: Grammar<typeof storeArguments> = {
+/** `s2oci store`. */
+export const command: Definition<typeof storeArguments> = {
 	name: 'store',
 	description: 'Show what is in the layer store: layers with their size and last use, recorded images, and the total.',
 	examples: [
@@ -17,16 +17,15 @@ export const storeCommand: Grammar<typeof storeArguments> = {
 		{ description: 'Sum up the layers of a shared store', command: "s2oci store --store /cache --json | jq '.bytes'" },
 	],
 	args: storeArguments,
-};
-
-/** Prints what is in the store. */
-const runStore: Perform<typeof storeArguments> = async ({ value }, { io }) => {
-	const request = readHostRequest(value.host, io);
-	using interrupt = listenForInterrupt(io.signal);
-	const { listStore } = await import('../../pipeline/store/list-store.js');
-	const listing = await listStore(request, interrupt.signal);
-	io.stdout.write(value.json ? `${JSON.stringify(listing, undefined, '\t')}\n` : renderListing(listing));
-	return 0;
+	/** Prints what is in the store. */
+	perform: async ({ value }, { io }) => {
+		const request = readHostRequest(value.host, io);
+		using interrupt = listenForInterrupt(io.signal);
+		const { listStore } = await import('../../pipeline/store/list-store.js');
+		const listing = await listStore(request, interrupt.signal);
+		io.stdout.write(value.json ? `${JSON.stringify(listing, undefined, '\t')}\n` : renderListing(listing));
+		return 0;
+	},
 };
 
 function renderListing({ store, exists, layers, images, others, bytes }: StoreListing): string {
@@ -61,9 +60,3 @@ function table(title: string, rows: readonly (readonly string[])[]): readonly st
 		row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join('  ');
 	return [`${title}:`, ...rows.map((row) => `  ${line(row)}`)];
 }
-
-/** `s2oci store`. */
-export const command: Definition<typeof storeArguments> = {
-	grammar: storeCommand,
-	perform: runStore,
-};

@@ -4,9 +4,9 @@ import { checkHostFiles } from '../check-request.js';
 import { exitStatusOf } from '../exit-code.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
-import { type Grammar, type Reading, required, type Values } from '../options.js';
+import { type Reading, required, type Values } from '../options.js';
 import { withReport } from '../outcome.js';
-import type { Definition, Perform } from '../parse-command.js';
+import type { Definition } from '../parse-command.js';
 import { pullPolicy } from '../result-options.js';
 import { environmentOptions, scriptOptions } from '../source-options.js';
 
@@ -23,8 +23,8 @@ const usageArguments = {
 	report: reportOptions,
 };
 
-/** The grammar and the help of `s2oci usage`. */
-export const usageCommand: Grammar<typeof usageArguments> = {
+/** `s2oci usage`. */
+export const command: Definition<typeof usageArguments> = {
 	name: 'usage',
 	description: 'Run the usage script of a builder image, which says how the image is used. Its output is on stdout.',
 	examples: [{ description: 'Ask a builder image what it does', command: 's2oci usage quay.io/sclorg/nodejs-22-c9s' }],
@@ -34,6 +34,17 @@ export const usageCommand: Grammar<typeof usageArguments> = {
 		...VALUES.map((name) => [name, ignored(true, KEEPS_NOTHING)] as const),
 	]),
 	passesOver: true,
+	/** Runs the usage script of an image; resolves with the script's own exit status, or ours. */
+	perform: async ({ value, ...line }, { io, program }) => {
+		const names = openImageNames({ env: line.env, program });
+		const image = await names.source(value.image, value.pullPolicy);
+		const request = readUsageRequest({ ...value, image }, line);
+		await checkHostFiles(request.host);
+		return withReport(value.report, io, [...line.events, ...names.notices()], async (emit, signal) => {
+			const { usage } = await import('../../pipeline/show-usage.js');
+			return { status: exitStatusOf(await usage(request, emit, signal), program) };
+		});
+	},
 };
 
 /** What `s2oci usage` is asked to do. Throws USAGE or REFERENCE_INVALID. */
@@ -42,21 +53,3 @@ export function readUsageRequest(args: Values<typeof usageArguments>, reading: P
 	const host = readHostRequest(args.host, reading);
 	return { host, scripts, environment, pullPolicy: policy, image: readLocation(args.image) };
 }
-
-/** Runs the usage script of an image; resolves with the script's own exit status, or ours. */
-const runUsage: Perform<typeof usageArguments> = async ({ value, ...line }, { io, program }) => {
-	const names = openImageNames({ env: line.env, program });
-	const image = await names.source(value.image, value.pullPolicy);
-	const request = readUsageRequest({ ...value, image }, line);
-	await checkHostFiles(request.host);
-	return withReport(value.report, io, [...line.events, ...names.notices()], async (emit, signal) => {
-		const { usage } = await import('../../pipeline/show-usage.js');
-		return { status: exitStatusOf(await usage(request, emit, signal), program) };
-	});
-};
-
-/** `s2oci usage`. */
-export const command: Definition<typeof usageArguments> = {
-	grammar: usageCommand,
-	perform: runUsage,
-};

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { readBuildRequest } from '../../../src/cli/build-request.js';
-import { buildCommand } from '../../../src/cli/commands/build.js';
+import { command as buildCommand } from '../../../src/cli/commands/build.js';
 import { parseCommand } from '../../../src/cli/parse-command.js';
 import { parseImageLocation } from '../../../src/content/location.js';
 import type { ContainerConfig } from '../../../src/oci/image.js';

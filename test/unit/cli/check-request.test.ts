@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type BuildArguments, readBuildRequest } from '../../../src/cli/build-request.js';
 import { checkCombination, checkFiles } from '../../../src/cli/check-request.js';
-import { buildCommand } from '../../../src/cli/commands/build.js';
+import { command as buildCommand } from '../../../src/cli/commands/build.js';
 import { describeRequest } from '../../../src/cli/describe-request.js';
 import { parseCommand } from '../../../src/cli/parse-command.js';
 import type { BuildEvent } from '../../../src/pipeline/events.js';

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, readlinkSync, statSync, symlinkSync
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { buildCommand } from '../../../src/cli/commands/build.js';
+import { command as buildCommand } from '../../../src/cli/commands/build.js';
 import { readConfig, restoreWords, storeWords, writeConfig } from '../../../src/cli/config-file.js';
 import { optionsOf } from '../../../src/cli/options.js';
 import type { Word } from '../../../src/cli/words.js';

@@ -1,11 +1,11 @@
 import { Writable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { buildCommand, completeBuild } from '../../../src/cli/commands/build.js';
-import { completionCommand } from '../../../src/cli/commands/completion.js';
-import { createCommand } from '../../../src/cli/commands/create.js';
-import { generateCommand } from '../../../src/cli/commands/generate.js';
-import { rebuildCommand } from '../../../src/cli/commands/rebuild.js';
-import { usageCommand } from '../../../src/cli/commands/usage.js';
+import { command as buildCommand, completeBuild } from '../../../src/cli/commands/build.js';
+import { completionOf } from '../../../src/cli/commands/completion.js';
+import { command as createCommand } from '../../../src/cli/commands/create.js';
+import { command as generateCommand } from '../../../src/cli/commands/generate.js';
+import { command as rebuildCommand } from '../../../src/cli/commands/rebuild.js';
+import { command as usageCommand } from '../../../src/cli/commands/usage.js';
 import { loadCompleted } from '../../../src/cli/commands.js';
 import { withEnvironment } from '../../../src/cli/io.js';
 import type { ArgumentTree, Grammar } from '../../../src/cli/options.js';
@@ -23,7 +23,7 @@ const COMMANDS_OF_S2I: Readonly<Record<string, Grammar<ArgumentTree>>> = {
 	usage: usageCommand,
 	generate: generateCommand,
 	create: createCommand,
-	completion: completionCommand,
+	completion: completionOf(loadCompleted),
 };
 
 interface Line extends ParsedArguments<ArgumentTree> {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { pruneCommand, readPrunePolicy } from '../../../src/cli/commands/prune.js';
+import { command as pruneCommand, readPrunePolicy } from '../../../src/cli/commands/prune.js';
 import { argumentsOf } from './io.js';
 
 const DAY_MS = 86_400_000;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { readBuildRequest } from '../../../src/cli/build-request.js';
-import { buildCommand } from '../../../src/cli/commands/build.js';
+import { command as buildCommand } from '../../../src/cli/commands/build.js';
 import type { BuildEvent } from '../../../src/pipeline/events.js';
 import type { BuildRequest } from '../../../src/pipeline/request.js';
 import { argumentsOf } from './io.js';
