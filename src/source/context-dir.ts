@@ -89,14 +89,11 @@ async function resolveFile(root: string, path: string): Promise<string | undefin
 async function resolvePath(root: string, path: string): Promise<string | undefined> {
 	return realpath(join(root, path)).catch((error: unknown) => {
 		if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
-		throw new BuildError(
-			'SOURCE_INVALID',
-			`${path} of the source cannot be read: ${errnoOf(error) ?? 'unknown error'}`,
-			{
-				hint: 'Check its permissions, and that no symbolic link points to itself.',
-				cause: error,
-			},
-		);
+		const message = `${path} of the source cannot be read: ${errnoOf(error) ?? 'unknown error'}`;
+		throw new BuildError('SOURCE_INVALID', message, {
+			hint: 'Check its permissions, and that no symbolic link points to itself.',
+			cause: error,
+		});
 	});
 }
 

@@ -54,13 +54,21 @@ export async function copyEntry(entry: SourceEntry, to: string | Buffer, signal:
 }
 
 /**
- * Removes what `omit` names from the checkout or unpacked archive `root`. `modes` of `git` gives the rest the modes that git records
- * (0755 or 0644), which the umask of this process would otherwise leak into the image. `links` of `inside` refuses, with
- * SOURCE_INVALID, links that leave the source. Resolves with the newest mtime of a file or link, in seconds.
+ * What becomes of a source. `modes` of `git` are those that git records (0755 or 0644), where the umask of this process would otherwise
+ * leak into the image; `links` of `inside` must not leave the source.
+ */
+export interface Rules {
+	readonly modes: 'git' | 'kept';
+	readonly links: 'any' | 'inside';
+}
+
+/**
+ * Removes what `omit` names from the checkout or unpacked archive `root`, and has the rest follow the rules. Resolves with the newest
+ * mtime of a file or link, in seconds. Throws SOURCE_INVALID for links that they forbid.
  */
 export async function tidyDirectory(
 	root: RawPath,
-	{ omit, modes, links }: ScanOptions & { readonly modes: 'git' | 'kept'; readonly links: 'any' | 'inside' },
+	{ omit, modes, links }: ScanOptions & Rules,
 	signal: AbortSignal,
 ): Promise<number> {
 	const omitted: RootPath[] = [];

@@ -1,30 +1,7 @@
-import {
-	chmodSync,
-	closeSync,
-	fchmodSync,
-	futimesSync,
-	linkSync,
-	lutimesSync,
-	mkdirSync,
-	openSync,
-	symlinkSync,
-	unlinkSync,
-	utimesSync,
-	writeFileSync,
-} from 'node:fs';
+import * as fs from 'node:fs';
 import { BuildError, errnoOf } from '../errors.js';
 import { hostFault } from '../host-fault.js';
-import {
-	fsPath,
-	joinRaw,
-	latin1Path,
-	parentOf,
-	partsOf,
-	printablePath,
-	type RawPath,
-	ROOT,
-	type RootPath,
-} from '../root-path.js';
+import * as raw from '../root-path.js';
 import type { TarEntry } from '../tar/entry.js';
 import { sourceFull } from './directory.js';
 
@@ -52,7 +29,7 @@ const MAX_TIME = 0x3_ffff_ffff;
  * targets of symbolic links are not looked at. Owner, setuid and setgid are dropped; what the owner could not read, it can. Throws
  * SOURCE_INVALID for names that leave the directory, devices and FIFOs; HOST_NO_SPACE.
  */
-export function createExtraction(root: RawPath, budget: Budget): Extraction {
+export function createExtraction(root: raw.RawPath, budget: Budget): Extraction {
 	const tree = createTree(root);
 	const guard = guardIn(root);
 	let current: { readonly file: number; readonly entry: ArchiveEntry } | undefined;
@@ -62,27 +39,27 @@ export function createExtraction(root: RawPath, budget: Budget): Extraction {
 			const path = confinedPath(entry.path);
 			if (entry.type === 'fifo') throw refused(path, 'is a FIFO');
 			if (entry.type === 'character' || entry.type === 'block') throw refused(path, 'is a device');
-			if (path === ROOT && entry.type !== 'directory') throw refused(path, 'would replace the source directory');
-			const file = path === ROOT ? undefined : guard(path, () => tree.make(path, entry));
+			if (path === raw.ROOT && entry.type !== 'directory') throw refused(path, 'would replace the source directory');
+			const file = path === raw.ROOT ? undefined : guard(path, () => tree.make(path, entry));
 			current = file === undefined ? undefined : { file, entry };
 		},
 		data: (chunk) => {
 			const { file, entry } = current ?? {};
-			if (file !== undefined) guard(entry?.path ?? ROOT, () => writeFileSync(file, chunk));
+			if (file !== undefined) guard(entry?.path ?? raw.ROOT, () => fs.writeFileSync(file, chunk));
 		},
 		close: () => {
 			if (current === undefined) return;
 			const { file, entry } = current;
 			guard(entry.path, () => {
-				fchmodSync(file, (entry.mode & 0o1777) | 0o400);
-				futimesSync(file, timeOf(entry), timeOf(entry));
+				fs.fchmodSync(file, (entry.mode & 0o1777) | 0o400);
+				fs.futimesSync(file, timeOf(entry), timeOf(entry));
 				current = undefined;
-				closeSync(file);
+				fs.closeSync(file);
 			});
 		},
-		finish: () => guard(ROOT, tree.finish),
+		finish: () => guard(raw.ROOT, tree.finish),
 		abandon: () => {
-			if (current !== undefined) closeSync(current.file);
+			if (current !== undefined) fs.closeSync(current.file);
 			current = undefined;
 		},
 	};
@@ -90,36 +67,36 @@ export function createExtraction(root: RawPath, budget: Budget): Extraction {
 
 interface Tree {
 	/** Makes `path`; the open file when it is one. */
-	readonly make: (path: RootPath, entry: ArchiveEntry) => number | undefined;
+	readonly make: (path: raw.RootPath, entry: ArchiveEntry) => number | undefined;
 	/** Gives directories their modes and times, which making what is in them would need or change. */
 	readonly finish: () => void;
 }
 
-function createTree(root: RawPath): Tree {
-	const made = new Map<RootPath, Made>([[ROOT, IMPLIED]]);
-	const makeDirectory = (path: RootPath, entry: Made): void => {
+function createTree(root: raw.RawPath): Tree {
+	const made = new Map<raw.RootPath, Made>([[raw.ROOT, IMPLIED]]);
+	const makeDirectory = (path: raw.RootPath, entry: Made): void => {
 		const known = made.get(path);
 		if (known !== undefined && known.type !== 'directory') throw refused(path, `is a ${known.type} and a directory`);
-		if (known === undefined) mkdirSync(fsPath(joinRaw(root, path)), { mode: 0o700 });
+		if (known === undefined) fs.mkdirSync(raw.fsPath(raw.joinRaw(root, path)), { mode: 0o700 });
 		made.set(path, entry);
 	};
-	const makeParents = (path: RootPath): void => {
-		const parent = parentOf(path);
+	const makeParents = (path: raw.RootPath): void => {
+		const parent = raw.parentOf(path);
 		if (made.get(parent)?.type === 'directory') return;
 		if (!made.has(parent)) makeParents(parent);
 		makeDirectory(parent, IMPLIED);
 	};
-	const makeOther = (path: RootPath, entry: ArchiveEntry): number | undefined => {
+	const makeOther = (path: raw.RootPath, entry: ArchiveEntry): number | undefined => {
 		const known = made.get(path);
 		if (known?.type === 'directory') throw refused(path, `is a directory and a ${entry.type}`);
 		const source = entry.type === 'link' ? hardLinkSource(entry, made) : undefined;
 		if (source === path) return undefined;
-		const host = fsPath(joinRaw(root, path));
-		if (known !== undefined) unlinkSync(host);
+		const host = raw.fsPath(raw.joinRaw(root, path));
+		if (known !== undefined) fs.unlinkSync(host);
 		made.set(path, { ...entry, type: entry.type === 'symlink' ? 'symlink' : 'file' });
-		if (source !== undefined) linkSync(fsPath(joinRaw(root, source)), host);
+		if (source !== undefined) fs.linkSync(raw.fsPath(raw.joinRaw(root, source)), host);
 		else if (entry.type === 'symlink') makeLink(host, entry);
-		else return openSync(host, 'wx', 0o600);
+		else return fs.openSync(host, 'wx', 0o600);
 		return undefined;
 	};
 	return {
@@ -131,43 +108,46 @@ function createTree(root: RawPath): Tree {
 		},
 		finish: () => {
 			for (const [path, entry] of [...made].reverse()) {
-				if (entry.type !== 'directory' || path === ROOT) continue;
-				const host = fsPath(joinRaw(root, path));
-				chmodSync(host, (entry.mode & 0o1777) | 0o700);
-				if (entry !== IMPLIED) utimesSync(host, timeOf(entry), timeOf(entry));
+				if (entry.type !== 'directory' || path === raw.ROOT) continue;
+				const host = raw.fsPath(raw.joinRaw(root, path));
+				fs.chmodSync(host, (entry.mode & 0o1777) | 0o700);
+				if (entry !== IMPLIED) fs.utimesSync(host, timeOf(entry), timeOf(entry));
 			}
 		},
 	};
 }
 
 function makeLink(host: string | Buffer, entry: ArchiveEntry): void {
-	symlinkSync(fsPath(entry.linkPath), host);
-	lutimesSync(host, timeOf(entry), timeOf(entry));
+	fs.symlinkSync(raw.fsPath(entry.linkPath), host);
+	fs.lutimesSync(host, timeOf(entry), timeOf(entry));
 }
 
 /** The path that a name of the archive means. An honest tool writes neither `..` nor absolute names. */
-function confinedPath(name: RawPath): RootPath {
-	const parts = partsOf(name);
-	const path = parts.join('/') as RootPath;
+function confinedPath(name: raw.RawPath): raw.RootPath {
+	const parts = raw.partsOf(name);
+	const path = parts.join('/') as raw.RootPath;
 	if (name.startsWith('/') || parts.includes('..')) throw refused(name, 'leads out of the source');
 	if (name.includes('\0')) throw refused(name, 'has a zero byte in its name');
 	if (parts.length > MAX_DEPTH) throw refused(name, `is more than ${MAX_DEPTH} directories deep`);
 	return path;
 }
 
-function hardLinkSource(entry: ArchiveEntry, made: ReadonlyMap<RootPath, Made>): RootPath {
+function hardLinkSource(entry: ArchiveEntry, made: ReadonlyMap<raw.RootPath, Made>): raw.RootPath {
 	const source = confinedPath(entry.linkPath);
 	if (made.get(source)?.type === 'file') return source;
-	throw refused(entry.path, `is a hard link to ${printablePath(source)}, which is not an earlier file of the archive`);
+	throw refused(
+		entry.path,
+		`is a hard link to ${raw.printablePath(source)}, which is not an earlier file of the archive`,
+	);
 }
 
 /** What the system refuses is said of an entry, unless it is the disk that has no room. */
-function guardIn(root: RawPath): <T>(path: RawPath, work: () => T) => T {
+function guardIn(root: raw.RawPath): <T>(path: raw.RawPath, work: () => T) => T {
 	return (path, work) => {
 		try {
 			return work();
 		} catch (cause) {
-			const fault = sourceFull(cause, fsPath(root)) ?? hostFault(cause);
+			const fault = sourceFull(cause, raw.fsPath(root)) ?? hostFault(cause);
 			if (fault !== cause || errnoOf(cause) === undefined) throw fault;
 			throw refused(path, `cannot be unpacked: ${errnoOf(cause) ?? ''}`, cause);
 		}
@@ -178,15 +158,12 @@ function timeOf({ mtime }: Pick<ArchiveEntry, 'mtime'>): number {
 	return Math.min(Math.max(mtime, 0), MAX_TIME);
 }
 
-function refused(path: RawPath, problem: string, cause?: unknown): BuildError {
-	return new BuildError(
-		'SOURCE_INVALID',
-		`${printablePath(latin1Path(path.slice(0, 200))) || '.'} of the archive ${problem}`,
-		{
-			hint: 'Make the archive anew without this entry, or unpack it and build the directory.',
-			cause,
-		},
-	);
+function refused(path: raw.RawPath, problem: string, cause?: unknown): BuildError {
+	const message = `${raw.printablePath(raw.latin1Path(path.slice(0, 200))) || '.'} of the archive ${problem}`;
+	return new BuildError('SOURCE_INVALID', message, {
+		hint: 'Make the archive anew without this entry, or unpack it and build the directory.',
+		cause,
+	});
 }
 
 /** What an archive may still grow to; every call throws SOURCE_INVALID when it goes beyond. Numbers are bytes. */

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { mkdir, mkdtemp, realpath, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { BuildError, isBuildError } from '../errors.js';
 import { redact } from '../redact.js';
@@ -7,7 +7,7 @@ import { childOf, printablePath, ROOT, type RootPath, rawPath } from '../root-pa
 import { type ArchiveSource, archiveLocation, unpackArchive } from './archive.js';
 import { cloneRepository, type GitSource, noCommits } from './clone.js';
 import { checkSettings, isInside, parseContextDir, resolveContextDir } from './context-dir.js';
-import { copyDirectory, copyEntry, imitateCheckout } from './directory.js';
+import { copyDirectory, copyEntry, imitateCheckout, type Rules, tidyDirectory } from './directory.js';
 import { createFollower } from './follow.js';
 import { nameSome, openGit } from './git.js';
 import { localRemote } from './git-remote.js';
@@ -16,10 +16,7 @@ import type { Ignore } from './ignore.js';
 import { checkOutLocal } from './local-clone.js';
 import { entryOf } from './scan.js';
 import { parseExclude, readSelection } from './selection.js';
-import { settleSource } from './settle.js';
 import type { FetchOptions, Source, SourceInfo } from './source.js';
-
-export type { FetchOptions } from './source.js';
 
 /**
  * Puts the contents of the source's context directory into `destination`, without what `exclude` and `.s2iignore` name, `.git` by
@@ -31,58 +28,44 @@ export async function fetchSource(source: Source, options: FetchOptions, signal:
 	signal.throwIfAborted();
 	await parseExclude(options.exclude);
 	const contextDir = parseContextDir(options.contextDir);
-	const info = await fetchByType(source, contextDir, options, signal);
+	const info = await fetchByType(source, { ...options, contextDir }, signal);
 	await checkSettings(options.destination);
 	return contextDir === '' ? info : { ...info, contextDir };
 }
 
-function fetchByType(
-	source: Source,
-	contextDir: string,
-	options: FetchOptions,
-	signal: AbortSignal,
-): Promise<SourceInfo> {
+/** What is wanted, the context directory being a clean path of {@link parseContextDir}. */
+type Fetching = FetchOptions & { readonly contextDir: string };
+
+function fetchByType(source: Source, options: Fetching, signal: AbortSignal): Promise<SourceInfo> {
 	switch (source.type) {
 		case 'git':
-			return source.local
-				? fetchLocalRepository(source, contextDir, options, signal)
-				: fetchRepository(source, contextDir, options, signal);
+			return source.local ? fetchLocalRepository(source, options, signal) : fetchRepository(source, options, signal);
 		case 'directory':
-			return fetchDirectory(source.path, contextDir, options, signal);
+			return fetchDirectory(source.path, options, signal);
 		case 'file':
-			return fetchFile(source.path, contextDir, options, signal);
+			return fetchFile(source.path, options, signal);
 		case 'archive':
 		case 'stdin':
-			return fetchArchive(source, contextDir, options, signal);
+			return fetchArchive(source, options, signal);
 	}
 }
 
 /** Checks the commit out, or copies with a notice where git is missing and no ref asks for it, as S2I does (decision 038). */
-async function fetchLocalRepository(
-	source: GitSource,
-	contextDir: string,
-	options: FetchOptions,
-	signal: AbortSignal,
-): Promise<SourceInfo> {
+async function fetchLocalRepository(source: GitSource, options: Fetching, signal: AbortSignal): Promise<SourceInfo> {
 	if (isEmptyRepository(join(source.url, '.git'))) throw noCommits(source.url);
 	if (source.ref === undefined && !(await isGitInstalled(options, signal))) {
-		return copyRepository(source.url, contextDir, options, signal);
+		return copyRepository(source.url, options, signal);
 	}
-	return fetchRepository(source, contextDir, options, signal);
+	return fetchRepository(source, options, signal);
 }
 
 /** What is committed gets the modes and times that a checkout gives it, so that a clean working tree makes the same image. */
-async function copyRepository(
-	path: string,
-	contextDir: string,
-	options: FetchOptions,
-	signal: AbortSignal,
-): Promise<SourceInfo> {
+async function copyRepository(path: string, options: Fetching, signal: AbortSignal): Promise<SourceInfo> {
 	const commit = await readHeadCommit(path, options.env);
 	const more = commit === undefined ? ', and the image says nothing of the commit' : '';
 	options.emitNotice(`git is not installed: the directory is copied as it is, with what is not committed${more}`);
-	if (commit === undefined) return fetchDirectory(path, contextDir, options, signal);
-	const { ignoredScripts } = await fetchDirectory(path, contextDir, { ...options, keepSymlinks: true }, signal);
+	if (commit === undefined) return fetchDirectory(path, options, signal);
+	const { ignoredScripts } = await fetchDirectory(path, { ...options, keepSymlinks: true }, signal);
 	await imitateCheckout(rawPath(options.destination), signal);
 	return { ...commit, ignoredScripts };
 }
@@ -96,13 +79,8 @@ async function isGitInstalled({ env }: FetchOptions, signal: AbortSignal): Promi
 	}
 }
 
-async function fetchRepository(
-	source: GitSource,
-	contextDir: string,
-	options: FetchOptions,
-	signal: AbortSignal,
-): Promise<SourceInfo> {
-	const { ignoreSubmodules, env, emitNotice } = options;
+async function fetchRepository(source: GitSource, options: Fetching, signal: AbortSignal): Promise<SourceInfo> {
+	const { contextDir, ignoreSubmodules, env, emitNotice } = options;
 	const keepMetadata = contextDir === '' && !(await parseExclude(options.exclude))('.git');
 	return inWorkDirectory(options, signal, async (work) => {
 		const checkout = join(work, 'source');
@@ -110,40 +88,48 @@ async function fetchRepository(
 		const commit = source.local
 			? await checkOutLocal(source, { ...clone, scratch: join(work, 'git'), contextDir }, signal)
 			: await cloneRepository(source, clone, signal);
-		const rules = { modes: 'git', links: 'any' } as const;
-		const { ignoredScripts } = await settleSource(checkout, contextDir, rules, options, signal);
+		const { ignoredScripts } = await settleSource(checkout, { modes: 'git', links: 'any' }, options, signal);
 		return { ...commit, ignoredScripts };
 	});
 }
 
-async function fetchArchive(
-	source: ArchiveSource,
-	contextDir: string,
-	options: FetchOptions,
-	signal: AbortSignal,
-): Promise<SourceInfo> {
+async function fetchArchive(source: ArchiveSource, options: Fetching, signal: AbortSignal): Promise<SourceInfo> {
 	return inWorkDirectory(options, signal, async (work) => {
 		const root = join(work, 'source');
 		await mkdir(root, { mode: 0o700 });
 		await unpackArchive(source, root, work, options, signal);
-		const rules = { modes: 'kept', links: options.keepSymlinks ? 'any' : 'inside' } as const;
-		const settled = await settleSource(root, contextDir, rules, options, signal);
-		return { location: archiveLocation(source), ...settled };
+		const rules: Rules = { modes: 'kept', links: options.keepSymlinks ? 'any' : 'inside' };
+		return { location: archiveLocation(source), ...(await settleSource(root, rules, options, signal)) };
 	});
 }
 
-async function fetchDirectory(
-	path: string,
-	contextDir: string,
-	options: FetchOptions,
+/** Moves what is wanted of the checkout or unpacked archive `from` to the destination. `epoch` is the newest mtime of a file or link. */
+async function settleSource(
+	from: string,
+	rules: Rules,
+	{ contextDir, destination, exclude }: Fetching,
 	signal: AbortSignal,
-): Promise<SourceInfo> {
+): Promise<Pick<SourceInfo, 'epoch' | 'ignoredScripts'>> {
+	const context = await resolveContextDir(from, contextDir);
+	const { omit, isExcluded, ignoredScripts } = await readSelection(context, await parseExclude(exclude));
+	for (const name of await readdir(context, { encoding: 'buffer' })) {
+		if (!isExcluded(name.toString('utf8'))) await rename(joinName(context, name), joinName(destination, name));
+	}
+	const epoch = await tidyDirectory(rawPath(destination), { omit, ...rules }, signal);
+	return { epoch, ignoredScripts: ignoredScripts() };
+}
+
+function joinName(directory: string, name: Buffer): Buffer {
+	return Buffer.concat([Buffer.from(`${directory}/`), name]);
+}
+
+async function fetchDirectory(path: string, options: Fetching, signal: AbortSignal): Promise<SourceInfo> {
 	if (!(await stat(path)).isDirectory()) {
 		throw new BuildError('SOURCE_INVALID', `the source ${JSON.stringify(redact(path))} is not a directory`, {
 			hint: 'Give the directory that holds the source code, or a git URL.',
 		});
 	}
-	const from = await realpath(await resolveContextDir(path, contextDir));
+	const from = await realpath(await resolveContextDir(path, options.contextDir));
 	const { omit, isLeftOut, ignoredScripts } = await readSelection(from, await parseExclude(options.exclude));
 	await checkDestination(from, options.destination, isLeftOut);
 	const { follow, followed, kept } = createFollower(rawPath(await realpath(options.destination)));
@@ -169,24 +155,17 @@ async function fetchDirectory(
 	return { location: redact(path), epoch, ignoredScripts: ignoredScripts() };
 }
 
-async function fetchFile(
-	path: string,
-	contextDir: string,
-	options: FetchOptions,
-	signal: AbortSignal,
-): Promise<SourceInfo> {
+async function fetchFile(path: string, options: Fetching, signal: AbortSignal): Promise<SourceInfo> {
+	const { contextDir, destination } = options;
 	if (contextDir !== '') {
-		throw new BuildError(
-			'SOURCE_NOT_FOUND',
-			`the source is one file and has no directory ${JSON.stringify(contextDir)}`,
-			{
-				hint: 'Leave out --context-dir, or give the directory that holds the file.',
-			},
-		);
+		const message = `the source is one file and has no directory ${JSON.stringify(contextDir)}`;
+		throw new BuildError('SOURCE_NOT_FOUND', message, {
+			hint: 'Leave out --context-dir, or give the directory that holds the file.',
+		});
 	}
 	const name = basename(path);
 	const entry = entryOf(childOf(ROOT, rawPath(name)), rawPath(path), await stat(path));
-	if (!(await copyEntry(entry, join(options.destination, name), signal))) {
+	if (!(await copyEntry(entry, join(destination, name), signal))) {
 		throw new BuildError('SOURCE_NOT_FOUND', `the file ${JSON.stringify(redact(path))} vanished`, {
 			hint: 'Build again when it is there.',
 		});

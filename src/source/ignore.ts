@@ -60,13 +60,10 @@ function parseRule(line: string, number: number): readonly Rule[] {
 	const parts = partsOf(posix.normalize(pattern));
 	const globs = parts.map(parseGlob).filter((glob) => glob !== BAD_PATTERN);
 	if (globs.length < parts.length) {
-		throw new BuildError(
-			'SOURCE_INVALID',
-			`.s2iignore line ${number} is not a valid pattern: ${JSON.stringify(line.slice(0, 100))}`,
-			{
-				hint: 'Brackets must be closed, and a backslash needs a character behind it.',
-			},
-		);
+		const message = `.s2iignore line ${number} is not a valid pattern: ${JSON.stringify(line.slice(0, 100))}`;
+		throw new BuildError('SOURCE_INVALID', message, {
+			hint: 'Brackets must be closed, and a backslash needs a character behind it.',
+		});
 	}
 	return parts.length === 0 || parts[0] === '..' ? [] : [{ parts: globs.map(plainOr), ignores }];
 }

@@ -167,14 +167,11 @@ async function fetchSubmodule(
 		await cloneSubmodule(url, commit, { checkout: directory, ignoreSubmodules: false, env, emitNotice }, signal);
 	} catch (error) {
 		if (!isBuildError(error, 'SOURCE_GIT', 'SOURCE_INVALID')) throw error;
-		throw new BuildError(
-			'SOURCE_GIT',
-			`the submodule ${redact(name)} is not checked out at ${commit.slice(0, 12)}, and could not be fetched from ${whereOf(url)}: ${error.message}`,
-			{
-				hint: `${error.hint ?? ''} Or check it out first (git submodule update --init --recursive), or leave submodules out with --ignore-submodules.`,
-				cause: error,
-			},
-		);
+		const message = `the submodule ${redact(name)} is not checked out at ${commit.slice(0, 12)}, and could not be fetched from ${whereOf(url)}: ${error.message}`;
+		throw new BuildError('SOURCE_GIT', message, {
+			hint: `${error.hint ?? ''} Or check it out first (git submodule update --init --recursive), or leave submodules out with --ignore-submodules.`,
+			cause: error,
+		});
 	}
 }
 

@@ -1,4 +1,4 @@
-import type { Dirent, Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { BuildError, errnoOf } from '../errors.js';
@@ -107,18 +107,11 @@ const LIMITS: readonly (readonly [name: string, bytes: number])[] = [
 ];
 const MAX_REF = 64 * KIB;
 
-/** What is looked at of a local repository, whose common directory is the same as the other but for worktrees. */
-interface Places {
-	readonly path: string;
-	readonly gitDirectory: string;
-	readonly commonDirectory: string;
-}
-
 /**
  * Throws SOURCE_INVALID for a file of a repository that git or we would read as a whole, and that is larger than any such file is: a hole of
  * 20 GB costs whoever made the source nothing, and whoever reads it 20 GB of memory.
  */
-export async function checkSizes({ path, gitDirectory, commonDirectory }: Places): Promise<void> {
+export async function checkSizes({ path, gitDirectory, commonDirectory }: LocalRepository): Promise<void> {
 	for (const directory of new Set([gitDirectory, commonDirectory])) {
 		for (const [name, limit] of LIMITS) await checkSize(path, join(directory, name), limit);
 		await checkRefs(path, join(directory, 'refs'));
@@ -135,7 +128,7 @@ function tooLarge(path: string, file: string, limit: number): BuildError {
 }
 
 async function checkSize(path: string, file: string, limit: number): Promise<void> {
-	const found = await statIfAny(file);
+	const found = await stat(file).catch(() => undefined);
 	if (found?.isFile() === true && found.size > limit) throw tooLarge(path, file, limit);
 }
 
@@ -146,22 +139,14 @@ async function checkRefs(path: string, refs: string): Promise<void> {
 		const directory = await realpath(next).catch(() => undefined);
 		if (directory === undefined || seen.has(directory)) continue;
 		seen.add(directory);
-		for (const entry of await entriesOf(directory)) {
+		// What is no directory, or not ours to read, is told of by whoever reads it.
+		for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
 			const found = join(directory, entry.name);
-			if (entry.isDirectory() || (entry.isSymbolicLink() && (await statIfAny(found))?.isDirectory() === true)) {
-				pending.push(found);
-			} else await checkSize(path, found, MAX_REF);
+			const target = entry.isSymbolicLink() ? await stat(found).catch(() => undefined) : entry;
+			if (target?.isDirectory() === true) pending.push(found);
+			else await checkSize(path, found, MAX_REF);
 		}
 	}
-}
-
-/** None for what is no directory, or not ours to read, which whoever reads it says. */
-async function entriesOf(directory: string): Promise<readonly Dirent[]> {
-	return readdir(directory, { withFileTypes: true }).catch(() => []);
-}
-
-async function statIfAny(file: string): Promise<Stats | undefined> {
-	return stat(file).catch(() => undefined);
 }
 
 function formatLimit(bytes: number): string {

@@ -1,23 +1,13 @@
 import type { Stats } from 'node:fs';
 import { lstat, readdir, readlink } from 'node:fs/promises';
 import { BuildError, errnoOf } from '../errors.js';
-import {
-	childOf,
-	fsPath,
-	latin1Path,
-	nameIn,
-	parentOf,
-	printablePath,
-	type RawPath,
-	ROOT,
-	type RootPath,
-} from '../root-path.js';
+import * as raw from '../root-path.js';
 
 /** What a source directory holds. */
 export interface SourceEntry {
-	readonly path: RootPath;
+	readonly path: raw.RootPath;
 	/** Where it is on the host; elsewhere than `path` says when a link was followed. */
-	readonly host: RawPath;
+	readonly host: raw.RawPath;
 	readonly type: 'file' | 'directory' | 'symlink';
 	/** As on the host, at most 0o7777. */
 	readonly mode: number;
@@ -26,27 +16,27 @@ export interface SourceEntry {
 	/** Bytes. */
 	readonly size: number;
 	/** Of symlinks only. */
-	readonly target?: RawPath;
+	readonly target?: raw.RawPath;
 }
 
 /** A directory that is being scanned. */
 export interface Place {
-	readonly path: RootPath;
+	readonly path: raw.RootPath;
 	/** Real path on the host. */
-	readonly host: RawPath;
+	readonly host: raw.RawPath;
 	/** The source itself, or the link through which the scan came here. */
-	readonly base: RootPath;
+	readonly base: raw.RootPath;
 	/** Real paths of the directories whose copies hold this one, outermost first: the source, then each target of a link. */
-	readonly chain: readonly RawPath[];
+	readonly chain: readonly raw.RawPath[];
 }
 
 export interface ScanOptions {
 	/** Which entries are left out with what is below them, asked once for each path that is met. */
-	readonly omit: (path: RootPath) => boolean;
+	readonly omit: (path: raw.RootPath) => boolean;
 	/** What is there instead of the symbolic link `entry` of the directory `place`; links remain links when undefined. */
 	readonly follow?: (entry: SourceEntry, place: Place) => Promise<SourceEntry>;
 	/** Told of each socket and FIFO, which are left out: they are doors of processes of this host, and hold nothing. */
-	readonly leftOut?: (path: RootPath) => void;
+	readonly leftOut?: (path: raw.RootPath) => void;
 }
 
 /**
@@ -54,17 +44,17 @@ export interface ScanOptions {
  * what vanishes meanwhile. Throws SOURCE_INVALID for devices and what cannot be read.
  */
 export async function* scanSource(
-	root: RawPath,
+	root: raw.RawPath,
 	{ omit, follow, leftOut }: ScanOptions,
 	signal: AbortSignal,
 ): AsyncGenerator<SourceEntry> {
-	const places: Place[] = [{ path: ROOT, host: root, base: ROOT, chain: [root] }];
+	const places: Place[] = [{ path: raw.ROOT, host: root, base: raw.ROOT, chain: [root] }];
 	for (let place = places.pop(); place !== undefined; place = places.pop()) {
 		signal.throwIfAborted();
 		for (const name of await listDirectory(place)) {
-			const path = childOf(place.path, name);
+			const path = raw.childOf(place.path, name);
 			if (omit(path)) continue;
-			const host = nameIn(place.host, name);
+			const host = raw.nameIn(place.host, name);
 			const found = await readEntry(path, host);
 			if (found === 'left out') leftOut?.(path);
 			if (typeof found === 'string') continue;
@@ -83,14 +73,14 @@ export async function* scanSource(
  * lead somewhere else than here (hostile-copy class of CVE-2026-33748).
  */
 export function checkLink(entry: SourceEntry): void {
-	if (entry.target === undefined || staysBelow(ROOT, parentOf(entry.path), entry.target)) return;
-	throw sourceInvalid(entry.path, `is a symbolic link that leaves the source, to ${printablePath(entry.target)}`, {
+	if (entry.target === undefined || staysBelow(raw.ROOT, raw.parentOf(entry.path), entry.target)) return;
+	throw sourceInvalid(entry.path, `is a symbolic link that leaves the source, to ${raw.printablePath(entry.target)}`, {
 		hint: 'Replace the link by what it points to, name it in .s2iignore, or keep it with --keep-symlinks.',
 	});
 }
 
 /** Whether the link text `target` in the directory `from`, which is `base` or below it, names something in `base`, by path parts. */
-export function staysBelow(base: RootPath, from: RootPath, target: RawPath): boolean {
+export function staysBelow(base: raw.RootPath, from: raw.RootPath, target: raw.RawPath): boolean {
 	let depth = depthOf(from) - depthOf(base);
 	for (const part of target.split('/').filter((each) => each !== '' && each !== '.')) {
 		depth += part === '..' ? -1 : 1;
@@ -101,15 +91,15 @@ export function staysBelow(base: RootPath, from: RootPath, target: RawPath): boo
 
 /** SOURCE_INVALID about one path of the source. */
 export function sourceInvalid(
-	path: RootPath,
+	path: raw.RootPath,
 	problem: string,
 	options: { readonly hint: string; readonly cause?: unknown },
 ): BuildError {
-	return new BuildError('SOURCE_INVALID', `${printablePath(path) || 'the source directory'} ${problem}`, options);
+	return new BuildError('SOURCE_INVALID', `${raw.printablePath(path) || 'the source directory'} ${problem}`, options);
 }
 
 /** SOURCE_INVALID for a failed system call on `path`. */
-export function unreadable(path: RootPath, cause: unknown): BuildError {
+export function unreadable(path: raw.RootPath, cause: unknown): BuildError {
 	return sourceInvalid(path, `cannot be read: ${errnoOf(cause) ?? 'unknown error'}`, {
 		hint: 'Give this user permission to read it, or name it in .s2iignore.',
 		cause,
@@ -117,31 +107,31 @@ export function unreadable(path: RootPath, cause: unknown): BuildError {
 }
 
 /** What `stat` says of the file, directory or link `path` at `host`. Throws SOURCE_INVALID for anything else. */
-export function entryOf(path: RootPath, host: RawPath, stat: Stats): SourceEntry {
+export function entryOf(path: raw.RootPath, host: raw.RawPath, stat: Stats): SourceEntry {
 	const { mode, mtimeMs, size } = stat;
 	return { path, host, type: typeOf(path, stat), mode: mode & 0o7777, mtime: mtimeMs / 1000, size };
 }
 
-function depthOf(path: RootPath): number {
+function depthOf(path: raw.RootPath): number {
 	return path === '' ? 0 : path.split('/').length;
 }
 
 async function listDirectory({ path, host }: Place): Promise<readonly string[]> {
 	try {
-		return (await readdir(fsPath(host), { encoding: 'latin1' })).sort();
+		return (await readdir(raw.fsPath(host), { encoding: 'latin1' })).sort();
 	} catch (cause) {
-		if (errnoOf(cause) === 'ENOENT' && path !== ROOT) return [];
+		if (errnoOf(cause) === 'ENOENT' && path !== raw.ROOT) return [];
 		throw unreadable(path, cause);
 	}
 }
 
-async function readEntry(path: RootPath, host: RawPath): Promise<SourceEntry | 'left out' | 'gone'> {
+async function readEntry(path: raw.RootPath, host: raw.RawPath): Promise<SourceEntry | 'left out' | 'gone'> {
 	try {
-		const stat = await lstat(fsPath(host));
+		const stat = await lstat(raw.fsPath(host));
 		if (stat.isSocket() || stat.isFIFO()) return 'left out';
 		const entry = entryOf(path, host, stat);
 		return entry.type === 'symlink'
-			? { ...entry, target: latin1Path(await readlink(fsPath(host), { encoding: 'latin1' })) }
+			? { ...entry, target: raw.latin1Path(await readlink(raw.fsPath(host), { encoding: 'latin1' })) }
 			: entry;
 	} catch (cause) {
 		if (errnoOf(cause) === 'ENOENT') return 'gone';
@@ -149,7 +139,7 @@ async function readEntry(path: RootPath, host: RawPath): Promise<SourceEntry | '
 	}
 }
 
-function typeOf(path: RootPath, stat: Stats): SourceEntry['type'] {
+function typeOf(path: raw.RootPath, stat: Stats): SourceEntry['type'] {
 	if (stat.isFile()) return 'file';
 	if (stat.isDirectory()) return 'directory';
 	if (stat.isSymbolicLink()) return 'symlink';

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { onTestFinished } from 'vitest';
-import { type FetchOptions, fetchSource } from '../../../src/source/fetch.js';
+import { fetchSource } from '../../../src/source/fetch.js';
 import { parseSource } from '../../../src/source/parse.js';
-import type { SourceInfo } from '../../../src/source/source.js';
+import type { FetchOptions, SourceInfo } from '../../../src/source/source.js';
 import { removeTree } from '../../support/fs.js';
 import { type TarMember, tarOf } from '../../support/tar.js';
 
