@@ -1,5 +1,5 @@
 import type { OptionSpec } from './options.js';
-import type { Alias, Notice, ProgramName, WithoutEffect } from './words.js';
+import type { Alias, Notice, ProgramName, WithoutEffect, Word } from './words.js';
 
 interface KnownAlias extends Alias {
 	/** The option without which the alias does not exist. */
@@ -14,35 +14,13 @@ const ALIASES: ReadonlyMap<string, KnownAlias> = new Map([
 	['l', renamed('destination')],
 	['callbackUrl', renamed('callback-url')],
 	['contextDir', renamed('context-dir')],
-	['savetempdir', renamedFlag('save-temp-dir')],
-	[
-		'forcePull',
-		{
-			needs: 'pull-policy',
-			takesValue: false,
-			notice: deprecated('write --pull-policy always.'),
-			words: (_value, on) => (on ? [{ type: 'option', long: 'pull-policy', value: 'always' }] : []),
-		},
-	],
+	['savetempdir', flagFor('save-temp-dir', 'write --save-temp-dir.', (on) => flag('save-temp-dir', on))],
+	['forcePull', flagFor('pull-policy', 'write --pull-policy always.', (on) => valueIf(on, 'pull-policy', 'always'))],
 	[
 		'clean',
-		{
-			needs: 'incremental',
-			takesValue: false,
-			notice: deprecated('leave --incremental out; a build is then clean.'),
-			words: (_value, on) => [{ type: 'flag', long: 'incremental', on: !on }],
-		},
+		flagFor('incremental', 'leave --incremental out; a build is then clean.', (on) => flag('incremental', !on)),
 	],
-	[
-		'verbose',
-		{
-			needs: 'loglevel',
-			onlySti: true,
-			takesValue: false,
-			notice: deprecated('write --loglevel 3.'),
-			words: (_value, on) => (on ? [{ type: 'option', long: 'loglevel', value: '3' }] : []),
-		},
-	],
+	['verbose', { ...flagFor('loglevel', 'write --loglevel 3.', (on) => valueIf(on, 'loglevel', '3')), onlySti: true }],
 	['method', withoutEffect('there is one method only.')],
 	['m', withoutEffect('there is one method only.')],
 	['dir', withoutEffect('scratch files are in the store, see --store.')],
@@ -59,31 +37,25 @@ export function findAlias(
 }
 
 function renamed(long: string): KnownAlias {
-	return {
-		needs: long,
-		takesValue: true,
-		notice: deprecated(`write --${long}.`),
-		words: (value) => [{ type: 'option', long, value }],
-	};
+	const words = (value: string) => valueIf(true, long, value);
+	return { needs: long, takesValue: true, notice: deprecated(`write --${long}.`), words };
 }
 
-function renamedFlag(long: string): KnownAlias {
-	return {
-		needs: long,
-		takesValue: false,
-		notice: deprecated(`write --${long}.`),
-		words: (_value, on) => [{ type: 'flag', long, on }],
-	};
+function flagFor(needs: string, instead: string, words: (on: boolean) => readonly Word[]): KnownAlias {
+	return { needs, takesValue: false, notice: deprecated(instead), words: (_value, on) => words(on) };
+}
+
+function flag(long: string, on: boolean): readonly Word[] {
+	return [{ type: 'flag', long, on }];
+}
+
+function valueIf(on: boolean, long: string, value: string): readonly Word[] {
+	return on ? [{ type: 'option', long, value }] : [];
 }
 
 function withoutEffect(why: string): KnownAlias {
-	return {
-		needs: 'context-dir',
-		onlySti: true,
-		takesValue: true,
-		notice: deprecated(`it has no effect, ${why}`),
-		words: () => [],
-	};
+	const notice = deprecated(`it has no effect, ${why}`);
+	return { needs: 'context-dir', onlySti: true, takesValue: true, notice, words: () => [] };
 }
 
 function deprecated(instead: string): Notice {
@@ -91,12 +63,12 @@ function deprecated(instead: string): Notice {
 }
 
 const NO_DAEMON = 's2oci talks to no Docker daemon';
+const ENDPOINT = `${NO_DAEMON}, and gives the address to the docker program only`;
 const CERTIFICATE = `${NO_DAEMON}; the docker program finds its certificates by $DOCKER_CERT_PATH`;
 
 /** The options that S2I has for every command, before and behind its name, and that are for its connection to a Docker daemon. */
 const ofDaemon: WithoutEffect = new Map([
-	['url', endpoint()],
-	['U', endpoint()],
+	...['url', 'U'].map((name): [string, Alias] => [name, { ...ignored(true, ENDPOINT), variable: 'DOCKER_HOST' }]),
 	['cert', ignored(true, CERTIFICATE)],
 	['key', ignored(true, CERTIFICATE)],
 	['ca', ignored(true, `${CERTIFICATE}; certificate authorities of registries are given with --ca-bundle`)],
@@ -116,13 +88,6 @@ export function findWithoutEffect(name: string, command: WithoutEffect): Alias |
 /** Whether S2I takes the option `name` (without dashes) before the command, and then whether with a value. */
 export function readGlobal(name: string): { readonly takesValue: boolean } | undefined {
 	return ofDaemon.get(name);
-}
-
-function endpoint(): Alias {
-	return {
-		...ignored(true, `${NO_DAEMON}, and gives the address to the docker program only`),
-		variable: 'DOCKER_HOST',
-	};
 }
 
 /** An option that is taken for S2I's sake, and `why` it has no effect. */
