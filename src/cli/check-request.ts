@@ -51,13 +51,8 @@ export async function checkFiles(
 	for (const { id, from } of secrets) {
 		if ('file' in from) await checkReadable('--secret', from.file);
 		else if (request.host.env[from.variable] === undefined) {
-			throw new BuildError(
-				'USAGE',
-				`--secret id=${id}: the variable ${redact(from.variable).slice(0, 100)} is not set`,
-				{
-					hint: 'Set and export it, or name a file with src=FILE.',
-				},
-			);
+			const message = `--secret id=${id}: the variable ${redact(from.variable).slice(0, 100)} is not set`;
+			throw new BuildError('USAGE', message, { hint: 'Set and export it, or name a file with src=FILE.' });
 		}
 	}
 }

@@ -69,13 +69,10 @@ export function distributableType(mediaType: string): string {
 export function layerCompression(mediaType: string): LayerCompression {
 	const compression = COMPRESSIONS.get(distributableType(mediaType));
 	if (compression !== undefined) return compression;
-	throw new BuildError(
-		'IMAGE_UNSUPPORTED',
-		`layers of type ${JSON.stringify(mediaType.slice(0, 100))} are not supported`,
-		{
-			hint: 'Use an image whose layers are tar archives, plain or compressed with gzip or zstd.',
-		},
-	);
+	const message = `layers of type ${JSON.stringify(mediaType.slice(0, 100))} are not supported`;
+	throw new BuildError('IMAGE_UNSUPPORTED', message, {
+		hint: 'Use an image whose layers are tar archives, plain or compressed with gzip or zstd.',
+	});
 }
 
 /** The media type of a layer with `compression` in a manifest of `family`. */

@@ -1,6 +1,6 @@
 import type { Digest } from '../oci/digest.js';
 import type { Rung, Stage } from './events.js';
-import type { Difference } from './reproducible/difference.js';
+import type { Difference } from './reproducible/explain-content.js';
 
 /** What `--result-file` holds, on success and on failure; what was not reached is absent. Sizes in bytes, times in ms. */
 export interface BuildResult {

@@ -1,11 +1,13 @@
+import { constants } from 'node:os';
 import type { WorkerProcess } from '../host/start-worker.js';
 import type { Digest } from '../oci/digest.js';
 import type { Inspected, RootName, WorkerCalls } from '../protocol/worker-calls.js';
 import { checkResolvedUser } from '../s2i/check-user.js';
 import { resolveUser, type User } from '../s2i/users.js';
 import { withoutName } from '../sandbox/no-sandbox.js';
+import { exitStatus } from '../sandbox/sandbox.js';
 import { putLast, type SandboxPlace } from '../sandbox/sandboxes.js';
-import { collectOutput } from './assemble/process-output.js';
+import type { Emit } from './events.js';
 import type { BuildRecord } from './record.js';
 import type { ScriptsRequest } from './request.js';
 import { placeOf } from './rung.js';
@@ -15,8 +17,11 @@ type RequestOf<Name extends 'prepare' | 'execute' | 'saveArtifacts' | 'copyFiles
 type Run<Name extends 'execute' | 'saveArtifacts'> = Omit<RequestOf<Name>, 'root' | 'sandboxes' | 'streams'>;
 type Ended<Name extends 'execute' | 'saveArtifacts' = 'execute'> = WorkerCalls[Name]['response'];
 
-/** A process that has ended, and the end of what it printed. */
+/** A process that has ended. */
 export type RunEnded<Name extends 'execute' | 'saveArtifacts' = 'execute'> = Ended<Name> & {
+	/** As a shell gives it: 128 + n after signal n. */
+	readonly status: number;
+	/** The end of what it printed. */
 	readonly lastLines: string;
 };
 
@@ -35,8 +40,8 @@ export interface Root {
 	readonly prepare: (wanted: Omit<RequestOf<'prepare'>, 'root'>) => Promise<void>;
 	/** Runs a process and passes on what it prints. Reports another rung, and limits that are not enforced. Throws HOST_NO_SANDBOX. */
 	readonly run: (run: Run<'execute'>) => Promise<RunEnded>;
-	/** The same with our own streams. */
-	readonly show: (run: Run<'execute'>) => Promise<Ended>;
+	/** The same with our own streams; resolves with the status, or with undefined when aborting `signal` stopped it. */
+	readonly show: (run: Run<'execute'>, signal: AbortSignal) => Promise<number | undefined>;
 	/** Runs a process that writes an archive to its standard output, and passes on what it prints on the other. Throws HOST_NO_SANDBOX, LAYER_INVALID. */
 	readonly saveArtifacts: (run: Run<'saveArtifacts'>) => Promise<RunEnded<'saveArtifacts'>>;
 	/** Copies a host directory as COPY and ADD do; resolves with the paths of what is no file, directory or link. */
@@ -105,33 +110,38 @@ export async function mountRoot(name: RootName, diffIds: readonly Digest[], cont
 function runnersOf(name: RootName, context: RootContext): Pick<Root, 'run' | 'show' | 'saveArtifacts'> {
 	const { worker, record } = context;
 	const { sandboxes } = worker;
+	const statusOf = ({ exit }: Pick<Ended, 'exit'>) => exitStatus(exit, constants.signals);
+	const collecting = async <E extends Pick<Ended, 'exit'>>(calling: Promise<E>, printed: (ended: E) => Printed) => {
+		const output = collectOutput(worker, record.emit);
+		try {
+			const ended = await calling;
+			await output.drained(printed(ended));
+			return { ...ended, status: statusOf(ended), lastLines: output.lastLines() };
+		} finally {
+			await output.drained({ stdout: 0, stderr: 0 });
+		}
+	};
 	return {
 		run: async (run) => {
-			const output = collectOutput(worker, record.emit);
-			try {
-				const ended = await worker.call('execute', { root: name, sandboxes, streams: 'forward', ...run });
-				await output.drained(ended.forwarded);
-				reportRun(ended, context);
-				return { ...ended, lastLines: output.lastLines() };
-			} finally {
-				await output.drained({ stdout: 0, stderr: 0 });
-			}
-		},
-		show: async (run) => {
-			const ended = await worker.call('execute', { root: name, sandboxes, streams: 'inherit', ...run });
+			const calling = worker.call('execute', { root: name, sandboxes, streams: 'forward', ...run });
+			const ended = await collecting(calling, ({ forwarded }) => forwarded);
 			reportRun(ended, context);
 			return ended;
 		},
-		saveArtifacts: async (run) => {
-			const output = collectOutput(worker, record.emit);
+		show: async (run, signal) => {
 			try {
-				const order = putLast(sandboxes, 'copiesOutput');
-				const ended = await worker.call('saveArtifacts', { root: name, sandboxes: order, ...run });
-				await output.drained({ stdout: 0, stderr: ended.forwarded.stderr });
-				return { ...ended, lastLines: output.lastLines() };
-			} finally {
-				await output.drained({ stdout: 0, stderr: 0 });
+				const ended = await worker.call('execute', { root: name, sandboxes, streams: 'inherit', ...run });
+				reportRun(ended, context);
+				return statusOf(ended);
+			} catch (error) {
+				if (signal.aborted) return undefined;
+				throw error;
 			}
+		},
+		saveArtifacts: (run) => {
+			const order = putLast(sandboxes, 'copiesOutput');
+			const calling = worker.call('saveArtifacts', { root: name, sandboxes: order, ...run });
+			return collecting(calling, ({ forwarded: { stderr } }) => ({ stdout: 0, stderr }));
 		},
 	};
 }
@@ -143,4 +153,67 @@ function reportRun({ sandbox, refused, unenforced }: Ended, { worker, record }: 
 		record.rung({ ...placeOf(worker), sandbox, reason });
 	}
 	for (const message of unenforced) record.emit({ type: 'warning', code: 'LIMITS', message });
+}
+
+/** Bytes. */
+interface Printed {
+	readonly stdout: number;
+	readonly stderr: number;
+}
+
+/** What the sandboxed process prints: passed on as events, and its last lines remembered for an error message. */
+interface Output {
+	/** Resolves once as many bytes were passed on as the worker says it forwarded; what comes later is not passed on. */
+	readonly drained: (forwarded: Printed) => Promise<void>;
+	readonly lastLines: () => string;
+}
+
+const TAIL_BYTES = 8192;
+const TAIL_LINES = 10;
+/** Of these, at least so many are kept for stderr when it has them: of two pipes nobody knows which was written to last. */
+const STDERR_LINES = 5;
+const DRAIN_MS = 2000;
+
+/** Begins to pass on what the worker forwards. */
+function collectOutput(worker: WorkerProcess, emit: Emit): Output {
+	const seen = { stdout: 0, stderr: 0 };
+	const tails = { stdout: '', stderr: '' };
+	let wake: () => void = () => undefined;
+	const listeners = (['stdout', 'stderr'] as const).map((from) => {
+		const listener = (chunk: Buffer) => {
+			seen[from] += chunk.length;
+			tails[from] = (tails[from] + chunk.toString('utf8')).slice(-TAIL_BYTES);
+			emit({ type: 'output', from, chunk });
+			wake();
+		};
+		worker[from]?.on('data', listener);
+		worker[from]?.resume();
+		return () => worker[from]?.off('data', listener);
+	});
+	return {
+		drained: async (forwarded) => {
+			const isDone = () => seen.stdout >= forwarded.stdout && seen.stderr >= forwarded.stderr;
+			if (!isDone()) {
+				await new Promise<void>((resolve) => {
+					const limit = setTimeout(resolve, DRAIN_MS);
+					wake = () => {
+						if (!isDone()) return;
+						clearTimeout(limit);
+						resolve();
+					};
+				});
+			}
+			for (const stop of listeners) stop();
+		},
+		lastLines: () => {
+			const [stdout, stderr] = [linesOf(tails.stdout), linesOf(tails.stderr)];
+			const end = stderr.slice(-Math.max(STDERR_LINES, TAIL_LINES - stdout.length));
+			return [...stdout.slice(-(TAIL_LINES - end.length)), ...end].join('\n');
+		},
+	};
+}
+
+function linesOf(text: string): readonly string[] {
+	const trimmed = text.trimEnd();
+	return trimmed === '' ? [] : trimmed.split('\n');
 }

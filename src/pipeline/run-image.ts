@@ -1,9 +1,8 @@
-import { constants } from 'node:os';
 import { BuildError } from '../errors.js';
 import type { Image } from '../oci/image.js';
 import { readContract } from '../s2i/contract.js';
 import { checkEnvironmentSize } from '../s2i/environment.js';
-import { type ContainerProcess, exitStatus } from '../sandbox/sandbox.js';
+import type { ContainerProcess } from '../sandbox/sandbox.js';
 import type { Emit } from './events.js';
 import { mountImage } from './images/mount-image.js';
 import { hostFiles } from './prepare/host-files.js';
@@ -27,13 +26,7 @@ export async function run(asked: RunRequest, emit: Emit, signal: AbortSignal): P
 	const process = await describeProcess(request, image, root);
 	const binds = await hostFiles({ limits: request.limits }, session.scratch);
 	await root.prepare({ placements: [], binds, workingDir: process.cwd });
-	try {
-		const { exit } = await root.show({ process, limits: request.limits });
-		return exitStatus(exit, constants.signals);
-	} catch (error) {
-		if (signal.aborted) return undefined;
-		throw error;
-	}
+	return await root.show({ process, limits: request.limits }, signal);
 }
 
 async function describeProcess(request: RunRequest, image: Image, root: Root): Promise<ContainerProcess> {
@@ -47,8 +40,8 @@ async function describeProcess(request: RunRequest, image: Image, root: Root): P
 		});
 	}
 	const user = await root.user(contract.user);
-	const env: Record<string, string> = { HOME: user.home, ...contract.env };
-	for (const { name, value } of request.environment) env[name] = value;
+	const asked = Object.fromEntries(request.environment.map(({ name, value }) => [name, value]));
+	const env = { HOME: user.home, ...contract.env, ...asked };
 	checkEnvironmentSize(env, 'build');
 	return { argv: [program, ...args], env, cwd: contract.workingDir, user };
 }

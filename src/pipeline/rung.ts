@@ -1,11 +1,9 @@
 import type { WorkerProcess } from '../host/start-worker.js';
 import { isCopied, type Place, rungNumber } from '../sandbox/ladder.js';
 import { withoutName } from '../sandbox/no-sandbox.js';
-import type { FindingCode } from './doctor/advice.js';
+import { describeFinding, type FindingCode } from './doctor/advice.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from './doctor/causes.js';
-import { detectEnvironments } from './doctor/ci-environment.js';
-import { type HostFacts, readFacts } from './doctor/facts.js';
-import { describeFinding } from './doctor/findings.js';
+import { detectEnvironments, type HostFacts, readFacts } from './doctor/facts.js';
 import { readStore } from './doctor/store-state.js';
 import type { Rung } from './events.js';
 import type { HostRequest } from './request.js';

@@ -2,15 +2,14 @@ import { join, posix } from 'node:path';
 import { BuildError } from '../errors.js';
 import { diffIdsOf } from '../oci/image.js';
 import { ROOT } from '../root-path.js';
-import { assembleEnvironment } from '../s2i/assemble-environment.js';
 import type { Contract } from '../s2i/contract.js';
 import type { EnvironmentVariable } from '../s2i/environment.js';
 import type { ScriptName } from '../s2i/scripts.js';
 import type { User } from '../s2i/users.js';
 import { chooseArtifacts, type PathPair } from '../s2i/volumes.js';
-import { executeProcess } from './assemble/execute-process.js';
+import { executeScript } from './assemble/execute-script.js';
 import type { BuildContext } from './context.js';
-import { CA_BUNDLE_PATH, hostFilesOf } from './prepare/host-files.js';
+import { hostFilesOf } from './prepare/host-files.js';
 import { type InstalledScript, installScripts } from './prepare/install-scripts.js';
 import { findUser, mountRoot, type Root } from './root.js';
 
@@ -37,30 +36,19 @@ export async function prepareRuntime(context: BuildContext, source: string): Pro
 	const { image, contract } = runtimeOf(context);
 	const artifacts = chooseArtifacts(request.runtime?.artifacts ?? [], contract.assembleInputFiles);
 	const root = await mountRoot('runtime', diffIdsOf(image), context);
-	const { stat: inspect } = root;
+	const { scriptsUrl } = request.scripts;
 	const user = await findUser(root, contract.assembleRuntimeUser, request.scripts);
 	const directory = join(session.scratch, 'runtime-scripts');
 	const { scripts, placed } = await installScripts(
 		{ required: ['assemble-runtime', 'run'], optional: [] },
-		{
-			contract,
-			scriptsUrl: request.scripts.scriptsUrl,
-			source,
-			directory,
-			inspect,
-			http: session.http,
-			emit: record.emit,
-		},
+		{ contract, scriptsUrl, source, directory, inspect: root.stat, http: session.http, emit: record.emit },
 		signal,
 	);
 	return {
-		root,
-		contract,
-		user,
+		...{ root, contract, user, artifacts },
 		assembleRuntime: scriptNamed(scripts, 'assemble-runtime'),
 		run: scriptNamed(scripts, 'run'),
 		scripts: placed ? directory : undefined,
-		artifacts,
 	};
 }
 
@@ -79,25 +67,13 @@ export async function assembleRuntime(
 		readonly epoch: number;
 	},
 ): Promise<void> {
-	const { host, assemble } = context.request;
 	const { root, contract, user, assembleRuntime: script } = runtime;
-	const { workingDir } = contract;
+	const { workingDir: cwd } = contract;
 	await copyArtifacts(context, build.root, runtime);
-	const binds = await hostFilesOf(context);
-	await root.prepare({ placements: [], binds, workingDir });
-	const env = assembleEnvironment({
-		image: contract.env,
-		environment: build.environment,
-		buildEnvironment: assemble.buildEnvironment,
-		home: user.home,
-		epoch: build.epoch,
-		caBundle: host.caBundle === undefined ? undefined : CA_BUNDLE_PATH,
-		host: host.env,
-	});
-	const process = { argv: [script.path] as const, env, cwd: workingDir, user };
+	await root.prepare({ placements: [], binds: await hostFilesOf(context), workingDir: cwd });
+	const { environment, epoch } = build;
 	const what = `${script.name} (${script.path})`;
-	const { assembleTimeout: timeoutMs, limits } = assemble;
-	await executeProcess(root, { process, what, timeoutMs, limits });
+	await executeScript(context, root, { argv: [script.path], cwd, user, what, image: contract.env, environment, epoch });
 }
 
 async function copyArtifacts(context: BuildContext, builder: Root, runtime: PreparedRuntime): Promise<void> {

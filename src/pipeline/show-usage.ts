@@ -1,9 +1,7 @@
-import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { ImageLocation } from '../content/location.js';
 import { readContract } from '../s2i/contract.js';
 import type { EnvironmentVariable } from '../s2i/environment.js';
-import { exitStatus } from '../sandbox/sandbox.js';
 import type { Emit } from './events.js';
 import { mountImage } from './images/mount-image.js';
 import { hostFiles } from './prepare/host-files.js';
@@ -27,37 +25,25 @@ export interface UsageRequest extends Pick<BuildRequest, 'host' | 'pullPolicy'> 
 export async function usage(asked: UsageRequest, emit: Emit, signal: AbortSignal): Promise<number | undefined> {
 	const request = { ...asked, host: settleStore(asked.host) };
 	const record = createRecord(emit);
-	await using session = await openSession(
-		request.host,
-		{ streams: 'inherit', onEvent: reportWorker(emit), emit },
-		signal,
-	);
-	const { image, root } = await mountImage(
-		request.image,
-		request.pullPolicy,
-		{ host: request.host, session, record },
-		signal,
-	);
-	const { destination, scriptsUrl } = request.scripts;
+	const {
+		host,
+		scripts: { destination, scriptsUrl },
+	} = request;
+	const onEvent = reportWorker(emit);
+	await using session = await openSession(host, { streams: 'inherit', onEvent, emit }, signal);
+	const { image, root } = await mountImage(request.image, request.pullPolicy, { host, session, record }, signal);
 	const contract = readContract(image.config.value.config ?? {}, { destination });
 	const directory = join(session.scratch, 'scripts');
-	const { stat: inspect } = root;
-	const input = { contract, scriptsUrl, source: undefined, directory, inspect, http: session.http, emit };
+	const input = { contract, scriptsUrl, source: undefined, directory, inspect: root.stat, http: session.http, emit };
 	const { scripts, placed } = await installScripts({ required: ['usage'], optional: [] }, input, signal);
 	const user = await root.user(contract.user);
 	const script = { source: directory, destination: join(contract.destination, 'scripts'), owner: user, keep: true };
 	const { workingDir } = contract;
 	const binds = await hostFiles({}, session.scratch);
 	await root.prepare({ placements: placed ? [script] : [], binds, workingDir });
-	const env: Record<string, string> = { HOME: user.home, ...contract.env };
-	for (const { name, value } of request.environment) env[name] = value;
+	const given = Object.fromEntries(request.environment.map(({ name, value }) => [name, value]));
+	const env = { HOME: user.home, ...contract.env, ...given };
 	const path = scripts.get('usage')?.path ?? '';
 	const process = { argv: [path] as const, env, cwd: workingDir, user };
-	try {
-		const { exit } = await root.show({ process });
-		return exitStatus(exit, constants.signals);
-	} catch (error) {
-		if (signal.aborted) return undefined;
-		throw error;
-	}
+	return await root.show({ process }, signal);
 }

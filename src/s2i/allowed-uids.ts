@@ -29,11 +29,8 @@ function readRange(part: string): UidRange {
 }
 
 function invalid(part: string): BuildError {
-	return new BuildError(
-		'USAGE',
-		`--allowed-uids: ${JSON.stringify(redact(part).slice(0, 50))} is not a range of uids`,
-		{
-			hint: 'Write a comma list of n, n-m, n- and -m; 1- is every user but root.',
-		},
-	);
+	const message = `--allowed-uids: ${JSON.stringify(redact(part).slice(0, 50))} is not a range of uids`;
+	return new BuildError('USAGE', message, {
+		hint: 'Write a comma list of n, n-m, n- and -m; 1- is every user but root.',
+	});
 }

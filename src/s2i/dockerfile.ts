@@ -191,13 +191,10 @@ function quotePlain(word: string, what: string): string {
 /** A user for USER and `--chown`. Throws IMAGE_INVALID for anything but ids and names: an image may say anything. */
 function quoteUser(user: string): string {
 	if (/^[A-Za-z0-9_][\w.-]*\$?(?::[A-Za-z0-9_][\w.-]*\$?)?$/.test(user)) return user.replaceAll('$', '\\$');
-	throw new BuildError(
-		'IMAGE_INVALID',
-		`the USER ${JSON.stringify(redact(user).slice(0, 100))} is neither a number nor a name`,
-		{
-			hint: 'Check USER and the label io.openshift.s2i.assemble-user of the builder image.',
-		},
-	);
+	const message = `the USER ${JSON.stringify(redact(user).slice(0, 100))} is neither a number nor a name`;
+	throw new BuildError('IMAGE_INVALID', message, {
+		hint: 'Check USER and the label io.openshift.s2i.assemble-user of the builder image.',
+	});
 }
 
 function quoteValue(text: string, what: string): string {

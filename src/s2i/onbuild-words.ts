@@ -21,13 +21,10 @@ export function onBuildInvalid(text: string, problem: string): BuildError {
 
 /** IMAGE_UNSUPPORTED for `what` in the instruction `text` of an image. */
 export function onBuildUnsupported(text: string, what: string): BuildError {
-	return new BuildError(
-		'IMAGE_UNSUPPORTED',
-		`${what} is not supported in ONBUILD: the image has ${showInstruction(text)}`,
-		{
-			hint: 'Use another builder image, or build this one with a Dockerfile.',
-		},
-	);
+	const message = `${what} is not supported in ONBUILD: the image has ${showInstruction(text)}`;
+	return new BuildError('IMAGE_UNSUPPORTED', message, {
+		hint: 'Use another builder image, or build this one with a Dockerfile.',
+	});
 }
 
 /** The instruction `text` for a message: redacted, in one line, at most 100 characters of it. */

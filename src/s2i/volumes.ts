@@ -141,12 +141,9 @@ export function chooseArtifacts(option: readonly PathPair[], label: readonly str
 }
 
 function labelInvalid(problem: string, cause?: unknown): BuildError {
-	return new BuildError(
-		'IMAGE_INVALID',
-		`the label ${ASSEMBLE_INPUT_FILES} of the runtime image is not valid: ${problem}`,
-		{
-			hint: 'Name the artifacts with --runtime-artifact SOURCE[:DIRECTORY] instead, or ask for the label to be fixed.',
-			cause,
-		},
-	);
+	const message = `the label ${ASSEMBLE_INPUT_FILES} of the runtime image is not valid: ${problem}`;
+	return new BuildError('IMAGE_INVALID', message, {
+		hint: 'Name the artifacts with --runtime-artifact SOURCE[:DIRECTORY] instead, or ask for the label to be fixed.',
+		cause,
+	});
 }

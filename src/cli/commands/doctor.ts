@@ -1,5 +1,5 @@
+import type { Finding } from '../../pipeline/doctor/advice.js';
 import type { Diagnosis, RegistryTrial, RungTrial, StoreState } from '../../pipeline/doctor/diagnosis.js';
-import type { Finding } from '../../pipeline/doctor/findings.js';
 import { checkHostFiles } from '../check-request.js';
 import { EXIT_CODES } from '../exit-code.js';
 import { formatBytes } from '../format.js';
@@ -39,11 +39,8 @@ export const command: Definition<typeof doctorArguments> = {
 		const request = readHostRequest(host, io);
 		await checkHostFiles(request);
 		using interrupt = listenForInterrupt(io.signal);
-		const [{ diagnose }, { parseTarget }] = await Promise.all([
-			import('../../pipeline/doctor/doctor.js'),
-			import('../../pipeline/doctor/target.js'),
-		]);
-		const diagnosis = await diagnose(request, targets.map(parseTarget), interrupt.signal);
+		const { diagnose } = await import('../../pipeline/doctor/doctor.js');
+		const diagnosis = await diagnose(request, targets, interrupt.signal);
 		if (json) io.stdout.write(`${JSON.stringify(diagnosis, undefined, '\t')}\n`);
 		else io.stdout.write(renderDiagnosis(diagnosis));
 		return statusOf(diagnosis);

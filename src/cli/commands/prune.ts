@@ -1,5 +1,5 @@
 import { BuildError } from '../../errors.js';
-import type { PrunedStore, PrunePolicy } from '../../pipeline/store/prune-store.js';
+import type { PrunedStore, PrunePolicy } from '../../pipeline/store/stored-layers.js';
 import { formatBytes, formatTime, shortDigest } from '../format.js';
 import { noStoreAt, readHostRequest, storeOptions } from '../host-options.js';
 import { listenForInterrupt } from '../interrupt.js';
@@ -48,7 +48,7 @@ export const command: Definition<typeof pruneArguments> = {
 		const { json, dryRun, spared, host } = value;
 		const request = { ...readHostRequest(host, io), policy: readPrunePolicy(spared), dryRun };
 		using interrupt = listenForInterrupt(io.signal);
-		const { prune } = await import('../../pipeline/store/prune-store.js');
+		const { prune } = await import('../../pipeline/store/stored-layers.js');
 		const pruned = await prune(request, interrupt.signal);
 		io.stdout.write(json ? `${JSON.stringify(pruned, undefined, '\t')}\n` : renderPruned(pruned, dryRun));
 		return 0;

@@ -81,13 +81,8 @@ export function readRebuildRequest(
 	const { tag, source, destination, runtimePullPolicy, pullPolicy: policy } = args;
 	const image = readLocation(args.image);
 	if (tag === undefined && image.type === 'registry' && image.reference.digest !== undefined) {
-		throw new BuildError(
-			'USAGE',
-			`${formatImageLocation(image)} is a digest, and what is rebuilt has another: it needs a name`,
-			{
-				hint: 'Give it as the second argument: s2oci rebuild IMAGE NEW-TAG',
-			},
-		);
+		const message = `${formatImageLocation(image)} is a digest, and what is rebuilt has another: it needs a name`;
+		throw new BuildError('USAGE', message, { hint: 'Give it as the second argument: s2oci rebuild IMAGE NEW-TAG' });
 	}
 	const output = readOutput(args.output, tag ?? args.image);
 	return {

@@ -1,4 +1,4 @@
-import type { ListedLayer, RecordedImage, StoreListing } from '../../pipeline/store/list-store.js';
+import type { ListedLayer, RecordedImage, StoreListing } from '../../pipeline/store/stored-layers.js';
 import { redact } from '../../redact.js';
 import { formatBytes, formatTime, shortDigest } from '../format.js';
 import { noStoreAt, readHostRequest, storeOptions } from '../host-options.js';
@@ -21,7 +21,7 @@ export const command: Definition<typeof storeArguments> = {
 	perform: async ({ value }, { io }) => {
 		const request = readHostRequest(value.host, io);
 		using interrupt = listenForInterrupt(io.signal);
-		const { listStore } = await import('../../pipeline/store/list-store.js');
+		const { listStore } = await import('../../pipeline/store/stored-layers.js');
 		const listing = await listStore(request, interrupt.signal);
 		io.stdout.write(value.json ? `${JSON.stringify(listing, undefined, '\t')}\n` : renderListing(listing));
 		return 0;

@@ -1,6 +1,5 @@
 import { BuildError } from '../../errors.js';
 import type { ContainerConfig } from '../../oci/image.js';
-import { assembleEnvironment } from '../../s2i/assemble-environment.js';
 import type { Contract } from '../../s2i/contract.js';
 import type { EnvironmentVariable } from '../../s2i/environment.js';
 import { isBuildLabel, VOLATILE_LABEL } from '../../s2i/labels.js';
@@ -9,11 +8,10 @@ import type { User } from '../../s2i/users.js';
 import type { SourceInfo } from '../../source/source.js';
 import type { BuildContext } from '../context.js';
 import type { Emit } from '../events.js';
-import { caBundleIn } from '../fit-in-place.js';
 import type { Prepared } from '../prepare/prepare.js';
 import type { Root } from '../root.js';
 import { assembleRuntime } from '../runtime-image.js';
-import { executeProcess } from './execute-process.js';
+import { executeScript } from './execute-script.js';
 
 /** What a successful build leaves behind for the image, and where. */
 export interface Assembled {
@@ -48,25 +46,14 @@ export async function assemble(context: BuildContext, prepared: Prepared, info: 
 }
 
 async function runAssemble(context: BuildContext, prepared: Prepared, { epoch }: SourceInfo): Promise<void> {
-	const { request, worker, record } = context;
-	const { contract, scripts, user, environment } = prepared;
+	const { root, contract, scripts, user, environment, artifacts } = prepared;
 	const script = scripts.get('assemble');
 	if (script === undefined) return;
-	const env = assembleEnvironment({
-		image: contract.env,
-		environment,
-		buildEnvironment: request.assemble.buildEnvironment,
-		incremental: prepared.artifacts !== undefined,
-		home: user.home,
-		epoch,
-		caBundle: caBundleIn(request.host, worker),
-		host: request.host.env,
+	await executeScript(context, root, {
+		...{ argv: [script.path], what: `${script.name} (${script.path})`, cwd: contract.workingDir, user },
+		...{ image: contract.env, environment, incremental: artifacts !== undefined, epoch },
+		onExit: (exitCode) => context.record.note({ assemble: { exitCode } }),
 	});
-	const process = { argv: [script.path] as const, env, cwd: contract.workingDir, user };
-	const what = `${script.name} (${script.path})`;
-	const { assembleTimeout: timeoutMs, limits } = request.assemble;
-	const onExit = (exitCode: number) => record.note({ assemble: { exitCode } });
-	await executeProcess(prepared.root, { process, what, timeoutMs, limits, onExit });
 }
 
 /**

@@ -30,7 +30,7 @@ import { openNetwork } from '../network.js';
 import { readEnvironment } from '../prepare/build-environment.js';
 import { type BuildRecord, createRecord } from '../record.js';
 import type { BuildRequest } from '../request.js';
-import { findContract } from './dockerfile-builder.js';
+import { type DockerfileScripts, findContract, installDockerfileScripts } from './dockerfile-builder.js';
 import {
 	clearContext,
 	copyInjections,
@@ -41,7 +41,6 @@ import {
 	writeContextFile,
 	writeDockerfileText,
 } from './dockerfile-context.js';
-import { type DockerfileScripts, installDockerfileScripts } from './dockerfile-scripts.js';
 
 /** A Dockerfile in place of an image. */
 export interface DockerfileRequest

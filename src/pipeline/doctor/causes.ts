@@ -2,8 +2,7 @@ import { type BuildError, isBuildError, messageOf } from '../../errors.js';
 import type { NamespacePlan } from '../../host/user-namespace.js';
 import type { FindingCode } from './advice.js';
 import type { SandboxTrial, StoreState } from './diagnosis.js';
-import type { HostFacts } from './facts.js';
-import { isNetworkType } from './host-mounts.js';
+import { type HostFacts, isNetworkType } from './facts.js';
 
 /** What explains a failure. */
 export interface Evidence {

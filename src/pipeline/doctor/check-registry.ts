@@ -1,16 +1,19 @@
-import { isBuildError, messageOf } from '../../errors.js';
+import { isEngineLocation, parseImageLocation } from '../../content/location.js';
+import { BuildError, isBuildError, messageOf } from '../../errors.js';
 import { discard } from '../../http/client.js';
-import type { RepositoryName } from '../../oci/reference.js';
-import { redact } from '../../redact.js';
+import { type Digest, isDigest } from '../../oci/digest.js';
+import { formatRepository, type ImageReference, parseReference, type RepositoryName } from '../../oci/reference.js';
+import { redact, redactWord } from '../../redact.js';
 import { findCredentials } from '../../registry/credentials.js';
+import { mountBlob } from '../../registry/mount.js';
 import type { Registries } from '../../registry/registries.js';
 import type { RemoteRepository } from '../../registry/remote-repository.js';
+import type { Repository } from '../../registry/repository.js';
+import { cancelSession, startSession, type UploadSession } from '../../registry/upload-session.js';
 import { whatBareMeans } from '../images/bare-name.js';
 import { type NetworkRequest, openNetwork } from '../network.js';
 import type { FindingCode } from './advice.js';
 import type { Answer, RegistryTrial } from './diagnosis.js';
-import { tryMount, tryPull, tryPush } from './rights.js';
-import type { DoctorTarget } from './target.js';
 
 /** What looking at one registry notes down. */
 interface Notes {
@@ -130,4 +133,83 @@ async function tryLogin(
 	const response = await send({ method: 'GET', url: new URL('/v2/', endpoint), access }, signal);
 	discard(response);
 	return response.status === 200 ? 'yes' : 'unknown';
+}
+
+/** Takes what is worth telling although nothing failed. */
+type Note = (reason: string) => void;
+
+/**
+ * Whether what `reference` names can be pulled, and a blob that is there then. An image that does not exist is `unknown`. Throws what the
+ * registry refused with.
+ */
+async function tryPull(
+	repository: Repository,
+	reference: string,
+	note: Note,
+	signal: AbortSignal,
+): Promise<{ readonly pull: Answer; readonly config: Digest | undefined }> {
+	try {
+		const { value } = await repository.manifest(reference, signal);
+		if ('config' in value) return { pull: 'yes', config: value.config.digest };
+		const variant = value.manifests[0]?.digest;
+		if (variant === undefined || isDigest(reference)) return { pull: 'yes', config: undefined };
+		return await tryPull(repository, variant, note, signal);
+	} catch (error) {
+		if (!isBuildError(error, 'REGISTRY_NOT_FOUND')) throw error;
+		const image = `${formatRepository(repository.name)}${isDigest(reference) ? '@' : ':'}${reference}`;
+		note(`${image} does not exist, or we may not know of it`);
+		return { pull: 'unknown', config: undefined };
+	}
+}
+
+/** Whether an upload can be begun; it is cancelled at once. Throws what the registry refused with. */
+async function tryPush(remote: RemoteRepository, note: Note, signal: AbortSignal): Promise<Answer> {
+	await cancel(remote, await startSession(remote, signal), note);
+	return 'yes';
+}
+
+/**
+ * Whether the registry shares `blob` within itself (distribution-spec v1.1 "mounting"). It is asked for a blob that the repository has
+ * already, so that nothing is new afterwards; so what it says without naming the blob cannot be told from a mount.
+ */
+async function tryMount(remote: RemoteRepository, digest: Digest, note: Note, signal: AbortSignal): Promise<Answer> {
+	const mounted = await mountBlob(remote, { digest }, remote.name, signal);
+	if (mounted === 'unsure') return 'unknown';
+	if (mounted === true) return 'yes';
+	if (mounted !== undefined) await cancel(remote, mounted, note);
+	return 'no';
+}
+
+async function cancel(remote: RemoteRepository, { url }: UploadSession, note: Note): Promise<void> {
+	const status = await cancelSession(remote, url);
+	if (status !== undefined && status >= 200 && status <= 299) return;
+	const answer = status === undefined ? 'no answer' : `HTTP ${status}`;
+	note(`the registry does not cancel uploads (${answer}); the empty one that was begun expires by itself`);
+}
+
+/** A registry, or an image on one, to be looked at. `bare` is the name of an image that names no registry. */
+export type DoctorTarget =
+	| { readonly type: 'registry'; readonly name: string; readonly registry: string }
+	| { readonly type: 'image'; readonly name: string; readonly reference: ImageReference; readonly bare?: string };
+
+const HOST = /^(?:[a-z0-9.-]+\.[a-z0-9-]+|localhost|\[[0-9a-f:]+\])(?::\d{1,5})?$|^[a-z0-9.-]+:\d{1,5}$/i;
+
+/**
+ * `text` as an image, or as a registry: `localhost`, or a host with a dot or a port. Throws USAGE for images in files and in local engines,
+ * and REFERENCE_INVALID.
+ */
+export function parseTarget(text: string): DoctorTarget {
+	const bare = text.replace(/^(?:https?|docker):\/\//, '');
+	const host = bare.replace(/\/$/, '');
+	if (HOST.test(host)) {
+		const { repository } = parseReference(`${host}/s2oci`);
+		return { type: 'registry', name: host, registry: repository.registry };
+	}
+	const location = parseImageLocation(text);
+	if (location.type === 'registry') return { ...location, type: 'image', name: bare };
+	const where = isEngineLocation(location) ? 'in a local engine' : 'in a file or directory';
+	const message = `${JSON.stringify(redactWord(text).slice(0, 200))} is neither a registry nor an image on one, but an image ${where}`;
+	throw new BuildError('USAGE', message, {
+		hint: 'Leave it out: this host is looked at without it. Whether such a builder can be read and run here, s2oci usage IMAGE shows.',
+	});
 }

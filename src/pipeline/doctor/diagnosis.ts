@@ -1,8 +1,7 @@
 import type { RungNumber } from '../../sandbox/ladder.js';
 import type { SandboxName } from '../../sandbox/sandboxes.js';
-import type { FindingCode } from './advice.js';
-import type { EnvironmentName } from './ci-environment.js';
-import type { Finding } from './findings.js';
+import type { Finding, FindingCode } from './advice.js';
+import type { EnvironmentName } from './facts.js';
 
 /** Whether one sandbox ran a program. */
 export interface SandboxTrial {

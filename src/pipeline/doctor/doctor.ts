@@ -5,30 +5,24 @@ import { SANDBOXES } from '../../sandbox/sandboxes.js';
 import type { HostRequest } from '../request.js';
 import { describeRung } from '../rung.js';
 import { chooseStore } from '../store/settle-store.js';
-import type { FindingCode } from './advice.js';
-import { tryRegistry } from './check-registry.js';
-import { detectEnvironments } from './ci-environment.js';
+import { describeFinding, type FindingCode } from './advice.js';
+import { parseTarget, tryRegistry } from './check-registry.js';
 import type { Diagnosis, RungTrial } from './diagnosis.js';
-import { readFacts } from './facts.js';
-import { describeFinding } from './findings.js';
-import { IN_PLACE_UNTRIED, tryInPlace } from './in-place-trial.js';
-import { type TrialContext, tryRungs, withWorker } from './rungs.js';
+import { detectEnvironments, readFacts } from './facts.js';
+import { IN_PLACE_UNTRIED, type TrialContext, tryInPlace, tryRungs, withWorker } from './rungs.js';
 import { readStore } from './store-state.js';
-import type { DoctorTarget } from './target.js';
 
 const SANDBOX_PROGRAMS = Object.values(SANDBOXES).flatMap(({ program }) => program ?? []);
 const PROGRAMS: readonly string[] = ['unshare', 'newuidmap', 'newgidmap', ...SANDBOX_PROGRAMS, 'git'];
 const LIMIT_MS = 60_000;
 
 /**
- * Finds out what builds of `asked` would meet here, by doing what they do, and what is to be done about it; and whether `targets` can be
- * used. Nothing stays but the empty store. All that it returns is redacted. Rejects only when `signal` is aborted.
+ * Finds out what builds of `asked` would meet here, by doing what they do, and what is to be done about it; and whether what `names` lead to
+ * can be used, as {@link parseTarget} has it. Nothing stays but the empty store. All that it returns is redacted. Throws USAGE and
+ * REFERENCE_INVALID for names, and rejects else only when `signal` is aborted.
  */
-export async function diagnose(
-	asked: HostRequest,
-	targets: readonly DoctorTarget[],
-	signal: AbortSignal,
-): Promise<Diagnosis> {
+export async function diagnose(asked: HostRequest, names: readonly string[], signal: AbortSignal): Promise<Diagnosis> {
+	const targets = names.map(parseTarget);
 	const facts = readFacts(asked.env);
 	const { reason, ...store } = await readStore(chooseStore(asked));
 	const request = { ...asked, store: store.path };

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { findMount, type Mount } from '../../mountinfo.js';
+import { findMount, type Mount, readMounts } from '../../mountinfo.js';
 import { findProgram } from '../../program.js';
-import { mountsHere, optionsOf } from './host-mounts.js';
 
 /** What the kernel and the disk say of this process and this host. It explains failures; it never replaces an attempt. */
 export interface HostFacts {
@@ -95,4 +94,53 @@ function read(path: string): string {
 	} catch {
 		return '';
 	}
+}
+
+const NETWORK =
+	/^(?:nfs4?|cifs|smb3|9p|ceph|lustre|gpfs|glusterfs|afs|fuse(?:\..*)?|fuseblk|virtiofs|beegfs|orangefs)$/;
+
+/** What is mounted where we are, in the order of mounting. Empty when the kernel does not say. */
+export function mountsHere(): readonly Mount[] {
+	try {
+		return readMounts();
+	} catch {
+		return [];
+	}
+}
+
+/** Its options, each once: those of the mount point and those of the file system. */
+export function optionsOf({ options, superOptions }: Mount): readonly string[] {
+	return [...new Set([...options, ...superOptions])];
+}
+
+/** Whether files of a file system of this type come from another machine or another process. */
+export function isNetworkType(type: string): boolean {
+	return NETWORK.test(type);
+}
+
+/** In the order in which a fix is worth reading: who gave us this job, then what it runs in, then the distribution. */
+export const ENVIRONMENTS = ['github', 'gitlab', 'openshift', 'kubernetes', 'container', 'rhel', 'debian'] as const;
+
+/** A kind of place that s2oci runs in, for which there is a way to fix things. */
+export type EnvironmentName = (typeof ENVIRONMENTS)[number];
+
+type Evidence = Pick<HostFacts, 'distributions' | 'inContainer' | 'serviceAccount'>;
+
+/** Where we seem to be, in the order of {@link ENVIRONMENTS}. */
+export function detectEnvironments(
+	env: Readonly<Record<string, string | undefined>>,
+	{ distributions, inContainer, serviceAccount }: Evidence,
+): readonly EnvironmentName[] {
+	const isPod = serviceAccount || (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
+	const isRhel = distributions.some((id) => ['rhel', 'fedora', 'centos'].includes(id));
+	const signs: Readonly<Record<EnvironmentName, boolean>> = {
+		github: env['GITHUB_ACTIONS'] === 'true',
+		gitlab: env['GITLAB_CI'] === 'true',
+		openshift: Object.keys(env).some((name) => name.startsWith('OPENSHIFT_')) || (isPod && isRhel),
+		kubernetes: isPod,
+		container: inContainer && !isPod,
+		rhel: isRhel,
+		debian: distributions.some((id) => ['debian', 'ubuntu'].includes(id)),
+	};
+	return ENVIRONMENTS.filter((name) => signs[name]);
 }

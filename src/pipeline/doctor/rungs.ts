@@ -8,9 +8,13 @@ import { redact } from '../../redact.js';
 import { IN_PLACE, isCopied, isOn, LADDER, type LadderStep, type RungNumber } from '../../sandbox/ladder.js';
 import type { SandboxName } from '../../sandbox/sandboxes.js';
 import { TINY_STATUS, tinyProgram } from '../../sandbox/tiny-program.js';
+import { mountImage } from '../images/mount-image.js';
+import { createRecord } from '../record.js';
 import type { HostRequest } from '../request.js';
+import { openSession } from '../session.js';
 import type { FindingCode } from './advice.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from './causes.js';
+import type { DoctorTarget } from './check-registry.js';
 import type { RungTrial, SandboxTrial } from './diagnosis.js';
 import type { HostFacts } from './facts.js';
 
@@ -157,4 +161,47 @@ function blocked(reason: string, finding: FindingCode): Missing {
 
 function skipped(reason: string): Missing {
 	return { status: 'skipped', reason, findings: [] };
+}
+
+const NAMED = { rung: IN_PLACE.number, name: IN_PLACE.name, sandboxes: [] } as const;
+const UNTRIED = 'works when the image of the job is the builder image, which s2oci doctor BUILDER finds out';
+
+/** Rung 6 where nobody asked: only a build in the builder image can tell. */
+export const IN_PLACE_UNTRIED: RungTrial = { ...NAMED, status: 'unknown', reason: UNTRIED, findings: ['IN_PLACE'] };
+
+/**
+ * Whether this container runs one of the images `targets`, found out as a build in place does: what it downloads for that, which is nothing
+ * where the image's scripts are not here, is in the store for that build. Rejects only when `signal` is aborted.
+ */
+export async function tryInPlace(
+	request: HostRequest,
+	targets: readonly DoctorTarget[],
+	signal: AbortSignal,
+): Promise<RungTrial> {
+	const reasons: string[] = [];
+	for (const target of targets) {
+		if (target.type !== 'image') continue;
+		try {
+			await adopt(request, target, signal);
+			const sandboxes = [{ name: 'none', works: true }] as const;
+			return { ...NAMED, status: 'works', reason: `this container runs ${target.name}`, findings: [], sandboxes };
+		} catch (error) {
+			signal.throwIfAborted();
+			reasons.push(`${target.name}: ${redact(messageOf(error)).replace(/\s+/g, ' ').slice(0, 300)}`);
+		}
+	}
+	if (reasons.length === 0) return IN_PLACE_UNTRIED;
+	return { ...NAMED, status: 'blocked', reason: reasons.join('; '), findings: ['IN_PLACE'] };
+}
+
+async function adopt(
+	asked: HostRequest,
+	{ reference }: Extract<DoctorTarget, { readonly type: 'image' }>,
+	signal: AbortSignal,
+): Promise<void> {
+	const request = { ...asked, rootfs: 'in-place', isolation: 'none' } as const;
+	const nothing = () => undefined;
+	const record = createRecord(nothing);
+	await using session = await openSession(request, { streams: 'forward', onEvent: nothing, emit: nothing }, signal);
+	await mountImage({ type: 'registry', reference }, 'check', { host: request, session, record }, signal);
 }

@@ -8,7 +8,7 @@ import { findMount } from '../../mountinfo.js';
 import { printablePath } from '../../root-path.js';
 import type { FindingCode } from './advice.js';
 import type { StoreState } from './diagnosis.js';
-import { isNetworkType, mountsHere, optionsOf } from './host-mounts.js';
+import { isNetworkType, mountsHere, optionsOf } from './facts.js';
 
 const LOW_BYTES = 2e9;
 

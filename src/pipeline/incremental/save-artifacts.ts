@@ -1,9 +1,7 @@
-import { constants } from 'node:os';
 import { BuildError } from '../../errors.js';
 import type { ArtifactOutput, SavedArtifacts } from '../../protocol/worker-calls.js';
 import type { Contract } from '../../s2i/contract.js';
 import type { User } from '../../s2i/users.js';
-import { exitStatus } from '../../sandbox/sandbox.js';
 import type { BuildContext } from '../context.js';
 import type { Root, RunEnded } from '../root.js';
 
@@ -40,8 +38,7 @@ export async function runSaveArtifacts(
 	return ended;
 }
 
-function checkEnd(path: string, { exit, problem, lastLines: lines }: RunEnded<'saveArtifacts'>): void {
-	const status = exitStatus(exit, constants.signals);
+function checkEnd(path: string, { exit, status, problem, lastLines: lines }: RunEnded<'saveArtifacts'>): void {
 	if (status === 0 && problem === undefined) return;
 	if (status === 0) throw new BuildError('LAYER_INVALID', `save-artifacts (${path}): ${problem ?? ''}`);
 	const how = exit.type === 'code' ? `with status ${String(exit.code)}` : `by signal ${exit.signal}`;

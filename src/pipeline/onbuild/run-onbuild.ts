@@ -1,20 +1,20 @@
-import { readdir, stat } from 'node:fs/promises';
+import { lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BuildError } from '../../errors.js';
 import type { ContainerConfig } from '../../oci/image.js';
-import { assembleEnvironment } from '../../s2i/assemble-environment.js';
+import { type RawPath, rawPath } from '../../root-path.js';
 import { type Contract, readContract } from '../../s2i/contract.js';
 import type { EnvironmentVariable } from '../../s2i/environment.js';
 import { guessEntrypoint, planOnBuild } from '../../s2i/onbuild.js';
 import type { OnBuildStep } from '../../s2i/onbuild-state.js';
 import { showInstruction } from '../../s2i/onbuild-words.js';
 import type { User } from '../../s2i/users.js';
-import { executeProcess } from '../assemble/execute-process.js';
+import { goMatch } from '../../source/match.js';
+import { executeScript } from '../assemble/execute-script.js';
 import type { BuildContext } from '../context.js';
 import { readEnvironment } from '../prepare/build-environment.js';
-import { CA_BUNDLE_PATH, hostFilesOf } from '../prepare/host-files.js';
+import { hostFilesOf } from '../prepare/host-files.js';
 import { findUser, type Root } from '../root.js';
-import { expandSource } from './onbuild-sources.js';
 
 /** What the ONBUILD instructions of the builder image made of it. */
 export interface OnBuilt {
@@ -106,21 +106,9 @@ async function prepare(workingDir: string, { root, context }: Steps): Promise<vo
 }
 
 async function run(step: Step<'run'>, { context, root, epoch, environment }: Steps): Promise<void> {
-	const { host, assemble, scripts } = context.request;
-	const user = await findUser(root, step.user, scripts);
-	const env = assembleEnvironment({
-		image: step.env,
-		environment,
-		buildEnvironment: assemble.buildEnvironment,
-		home: user.home,
-		epoch,
-		caBundle: host.caBundle === undefined ? undefined : CA_BUNDLE_PATH,
-		host: host.env,
-	});
-	const process = { argv: step.argv, env, cwd: step.cwd, user };
-	const what = showInstruction(step.text);
-	const { assembleTimeout: timeoutMs, limits } = assemble;
-	await executeProcess(root, { process, what, timeoutMs, limits });
+	const user = await findUser(root, step.user, context.request.scripts);
+	const { argv, cwd, env: image, text } = step;
+	await executeScript(context, root, { argv, cwd, user, what: showInstruction(text), image, environment, epoch });
 }
 
 async function copy(step: Step<'copy'>, { context: { record }, root, directory }: Steps): Promise<void> {
@@ -160,4 +148,30 @@ async function makeDirectory({ path, user }: Step<'directory'>, { context, root 
 /** A number alone is a group as well, as Docker has it for --chown and only there. */
 function findOwner(chown: string | undefined, root: Root): Promise<User> {
 	return root.user(chown !== undefined && /^\d+$/.test(chown) ? `${chown}:${chown}` : (chown ?? '0:0'));
+}
+
+/**
+ * The raw paths below `root` that the clean, relative pattern of a COPY or ADD means, in byte order. A pattern without `*`, `?`, `[` or
+ * backslash is a path and not looked for. Links on the way are not followed, as they could lead anywhere. Throws SOURCE_NOT_FOUND
+ * when a pattern matches nothing.
+ */
+async function expandSource(root: string, pattern: string): Promise<readonly RawPath[]> {
+	if (!/[*?[\\]/.test(pattern)) return [rawPath(pattern)];
+	let found: readonly string[] = [''];
+	for (const part of pattern.split('/')) {
+		const matched = await Promise.all(found.map((path) => matching(root, path, part)));
+		found = matched.flat();
+	}
+	if (found.length > 0) return found.map(rawPath).sort();
+	const message = `the source has nothing that is called ${JSON.stringify(pattern.slice(0, 200))}`;
+	throw new BuildError('SOURCE_NOT_FOUND', message, {
+		hint: 'The builder image wants to copy it (ONBUILD). Add it to the source (.s2iignore may leave it out), or use another image.',
+	});
+}
+
+async function matching(root: string, path: string, part: string): Promise<readonly string[]> {
+	const directory = join(root, path);
+	if (!(await lstat(directory)).isDirectory()) return [];
+	const names = await readdir(directory);
+	return names.filter((name) => goMatch(part, name) === true).map((name) => (path === '' ? name : `${path}/${name}`));
 }

@@ -58,13 +58,10 @@ export async function lookAtSource(option: string, path: string, source: string)
 }
 
 function linked(option: string, source: string, link: string): BuildError {
-	return new BuildError(
-		'USAGE',
-		`${option}: ${source} leads through the link ${link}, below a volume that scripts may write`,
-		{
-			hint: 'A script may have made it. Name what it leads to, if that is what you mean, or mount the volume with :ro.',
-		},
-	);
+	const message = `${option}: ${source} leads through the link ${link}, below a volume that scripts may write`;
+	return new BuildError('USAGE', message, {
+		hint: 'A script may have made it. Name what it leads to, if that is what you mean, or mount the volume with :ro.',
+	});
 }
 
 function notFound(option: string, source: string, cause: unknown): BuildError {

@@ -1,7 +1,6 @@
 import { latin1Path, printablePath, type RawPath } from '../../root-path.js';
 import type { LayerMember, LayerMembers } from '../../tar/layer-members.js';
-import type { Difference } from './difference.js';
-import { explainContent } from './explain-content.js';
+import { type Difference, explainContent } from './explain-content.js';
 
 /** The paths at which two layers differ, sorted by their bytes. */
 export function differingPaths(first: LayerMembers, second: LayerMembers): readonly RawPath[] {

@@ -1,7 +1,34 @@
+import { createHash } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
+import { latin1Path, printablePath } from '../../root-path.js';
+import { createTarReader } from '../../tar/reader.js';
 import { sniffCompression } from '../../tar/sniff.js';
-import { explainMembers, readTarMembers, readZipMembers } from './archive-order.js';
-import type { Cause, Explanation } from './difference.js';
+
+/** What makes builds differ; docs/reproducible.md says what helps against each. */
+export type Cause =
+	| 'only-once'
+	| 'attributes'
+	| 'python-bytecode'
+	| 'gzip-time'
+	| 'member-order'
+	| 'member-times'
+	| 'members'
+	| 'line-order'
+	| 'time'
+	| 'identifier'
+	| 'path'
+	| 'unknown';
+
+/** A cause and how to say it of a file: it follows the file's name and a colon. */
+export interface Explanation {
+	readonly cause: Cause;
+	readonly reason: string;
+}
+
+/** Why two layers of the same source are not the same, at one path, which is printable. */
+export interface Difference extends Explanation {
+	readonly path: string;
+}
 
 const INFLATE_LIMIT = 64 * 1024 * 1024;
 /** gzip in gzip may never end: there are files that inflate to themselves. */
@@ -154,4 +181,85 @@ function textAt(bytes: Buffer, at: number, pattern: RegExp): string | undefined 
 
 function shown(text: string): string {
 	return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text);
+}
+
+/** One member of an archive, in the archive's order. */
+interface ComparedMember {
+	readonly name: string;
+	/** Equal for equal content. */
+	readonly content: string;
+	/** Everything of its header that is neither name nor content, as times. */
+	readonly times: string;
+}
+
+const LOCAL_ENTRY = 0x04034b50;
+
+/** The members of a zip or jar file (PKWARE APPNOTE 4.3.12), undefined when it is none or damaged. */
+async function readZipMembers(bytes: Buffer): Promise<readonly ComparedMember[] | undefined> {
+	if (bytes.length < 4 || bytes.readUInt32LE(0) !== LOCAL_ENTRY) return undefined;
+	const { fromBufferPromise } = await import('yauzl');
+	const members: ComparedMember[] = [];
+	try {
+		const zip = await fromBufferPromise(bytes, { decodeStrings: false });
+		for await (const { fileNameRaw, crc32, uncompressedSize, ...entry } of zip.eachEntry()) {
+			members.push({
+				name: fileNameRaw.toString('latin1'),
+				content: `${crc32} ${uncompressedSize}`,
+				times: `${entry.lastModFileDate} ${entry.lastModFileTime} ${entry.extraFieldRaw.toString('hex')}`,
+			});
+		}
+		return members;
+	} catch {
+		return undefined;
+	}
+}
+
+/** The members of a tar file, undefined when it is none. */
+function readTarMembers(bytes: Buffer): readonly ComparedMember[] | undefined {
+	if (bytes.length < 512 || bytes.toString('latin1', 257, 262) !== 'ustar') return undefined;
+	const members: ComparedMember[] = [];
+	let hash = createHash('sha256');
+	let current = { name: '', times: '', what: '' };
+	const reader = createTarReader({
+		entry: ({ path, mtime, type, mode, uid, gid, linkPath }) => {
+			hash = createHash('sha256');
+			current = { name: path, times: String(mtime), what: `${type} ${mode} ${uid} ${gid} ${linkPath}` };
+		},
+		data: (chunk) => void hash.update(chunk),
+		close: () => {
+			const { name, times, what } = current;
+			members.push({ name, times, content: `${what} ${hash.digest('hex')}` });
+		},
+	});
+	try {
+		reader.write(bytes);
+		reader.end();
+		return members;
+	} catch {
+		return undefined;
+	}
+}
+
+/** How two archives that are not the same bytes differ. */
+function explainMembers(first: readonly ComparedMember[], second: readonly ComparedMember[]): Explanation {
+	const others = new Map(second.map((member) => [member.name, member]));
+	const changed = first.filter(({ name, content }) => others.get(name)?.content !== content);
+	const names = (members: readonly ComparedMember[]) => members.map(({ name }) => name).join('\0');
+	if (changed.length > 0 || first.length !== second.length) {
+		const [name] = changed.length > 0 ? changed : [first.length > second.length ? first.at(-1) : second.at(-1)];
+		return {
+			cause: 'members',
+			reason: `is an archive of other members, such as ${printablePath(latin1Path(name?.name ?? ''))}`,
+		};
+	}
+	if (names(first) !== names(second)) {
+		return { cause: 'member-order', reason: 'is an archive of the same members in another order' };
+	}
+	const timed = first.find(({ name, times }) => others.get(name)?.times !== times);
+	if (timed === undefined)
+		return { cause: 'unknown', reason: 'is an archive of the same members, written differently' };
+	return {
+		cause: 'member-times',
+		reason: `is an archive with the times of its members, such as ${printablePath(latin1Path(timed.name))}`,
+	};
 }

@@ -13,7 +13,7 @@ import type { FetchedSource } from '../prepare/prepare.js';
 import { createRecord } from '../record.js';
 import { openSession } from '../session.js';
 import { differingPaths, explainDifference } from './compare-layers.js';
-import type { Cause, Difference } from './difference.js';
+import type { Cause, Difference } from './explain-content.js';
 
 const run = promisify(execFile);
 const SHOWN = 20;
@@ -46,13 +46,10 @@ export async function copySource(
 	{ session, worker, signal }: Pick<BuildContext, 'session' | 'worker' | 'signal'>,
 ): Promise<FetchedSource> {
 	if (isInPlace(worker.rootfs)) {
-		throw new BuildError(
-			'HOST_IN_PLACE',
-			'--check-reproducible needs a second root filesystem, and in place there is one',
-			{
-				hint: 'Run the check where namespaces are allowed: s2oci doctor tells what this host lacks.',
-			},
-		);
+		const message = '--check-reproducible needs a second root filesystem, and in place there is one';
+		throw new BuildError('HOST_IN_PLACE', message, {
+			hint: 'Run the check where namespaces are allowed: s2oci doctor tells what this host lacks.',
+		});
 	}
 	const directory = join(session.scratch, 'source-again');
 	try {

@@ -4,7 +4,7 @@ import { exchangeable, findStore, refuseExchangeable } from '../../host/store-pl
 import { ownDirectory, realOf } from '../../host-path.js';
 import { findMount, type Mount } from '../../mountinfo.js';
 import { isInPlace } from '../../sandbox/ladder.js';
-import { mountsHere } from '../doctor/host-mounts.js';
+import { mountsHere } from '../doctor/facts.js';
 import type { HostRequest } from '../request.js';
 
 type StoreRequest = Pick<HostRequest, 'store' | 'storeByDefault' | 'rootfs' | 'isolation' | 'env'>;

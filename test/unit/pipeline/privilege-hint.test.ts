@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { privilegeHint } from '../../../src/pipeline/assemble/execute-process.js';
+import { privilegeHint } from '../../../src/pipeline/assemble/execute-script.js';
 
 const one = { singleId: true, uid: 0 };
 

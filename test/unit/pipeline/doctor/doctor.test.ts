@@ -5,12 +5,17 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BuildError } from '../../../../src/errors.js';
 import { findMount, parseMounts } from '../../../../src/mountinfo.js';
+import { describeFinding, FINDING_CODES } from '../../../../src/pipeline/doctor/advice.js';
 import { causeOfSandbox, causeOfStart, type Evidence } from '../../../../src/pipeline/doctor/causes.js';
-import { detectEnvironments, ENVIRONMENTS } from '../../../../src/pipeline/doctor/ci-environment.js';
-import { type HostFacts, readFacts } from '../../../../src/pipeline/doctor/facts.js';
-import { describeFinding, FINDING_CODES } from '../../../../src/pipeline/doctor/findings.js';
-import { isNetworkType, optionsOf } from '../../../../src/pipeline/doctor/host-mounts.js';
-import { parseTarget } from '../../../../src/pipeline/doctor/target.js';
+import { parseTarget } from '../../../../src/pipeline/doctor/check-registry.js';
+import {
+	detectEnvironments,
+	ENVIRONMENTS,
+	type HostFacts,
+	isNetworkType,
+	optionsOf,
+	readFacts,
+} from '../../../../src/pipeline/doctor/facts.js';
 import { TINY_STATUS, tinyProgram } from '../../../../src/sandbox/tiny-program.js';
 import { temporaryDirectory } from '../../../support/fs.js';
 import { needs } from '../../../support/needs.js';

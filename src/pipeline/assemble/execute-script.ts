@@ -1,35 +1,50 @@
-import { constants } from 'node:os';
 import { BuildError } from '../../errors.js';
+import { type AssembleEnvironmentInput, assembleEnvironment } from '../../s2i/assemble-environment.js';
+import type { User } from '../../s2i/users.js';
 import { isInPlace, type Place } from '../../sandbox/ladder.js';
-import type { Limits } from '../../sandbox/limits.js';
-import { type ContainerProcess, type Exit, exitStatus } from '../../sandbox/sandbox.js';
+import type { ContainerProcess, Exit } from '../../sandbox/sandbox.js';
+import type { BuildContext } from '../context.js';
+import { caBundleIn } from '../fit-in-place.js';
 import type { Root, RunEnded } from '../root.js';
 
-/** One process of a build. */
-export interface ProcessRun {
-	readonly process: ContainerProcess;
+/** A script of a build, or a command of its ONBUILD: who runs it where, and what it is told. */
+export interface ScriptRun
+	extends Pick<ContainerProcess, 'argv' | 'cwd'>,
+		Pick<AssembleEnvironmentInput, 'image' | 'environment' | 'incremental' | 'epoch'> {
+	readonly user: User;
 	/** What messages call it, such as `assemble (/usr/libexec/s2i/assemble)`. */
 	readonly what: string;
-	/** Undefined: it may take for ever. */
-	readonly timeoutMs: number | undefined;
-	readonly limits: Limits;
 	/** Told the exit status as a shell gives it, whatever it is. */
 	readonly onExit?: (status: number) => void;
 }
 
 /**
- * Runs a process in the prepared `root` and passes on what it prints. Throws ASSEMBLE_FAILED, with its last lines, when it does not end
- * with status 0, and HOST_NO_SANDBOX.
+ * Runs a script in the prepared `root`, with the environment of {@link assembleEnvironment}, and passes on what it prints. Throws
+ * ASSEMBLE_FAILED, with its last lines, when it does not end with status 0, HOST_NO_SANDBOX, and USAGE.
  */
-export async function executeProcess(root: Root, run: ProcessRun): Promise<void> {
-	const { process, limits, timeoutMs } = run;
-	const ended = await root.run({ process, limits, timeoutMs });
-	const status = exitStatus(ended.exit, constants.signals);
-	run.onExit?.(status);
-	if (ended.timedOut || status !== 0) throw processFailed(run, ended, root.place);
+export async function executeScript({ request, worker }: BuildContext, root: Root, run: ScriptRun): Promise<void> {
+	const { argv, cwd, user, what, onExit, ...told } = run;
+	const { host, assemble } = request;
+	const env = assembleEnvironment({
+		...told,
+		buildEnvironment: assemble.buildEnvironment,
+		home: user.home,
+		caBundle: caBundleIn(host, worker),
+		host: host.env,
+	});
+	const { limits, assembleTimeout: timeoutMs } = assemble;
+	const ended = await root.run({ process: { argv, env, cwd, user }, limits, timeoutMs });
+	onExit?.(ended.status);
+	if (ended.timedOut || ended.status !== 0) throw scriptFailed({ what, timeoutMs, uid: user.uid }, ended, root.place);
 }
 
-function processFailed({ what, timeoutMs, process }: ProcessRun, ended: RunEnded, place: Place): BuildError {
+interface Failed {
+	readonly what: string;
+	readonly timeoutMs: number | undefined;
+	readonly uid: number;
+}
+
+function scriptFailed({ what, timeoutMs, uid }: Failed, ended: RunEnded, place: Place): BuildError {
 	const lines = ended.lastLines;
 	const said = lines === '' ? 'It printed nothing.' : `Its last lines:\n${lines}`;
 	if (ended.timedOut) {
@@ -46,14 +61,14 @@ function processFailed({ what, timeoutMs, process }: ProcessRun, ended: RunEnded
 		hint: isOutOfMemory(ended)
 			? 'SIGKILL usually means that memory ran out: give the job more.'
 			: (diskHint(lines, place) ??
-				privilegeHint({ lines, singleId: hasOneId(place), uid: process.user.uid }) ??
+				privilegeHint({ lines, singleId: hasOneId(place), uid }) ??
 				'The reason is in what it printed. -e BUILD_LOGLEVEL=5 makes many builder images say more.'),
 	});
 }
 
 /** In place, a process is who the job is. */
 function hasOneId({ userNamespace, rootfs }: Place): boolean {
-	return userNamespace === 'single' || (isInPlace(rootfs) && globalThis.process.getuid?.() !== 0);
+	return userNamespace === 'single' || (isInPlace(rootfs) && process.getuid?.() !== 0);
 }
 
 const FULL_CONTAINER =
