@@ -7,10 +7,9 @@ import { TOO_SLOW } from '../http/least-rate.js';
 import type { Descriptor } from '../oci/descriptor.js';
 import { formatRepository } from '../oci/reference.js';
 import { redact } from '../redact.js';
-import { type RemoteRepository, requestTo } from './remote-repository.js';
 import { responseError } from './response-error.js';
 import { waitToRetry } from './retry.js';
-import { ATTEMPTS, REGISTRY } from './transport.js';
+import { ATTEMPTS, REGISTRY, type RemoteRepository, requestTo } from './transport.js';
 
 /** How often a download that was too slow is tried: another server may be behind the same name. */
 const SLOW_ATTEMPTS = 2;

@@ -2,9 +2,15 @@ import { discard } from '../http/client.js';
 import { locationOf, redirected } from '../http/redirect.js';
 import type { Descriptor } from '../oci/descriptor.js';
 import { formatRepository } from '../oci/reference.js';
-import { ifPossible, type RemoteRepository, requestTo } from './remote-repository.js';
 import { responseError } from './response-error.js';
-import { REGISTRY, type RegistryRequest, type Transport } from './transport.js';
+import {
+	ifPossible,
+	REGISTRY,
+	type RegistryRequest,
+	type RemoteRepository,
+	requestTo,
+	type Transport,
+} from './transport.js';
 
 /** Of servers that do not answer HEAD, and of storage whose signed address is for GET only. */
 const NO_HEAD: readonly number[] = [400, 403, 405, 501];

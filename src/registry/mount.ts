@@ -1,7 +1,7 @@
 import { discard, type HttpResponse } from '../http/client.js';
 import type { Descriptor } from '../oci/descriptor.js';
 import type { RepositoryName } from '../oci/reference.js';
-import { ifPossible, type RemoteRepository, requestTo } from './remote-repository.js';
+import { ifPossible, type RemoteRepository, requestTo } from './transport.js';
 import { sessionOf, type UploadSession } from './upload-session.js';
 
 /** Once more after what may pass, since copying a large layer costs much more. */

@@ -6,10 +6,9 @@ import { formatRepository, type RepositoryName } from '../oci/reference.js';
 import { redact } from '../redact.js';
 import { type AuthOptions, authorize } from './auth.js';
 import { type FoundCredentials, findCredentials } from './credentials.js';
-import type { RemoteRepository } from './remote-repository.js';
 import { type Known, openRepository, type Repository } from './repository.js';
-import { type RetryOptions, retry } from './retry.js';
-import { type Middleware, REGISTRY, type Transport } from './transport.js';
+import { retry } from './retry.js';
+import { type Middleware, REGISTRY, type RemoteRepository, type RetryOptions, type Transport } from './transport.js';
 import { cancelSession } from './upload-session.js';
 
 /** Gives access to one repository. */
@@ -111,9 +110,6 @@ export function parseWarnings(header: string): readonly string[] {
 		.filter((text) => text !== '');
 }
 
-/** The base URL of a registry's API, found out once for each registry. */
-type FindEndpoint = (registry: string, signal: AbortSignal) => Promise<URL>;
-
 /** A predicate for URLs whose host and port are among `registries` (`host` or `host:port`, exactly). */
 export function matchHosts(registries: readonly string[]): (url: URL) => boolean {
 	const urls = registries.flatMap((registry) =>
@@ -129,12 +125,12 @@ function apiHost(registry: string): string {
 }
 
 /**
- * Registries are spoken to over https; those of this machine over http; those that `insecure` allows over https without verified
+ * Finds the base URL of a registry's API, once for each. Registries are spoken to over https; those of this machine over http; those that `insecure` allows over https without verified
  * certificates when they answer it, else over http. The choice holds for exactly that host and port (CVE-2019-10214).
  */
-function findEndpoints(insecure: (url: URL) => boolean, send: Transport): FindEndpoint {
+function findEndpoints(insecure: (url: URL) => boolean, send: Transport) {
 	const found = new Map<string, Promise<URL>>();
-	return async (registry, signal) => {
+	return async (registry: string, signal: AbortSignal): Promise<URL> => {
 		const url = new URL(`https://${apiHost(registry)}`);
 		if (!insecure(url)) return isLoopback(url) ? new URL(`http://${registry}`) : url;
 		const endpoint = found.get(registry) ?? probe(url, registry, send, signal);

@@ -3,24 +3,7 @@ import { isBuildError, messageOf } from '../errors.js';
 import { discard, type HttpResponse } from '../http/client.js';
 import { failureCode, isTlsFailure } from '../http/failure.js';
 import { redact, redactUrl } from '../redact.js';
-import { ATTEMPTS, type Middleware, type RegistryRequest, type Transport } from './transport.js';
-
-/** A request is about to be repeated after `afterMs`; `attempt` is the number of the attempt that failed, from 1. */
-export type OnRetry = (retry: {
-	readonly what: string;
-	readonly attempt: number;
-	readonly afterMs: number;
-	readonly reason: string;
-}) => void;
-
-/** How to wait between attempts. `sleep` and `random` (0 to 1) exist so that time and chance can be given. */
-export interface RetryOptions {
-	readonly onRetry?: OnRetry;
-	/** How often any request is sent at the most. */
-	readonly attempts?: number;
-	readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
-	readonly random?: () => number;
-}
+import { ATTEMPTS, type Middleware, type RegistryRequest, type RetryOptions, type Transport } from './transport.js';
 
 const RETRYABLE: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
 const FIRST_WAIT = 500;

@@ -2,14 +2,14 @@ import { readBytes } from '../content/verify.js';
 import { BuildError } from '../errors.js';
 import { basicAuthorization } from '../http/basic.js';
 import { bodyOf, discard, type HttpResponse } from '../http/client.js';
-import { namerOf } from '../http/redirect.js';
+import { namerOf, resolveLocation } from '../http/redirect.js';
 import { parseJson } from '../json.js';
 import { formatRepository } from '../oci/reference.js';
 import { redact, redactUrl } from '../redact.js';
 import type { Challenge } from './challenge.js';
 import type { Credentials } from './credential-helper.js';
 import type { FoundCredentials } from './credentials.js';
-import { type Access, ATTEMPTS, type RegistryRequest, resolveHop, type Transport } from './transport.js';
+import { type Access, ATTEMPTS, REGISTRY, type RegistryRequest, type Transport } from './transport.js';
 
 /** A bearer token; `expires` is in milliseconds since 1970. */
 export interface BearerToken {
@@ -36,7 +36,7 @@ export async function fetchToken(
 	send: Transport,
 	signal: AbortSignal,
 ): Promise<BearerToken> {
-	const realm = resolveHop(registry, challenge.params.get('realm') ?? '');
+	const realm = resolveLocation(registry, challenge.params.get('realm') ?? '', REGISTRY);
 	const asked = {
 		realm,
 		namedBy: namerOf(registry, realm),

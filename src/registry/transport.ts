@@ -1,6 +1,7 @@
+import { isBuildError } from '../errors.js';
 import type { HttpRequest, Send } from '../http/client.js';
 import type { Policy } from '../http/policy.js';
-import { resolveLocation } from '../http/redirect.js';
+import { namerOf } from '../http/redirect.js';
 import type { RepositoryName } from '../oci/reference.js';
 
 /** What a request wants to do in which repository: decides the token scope and the credentials. `from` is the source of a mount. */
@@ -39,7 +40,51 @@ export const REGISTRY: Policy = {
 	},
 };
 
-/** {@link resolveLocation} for what registries send. Throws REGISTRY_REFUSED. */
-export function resolveHop(from: URL, location: string): URL {
-	return resolveLocation(from, location, REGISTRY);
+/** A request is about to be repeated after `afterMs`; `attempt` is the number of the attempt that failed, from 1. */
+type OnRetry = (retry: {
+	readonly what: string;
+	readonly attempt: number;
+	readonly afterMs: number;
+	readonly reason: string;
+}) => void;
+
+/** How to wait between attempts. `sleep` and `random` (0 to 1) exist so that time and chance can be given. */
+export interface RetryOptions {
+	readonly onRetry?: OnRetry;
+	/** How often any request is sent at the most. */
+	readonly attempts?: number;
+	readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
+	readonly random?: () => number;
+}
+
+/** One repository on its registry, and how that is spoken to. */
+export interface RemoteRepository {
+	readonly name: RepositoryName;
+	/** Base URL of the registry's API. */
+	readonly endpoint: URL;
+	readonly send: Transport;
+	readonly retry: RetryOptions;
+}
+
+/** A request to a path below the repository, or to where its registry led; another host than the registry's gets no credentials. */
+export function requestTo(
+	{ name, endpoint }: RemoteRepository,
+	method: RegistryRequest['method'],
+	to: string | URL,
+	actions: Access['actions'],
+): RegistryRequest {
+	const url = typeof to === 'string' ? new URL(`/v2/${name.path}/${to}`, endpoint) : to;
+	const access = url.origin === endpoint.origin ? { repository: name, actions } : undefined;
+	return { method, url, access, namedBy: namerOf(endpoint, url) };
+}
+
+/** What `ask` resolves with, or undefined where it fails with a BuildError: for what saves work, and is not needed. */
+export async function ifPossible<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T | undefined> {
+	try {
+		return await ask();
+	} catch (error) {
+		signal.throwIfAborted();
+		if (isBuildError(error)) return undefined;
+		throw error;
+	}
 }

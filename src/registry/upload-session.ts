@@ -1,9 +1,9 @@
 import { BuildError } from '../errors.js';
 import { discard, type HttpRequest, type HttpResponse } from '../http/client.js';
+import { resolveLocation } from '../http/redirect.js';
 import { formatRepository } from '../oci/reference.js';
-import { type RemoteRepository, requestTo } from './remote-repository.js';
 import { responseError } from './response-error.js';
-import { ATTEMPTS, type RegistryRequest, resolveHop } from './transport.js';
+import { ATTEMPTS, REGISTRY, type RegistryRequest, type RemoteRepository, requestTo } from './transport.js';
 
 /** An upload that the registry has opened. */
 export interface UploadSession {
@@ -34,7 +34,7 @@ export async function startSession(remote: RemoteRepository, signal: AbortSignal
 export function sessionOf(response: HttpResponse): UploadSession | undefined {
 	const { location = '', 'docker-upload-uuid': id = '' } = response.headers;
 	const minimum = Number(response.headers['oci-chunk-min-length'] ?? 0) || 0;
-	if (location !== '') return { url: resolveHop(response.url, location), minimum };
+	if (location !== '') return { url: resolveLocation(response.url, location, REGISTRY), minimum };
 	const isCollection = response.url.pathname.endsWith('/blobs/uploads/');
 	return isCollection && UPLOAD_ID.test(id) ? { url: new URL(id, response.url), minimum } : undefined;
 }

@@ -6,9 +6,9 @@ import type { Descriptor } from '../oci/descriptor.js';
 import { formatRepository } from '../oci/reference.js';
 import { redact } from '../redact.js';
 import { hasBlob } from './has-blob.js';
-import type { RemoteRepository } from './remote-repository.js';
 import { responseError } from './response-error.js';
 import { isTransient, waitToRetry } from './retry.js';
+import type { RemoteRepository } from './transport.js';
 import { firstManner, type Habits, learn, type Manner, nextStep, UNKNOWN_HABITS } from './upload-plan.js';
 import { cancelSession, sessionOf, sessionRequest, startSession, type UploadSession } from './upload-session.js';
 

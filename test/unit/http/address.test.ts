@@ -2,9 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isLocalAddress, isLoopback, reachOf } from '../../../src/http/address.js';
 import { WEB } from '../../../src/http/policy.js';
-import { redirected } from '../../../src/http/redirect.js';
-import { REGISTRY, resolveHop } from '../../../src/registry/transport.js';
+import { redirected, resolveLocation } from '../../../src/http/redirect.js';
+import { REGISTRY } from '../../../src/registry/transport.js';
 import { parseImageScriptsUrl } from '../../../src/s2i/script-url.js';
+
+const resolveHop = (from: URL, location: string) => resolveLocation(from, location, REGISTRY);
 
 const MACHINE = [
 	...['0.0.0.0', '0.1.2.3', '169.254.169.254', '169.254.0.23', '224.0.0.1', '255.255.255.255', '192.0.0.192'],

@@ -2,12 +2,14 @@ import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { isLoopback } from '../../../src/http/address.js';
 import type { HttpRequest, HttpResponse } from '../../../src/http/client.js';
-import { followRedirects } from '../../../src/http/redirect.js';
+import { followRedirects, resolveLocation } from '../../../src/http/redirect.js';
 import { matchHosts } from '../../../src/registry/registries.js';
 import { responseError } from '../../../src/registry/response-error.js';
 import { parseRetryAfter } from '../../../src/registry/retry.js';
 import { scopesFor } from '../../../src/registry/token.js';
-import { REGISTRY, resolveHop } from '../../../src/registry/transport.js';
+import { REGISTRY } from '../../../src/registry/transport.js';
+
+const resolveHop = (from: URL, location: string) => resolveLocation(from, location, REGISTRY);
 
 const { signal } = new AbortController();
 const registry = new URL('https://reg.example/v2/');
