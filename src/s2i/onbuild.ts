@@ -3,7 +3,6 @@ import type { ContainerConfig } from '../oci/image.js';
 import { BAD_PATTERN, goMatch } from '../source/match.js';
 import { DEFAULT_PATH } from './contract.js';
 import { type EnvironmentVariable, readImageEnvironment } from './environment.js';
-import { type Apply, CONFIG_INSTRUCTIONS } from './onbuild-config.js';
 import {
 	expandWord,
 	type Instruction,
@@ -12,7 +11,149 @@ import {
 	type OnBuildStep,
 	shellOf,
 } from './onbuild-state.js';
-import { onBuildInvalid, onBuildUnsupported, readJsonForm, splitFlags, splitPlain } from './onbuild-words.js';
+import {
+	onBuildInvalid,
+	onBuildUnsupported,
+	readJsonForm,
+	splitFlags,
+	splitPlain,
+	splitQuoted,
+} from './onbuild-words.js';
+
+/** What an instruction does to the build so far. */
+type Apply = (instruction: Instruction, state: OnBuildState) => void;
+
+const MAX_PORTS = 65_536;
+const UNITS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
+const HEALTH_TIMES = {
+	interval: 'Interval',
+	timeout: 'Timeout',
+	'start-period': 'StartPeriod',
+	'start-interval': 'StartInterval',
+};
+
+const INSTRUCTIONS: Readonly<Record<string, Apply>> = {
+	ENV: (instruction, state) => {
+		for (const [name, value] of readPairs(instruction, state)) state.env.set(name, value);
+	},
+	LABEL: (instruction, state) => {
+		change(state, { Labels: { ...state.config.Labels, ...Object.fromEntries(readPairs(instruction, state)) } });
+	},
+	ARG: (instruction, state) => {
+		for (const word of splitQuoted(instruction.rest)) {
+			const at = word.indexOf('=');
+			if (at > 0) state.args.set(word.slice(0, at), expandWord(word.slice(at + 1), state, instruction));
+		}
+	},
+	USER: (instruction, state) => change(state, { User: readWord(instruction, state) }),
+	CMD: (instruction, state) => {
+		state.hasCommand = true;
+		change(state, { Cmd: readCommand(instruction, state) });
+	},
+	ENTRYPOINT: (instruction, state) => {
+		change(state, { Entrypoint: readCommand(instruction, state), ...(!state.hasCommand && { Cmd: [] }) });
+	},
+	EXPOSE: (instruction, state) => {
+		const ports = splitPlain(instruction.rest).flatMap((word) =>
+			readPorts(expandWord(word, state, instruction), instruction),
+		);
+		change(state, { ExposedPorts: { ...state.config.ExposedPorts, ...emptyObjects(ports) } });
+	},
+	VOLUME: (instruction, state) => {
+		const words = readJsonForm(instruction.rest) ?? splitPlain(instruction.rest);
+		const paths = words.map((word) => posix.resolve(state.cwd, expandWord(word, state, instruction)));
+		if (paths.length === 0 || paths.includes('/')) throw onBuildInvalid(instruction.text, 'names no directory');
+		change(state, { Volumes: { ...state.config.Volumes, ...emptyObjects(paths) } });
+	},
+	STOPSIGNAL: (instruction, state) => change(state, { StopSignal: readWord(instruction, state) }),
+	SHELL: (instruction, state) => {
+		const words = readJsonForm(instruction.rest) ?? [];
+		if (words.length === 0) throw onBuildInvalid(instruction.text, 'needs a JSON array');
+		change(state, { Shell: words });
+	},
+	HEALTHCHECK: (instruction, state) => change(state, { Healthcheck: readHealthcheck(instruction, state) }),
+	COPY: (instruction, state) => void state.steps.push(readCopy(instruction, state)),
+	ADD: (instruction, state) => void state.steps.push(readCopy(instruction, state)),
+	RUN: (instruction, state) => void state.steps.push(readRun(instruction, state)),
+	WORKDIR: (instruction, state) => {
+		const word = expandWord(instruction.rest, state, instruction);
+		if (word === '') throw onBuildInvalid(instruction.text, 'names no directory');
+		state.cwd = posix.resolve(state.cwd, word);
+		change(state, { WorkingDir: state.cwd });
+		state.steps.push({ type: 'directory', path: state.cwd, user: state.config.User ?? '', text: instruction.text });
+	},
+	MAINTAINER: () => undefined,
+};
+
+function change(state: OnBuildState, more: Partial<OnBuildConfig>): void {
+	state.config = { ...state.config, ...more };
+}
+
+function emptyObjects(names: readonly string[]): Readonly<Record<string, object>> {
+	return Object.fromEntries(names.map((name) => [name, {}]));
+}
+
+function readWord(instruction: Instruction, state: OnBuildState): string {
+	const word = expandWord(instruction.rest, state, instruction);
+	if (word === '') throw onBuildInvalid(instruction.text, 'needs a value');
+	return word;
+}
+
+function readCommand({ rest }: Instruction, state: OnBuildState): readonly string[] {
+	const words = readJsonForm(rest);
+	if (words !== undefined) return words;
+	return rest === '' ? [] : [...shellOf(state), rest];
+}
+
+/** `NAME=VALUE ...`, or the old form `NAME VALUE`; all values see the variables as they were before. */
+function readPairs(instruction: Instruction, state: OnBuildState): readonly (readonly [string, string])[] {
+	const { rest, text } = instruction;
+	const words = splitQuoted(rest);
+	if (words.length === 0) throw onBuildInvalid(text, 'needs NAME=VALUE');
+	const old = /^([^\s=]+)\s+([^]*)$/.exec(rest);
+	const pairs = old === null ? words.map(splitPair) : [[old[1] ?? '', old[2] ?? ''] as const];
+	return pairs.map(([name, value]) => {
+		if (name === '' || value === undefined) throw onBuildInvalid(text, 'needs NAME=VALUE');
+		const [key, content] = [expandWord(name, state, instruction), expandWord(value, state, instruction)];
+		if (key === '' || key.includes('=')) throw onBuildInvalid(text, 'needs NAME=VALUE');
+		return [key, content];
+	});
+}
+
+function splitPair(word: string): readonly [string, string | undefined] {
+	const at = word.indexOf('=');
+	return at === -1 ? [word, undefined] : [word.slice(0, at), word.slice(at + 1)];
+}
+
+function readPorts(word: string, { text }: Instruction): readonly string[] {
+	const [, from, to = from, protocol = 'tcp'] = /^(\d{1,5})(?:-(\d{1,5}))?(?:\/(tcp|udp|sctp))?$/i.exec(word) ?? [];
+	const [first, last] = [Number(from), Number(to)];
+	if (from === undefined || first > last || last >= MAX_PORTS) throw onBuildInvalid(text, 'has a port that is none');
+	return Array.from({ length: last - first + 1 }, (_, index) => `${first + index}/${protocol.toLowerCase()}`);
+}
+
+function readHealthcheck(instruction: Instruction, state: OnBuildState): object {
+	const { text } = instruction;
+	const { flags, rest } = splitFlags(instruction.rest);
+	const [, kind = '', command = ''] = /^(\S+)\s*([^]*)$/.exec(rest) ?? [];
+	if (kind.toUpperCase() === 'NONE' && command === '' && flags.size === 0) return { Test: ['NONE'] };
+	if (kind.toUpperCase() !== 'CMD' || command === '') throw onBuildInvalid(text, 'needs CMD or NONE');
+	const words = readJsonForm(command);
+	const options = [...flags].map(([name, value]) =>
+		readHealthOption(name, expandWord(value, state, instruction), text),
+	);
+	return { Test: words === undefined ? ['CMD-SHELL', command] : ['CMD', ...words], ...Object.fromEntries(options) };
+}
+
+function readHealthOption(name: string, value: string, text: string): readonly [string, number] {
+	if (name === 'retries' && /^\d{1,6}$/.test(value)) return ['Retries', Number(value)];
+	const field = Object.entries(HEALTH_TIMES).find(([flag]) => flag === name)?.[1];
+	if (field === undefined) throw onBuildUnsupported(text, `HEALTHCHECK --${name}`);
+	if (!/^(?:\d{1,9}(?:\.\d{1,9})?(?:ns|us|ms|s|m|h))+$/.test(value))
+		throw onBuildInvalid(text, `has no duration in --${name}`);
+	const parts = value.matchAll(/([\d.]+)([a-z]+)/g);
+	return [field, [...parts].reduce((sum, [, number, unit]) => sum + Number(number) * (UNITS[unit ?? ''] ?? 0), 0)];
+}
 
 /** What the ONBUILD instructions of an image come to. */
 export interface OnBuildPlan {
@@ -23,20 +164,6 @@ export interface OnBuildPlan {
 
 const MAX_INSTRUCTIONS = 500;
 const MAX_LENGTH = 64 * 1024;
-
-const INSTRUCTIONS: Readonly<Record<string, Apply>> = {
-	...CONFIG_INSTRUCTIONS,
-	COPY: (instruction, state) => void state.steps.push(readCopy(instruction, state)),
-	ADD: (instruction, state) => void state.steps.push(readCopy(instruction, state)),
-	RUN: (instruction, state) => void state.steps.push(readRun(instruction, state)),
-	WORKDIR: (instruction, state) => {
-		const word = expandWord(instruction.rest, state, instruction);
-		if (word === '') throw onBuildInvalid(instruction.text, 'names no directory');
-		state.cwd = posix.resolve(state.cwd, word);
-		state.config = { ...state.config, WorkingDir: state.cwd };
-		state.steps.push({ type: 'directory', path: state.cwd, user: state.config.User ?? '', text: instruction.text });
-	},
-};
 
 /**
  * Reads the ONBUILD instructions of an image with the config `config` as Docker does, all of them before any is executed.
@@ -84,11 +211,12 @@ function parseInstruction(text: string): Instruction {
 	return { name: name.toUpperCase(), rest, text };
 }
 
-function readRun({ rest, text }: Instruction, state: OnBuildState): OnBuildStep {
+function readRun(instruction: Instruction, state: OnBuildState): OnBuildStep {
+	const { rest, text } = instruction;
 	const [, flag] = /^--([a-z-]+)/.exec(rest) ?? [];
 	if (flag !== undefined) throw onBuildUnsupported(text, `RUN --${flag}`);
 	if (rest.startsWith('<<')) throw onBuildUnsupported(text, 'RUN of a here-document');
-	const [program, ...args] = readJsonForm(rest) ?? (rest === '' ? [] : [...shellOf(state), rest]);
+	const [program, ...args] = readCommand(instruction, state);
 	if (program === undefined || program === '') throw onBuildInvalid(text, 'has no command');
 	return {
 		type: 'run',
@@ -98,24 +226,6 @@ function readRun({ rest, text }: Instruction, state: OnBuildState): OnBuildStep 
 		user: state.config.User ?? '',
 		text,
 	};
-}
-
-/** A file of the source's root directory. */
-interface RootFile {
-	readonly name: string;
-	/** A regular file that somebody may execute. */
-	readonly executable: boolean;
-}
-
-const NAMES = /^(?:run|start|exec|execute)(?:\.sh)?$/;
-
-/**
- * The file that an ONBUILD image without run script starts, as S2I guesses it: the first executable one, in byte order, that is
- * called run, start, exec or execute, with or without `.sh`. Undefined when there is none.
- */
-export function guessEntrypoint(files: readonly RootFile[]): string | undefined {
-	const names = files.flatMap(({ name, executable }) => (executable && NAMES.test(name) ? [name] : []));
-	return names.sort()[0];
 }
 
 const REMOTE = /^(?:https?|ftp|git|ssh):\/\/|^git@|^github\.com\//i;

@@ -4,7 +4,7 @@ import { isLocalAddress } from '../http/address.js';
 import { parseJson } from '../json.js';
 import { type EnvironmentVariable, readImageEnvironment } from './environment.js';
 import { withoutCredentials } from './labels.js';
-import { parseImageScriptsUrl } from './script-url.js';
+import { parseImageScriptsUrl } from './scripts.js';
 
 /** The label with all that `rebuild` needs, in JSON. */
 export const REBUILD_LABEL = 'io.s2oci.build';

@@ -5,7 +5,7 @@ import type { ContainerConfig } from '../../oci/image.js';
 import { type RawPath, rawPath } from '../../root-path.js';
 import { type Contract, readContract } from '../../s2i/contract.js';
 import type { EnvironmentVariable } from '../../s2i/environment.js';
-import { guessEntrypoint, planOnBuild } from '../../s2i/onbuild.js';
+import { planOnBuild } from '../../s2i/onbuild.js';
 import type { OnBuildStep } from '../../s2i/onbuild-state.js';
 import { showInstruction } from '../../s2i/onbuild-words.js';
 import type { User } from '../../s2i/users.js';
@@ -94,6 +94,24 @@ export async function guessCommand(directory: string, config: ContainerConfig): 
 		'there is no run script, the source has no executable file run, start, exec or execute (or .sh), and the image has no CMD',
 		{ hint: 'Add an executable .s2i/bin/run to the source.' },
 	);
+}
+
+/** A file of the source's root directory. */
+interface RootFile {
+	readonly name: string;
+	/** A regular file that somebody may execute. */
+	readonly executable: boolean;
+}
+
+const NAMES = /^(?:run|start|exec|execute)(?:\.sh)?$/;
+
+/**
+ * The file that an ONBUILD image without run script starts, as S2I guesses it: the first executable one, in byte order, that is
+ * called run, start, exec or execute, with or without `.sh`. Undefined when there is none.
+ */
+export function guessEntrypoint(files: readonly RootFile[]): string | undefined {
+	const names = files.flatMap(({ name, executable }) => (executable && NAMES.test(name) ? [name] : []));
+	return names.sort()[0];
 }
 
 async function isThere(path: string, root: Root): Promise<boolean> {

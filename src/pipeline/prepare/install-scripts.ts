@@ -6,8 +6,8 @@ import { makePath } from '../../make-path.js';
 import type { Inspected } from '../../protocol/worker-calls.js';
 import { redactWord } from '../../redact.js';
 import type { Contract } from '../../s2i/contract.js';
-import { parseScriptsUrl } from '../../s2i/script-url.js';
 import {
+	parseScriptsUrl,
 	SCRIPT_NAMES,
 	type ScriptName,
 	type ScriptOrigins,

@@ -4,8 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { BuildError, type ErrorCode, errnoOf, isBuildError, messageOf } from '../../errors.js';
 import type { Http } from '../../http/http.js';
 import { redact } from '../../redact.js';
-import type { ScriptAddress } from '../../s2i/script-url.js';
-import { type ScriptKind, type ScriptName, scriptKind } from '../../s2i/scripts.js';
+import { type ScriptAddress, type ScriptKind, type ScriptName, scriptKind } from '../../s2i/scripts.js';
 
 /** A script that is not the image's. */
 export interface ExternalScript {

@@ -1,8 +1,7 @@
 import { type Digest, digestOf } from '../../oci/digest.js';
 import { rawPath } from '../../root-path.js';
 import { VOLATILE_LABEL } from '../../s2i/labels.js';
-import { parseScriptsUrl, scriptAt } from '../../s2i/script-url.js';
-import { SCRIPT_NAMES } from '../../s2i/scripts.js';
+import { parseScriptsUrl, SCRIPT_NAMES, scriptAt } from '../../s2i/scripts.js';
 import { digestContent } from '../../source/content-digest.js';
 import type { BuildImages } from '../images/images.js';
 import { readOptionEnvironment } from '../prepare/build-environment.js';

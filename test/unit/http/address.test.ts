@@ -4,7 +4,7 @@ import { isLocalAddress, isLoopback, reachOf } from '../../../src/http/address.j
 import { WEB } from '../../../src/http/policy.js';
 import { redirected, resolveLocation } from '../../../src/http/redirect.js';
 import { REGISTRY } from '../../../src/registry/transport.js';
-import { parseImageScriptsUrl } from '../../../src/s2i/script-url.js';
+import { parseImageScriptsUrl } from '../../../src/s2i/scripts.js';
 
 const resolveHop = (from: URL, location: string) => resolveLocation(from, location, REGISTRY);
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { guessEntrypoint } from '../../../src/s2i/onbuild.js';
+import { guessEntrypoint } from '../../../src/pipeline/onbuild/run-onbuild.js';
 
 const files = (...names: readonly string[]) => names.map((name) => ({ name, executable: true }));
 

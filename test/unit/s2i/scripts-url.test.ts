@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseImageScriptsUrl, parseScriptsUrl, scriptAt } from '../../../src/s2i/script-url.js';
+import { parseImageScriptsUrl, parseScriptsUrl, scriptAt } from '../../../src/s2i/scripts.js';
 
 const place = (url: string) => {
 	const at = scriptAt(parseScriptsUrl(url), 'assemble');

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseScriptsUrl } from '../../../src/s2i/script-url.js';
-import { SCRIPT_NAMES, scriptKind, scriptNowhere, scriptPlaces } from '../../../src/s2i/scripts.js';
+import { parseScriptsUrl, SCRIPT_NAMES, scriptKind, scriptNowhere, scriptPlaces } from '../../../src/s2i/scripts.js';
 
 const texts = (...args: Parameters<typeof scriptPlaces>) => scriptPlaces(...args).map(({ text }) => text);
 
