@@ -38,7 +38,7 @@ export async function withReport(
 	for (const notice of notices) report.emit(notice);
 	const ended = await attempt(() => work(report.emit, interrupt.signal));
 	const fault = io.fault?.take();
-	const { status, result, error, line } = withFault(ended, fault);
+	const { status, result, error, line } = fault === undefined ? ended : { ...ended, error: fault };
 	const program = programName(io);
 	if (result !== undefined && program !== 's2oci') report.emit(lastWords(error));
 	report.finish(result, error);
@@ -51,10 +51,6 @@ export async function withReport(
 /** Aborted from outside, or by what nobody caught. */
 function endOf({ signal, fault }: CommandIo): AbortSignal {
 	return AbortSignal.any([signal, fault?.signal].filter((each) => each !== undefined));
-}
-
-function withFault(ended: Ended, fault: unknown): Ended {
-	return fault === undefined ? ended : { ...ended, error: fault };
 }
 
 function stoppedWith(interrupt: Interrupt, program: ReturnType<typeof programName>): number | undefined {

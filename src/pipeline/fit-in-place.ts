@@ -5,6 +5,7 @@ import { BuildError, isBuildError } from '../errors.js';
 import type { WorkerProcess } from '../host/start-worker.js';
 import { ALLOW_NAMESPACES, noNamespaces } from '../host/user-namespace.js';
 import { diffIdsOf, type Image } from '../oci/image.js';
+import type { WorkerCalls } from '../protocol/worker-calls.js';
 import { checkResolvedUser } from '../s2i/check-user.js';
 import { readContract } from '../s2i/contract.js';
 import { isInPlace } from '../sandbox/ladder.js';
@@ -19,6 +20,8 @@ interface LiveImage {
 	/** For messages. */
 	readonly name: string;
 }
+
+type AdoptRequest = WorkerCalls['adopt']['request'];
 
 interface LiveContext {
 	readonly host: HostRequest;
@@ -108,12 +111,7 @@ async function expectFile(path: string | undefined): Promise<void> {
 }
 
 /** What is in this container but not of the image, in the words of the worker's `adopt`. */
-async function foreignPaths({
-	host,
-	source,
-}: LiveContext): Promise<
-	Readonly<Record<'skip' | 'tools' | 'storeParents', readonly string[]>> & { readonly store: string }
-> {
+async function foreignPaths({ host, source }: LiveContext): Promise<Omit<AdoptRequest, 'diffIds' | 'files'>> {
 	const { store, storeParents = [], env } = host;
 	const folders = FOLDER_VARIABLES.flatMap((name) => env[name] ?? []).filter((path) => path.startsWith('/'));
 	const own = source === undefined ? [] : await directoryOf(source);

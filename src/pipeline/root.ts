@@ -155,18 +155,7 @@ function reportRun({ sandbox, refused, unenforced }: Ended, { worker, record }: 
 	for (const message of unenforced) record.emit({ type: 'warning', code: 'LIMITS', message });
 }
 
-/** Bytes. */
-interface Printed {
-	readonly stdout: number;
-	readonly stderr: number;
-}
-
-/** What the sandboxed process prints: passed on as events, and its last lines remembered for an error message. */
-interface Output {
-	/** Resolves once as many bytes were passed on as the worker says it forwarded; what comes later is not passed on. */
-	readonly drained: (forwarded: Printed) => Promise<void>;
-	readonly lastLines: () => string;
-}
+type Printed = Ended['forwarded'];
 
 const TAIL_BYTES = 8192;
 const TAIL_LINES = 10;
@@ -174,8 +163,11 @@ const TAIL_LINES = 10;
 const STDERR_LINES = 5;
 const DRAIN_MS = 2000;
 
-/** Begins to pass on what the worker forwards. */
-function collectOutput(worker: WorkerProcess, emit: Emit): Output {
+/**
+ * Begins to pass on, as events, what the worker forwards of a process, and remembers its last lines. `drained` resolves once as many bytes
+ * were passed on as the worker says it forwarded; what comes later is not passed on.
+ */
+function collectOutput(worker: WorkerProcess, emit: Emit) {
 	const seen = { stdout: 0, stderr: 0 };
 	const tails = { stdout: '', stderr: '' };
 	let wake: () => void = () => undefined;
@@ -191,7 +183,7 @@ function collectOutput(worker: WorkerProcess, emit: Emit): Output {
 		return () => worker[from]?.off('data', listener);
 	});
 	return {
-		drained: async (forwarded) => {
+		drained: async (forwarded: Printed) => {
 			const isDone = () => seen.stdout >= forwarded.stdout && seen.stderr >= forwarded.stderr;
 			if (!isDone()) {
 				await new Promise<void>((resolve) => {

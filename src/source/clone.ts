@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { BuildError } from '../errors.js';
 import { redact } from '../redact.js';
 import { readCommitText } from './commit.js';
-import { type Git, type GitResult, gitFailed, openGit } from './git.js';
+import { type Environment, type Git, type GitResult, gitFailed, openGit } from './git.js';
 import { type GitRemote, localRemote, splitRemote } from './git-remote.js';
 import { listPointers, pointersBuilt, withLfs } from './lfs.js';
 import type { Source, SourceInfo } from './source.js';
@@ -26,8 +26,6 @@ export interface CloneOptions {
 
 /** What a commit says of itself. */
 export type Commit = Omit<SourceInfo, 'ignoredScripts'>;
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What a remote says that has the commit but does not hand it out alone, or knows the ref by another name. */
 const NEEDS_HISTORY =

@@ -1,8 +1,10 @@
-import { chmod, lutimes, mkdir, rm, symlink, utimes } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { chmod, copyFile, lutimes, mkdir, rm, symlink, utimes } from 'node:fs/promises';
 import { type BuildError, errnoOf } from '../errors.js';
 import { noSpace } from '../host-fault.js';
+import { copyLargeFile, LARGE_FILE } from '../linux/copy-file.js';
+import { loadLibc } from '../linux/libc.js';
 import { fsPath, joinRaw, type RawPath, type RootPath } from '../root-path.js';
-import { copyContent } from './copy-content.js';
 import { checkLink, type ScanOptions, type SourceEntry, scanSource, unreadable } from './scan.js';
 
 const PARALLEL_COPIES = 8;
@@ -137,4 +139,18 @@ async function copyEntries(entries: readonly SourceEntry[], to: RawPath, signal:
 	const results = await Promise.allSettled(Array.from({ length: PARALLEL_COPIES }, work));
 	const failed = results.find((result) => result.status === 'rejected');
 	if (failed !== undefined) throw failed.reason;
+}
+
+/**
+ * Copies bytes and permissions of the file `from`, which has about `size` bytes, to the new file `to`, sharing them where the file system
+ * can. A large file keeps its holes, and its copy ends soon after `signal` is aborted, with its reason. Rejects with the errors of the system.
+ */
+export async function copyContent(
+	from: string | Buffer,
+	to: string | Buffer,
+	size: number,
+	signal: AbortSignal,
+): Promise<void> {
+	if (size >= LARGE_FILE) return copyLargeFile(from, to, await loadLibc(), signal);
+	await copyFile(from, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
 }

@@ -22,7 +22,8 @@ export interface GitResult {
  */
 export type Git = (cwd: string, args: readonly string[], input?: Buffer) => Promise<GitResult>;
 
-type Environment = Readonly<Record<string, string | undefined>>;
+/** The variables of the user. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Repositories are hostile: no hooks, no fsmonitor program, no transport programs (CVE-2017-1000117, CVE-2024-32002 and their

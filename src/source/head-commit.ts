@@ -4,10 +4,9 @@ import { redact } from '../redact.js';
 import type { Commit } from './clone.js';
 import { readCommitText } from './commit.js';
 import { confineRepository } from './confine-repository.js';
+import type { Environment } from './git.js';
 import { readCommitObject } from './git-objects.js';
 import { findRepository, type LocalRepository, readSmallFile } from './local-repository.js';
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 const MAX_REFS_BYTES = 64 << 20;
 /** git follows no more. */

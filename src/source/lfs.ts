@@ -16,16 +16,8 @@ export async function withLfs(
 	const configured = await git('/', ['config', '--get-regexp', '^filter\\.lfs\\.']);
 	if (configured.ok) return { git, isInstalled: true };
 	const quoted = `'${program.replaceAll("'", `'\\''`)}'`;
-	const settings = [
-		'-c',
-		`filter.lfs.process=${quoted} filter-process`,
-		'-c',
-		`filter.lfs.smudge=${quoted} smudge -- %f`,
-		'-c',
-		`filter.lfs.clean=${quoted} clean -- %f`,
-		'-c',
-		'filter.lfs.required=true',
-	];
+	const programs = [`process=${quoted} filter-process`, `smudge=${quoted} smudge -- %f`, `clean=${quoted} clean -- %f`];
+	const settings = [...programs, 'required=true'].flatMap((setting) => ['-c', `filter.lfs.${setting}`]);
 	return { git: (cwd, args, input) => git(cwd, [...settings, ...args], input), isInstalled: true };
 }
 

@@ -2,11 +2,9 @@ import { lstat, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { makePath } from '../make-path.js';
 import { type Confined, confineRepository } from './confine-repository.js';
-import { type Git, openGit } from './git.js';
-import type { GitRemote } from './git-remote.js';
+import { type Environment, type Git, openGit } from './git.js';
+import { localRemote } from './git-remote.js';
 import { broken, checkSizes, type LocalRepository, readSmallFile } from './local-repository.js';
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A local repository as s2oci reads it: through a git directory of its own, which borrows the objects and refs. */
 export interface OpenedRepository {
@@ -64,7 +62,7 @@ export async function openRepository(
 	return { repository, directory, gitFor, setting, remotes: [...new Set(remotes)], roots, leadsOut };
 }
 
-const LOCAL: GitRemote = { url: '', location: '', origin: '', username: undefined, password: undefined };
+const LOCAL = localRemote('');
 const ALLOC_LIMIT = '1g';
 const SETTINGS = [
 	'[core]',
@@ -106,11 +104,8 @@ async function readSettings(
 ): Promise<readonly (readonly [string, string])[]> {
 	const file = join(commonDirectory, 'config');
 	if ((await lstat(file).catch(() => undefined)) === undefined) return [];
-	const listed = await openGit(
-		LOCAL,
-		env,
-		signal,
-	)('/', ['config', '--file', file, '--no-includes', '--null', '--list']);
+	const git = openGit(LOCAL, env, signal);
+	const listed = await git('/', ['config', '--file', file, '--no-includes', '--null', '--list']);
 	if (!listed.ok) throw broken(path, 'its configuration cannot be read');
 	return listed.stdout.split('\0').flatMap((entry) => {
 		const at = entry.indexOf('\n');

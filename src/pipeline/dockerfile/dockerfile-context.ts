@@ -11,7 +11,7 @@ import { rawPath } from '../../root-path.js';
 import type { Contract } from '../../s2i/contract.js';
 import { CONTEXT, type ContextMount } from '../../s2i/dockerfile.js';
 import type { PathPair } from '../../s2i/volumes.js';
-import { copyContent } from '../../source/copy-content.js';
+import { copyContent } from '../../source/directory.js';
 import { isWorkDirectory } from '../../source/fetch.js';
 import { writeByRename } from '../../whole-file.js';
 

@@ -94,15 +94,8 @@ async function fetchTo(
 	await checkPlace(source, context);
 	await clearContext(context);
 	const emitNotice = (message: string) => emit({ type: 'warning', code: 'SOURCE', message });
-	const wanted = { contextDir, keepSymlinks, ignoreSubmodules, exclude };
-	const options = {
-		...wanted,
-		destination: join(context, CONTEXT.source),
-		emitNotice,
-		env,
-		stdin: stdin(),
-		http,
-	};
+	const wanted = { contextDir, keepSymlinks, ignoreSubmodules, exclude, env, http, emitNotice };
+	const options = { ...wanted, destination: join(context, CONTEXT.source), stdin: stdin() };
 	try {
 		return await fetchSource(source, options, signal);
 	} catch (error) {
@@ -149,10 +142,8 @@ async function fillContext(info: SourceInfo, filling: Filling, signal: AbortSign
 		await rm(join(context, CONTEXT.source, path), { recursive: true, force: true });
 	}
 	const buildEnvironment = mergeEnvironment(build?.assemble.buildEnvironment ?? []);
-	if (buildEnvironment.length > 0) {
-		const text = formatBuildEnvironment(buildEnvironment);
-		await writeContextFile(join(context, CONTEXT.buildEnvironment), text);
-	}
+	const text = formatBuildEnvironment(buildEnvironment);
+	if (text !== '') await writeContextFile(join(context, CONTEXT.buildEnvironment), text);
 	return {
 		builder: fromName(request.builder),
 		contract,
@@ -169,21 +160,16 @@ async function fillContext(info: SourceInfo, filling: Filling, signal: AbortSign
 }
 
 function labelsOf(request: DockerfileRequest, info: SourceInfo): readonly EnvironmentVariable[] {
-	const { build, scripts } = request;
-	const { scriptsUrl, destination } = scripts;
-	const displayName = build?.image.applicationName ?? build?.image.tagName;
-	const generated = sourceLabels(
-		info,
-		{ name: imageNameOf(request.builder) },
-		{ displayName, description: build?.image.description },
-	);
+	const { image } = request.build ?? {};
+	const { scriptsUrl, destination } = request.scripts;
+	const described = { displayName: image?.applicationName ?? image?.tagName, description: image?.description };
 	const given = {
-		...generated,
+		...sourceLabels(info, { name: imageNameOf(request.builder) }, described),
 		...(scriptsUrl !== undefined && { 'io.openshift.s2i.scripts-url': withoutCredentials(scriptsUrl) }),
 		...(destination !== undefined && { 'io.openshift.s2i.destination': destination }),
 	};
 	const labels = Object.entries(given).map(([name, value]) => ({ name, value: value.replace(/[\0\r\n]+/g, ' ') }));
-	return mergeEnvironment(labels, build?.image.labels ?? []);
+	return mergeEnvironment(labels, image?.labels ?? []);
 }
 
 /** Builds of other tools run elsewhere, so that a relative path would mean something else there; they find images of their engine by name. */
@@ -209,11 +195,8 @@ function previousOf(
 	if (saveArtifacts !== undefined) {
 		return { image: fromName(location), saveArtifacts: saveArtifacts.path, isOurs: saveArtifacts.external };
 	}
-	emit({
-		type: 'warning',
-		code: 'INCREMENTAL',
-		message: 'there is no save-artifacts script: every build is a clean one',
-	});
+	const message = 'there is no save-artifacts script: every build is a clean one';
+	emit({ type: 'warning', code: 'INCREMENTAL', message });
 	return undefined;
 }
 

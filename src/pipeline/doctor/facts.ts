@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import { fileText } from '../../file-text.js';
 import { findMount, type Mount, readMounts } from '../../mountinfo.js';
 import { findProgram } from '../../program.js';
 
@@ -38,12 +39,12 @@ const SETUID = 0o4000;
 /** Reads the facts; what cannot be read is taken to be harmless. */
 export function readFacts(env: Readonly<Record<string, string | undefined>>): HostFacts {
 	const status = new Map(
-		read('/proc/self/status')
+		fileText('/proc/self/status')
 			.split('\n')
 			.map((line) => line.split(/:\s*/, 2) as [string, string]),
 	);
 	const effective = BigInt(`0x${/^[0-9a-f]{1,16}$/.exec(status.get('CapEff') ?? '')?.[0] ?? '0'}`);
-	const profile = /^\S+/.exec(read('/proc/self/attr/current').replace(/\0/g, ''))?.[0];
+	const profile = /^\S+/.exec(fileText('/proc/self/attr/current').replace(/\0/g, ''))?.[0];
 	const mounts = mountsHere();
 	return {
 		uid: process.getuid?.() ?? 0,
@@ -57,7 +58,7 @@ export function readFacts(env: Readonly<Record<string, string | undefined>>): Ho
 		changedRoot: !mounts.some(({ path }) => path === '/'),
 		maskedProc: mounts.some(({ path }) => path.startsWith('/proc/')),
 		mappers: readMappers(env['PATH'], mounts),
-		distributions: [...read('/etc/os-release').matchAll(/^ID(?:_LIKE)?="?([^"\n]*)"?$/gm)].flatMap(([, ids = '']) =>
+		distributions: [...fileText('/etc/os-release').matchAll(/^ID(?:_LIKE)?="?([^"\n]*)"?$/gm)].flatMap(([, ids = '']) =>
 			ids.split(' '),
 		),
 		inContainer: existsSync('/.dockerenv') || existsSync('/run/.containerenv'),
@@ -84,16 +85,8 @@ function has(capabilities: bigint, number: bigint): boolean {
 }
 
 function readNumber(path: string): number | undefined {
-	const text = read(path).trim();
+	const text = fileText(path).trim();
 	return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
-}
-
-function read(path: string): string {
-	try {
-		return readFileSync(path, 'utf8');
-	} catch {
-		return '';
-	}
 }
 
 const NETWORK =

@@ -218,10 +218,7 @@ async function push(
 		});
 	}
 	const target = await openImageTarget(location, session.access, signal);
-	const [plain, artifact] = [true, false].map((isPlain) => artifactDocument(file.packed, key, about, isPlain)) as [
-		ArtifactDocument,
-		ArtifactDocument,
-	];
+	const artifact = artifactDocument(file.packed, key, about, false);
 	const names = namesIn(location, key);
 	const [layer] = artifact.manifest.value.layers;
 	if (layer === undefined) return;
@@ -236,7 +233,7 @@ async function push(
 	} catch (error) {
 		// Registries that check types answer 400, 404 or 415 to an artifact; an image passes everywhere.
 		if (!isBuildError(error, 'REGISTRY_REFUSED', 'REGISTRY_NOT_FOUND')) throw error;
-		await putDocument(plain, names, target, context);
+		await putDocument(artifactDocument(file.packed, key, about, true), names, target, context);
 	}
 }
 

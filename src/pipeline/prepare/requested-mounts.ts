@@ -7,7 +7,7 @@ import { isWithin } from '../../root-path.js';
 import { KERNEL_DIRECTORIES } from '../../sandbox/kernel-paths.js';
 import { readSmallFile } from '../../small-file.js';
 import type { AssembleRequest, HostRequest, Secret } from '../request.js';
-import { type FoundSource, findHostSource, lookAtSource, writableVolumes } from './host-source.js';
+import { type FoundSource, findHostSource, lookAtSource, writableVolumes } from './host-files.js';
 
 /** Directories of the image that matter for mounts; absolute. */
 export interface ImageDirectories {

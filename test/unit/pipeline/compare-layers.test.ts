@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { deflateRawSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { differingPaths, explainDifference } from '../../../src/pipeline/reproducible/compare-layers.js';
 import { type Explanation, explainContent } from '../../../src/pipeline/reproducible/explain-content.js';
+import { differingPaths, explainDifference } from '../../../src/pipeline/reproducible/reproducible.js';
 import { type ContentWanted, type LayerMembers, readLayerMembers } from '../../../src/tar/layer-members.js';
 import { type TarMember, tarDirectory, tarFile, tarOf, tarSymlink } from '../../support/tar.js';
 
