@@ -55,7 +55,8 @@ function localNames({ env, program }: Pick<Reading, 'env' | 'program'>): ImageNa
 				told.push(`${name} is read from ${engine.name}`);
 				return `${engine.type}:${name}`;
 			}
-			if (engines.length > 0) told.push(`${name} is read from its registry, ${namesOf(engines)} has none`);
+			const asked = engines.map((engine) => engine.name).join(' or ');
+			if (asked !== '') told.push(`${name} is read from its registry, ${asked} has none`);
 			return name;
 		},
 		target: async (name) => {
@@ -121,10 +122,6 @@ function isReference(name: string): boolean {
 
 function isBare(name: string): boolean {
 	return isReference(name) && !namesRegistry(name);
-}
-
-function namesOf(engines: readonly Engine[]): string {
-	return engines.map(({ name }) => name).join(' or ');
 }
 
 function noRegistry(name: string, problems = ''): BuildError {

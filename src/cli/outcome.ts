@@ -100,8 +100,10 @@ export type OutcomeFiles = Values<typeof outputOptions>['files'];
 /** How a build ended, once the files that tell of it are written. */
 export async function conclude(outcome: BuildOutcome, files: OutcomeFiles): Promise<Ended> {
 	const { result } = outcome;
+	const { name, digest } = result;
+	const line = name === undefined ? String(digest) : `${name}@${String(digest)}`;
 	const error = await writeFiles(outcome, files);
-	return error === undefined ? { status: 0, result, line: imageName(result) } : { status: undefined, result, error };
+	return error === undefined ? { status: 0, result, line } : { status: undefined, result, error };
 }
 
 /** Writes the files that tell of `outcome`; resolves with its own error, else with that of writing them. */
@@ -132,8 +134,4 @@ async function write(path: string, text: string): Promise<void> {
 		});
 		throw noSpace(cause, JSON.stringify(path), 'name a file elsewhere; the image itself is complete') ?? refused;
 	});
-}
-
-function imageName({ name, digest }: BuildResult): string {
-	return name === undefined ? String(digest) : `${name}@${String(digest)}`;
 }

@@ -1,5 +1,5 @@
 import { isBuildError, messageOf } from '../errors.js';
-import type { BuildEvent, Emit, Rung, Stage, Transfer } from '../pipeline/events.js';
+import type { BuildEvent, Emit, Rung } from '../pipeline/events.js';
 import type { BuildResult } from '../pipeline/result.js';
 import { redact } from '../redact.js';
 import { formatBytes, formatDuration } from './format.js';
@@ -46,17 +46,11 @@ export function describeEvent(event: BuildEvent, loglevel: number): string | und
 		case 'rung':
 			return describeRung(event.rung);
 		case 'blob':
-			return describeBlob(event);
+			return `${event.transfer} ${event.digest.slice(0, 19)} ${formatBytes(event.size)}: ${event.status}`;
 		case 'progress':
 		case 'output':
 			return undefined;
 	}
-}
-
-/** `120 MB of 341 MB, 12.0 MB/s`. */
-export function describeTransfer({ done, total, rate }: TransferState): string {
-	const size = total === undefined ? formatBytes(done) : `${formatBytes(done)} of ${formatBytes(total)}`;
-	return `${size}, ${formatBytes(rate)}/s`;
 }
 
 /** The last line of a successful build. */
@@ -77,10 +71,6 @@ function describeStage(event: Extract<BuildEvent, { readonly type: 'stage' }>): 
 	return `${event.stage} took ${formatDuration(event.ms)}${event.detail === undefined ? '' : `: ${oneLine(event.detail)}`}`;
 }
 
-function describeBlob({ transfer, digest, size, status }: Extract<BuildEvent, { readonly type: 'blob' }>): string {
-	return `${transfer} ${digest.slice(0, 19)} ${formatBytes(size)}: ${status}`;
-}
-
 /** Such as `rung 5 (chroot on a copy): this root has no CAP_SYS_ADMIN, …; better with: --cap-add SYS_ADMIN`. */
 function describeRung({ number, sandbox, rootfs, reason, advice }: Rung): string {
 	const how = { overlay: `${sandbox} on an overlay`, copy: `${sandbox} on a copy`, 'in-place': 'in place' }[rootfs];
@@ -97,7 +87,8 @@ const PROGRESS_MS = 1000;
 export function openJsonReport(options: ReportOptions): Report {
 	const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
 	const isDue = openThrottle(options.now);
-	const writeLine = (value: object) => options.write(`${JSON.stringify(value, redactStrings)}\n`);
+	const redacted = (_key: string, value: unknown) => (typeof value === 'string' ? redact(value) : value);
+	const writeLine = (value: object) => options.write(`${JSON.stringify(value, redacted)}\n`);
 	return {
 		emit: (event) => {
 			if (event.type === 'output') {
@@ -137,93 +128,4 @@ function describeError(error: unknown): object {
 		return { type: 'error', code: 'BUG', message: messageOf(error), stack };
 	}
 	return { type: 'error', code: error.code, message: error.message, hint: error.hint };
-}
-
-function redactStrings(_key: string, value: unknown): unknown {
-	return typeof value === 'string' ? redact(value) : value;
-}
-
-/** How far all blobs of one kind of transfer are together. Bytes, and bytes a second since the transfer began. */
-export interface TransferState {
-	readonly transfer: Transfer;
-	readonly done: number;
-	/** Undefined as long as one of the sizes is unknown. */
-	readonly total: number | undefined;
-	readonly rate: number;
-	readonly active: boolean;
-}
-
-interface Item {
-	done: number;
-	total: number | undefined;
-	finished: boolean;
-}
-
-/** Adds up the `blob` and `progress` events of a build. */
-interface Transfers {
-	readonly note: (event: BuildEvent) => void;
-	readonly read: (transfer: Transfer) => TransferState | undefined;
-	/** What moves bytes right now, in the order of a build. */
-	readonly active: () => readonly TransferState[];
-}
-
-/** Unpacking and packing do not know their size beforehand: they end with their stage. */
-const ENDED_BY: Partial<Record<Stage, Transfer>> = { pull: 'unpack', pack: 'pack' };
-const ORDER: readonly Transfer[] = ['pull', 'unpack', 'pack', 'push'];
-
-/** Transfers that have not begun; `now` is a clock in milliseconds. */
-export function openTransfers(now: () => number): Transfers {
-	const kinds = new Map<Transfer, { readonly since: number; readonly items: Map<string, Item> }>();
-	const itemOf = (transfer: Transfer, digest = ''): Item => {
-		const kind = kinds.get(transfer) ?? { since: now(), items: new Map<string, Item>() };
-		kinds.set(transfer, kind);
-		const item = kind.items.get(digest) ?? { done: 0, total: undefined, finished: false };
-		kind.items.set(digest, item);
-		return item;
-	};
-	const read = (transfer: Transfer): TransferState | undefined => {
-		const kind = kinds.get(transfer);
-		if (kind === undefined) return undefined;
-		return { transfer, ...sum([...kind.items.values()], now() - kind.since) };
-	};
-	return {
-		note: (event) => {
-			if (event.type === 'blob') noteBlob(event, itemOf);
-			if (event.type === 'stage' && event.status === 'done') {
-				const ended = ENDED_BY[event.stage];
-				const items = ended === undefined ? undefined : kinds.get(ended)?.items;
-				for (const item of items?.values() ?? []) item.finished = true;
-			}
-			if (event.type === 'progress') {
-				const item = itemOf(event.transfer, event.digest);
-				item.done = event.done;
-				item.total = event.total ?? item.total;
-				item.finished = item.total !== undefined && item.done >= item.total;
-			}
-		},
-		read,
-		active: () => ORDER.flatMap((transfer) => read(transfer) ?? []).filter((state) => state.active),
-	};
-}
-
-function noteBlob(
-	event: Extract<BuildEvent, { readonly type: 'blob' }>,
-	itemOf: (transfer: Transfer, digest: string) => Item,
-): void {
-	if (event.status === 'present' || event.status === 'mounted') return;
-	const item = itemOf(event.transfer, event.digest);
-	item.total ??= event.size;
-	item.finished = event.status === 'done';
-	if (item.finished) item.done = item.total;
-}
-
-function sum(items: readonly Item[], ms: number): Omit<TransferState, 'transfer'> {
-	const done = items.reduce((bytes, item) => bytes + item.done, 0);
-	const known = items.every((item) => item.total !== undefined);
-	return {
-		done,
-		total: known ? items.reduce((bytes, item) => bytes + (item.total ?? 0), 0) : undefined,
-		rate: ms > 0 ? (done * 1000) / ms : 0,
-		active: items.some((item) => !item.finished),
-	};
 }

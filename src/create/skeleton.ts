@@ -54,13 +54,9 @@ export async function writeSkeleton(destination: string, image: string): Promise
 }
 
 async function existingOf(destination: string, files: readonly SkeletonFile[]): Promise<readonly string[]> {
-	const found = await Promise.all(
-		files.map(({ path }) =>
-			lstat(join(destination, path)).then(
-				() => [path],
-				() => [],
-			),
-		),
-	);
-	return found.flat().sort();
+	const look = async ({ path }: SkeletonFile) => {
+		const found = await lstat(join(destination, path)).catch(() => undefined);
+		return found === undefined ? [] : [path];
+	};
+	return (await Promise.all(files.map(look))).flat().sort();
 }

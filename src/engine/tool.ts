@@ -169,7 +169,8 @@ export function toolFailed(tool: ToolName, args: readonly string[], stderr: stri
 		const message = `${tool} does not reach its engine: ${reason}`;
 		return new BuildError('ENGINE_UNAVAILABLE', message, { hint: reachHint(tool, DENIED.test(stderr)) });
 	}
-	return new BuildError('ENGINE_FAILED', `${tool} ${args.slice(0, 2).filter(isWord).join(' ')} failed: ${reason}`, {
+	const words = args.slice(0, 2).filter((arg) => /^[a-z]+$/.test(arg));
+	return new BuildError('ENGINE_FAILED', `${tool} ${words.join(' ')} failed: ${reason}`, {
 		hint: `Try \`${tool} images\` as the same user; if that works, look at the free space of the engine's store.`,
 	});
 }
@@ -187,10 +188,6 @@ function reachHint(tool: ToolName, isDenied: boolean): string {
 	}
 	if (isDenied) return `Let this user use the socket (group docker, then log in again); ${OTHER_WAYS}.`;
 	return `Start the Docker daemon, or set DOCKER_HOST to where it listens; ${OTHER_WAYS}.`;
-}
-
-function isWord(arg: string): boolean {
-	return /^[a-z]+$/.test(arg);
 }
 
 /** Without what tools print of their progress. */

@@ -93,16 +93,9 @@ async function copyArtifacts(context: BuildContext, builder: Root, runtime: Prep
 		record.emit({ type: 'warning', code: 'SKIPPED', message });
 	}
 	if (scripts === undefined) return;
-	await root.copyFiles({
-		from: scripts,
-		sources: [ROOT],
-		destination: posix.join(contract.destination, 'scripts'),
-		intoDirectory: true,
-		extract: false,
-		owner,
-		chown: true,
-		mode: undefined,
-	});
+	const destination = posix.join(contract.destination, 'scripts');
+	const placing = { destination, intoDirectory: true, extract: false, mode: undefined, chown: true };
+	await root.copyFiles({ ...placing, from: scripts, sources: [ROOT], owner });
 }
 
 function artifactsMissing(missing: readonly string[], builder: string): BuildError {

@@ -39,7 +39,7 @@ const MAX_LABELS = 10 * 1024;
  * exceed S2I's 10 KiB.
  */
 export function imageChange(input: ImageChangeInput): ImageChange {
-	const created = formatTime(input.source.epoch);
+	const created = new Date(input.source.epoch * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
 	return {
 		config: (base) => changeConfig(base, input),
 		created,
@@ -93,8 +93,4 @@ function checkSize(labels: Labels): Labels {
 	throw new BuildError('IMAGE_INVALID', `the labels of the image take ${total} bytes; S2I allows ${MAX_LABELS}`, {
 		hint: `Shorten the labels of --label, image_metadata.json or the builder image; the largest is ${JSON.stringify(largest[0].slice(0, 100))}.`,
 	});
-}
-
-function formatTime(epoch: number): string {
-	return new Date(epoch * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
 }

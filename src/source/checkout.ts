@@ -47,7 +47,8 @@ export async function checkOut(opened: OpenedRepository, git: Git, checkout: Che
 	const missing = await findMissing(git, directory, entries);
 	if (missing.length === 0) throw gitFailed(`the checkout of ${redact(path)}`, first, localRemote(path));
 	const lost = await restoreObjects(opened, git, missing);
-	if (lost.length > 0) throw incomplete(path, `the content of ${lost.length} files of its commit (${namesOf(lost)})`);
+	const names = nameSome(lost.map((entry) => Buffer.from(entry.path, 'latin1').toString('utf8')));
+	if (lost.length > 0) throw incomplete(path, `the content of ${lost.length} files of its commit (${names})`);
 	const second = await write();
 	if (!second.ok) throw gitFailed(`the checkout of ${redact(path)}`, second, localRemote(path));
 	return entries;
@@ -106,10 +107,6 @@ async function restoreObjects(
 	const input = Buffer.from(there.map((path) => `${path}\n`).join(''), 'latin1');
 	if (there.length > 0) await opened.gitFor(workTree)(workTree, ['hash-object', '-w', '--stdin-paths'], input);
 	return findMissing(git, workTree, missing);
-}
-
-function namesOf(entries: readonly IndexEntry[]): string {
-	return nameSome(entries.map(({ path }) => Buffer.from(path, 'latin1').toString('utf8')));
 }
 
 function incomplete(path: string, what: string): BuildError {

@@ -121,7 +121,8 @@ export async function checkSizes({ path, gitDirectory, commonDirectory }: LocalR
 /** SOURCE_INVALID for the file `file` of the repository `path`. */
 function tooLarge(path: string, file: string, limit: number): BuildError {
 	const shown = [path, file].map((each) => JSON.stringify(redact(each).slice(0, 300)));
-	const message = `the git repository ${shown[0]} cannot be read: its file ${shown[1]} is larger than ${formatLimit(limit)}`;
+	const most = limit < MIB ? `${limit / KIB} KiB` : `${limit / MIB} MiB`;
+	const message = `the git repository ${shown[0]} cannot be read: its file ${shown[1]} is larger than ${most}`;
 	return new BuildError('SOURCE_INVALID', message, {
 		hint: 'Check the repository with git fsck, build a clone of it, or the directory as it is with --copy.',
 	});
@@ -147,8 +148,4 @@ async function checkRefs(path: string, refs: string): Promise<void> {
 			else await checkSize(path, found, MAX_REF);
 		}
 	}
-}
-
-function formatLimit(bytes: number): string {
-	return bytes < MIB ? `${bytes / KIB} KiB` : `${bytes / MIB} MiB`;
 }

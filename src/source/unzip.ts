@@ -30,31 +30,32 @@ export async function unpackZip(
 	try {
 		for await (const entry of zip.eachEntry()) {
 			signal.throwIfAborted();
-			await unpackEntry(zip, entry, extraction, budget, signal);
+			await unpackEntry(entry, { zip, extraction, budget }, signal);
 		}
 	} finally {
 		zip.close();
 	}
 }
 
-async function unpackEntry(
-	zip: ZipFile,
-	entry: Entry,
-	extraction: Extraction,
-	budget: Budget,
-	signal: AbortSignal,
-): Promise<void> {
+interface Unzipping {
+	readonly zip: ZipFile;
+	readonly extraction: Extraction;
+	readonly budget: Budget;
+}
+
+async function unpackEntry(entry: Entry, unzipping: Unzipping, signal: AbortSignal): Promise<void> {
+	const { extraction } = unzipping;
 	const found = archiveEntryOf(entry);
 	if (found.type === 'symlink') {
 		const parts: Buffer[] = [];
 		if (entry.uncompressedSize > MAX_TARGET) throw invalid(entry, 'is a symbolic link with too long a target');
-		await readContent(zip, entry, budget, (chunk) => parts.push(chunk), signal);
+		await readContent(entry, unzipping, (chunk) => parts.push(chunk), signal);
 		extraction.entry({ ...found, linkPath: latin1Path(Buffer.concat(parts).toString('latin1')) });
 		return;
 	}
 	extraction.entry(found);
 	if (found.type !== 'file') return;
-	await readContent(zip, entry, budget, extraction.data, signal);
+	await readContent(entry, unzipping, extraction.data, signal);
 	extraction.close();
 }
 
@@ -75,9 +76,8 @@ function archiveEntryOf(entry: Entry): ArchiveEntry {
 }
 
 async function readContent(
-	zip: ZipFile,
 	entry: Entry,
-	budget: Budget,
+	{ zip, budget }: Unzipping,
 	take: (chunk: Buffer) => unknown,
 	signal: AbortSignal,
 ): Promise<void> {

@@ -96,15 +96,12 @@ async function checkedRequest(args: BuildArguments, asked: BuildRequest, emit: E
 /** `args` with names that say where each image is. A Dockerfile makes no image, so its tag is a name only. */
 async function nameImages(args: BuildArguments, names: ImageNames): Promise<BuildArguments> {
 	const { runtime, incremental, mode, tag, output } = args;
+	const { previousImage: previous } = incremental;
 	const named = {
 		...args,
 		builder: await names.source(args.builder, args.pullPolicy),
 		runtime: { ...runtime, image: runtime.image && (await names.source(runtime.image, runtime.pullPolicy)) },
-		incremental: {
-			...incremental,
-			previousImage:
-				incremental.previousImage && (await names.source(incremental.previousImage, incremental.pullPolicy)),
-		},
+		incremental: { ...incremental, previousImage: previous && (await names.source(previous, incremental.pullPolicy)) },
 	};
 	if (mode.asDockerfile !== undefined) return named;
 	const target = tag && (await names.target(tag));
@@ -151,11 +148,8 @@ async function writeRecorded(
 
 /** A pipeline that reads one of these next would only break later. */
 function refuseOutputs({ output: { files, outputs } }: BuildArguments): void {
-	const given = [
-		...(files.digestFile === undefined ? [] : ['--digest-file']),
-		...(outputs.length > 0 ? ['--output'] : []),
-	];
-	const [first] = given;
+	const second = outputs.length > 0 ? '--output' : undefined;
+	const first = files.digestFile === undefined ? second : '--digest-file';
 	if (first === undefined) return;
 	throw new BuildError('USAGE', `${first} and --as-dockerfile exclude each other: no image is built`, {
 		hint: 'Leave one of them out.',
@@ -179,14 +173,8 @@ async function storeConfig(words: readonly Word[]): Promise<void> {
 }
 
 /** The first target, by its digest where that is a name. */
-function builtImage(
-	{
-		output: {
-			targets: [first],
-		},
-	}: BuildRequest,
-	{ result }: BuildOutcome,
-): ImageLocation | undefined {
+function builtImage({ output }: BuildRequest, { result }: BuildOutcome): ImageLocation | undefined {
+	const [first] = output.targets;
 	if (first?.type !== 'registry' || result.digest === undefined) return first;
 	return { ...first, reference: { ...first.reference, digest: result.digest } };
 }

@@ -57,8 +57,9 @@ function scriptFailed({ what, timeoutMs, uid }: Failed, ended: RunEnded, place: 
 			hint: 'Give it more with --memory.',
 		});
 	}
+	const isKilled = ended.exit.type === 'signal' && ended.exit.signal === 'SIGKILL';
 	return new BuildError('ASSEMBLE_FAILED', `${what} ended ${howItEnded(ended.exit)}. ${said}`, {
-		hint: isOutOfMemory(ended)
+		hint: isKilled
 			? 'SIGKILL usually means that memory ran out: give the job more.'
 			: (diskHint(lines, place) ??
 				privilegeHint({ lines, singleId: hasOneId(place), uid }) ??
@@ -86,10 +87,6 @@ function diskHint(lines: string, { rootfs }: Place): string | undefined {
 
 function howItEnded(exit: Exit): string {
 	return exit.type === 'code' ? `with status ${String(exit.code)}` : `by signal ${exit.signal}`;
-}
-
-function isOutOfMemory({ exit, oom }: RunEnded): boolean {
-	return oom || (exit.type === 'signal' && exit.signal === 'SIGKILL');
 }
 
 /** What a process that failed was allowed to be. */

@@ -21,6 +21,11 @@ type BuilderRequest = Pick<BuildRequest, 'host' | 'builder' | 'pullPolicy' | 'sc
 	readonly imageScriptsUrl: string | undefined;
 };
 
+interface Asking {
+	readonly registries: Registries;
+	readonly emit: Emit;
+}
+
 /** What S2I supposes of a builder image that cannot be asked. */
 const UNKNOWN_IMAGE: ContainerConfig = { User: '1001', WorkingDir: '/opt/app-root/src' };
 const DEFAULT_SCRIPTS_URL = 'image:///usr/libexec/s2i';
@@ -30,13 +35,9 @@ const DEFAULT_SCRIPTS_URL = 'image:///usr/libexec/s2i';
  * reached, or must not be asked, S2I's defaults are supposed, which a warning tells. Throws what registries answer,
  * IMAGE_USER_NOT_ALLOWED, and what {@link readContract} throws.
  */
-export async function findContract(
-	request: BuilderRequest,
-	registries: Registries,
-	emit: Emit,
-	signal: AbortSignal,
-): Promise<Contract> {
-	const config = await readConfig(request, registries, emit, signal);
+export async function findContract(request: BuilderRequest, asking: Asking, signal: AbortSignal): Promise<Contract> {
+	const { emit } = asking;
+	const config = await readConfig(request, asking, signal);
 	const { scripts, imageScriptsUrl } = request;
 	const { destination, assembleUser, allowedUids } = scripts;
 	const contract = readContract(config, { destination, assembleUser });
@@ -48,8 +49,7 @@ export async function findContract(
 
 async function readConfig(
 	{ builder, pullPolicy, host }: BuilderRequest,
-	registries: Registries,
-	emit: Emit,
+	{ registries, emit }: Asking,
 	signal: AbortSignal,
 ): Promise<ContainerConfig> {
 	const suppose = (why: string): ContainerConfig => {

@@ -68,7 +68,7 @@ export async function writeDockerfile(request: DockerfileRequest, emit: Emit, si
 	await using network = openNetwork(request.host, emit);
 	const { registries, http } = network;
 	if (request.build !== undefined) warnOfOptions(request.build, emit);
-	const contract = await record.stage('resolve', () => findContract(request, registries, emit, signal));
+	const contract = await record.stage('resolve', () => findContract(request, { registries, emit }, signal));
 	const path = await dockerfilePath(request.path);
 	await refuseLink(path);
 	const context = dirname(absolutePath(path));

@@ -52,7 +52,7 @@ export async function tryRegistry(
 	};
 	await using network = openNetwork(request, () => undefined, { attempts: 1 });
 	const { registries } = network;
-	const name = repositoryOf(target);
+	const name = target.type === 'image' ? target.reference.repository : { registry: target.registry, path: 's2oci' };
 	const remote = await attempt(() => registries.reach(name, signal), undefined);
 	const asks = remote && (await attempt(() => asksForLogin(remote, signal), undefined));
 	const login = await attempt(() => whoWeAre(name, request, signal), { user: undefined, source: '' });
@@ -100,10 +100,6 @@ function findingOf(error: unknown): FindingCode {
 	if (isBuildError(error, 'REGISTRY_UNAUTHORIZED', 'CREDENTIALS_INVALID')) return 'REGISTRY_LOGIN';
 	if (isBuildError(error, 'REGISTRY_DENIED', 'REGISTRY_NOT_FOUND')) return 'REGISTRY_RIGHTS';
 	return TLS.test(messageOf(error)) ? 'REGISTRY_TLS' : 'REGISTRY_UNREACHABLE';
-}
-
-function repositoryOf(target: DoctorTarget): RepositoryName {
-	return target.type === 'image' ? target.reference.repository : { registry: target.registry, path: 's2oci' };
 }
 
 /** Rejects when the registry cannot be reached at all. */

@@ -107,7 +107,7 @@ export async function saveToCache(context: BuildContext, input: CacheInput): Pro
 			const name = formatImageLocation(location);
 			signal.throwIfAborted();
 			await warned(`the artifacts were not pushed to ${name}`, context, async () => {
-				await push(location, { packed, path: pack }, keyOf(context, source), { epoch: source.epoch, image }, context);
+				await push(location, { packed, path: pack, source, image }, context);
 				record.emit({ type: 'log', level: 1, message: `cached ${packed.size} bytes of artifacts in ${name}` });
 			});
 		}
@@ -149,25 +149,18 @@ function namesIn(location: ImageLocation, key: ArtifactKey): readonly string[] {
 }
 
 async function find(location: ImageLocation, key: ArtifactKey, context: LookContext): Promise<readonly Candidate[]> {
-	const name = formatImageLocation(location);
-	const opened = await warned(`${name} cannot be read`, context, () =>
-		openImageSource(location, context.session.access, context.signal),
-	);
+	const opening = () => openImageSource(location, context.session.access, context.signal);
+	const opened = await warned(`${formatImageLocation(location)} cannot be read`, context, opening);
 	if (opened === undefined) return [];
 	for (const reference of namesIn(location, key)) {
-		const found = await lookUp({ ...opened, reference }, name, key, context);
+		const found = await lookUp({ ...opened, reference }, key, context);
 		if (found !== undefined) return [found];
 	}
 	return [];
 }
 
-async function lookUp(
-	opened: OpenedSource,
-	name: string,
-	key: ArtifactKey,
-	context: LookContext,
-): Promise<Candidate | undefined> {
-	return warned(`${name} cannot be read`, context, async () => {
+async function lookUp(opened: OpenedSource, key: ArtifactKey, context: LookContext): Promise<Candidate | undefined> {
+	return warned(`${opened.name} cannot be read`, context, async () => {
 		try {
 			const found = readArtifact(await opened.source.manifest(opened.reference, context.signal), key);
 			return found && { ...found, opened };
@@ -202,29 +195,29 @@ interface PackedFile {
 	readonly packed: PackedLayer;
 	/** Host path. */
 	readonly path: string;
+	readonly source: SourceInfo;
+	/** Manifest digest of what was built. */
+	readonly image: Digest;
 }
 
-async function push(
-	location: ImageLocation,
-	file: PackedFile,
-	key: ArtifactKey,
-	about: { readonly epoch: number; readonly image: Digest },
-	context: BuildContext,
-): Promise<void> {
+async function push(location: ImageLocation, file: PackedFile, context: BuildContext): Promise<void> {
 	const { session, signal } = context;
+	const { packed, path, source, image } = file;
+	const key = keyOf(context, source);
+	const about = { epoch: source.epoch, image };
 	if (location.type === 'docker-archive' || isEngineLocation(location)) {
 		throw new BuildError('REFERENCE_INVALID', 'a Docker archive or a local engine can hold images only', {
 			hint: 'Name a registry, oci:DIR or oci-archive:FILE.',
 		});
 	}
 	const target = await openImageTarget(location, session.access, signal);
-	const artifact = artifactDocument(file.packed, key, about, false);
+	const artifact = artifactDocument(packed, key, about, false);
 	const names = namesIn(location, key);
 	const [layer] = artifact.manifest.value.layers;
 	if (layer === undefined) return;
 	const { digest } = layer;
 	if (!(await target.target.has(layer, signal))) {
-		await putBlob(layer, () => Promise.resolve(createReadStream(file.path)), target, context.record, signal);
+		await putBlob(layer, () => Promise.resolve(createReadStream(path)), target, context.record, signal);
 	} else {
 		context.record.emit({ type: 'blob', transfer: 'push', digest, size: layer.size, status: 'present' });
 	}
@@ -233,7 +226,7 @@ async function push(
 	} catch (error) {
 		// Registries that check types answer 400, 404 or 415 to an artifact; an image passes everywhere.
 		if (!isBuildError(error, 'REGISTRY_REFUSED', 'REGISTRY_NOT_FOUND')) throw error;
-		await putDocument(artifactDocument(file.packed, key, about, true), names, target, context);
+		await putDocument(artifactDocument(packed, key, about, true), names, target, context);
 	}
 }
 

@@ -62,8 +62,10 @@ export async function runOnBuild(
 		record.emit({ type: 'log', level: 1, message: showInstruction(step.text) });
 		const steps = { context, root, directory, epoch, environment };
 		if (step.type === 'run') {
-			if (prepared !== step.cwd) await prepare(step.cwd, steps);
-			prepared = step.cwd;
+			const { cwd: workingDir } = step;
+			if (prepared !== workingDir)
+				await root.prepare({ placements: [], binds: await hostFilesOf(context), workingDir });
+			prepared = workingDir;
 			await run(step, steps);
 		} else if (step.type === 'copy') await copy(step, steps);
 		else await makeDirectory(step, steps);
@@ -118,11 +120,6 @@ async function isThere(path: string, root: Root): Promise<boolean> {
 	return (await root.stat([path])).some(({ type }) => type !== 'missing');
 }
 
-async function prepare(workingDir: string, { root, context }: Steps): Promise<void> {
-	const binds = await hostFilesOf(context);
-	await root.prepare({ placements: [], binds, workingDir });
-}
-
 async function run(step: Step<'run'>, { context, root, epoch, environment }: Steps): Promise<void> {
 	const user = await findUser(root, step.user, context.request.scripts);
 	const { argv, cwd, env: image, text } = step;
@@ -133,16 +130,10 @@ async function copy(step: Step<'copy'>, { context: { record }, root, directory }
 	const expanded = await Promise.all(step.sources.map((source) => expandSource(directory, source)));
 	const sources = expanded.flat();
 	const { uid, gid } = await findOwner(step.chown, root);
-	const skipped = await root.copyFiles({
-		from: directory,
-		sources,
-		destination: step.destination,
-		intoDirectory: step.intoDirectory || sources.length > 1,
-		extract: step.extract,
-		owner: { uid, gid },
-		chown: step.chown !== undefined,
-		mode: step.mode,
-	});
+	const { destination, extract, mode } = step;
+	const intoDirectory = step.intoDirectory || sources.length > 1;
+	const placing = { destination, intoDirectory, extract, mode, chown: step.chown !== undefined };
+	const skipped = await root.copyFiles({ ...placing, from: directory, sources, owner: { uid, gid } });
 	for (const path of skipped) {
 		const message = `${showInstruction(step.text)} leaves out /${path}, which is neither a file, a directory nor a link`;
 		record.emit({ type: 'warning', code: 'SKIPPED', message });
@@ -151,16 +142,8 @@ async function copy(step: Step<'copy'>, { context: { record }, root, directory }
 
 async function makeDirectory({ path, user }: Step<'directory'>, { context, root }: Steps): Promise<void> {
 	const { uid, gid } = await root.user(user);
-	await root.copyFiles({
-		from: context.session.scratch,
-		sources: [],
-		destination: path,
-		intoDirectory: true,
-		extract: false,
-		owner: { uid, gid },
-		chown: true,
-		mode: undefined,
-	});
+	const placing = { destination: path, intoDirectory: true, extract: false, mode: undefined, chown: true };
+	await root.copyFiles({ ...placing, from: context.session.scratch, sources: [], owner: { uid, gid } });
 }
 
 /** A number alone is a group as well, as Docker has it for --chown and only there. */

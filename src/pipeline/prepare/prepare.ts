@@ -56,7 +56,8 @@ export async function prepare(context: BuildContext, { info, directory }: Fetche
 	const { image } = images.builder;
 	const root = await mountRoot('builder', diffIdsOf(image), context);
 	const environment = await readEnvironment(directory, context.request.variables, context.record.emit);
-	const onBuilt = await executeOnBuild(context, root, { directory, epoch: info.epoch });
+	const executing = () => runOnBuild(context, root, { directory, epoch: info.epoch });
+	const onBuilt = hasOnBuild(context) ? await context.record.stage('onbuild', executing) : undefined;
 	const contract = onBuilt?.contract ?? images.builder.contract;
 	const { scripts, placed } = await installBuilderScripts({ contract, source: directory, root }, context);
 	const runtime = images.runtime === undefined ? undefined : await prepareRuntime(context, directory);
@@ -64,7 +65,8 @@ export async function prepare(context: BuildContext, { info, directory }: Fetche
 	const needsCommand = onBuilt !== undefined && runtime === undefined && !scripts.has('run');
 	const config = needsCommand ? await guessCommand(directory, onBuilt.config) : onBuilt?.config;
 	const user = await findUser(root, contract.assembleUser, context.request.scripts);
-	const binds = await planBinds(contract, root, context);
+	const mounts = await planMounts(context.request.assemble, context.request.host.env, contract, root.stat);
+	const binds = [...(await hostFilesOf(context)), ...mounts];
 	const artifacts = await findArtifacts({ info, user, scripts, binds }, context);
 	const keepsSource = onBuilt?.tookSource === true;
 	const placing = { contract, user, artifacts, source: keepsSource ? undefined : directory, placed, binds };
@@ -72,19 +74,8 @@ export async function prepare(context: BuildContext, { info, directory }: Fetche
 	return { root, contract, scripts, user, environment, artifacts, runtime, config, keepsSource, binds };
 }
 
-async function planBinds(contract: Contract, root: Root, context: BuildContext): Promise<readonly HostBind[]> {
-	const { assemble, host } = context.request;
-	const mounts = await planMounts(assemble, host.env, contract, root.stat);
-	return [...(await hostFilesOf(context)), ...mounts];
-}
-
-async function executeOnBuild(
-	context: BuildContext,
-	root: Root,
-	input: Parameters<typeof runOnBuild>[2],
-): Promise<Awaited<ReturnType<typeof runOnBuild>> | undefined> {
-	if (context.images.builder.contract.onBuild.length === 0) return undefined;
-	return context.record.stage('onbuild', () => runOnBuild(context, root, input));
+function hasOnBuild({ images }: BuildContext): boolean {
+	return images.builder.contract.onBuild.length > 0;
 }
 
 /** With a runtime image the builder's run script is not needed, and with ONBUILD none is. */
@@ -94,8 +85,7 @@ function installBuilderScripts(
 ): ReturnType<typeof installScripts> {
 	const { request, session, record, images, signal } = context;
 	const all: readonly ScriptName[] = images.runtime === undefined ? ['assemble', 'run'] : ['assemble'];
-	const isOnBuild = images.builder.contract.onBuild.length > 0;
-	const wanted = isOnBuild
+	const wanted = hasOnBuild(context)
 		? { required: [], optional: [...all, 'save-artifacts' as const] }
 		: { required: all, optional: ['save-artifacts' as const] };
 	const { stat: inspect } = root;

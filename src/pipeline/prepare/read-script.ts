@@ -88,7 +88,8 @@ async function readFileAt(
 ): Promise<{ readonly bytes: Buffer; readonly modified: Date } | undefined> {
 	try {
 		const stats = await stat(path);
-		if (!stats.isFile() || stats.size > MAX_FILE) throw notAFile(text);
+		if (!stats.isFile() || stats.size > MAX_FILE)
+			throw invalid(text, 'is not a file of at most 64 MiB', 'Put the script itself there.');
 		return { bytes: await readFile(path), modified: stats.mtime };
 	} catch (error) {
 		if (isBuildError(error)) throw error;
@@ -98,10 +99,6 @@ async function readFileAt(
 			cause: error,
 		});
 	}
-}
-
-function notAFile(text: string): BuildError {
-	return invalid(text, 'is not a file of at most 64 MiB', 'Put the script itself there.');
 }
 
 function absent(error: unknown): undefined {
