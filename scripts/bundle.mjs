@@ -1,69 +1,74 @@
-// Bundles each program of dist into one file with what it shares with others in dist/chunks: node bundle.mjs. Node.js spends more on
-// finding and linking some hundred modules than a small build takes. Modules that the programs load later stay apart.
+// Bundles each program of dist: node bundle.mjs. Node.js spends more on finding and linking some hundred modules than a small build
+// takes. A program is two files: what it always needs, and what builds need besides; whatever else is loaded later stays apart.
 import { globSync, readFileSync } from 'node:fs';
-import { isBuiltin } from 'node:module';
-import { join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { rolldown } from 'rolldown';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const source = join(root, 'src');
 
-const SHARED = {
-	absWorkingDir: root,
-	outdir: 'dist',
-	outbase: 'src',
-	chunkNames: 'chunks/[name]-[hash]',
-	bundle: true,
-	splitting: true,
-	format: 'esm',
-	platform: 'node',
-	target: 'node22.19',
-	// It finds its native half beside itself.
-	external: ['koffi'],
-	banner: {
-		js: "import { createRequire as requireFrom } from 'node:module';const require = requireFrom(import.meta.url);",
-	},
-	legalComments: 'none',
-	plugins: [
-		{ name: 'places', setup: keepPlaces },
-		{ name: 'names', setup: keepNames },
-	],
-	logLevel: 'warning',
-};
+const IMPORT = /^(?:import|export) (?!type )[^;]*?from '(\.[^']+)\.js';/gms;
+/** What programs load later, but in every build. */
+const IN_BUILDS = ['cli/commands/build', 'cli/parse-command', 'cli/report-text', 'pipeline/build', 'worker/execute'];
+const inBuilds = importedBy(IN_BUILDS.map((name) => join(source, `${name}.ts`)));
 
 // One by one: what programs have in common would make many small chunks.
-await Promise.all(listPrograms().map((program) => build({ ...SHARED, entryPoints: [program] })));
+for (const program of listPrograms()) await bundle(program);
 
 /** Whatever is started by its file, and what bin/s2oci.js imports. */
 function listPrograms() {
 	const files = globSync('**/*.ts', { cwd: source });
 	const started = files.flatMap((file) =>
 		[...readFileSync(join(source, file), 'utf8').matchAll(/new URL\('(\.[\w./-]+)\.js', import\.meta\.url\)/g)].map(
-			([, name]) => join('src', file, '..', `${name}.ts`),
+			([, name]) => join(file, '..', name),
 		),
 	);
-	return [...new Set(['src/cli/run-process.ts', ...started])];
+	return [...new Set(['cli/run-process', ...started])];
+}
+
+async function bundle(program) {
+	const always = importedBy([join(source, `${program}.ts`)]);
+	const bundled = await rolldown({
+		cwd: root,
+		input: { [program]: join(source, `${program}.ts`) },
+		platform: 'node',
+		// koffi finds its native half beside itself.
+		external: [/^node:/, 'koffi'],
+		plugins: [{ name: 'places', transform: { filter: { id: /\/src\/.*\.ts$/ }, handler: keepPlace } }],
+		resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
+		onLog: (level, log, report) => log.code !== 'INEFFECTIVE_DYNAMIC_IMPORT' && report(level, log),
+	});
+	const name = program.split('/')[0];
+	await bundled.write({
+		...{ dir: 'dist', format: 'esm', comments: false },
+		...{ entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
+		codeSplitting: {
+			groups: [
+				{ name, test: (id) => always.has(id), priority: 2 },
+				{ name: `${name}-build`, test: (id) => inBuilds.has(id) || id.includes('/node_modules/valibot/'), priority: 1 },
+			],
+		},
+	});
+	await bundled.close();
+}
+
+/** The modules that `files` import at once, directly or not, and themselves. */
+function importedBy(files, found = new Set()) {
+	for (const file of files) {
+		if (found.has(file)) continue;
+		found.add(file);
+		const names = [...readFileSync(file, 'utf8').matchAll(IMPORT)].map(([, name]) => name);
+		importedBy(
+			names.map((name) => `${resolve(dirname(file), name)}.ts`),
+			found,
+		);
+	}
+	return found;
 }
 
 /** Programs and chunks are one directory below dist, so a module finds what lies beside it from each of them. */
-function keepPlaces({ onLoad }) {
-	onLoad({ filter: /\.ts$/ }, ({ path }) => {
-		const text = readFileSync(path, 'utf8');
-		const place = relative(source, path).replace(/\.ts$/, '.js');
-		const contents = text.replaceAll('import.meta.url', `new URL('../${place}', import.meta.url).href`);
-		return { contents, loader: 'ts' };
-	});
-}
-
-/** Node.js gives a CommonJS package that is imported later its names; a bundle would give it as a whole. */
-function keepNames({ onResolve, onLoad }) {
-	onResolve({ filter: /^[a-z]/ }, ({ kind, path, namespace }) => {
-		const isPackage = kind === 'dynamic-import' && namespace === 'file' && path !== 'koffi' && !isBuiltin(path);
-		return isPackage ? { path, namespace: 'package' } : undefined;
-	});
-	onLoad({ filter: /^/, namespace: 'package' }, async ({ path }) => {
-		const names = Object.keys(await import(path)).filter((name) => name !== 'module.exports');
-		return { contents: `export { ${names.join(', ')} } from '${path}';`, resolveDir: root };
-	});
+function keepPlace(code, id) {
+	const place = relative(source, id).replace(/\.ts$/, '.js');
+	return { code: code.replaceAll('import.meta.url', `new URL('../${place}', import.meta.url).href`) };
 }
