@@ -10,7 +10,7 @@ import { lockedFlags, readMounts } from '../mountinfo.js';
 import type { RawPath, RootPath } from '../root-path.js';
 import { fsPath, joinRaw, latin1Path, printablePath, ROOT, rawPath } from '../root-path.js';
 import { isKept } from './image-xattrs.js';
-import type { BaseTree } from './merge.js';
+import type { WholeTree } from './merge.js';
 import type { RootDirectory } from './root-directory.js';
 import { awaitNextTick, scanChanges, stampTree } from './stamps.js';
 
@@ -27,7 +27,7 @@ export interface CopyPlace {
  * walk that compares inode, change time, size and mode; file contents are not read. Throws HOST_NO_SPACE.
  */
 export async function openCopy(
-	base: BaseTree,
+	base: WholeTree,
 	lowers: readonly string[],
 	{ scratch, target }: CopyPlace,
 	libc: Libc,
@@ -81,7 +81,7 @@ interface Copied {
  * own, as a write to one of them in an overlay makes them. Throws HOST_NO_SPACE.
  */
 async function copyLayers(
-	base: BaseTree,
+	base: WholeTree,
 	lowers: readonly string[],
 	target: string,
 	libc: Libc,

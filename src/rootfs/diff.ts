@@ -116,7 +116,8 @@ function hiddenBy(upper: readonly UpperEntry[], base: BaseTree): readonly Change
 	for (const { path, type, opaque: marked } of upper) {
 		if (marked || (type === 'directory' && path !== ROOT && opaque.has(parentOf(path)))) opaque.add(path);
 	}
-	if (opaque.size === 0) return [];
+	// The kernel marks all directories that are new; few are where the base has one, and only for those all of the base is read.
+	if (![...opaque].some((path) => base.has(path))) return [];
 	const present = new Set(upper.map((entry) => entry.path));
 	return [...base.keys()]
 		.filter((path) => path !== ROOT && opaque.has(parentOf(path)) && !present.has(path))

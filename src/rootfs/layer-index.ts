@@ -24,11 +24,23 @@ const document = v.object({
 	entries: v.custom<readonly Row[]>(Array.isArray),
 });
 
-/** The index as text, in parts of about 1 MiB; one row an entry keeps 50,000 of them near 4 MB. */
-export function* formatLayerIndex(index: LayerIndex): Generator<string, void, undefined> {
+/**
+ * The index as text, in parts of about 1 MiB; one row an entry keeps 50,000 of them near 4 MB. `placed` is told at which byte the row of
+ * each path begins.
+ */
+export function* formatLayerIndex(
+	index: LayerIndex,
+	placed: (path: RootPath, offset: number) => void = () => undefined,
+): Generator<string, void, undefined> {
 	let part = `{"format":${String(FORMAT)},"lostXattrs":${JSON.stringify(index.lostXattrs)},"entries":[\n`;
+	let offset = Buffer.byteLength(part);
 	for (const [number, [path, entry]] of index.entries.entries()) {
-		part += `${number === 0 ? '' : ',\n'}${JSON.stringify(rowOf(path, entry))}`;
+		const row = JSON.stringify(rowOf(path, entry));
+		if (number > 0) part += ',\n';
+		offset += number > 0 ? 2 : 0;
+		placed(path, offset);
+		part += row;
+		offset += Buffer.byteLength(row);
 		if (part.length < PART) continue;
 		yield part;
 		part = '';
@@ -42,6 +54,11 @@ export function parseLayerIndex(text: string): LayerIndex | undefined {
 		const { lostXattrs, entries } = v.parse(document, JSON.parse(text));
 		return { lostXattrs, entries: entries.map(entryOf) };
 	});
+}
+
+/** One row of what {@link formatLayerIndex} wrote. Throws for what is none. */
+export function parseIndexRow(row: string): readonly [RootPath, LayerEntry] {
+	return entryOf(JSON.parse(row) as Row);
 }
 
 function rowOf(path: RootPath, entry: LayerEntry): Row {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { attempt, errnoOf, unlessErrno } from '../errors.js';
@@ -7,6 +7,7 @@ import { type Digest, hexOf } from '../oci/digest.js';
 import { removeTree } from '../remove-tree.js';
 import { ROOT, rawPath } from '../root-path.js';
 import { formatLayerIndex, type LayerIndex, parseLayerIndex } from './layer-index.js';
+import { createRowTable, type LayerLookup, openLayerLookup } from './layer-lookup.js';
 
 /** Unpacked layers of one id mapping, by diffID. A layer is visible only as a whole, after its digests matched. */
 export interface LayerStore {
@@ -15,6 +16,8 @@ export interface LayerStore {
 	readonly rootOf: (diffId: Digest) => string;
 	/** Undefined when the layer is not there, or was written by another version. */
 	readonly readIndex: (diffId: Digest) => LayerIndex | undefined;
+	/** Finds single entries of the same index; undefined when the layer was written by another version. */
+	readonly openLookup: (diffId: Digest) => LayerLookup | undefined;
 	/** What mounting needs to know, without reading the whole index. */
 	readonly readSummary: (diffId: Digest) => LayerSummary | undefined;
 	/** Makes the directory `unpacked`, as {@link writeUnpackedLayer} left it, the layer `diffId`. */
@@ -23,6 +26,7 @@ export interface LayerStore {
 
 const ROOT_NAME = 'fs';
 const INDEX_NAME = 'index.json';
+const TABLE_NAME = 'index.table';
 const SUMMARY_NAME = 'summary.json';
 
 const summary = v.object({
@@ -51,6 +55,7 @@ export function openLayerStore(directory: string): LayerStore {
 		},
 		rootOf: (diffId) => join(pathOf(diffId), ROOT_NAME),
 		readIndex: (diffId) => parseLayerIndex(readText(join(pathOf(diffId), INDEX_NAME))),
+		openLookup: (diffId) => openLookup(pathOf(diffId)),
 		readSummary: (diffId) => readSummary(pathOf(diffId)),
 		publish: (diffId, unpacked) => publish(unpacked, pathOf(diffId)),
 	};
@@ -61,11 +66,13 @@ export function unpackRoot(unpacked: string): string {
 	return join(unpacked, ROOT_NAME);
 }
 
-/** Completes `unpacked` with the layer's index and its summary. */
+/** Completes `unpacked` with the layer's index, the table of its rows, and its summary. */
 export function writeUnpackedLayer(unpacked: string, index: LayerIndex): void {
 	const file = openSync(join(unpacked, INDEX_NAME), 'w', 0o600);
+	const table = createRowTable(index.entries.length);
 	try {
-		for (const part of formatLayerIndex(index)) writeFileSync(file, part);
+		for (const part of formatLayerIndex(index, table.add)) writeFileSync(file, part);
+		writeFileSync(join(unpacked, TABLE_NAME), table.finish(fstatSync(file).size), { mode: 0o600 });
 	} finally {
 		closeSync(file);
 	}
@@ -86,6 +93,12 @@ function summarize({ entries }: LayerIndex): LayerSummary {
 
 function readSummary(layer: string): LayerSummary | undefined {
 	return attempt(() => v.parse(summary, JSON.parse(readText(join(layer, SUMMARY_NAME)))));
+}
+
+function openLookup(layer: string): LayerLookup | undefined {
+	const read = () => [readFileSync(join(layer, INDEX_NAME)), readFileSync(join(layer, TABLE_NAME))] as const;
+	const files = unlessErrno(['ENOENT'], read);
+	return files && openLayerLookup(...files);
 }
 
 function readText(path: string): string {

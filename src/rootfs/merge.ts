@@ -7,13 +7,16 @@ export interface BaseEntry {
 	readonly layer: number;
 }
 
-/** The base image as declared: what the diff compares with. */
-export type BaseTree = ReadonlyMap<RootPath, BaseEntry>;
+/** The base image as declared, as a whole. */
+export type WholeTree = ReadonlyMap<RootPath, BaseEntry>;
+
+/** The base image as declared: what the diff compares with. `keys` may take as long as reading all of it. */
+export type BaseTree = Pick<WholeTree, 'get' | 'has' | 'keys'>;
 
 type Layer = readonly (readonly [RootPath, LayerEntry])[];
 
 /** The layers of an image applied lowest first (image-spec v1.1 layer.md#applying-changesets). */
-export function mergeLayers(layers: readonly Layer[]): BaseTree {
+export function mergeLayers(layers: readonly Layer[]): WholeTree {
 	const tree = new Map<RootPath, BaseEntry>();
 	for (const [number, layer] of layers.entries()) {
 		dropHidden(tree, layer);

@@ -7,13 +7,13 @@ import type { Digest } from '../oci/digest.js';
 import { fsPath, isBelowAny, joinRaw, printablePath, type RawPath, type RootPath } from '../root-path.js';
 import { digestFile, type LayerDigests, readLayerDigests } from '../rootfs/layer-digests.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
-import { type BaseEntry, type BaseTree, mergeLayers } from '../rootfs/merge.js';
+import { type BaseEntry, mergeLayers, type WholeTree } from '../rootfs/merge.js';
 import type { Stamp } from '../rootfs/stamps.js';
 import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 
 /** An image as its layers declare it. */
 export interface DeclaredImage {
-	readonly base: BaseTree;
+	readonly base: WholeTree;
 	/** Of each layer, lowest first. */
 	readonly digests: readonly LayerDigests[];
 }
@@ -91,7 +91,7 @@ export function notBuilder(why: string): BuildError {
 
 /** The wanted files first, then all others in an order that looks like chance and is always the same. */
 function candidates(
-	base: BaseTree,
+	base: WholeTree,
 	wanted: ReadonlySet<RootPath>,
 	foreign: ReadonlySet<RootPath>,
 ): readonly RootPath[] {

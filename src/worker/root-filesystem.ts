@@ -1,16 +1,17 @@
 import { chmodSync, chownSync, closeSync, openSync, readFileSync, statSync } from 'node:fs';
-import { BuildError } from '../errors.js';
+import { BuildError, explaining } from '../errors.js';
 import type { Libc } from '../linux/libc.js';
 import type { PackedLayer } from '../oci/descriptor.js';
 import type { Digest } from '../oci/digest.js';
 import type { HostBind } from '../protocol/host-bind.js';
 import type { Inspected, WorkerCalls } from '../protocol/worker-calls.js';
 import { fsPath, joinRaw, type RootPath, rawPath } from '../root-path.js';
+import { lookUpTree } from '../rootfs/base-tree.js';
 import { openCopy } from '../rootfs/copied-root.js';
 import { type Diff, type DiffContext, diffUpper, type LayerStatistics, NO_CHANGES } from '../rootfs/diff.js';
 import type { LayerIndex } from '../rootfs/layer-index.js';
 import type { LayerStore, LayerSummary } from '../rootfs/layer-store.js';
-import { type BaseEntry, type BaseTree, hiddenDirectories, mergeLayers } from '../rootfs/merge.js';
+import { type BaseEntry, type BaseTree, hiddenDirectories, mergeLayers, type WholeTree } from '../rootfs/merge.js';
 import { type OpenTree, openTree } from '../rootfs/open-tree.js';
 import { openOverlay } from '../rootfs/overlay.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
@@ -70,10 +71,9 @@ export async function mountRootFilesystem(
 ): Promise<RootFilesystem> {
 	const { store, libc } = context;
 	const lowers = diffIds.map((diffId) => store.rootOf(diffId));
-	const indexes = lazily(() => diffIds.map((diffId) => required(store.readIndex(diffId), diffId)));
-	const base = lazily(() => mergeLayers(indexes().map((index) => index.entries)));
+	const { indexes, whole, base } = openBase(diffIds, store);
 	const summaries = diffIds.map((diffId) => required(store.readSummary(diffId), diffId));
-	const directory = await openDirectory({ summaries, lowers, base }, context, signal);
+	const directory = await openDirectory({ summaries, lowers, whole }, context, signal);
 	const { path: target } = directory;
 	const root = rawPath(target);
 	const scaffolding = new Set<RootPath>();
@@ -85,7 +85,7 @@ export async function mountRootFilesystem(
 	setRootAttributes(directory.changed, summaries, context.ids);
 	directory.mount();
 	const hides = context.rootfs === 'overlay' && summaries.slice(1).some((summary) => summary.implies);
-	if (hides) restoreHidden(target, indexes(), base(), context.ids);
+	if (hides) restoreHidden(target, indexes(), whole(), context.ids);
 
 	return {
 		path: target,
@@ -127,17 +127,38 @@ export async function mountRootFilesystem(
 	};
 }
 
+/** What the layers `diffIds` declare: one by one, merged, and merged as far as somebody looks. Each throws HOST_STORE. */
+function openBase(diffIds: readonly Digest[], store: LayerStore) {
+	const indexes = lazily(() => diffIds.map((diffId) => required(store.readIndex(diffId), diffId)));
+	const whole = lazily(() => mergeLayers(indexes().map((index) => index.entries)));
+	const base = lazily((): BaseTree => {
+		const lookups = diffIds.flatMap((diffId) => {
+			const found = store.openLookup(diffId);
+			const find = (path: RootPath) =>
+				explaining(
+					() => found?.find(path),
+					() => {
+						throw damaged(diffId);
+					},
+				);
+			return found === undefined ? [] : [{ find }];
+		});
+		return lookups.length === diffIds.length ? lookUpTree(lookups, whole) : whole();
+	});
+	return { indexes, whole, base };
+}
+
 interface Layers {
 	readonly summaries: readonly LayerSummary[];
 	readonly lowers: readonly string[];
-	readonly base: () => BaseTree;
+	readonly whole: () => WholeTree;
 }
 
 function openDirectory(layers: Layers, context: MountContext, signal: AbortSignal): Promise<RootDirectory> {
-	const { summaries, lowers, base } = layers;
+	const { summaries, lowers, whole } = layers;
 	const { libc, scratch, target } = context;
 	if (context.rootfs === 'copy' || target === undefined)
-		return openCopy(base(), lowers, { scratch, target }, libc, signal);
+		return openCopy(whole(), lowers, { scratch, target }, libc, signal);
 	const lowest = summaries.findLastIndex((summary) => summary.opaque);
 	return Promise.resolve(openOverlay(lowers.slice(Math.max(0, lowest)), scratch, target, libc));
 }
@@ -184,7 +205,11 @@ function diffRoot(
 
 function required<T>(found: T | undefined, diffId: Digest): T {
 	if (found !== undefined) return found;
-	throw new BuildError('HOST_STORE', `layer ${diffId} in the store is damaged`, {
+	throw damaged(diffId);
+}
+
+function damaged(diffId: Digest): BuildError {
+	return new BuildError('HOST_STORE', `layer ${diffId} in the store is damaged`, {
 		hint: 'Remove the store and build again, or name another place with --store DIR.',
 	});
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parentOf, ROOT, type RootPath } from '../../../src/root-path.js';
 import { type Diff, type DiffContext, diffUpper } from '../../../src/rootfs/diff.js';
-import type { BaseTree } from '../../../src/rootfs/merge.js';
+import type { WholeTree } from '../../../src/rootfs/merge.js';
 import type { IdLimits } from '../../../src/rootfs/owner.js';
 import { createLinker } from '../../../src/rootfs/pack.js';
 import type { Change, Entry, UnreadFile } from '../../../src/rootfs/tree.js';
@@ -28,7 +28,7 @@ const ID_LIMITS: readonly (readonly [string, IdLimits])[] = [
 	['a single id', { uids: 1, gids: 1 }],
 ];
 
-function contextOf(base: BaseTree, ids: IdLimits, model: Pick<Model, 'content'>): DiffContext {
+function contextOf(base: WholeTree, ids: IdLimits, model: Pick<Model, 'content'>): DiffContext {
 	return {
 		base,
 		ids,
@@ -39,7 +39,7 @@ function contextOf(base: BaseTree, ids: IdLimits, model: Pick<Model, 'content'>)
 }
 
 interface Case {
-	readonly base: BaseTree;
+	readonly base: WholeTree;
 	readonly model: Model;
 	readonly changes: readonly Change[];
 }
@@ -69,7 +69,7 @@ function layerOf(diff: Diff, upper: readonly UpperEntry[]): readonly Change[] {
 }
 
 /** `upper` as it is found when files in new directories are left unread. */
-function unread(upper: readonly UpperEntry[], base: BaseTree): readonly (UpperEntry | UnreadFile)[] {
+function unread(upper: readonly UpperEntry[], base: WholeTree): readonly (UpperEntry | UnreadFile)[] {
 	return upper.map(({ path, ...rest }) =>
 		rest.type === 'file' && path !== ROOT && !base.has(parentOf(path)) ? { type: 'unread', path } : { path, ...rest },
 	);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parentOf, ROOT, type RootPath } from '../../../src/root-path.js';
-import { type BaseTree, hiddenDirectories, mergeLayers } from '../../../src/rootfs/merge.js';
+import { hiddenDirectories, mergeLayers, type WholeTree } from '../../../src/rootfs/merge.js';
 import type { Entry, LayerEntry } from '../../../src/rootfs/tree.js';
 import {
 	anyLayer,
@@ -16,8 +16,8 @@ import {
 	WHITEOUT,
 } from '../../support/tree.js';
 
-const paths = (tree: BaseTree) => [...tree.keys()].sort();
-const entriesOf = (tree: BaseTree): readonly LayerRow[] =>
+const paths = (tree: WholeTree) => [...tree.keys()].sort();
+const entriesOf = (tree: WholeTree): readonly LayerRow[] =>
 	[...tree].map(([path, { entry }]): LayerRow => [path, entry]).sort(([a], [b]) => (a < b ? -1 : 1));
 
 /** image-spec v1.1 layer.md, taken literally: first what the layer removes, then what it adds, parents first. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { childOf, parentOf, ROOT, type RootPath } from '../../../src/root-path.js';
-import type { BaseEntry, BaseTree } from '../../../src/rootfs/merge.js';
+import type { BaseEntry, WholeTree } from '../../../src/rootfs/merge.js';
 import { type IdLimits, ownable } from '../../../src/rootfs/owner.js';
 import type { Change, Entry } from '../../../src/rootfs/tree.js';
 import type { UpperEntry } from '../../../src/rootfs/upper.js';
@@ -49,7 +49,7 @@ interface World {
 }
 
 /** Applies `operations` to `base` the way the kernel's overlay (without redirects) does; what a process could not do is skipped. */
-export function runModel(base: BaseTree, operations: readonly Operation[], ids: IdLimits): Model {
+export function runModel(base: WholeTree, operations: readonly Operation[], ids: IdLimits): Model {
 	const world = openWorld(base);
 	const { after, upper } = world;
 	for (const operation of operations) {
@@ -60,7 +60,7 @@ export function runModel(base: BaseTree, operations: readonly Operation[], ids: 
 	return { after, upper: [...upper].map(([path, own]) => upperEntry(path, own, after, ids)), content };
 }
 
-function openWorld(base: BaseTree): World {
+function openWorld(base: WholeTree): World {
 	let nextId = 1;
 	const after = new Map<RootPath, Inode>();
 	const upper = new Map<RootPath, Upper>();
@@ -171,13 +171,13 @@ export function contentOfBase(path: RootPath, entry: Entry): string {
 }
 
 /** A base for the model: files have the sizes their contents have, and no links or special bits that need a kernel. */
-export function baseOf(tree: ReadonlyMap<RootPath, Entry>): BaseTree {
+export function baseOf(tree: ReadonlyMap<RootPath, Entry>): WholeTree {
 	return new Map([...tree].map(([path, entry]): [RootPath, BaseEntry] => [path, { entry, layer: 0 }]));
 }
 
 /** The layer `changes` on top of `base`, as image-spec v1.1 layer.md says; contents of new files are read from `content`. */
 export function applyChanges(
-	base: BaseTree,
+	base: WholeTree,
 	changes: readonly Change[],
 	content: ReadonlyMap<RootPath, string>,
 ): ReadonlyMap<RootPath, { readonly entry: Entry; readonly content: string }> {
