@@ -1,56 +1,125 @@
-// The two tools: each builds the sample application with the same builder and pushes it to the same registry.
+// What each tool does in a run: lists of commands, all with the same builder, application and registry.
+import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runAs } from './user.mjs';
 
-const CA_PATH = '/tmp/ca-bundle.pem';
+const NAMESPACE = ['unshare', '--map-root-user', '--map-auto'];
 
-/** s2oci. `build(store, tag, { memory })` -> `{ ms, peak, result }`, `result` as `--result-file` says. */
-export function openS2oci({ checkout, user, registry, builder, application, caBundle }) {
-	return {
-		name: 's2oci',
-		async build(store, tag, { memory = false } = {}) {
-			const resultFile = join(user.directory, 'result.json');
-			const argv = [
-				...[process.execPath, join(checkout, 'bin/s2oci.js'), 'build', application, builder],
-				...[`${registry}/bench/s2oci:${tag}`, '--store', store, '--result-file', resultFile],
-				...(caBundle === undefined ? [] : ['--ca-bundle', caBundle]),
-			];
-			const measured = await runAs(user, argv, { memory });
-			return { ...measured, result: JSON.parse(readFileSync(resultFile, 'utf8')) };
-		},
-	};
+/**
+ * By name: `programs` that must be there, `files` to be read before each run, and `commands(run)` for a run `{ checkout, host, builder,
+ * source, image, directory, isUnchanged, options }`, where `image` is `HOST/NAME:TAG` and `directory` is empty before the first run.
+ * `prepare(run)`, called before the clock starts, writes what the commands need.
+ */
+export const TOOLS = {
+	s2oci: { programs: [], files: filesOfS2oci, commands: s2oci, isBuild: true },
+	buildah: {
+		programs: ['buildah', 'newuidmap'],
+		files: filesOf,
+		prepare: writeContext,
+		commands: buildah,
+		isBuild: true,
+	},
+	umoci: { programs: ['skopeo', 'umoci'], files: filesOf, commands: umoci },
+	'curl-tar': { programs: ['curl', 'tar', 'gzip', 'unshare'], files: filesOf, commands: curlTar },
+	native: { programs: ['tar', 'gzip', 'find', 'sha256sum'], files: filesOf, commands: native },
+};
+
+/** What is said of each tool beside its numbers. */
+export const DESCRIPTIONS = {
+	s2oci: '`s2oci build`: fetch, unpack, assemble, layer, push',
+	buildah: '`buildah pull`, `bud`, `push` with the overlay driver and chroot isolation: the same work',
+	umoci: '`skopeo copy` to an OCI layout and `umoci unpack --rootless`: fetching and unpacking only',
+	'curl-tar':
+		'`curl | tar -xz` of the layers one after the other, in a user namespace: fetching and unpacking only, nothing verified',
+	native: '`tar | tar`, `find`, `tar | gzip -5`, `sha256sum`, `rm` of the same files: no sandbox, no image',
+};
+
+function filesOfS2oci({ checkout }) {
+	const packages = ['koffi', '@koromix'].map((name) => join(checkout, 'node_modules', name, '/'));
+	return [process.execPath, join(checkout, 'dist'), ...packages, ...which('newuidmap', 'newgidmap', 'runc')];
 }
 
-/** buildah: pull, `bud --layers=false`, push, with the overlay driver and chroot isolation. */
-export function openBuildah({ user, registry, builder, application, caBundle }) {
-	const context = join(user.directory, 'context');
+function filesOf() {
+	return which(...this.programs);
+}
+
+function which(...names) {
+	const script = 'for name; do command -v "$name" || :; done';
+	return execFileSync('sh', ['-c', script, 'sh', ...names], { encoding: 'utf8' })
+		.trim()
+		.split('\n');
+}
+
+function s2oci({ checkout, host, builder, source, image, directory, isUnchanged, options = [] }) {
+	const words = ['build', source, `${host}/${builder.repository}:latest`, image, '--copy', '--quiet'];
+	const own = ['--store', join(directory, 'store'), '--result-file', join(directory, 'result.json')];
+	const reuse = isUnchanged ? [] : ['--reuse', 'never'];
+	return [{ argv: [process.execPath, join(checkout, 'bin/s2oci.js'), ...words, ...own, ...reuse, ...options] }];
+}
+
+function buildah({ host, builder, image, directory, isUnchanged }) {
+	const storage = [
+		'--root',
+		join(directory, 'root'),
+		'--runroot',
+		join(directory, 'run'),
+		'--storage-driver',
+		'overlay',
+	];
+	const command = (...words) => ({ argv: ['buildah', ...storage, ...words], env: { BUILDAH_ISOLATION: 'chroot' } });
+	return [
+		command('pull', '--policy=missing', '--tls-verify=false', `${host}/${builder.repository}:latest`),
+		command('bud', `--layers=${isUnchanged}`, '--tls-verify=false', '-t', image, join(directory, 'context')),
+		command('push', '--tls-verify=false', image),
+	];
+}
+
+function writeContext({ host, builder, source, directory, user }) {
+	const context = join(directory, 'context');
 	mkdirSync(context);
-	cpSync(application, join(context, 'src'), { recursive: true });
-	writeFileSync(join(context, 'Dockerfile'), dockerfile(builder));
-	const volume = caBundle === undefined ? [] : ['-v', `${caBundle}:${CA_PATH}:ro`];
-	const argument = caBundle === undefined ? [] : ['--build-arg', `NODE_EXTRA_CA_CERTS=${CA_PATH}`];
-	return {
-		name: 'buildah',
-		async build(store, tag) {
-			const image = `${registry}/bench/buildah:${tag}`;
-			const options = ['--root', join(store, 'root'), '--runroot', join(store, 'run'), '--storage-driver', 'overlay'];
-			const buildah = (...args) =>
-				runAs(user, ['buildah', ...options, ...args], { env: { BUILDAH_ISOLATION: 'chroot' } });
-			const bud = ['bud', '--layers=false', '--tls-verify=false', ...volume, ...argument, '-t', image, context];
-			const pull = await buildah('pull', '--policy=missing', '--tls-verify=false', builder);
-			const build = await buildah(...bud);
-			const push = await buildah('push', '--tls-verify=false', image);
-			return { ms: pull.ms + build.ms + push.ms };
-		},
-	};
+	cpSync(source, join(context, 'src'), { recursive: true });
+	writeFileSync(join(context, 'Dockerfile'), dockerfile(`${host}/${builder.repository}:latest`));
+	if (process.getuid() === 0) execFileSync('chown', ['-R', `${user.uid}:${user.gid}`, context]);
 }
 
 const dockerfile = (builder) => `FROM ${builder}
-ARG NODE_EXTRA_CA_CERTS
 USER root
 COPY --chown=1001:0 src /tmp/src
 USER 1001
-RUN /usr/libexec/s2i/assemble
+RUN /tmp/src/.s2i/bin/assemble && rm -rf /tmp/src
 CMD ["/usr/libexec/s2i/run"]
 `;
+
+function umoci({ host, builder, directory }) {
+	const layout = join(directory, 'layout');
+	const image = `docker://${host}/${builder.repository}:latest`;
+	return [
+		{ argv: ['skopeo', 'copy', '--quiet', '--src-tls-verify=false', image, `oci:${layout}:latest`] },
+		{ argv: ['umoci', 'unpack', '--rootless', '--image', `${layout}:latest`, join(directory, 'bundle')] },
+	];
+}
+
+/** Devices, which a user namespace may not make, are left out. */
+const CURL_TAR = `set -eu
+url=$1; root=$2; shift 2; mkdir "$root"
+for digest; do curl -sfL "$url/$digest" | tar -xz -C "$root" --exclude='./dev/*' --exclude='dev/*'; done`;
+
+function curlTar({ host, builder, directory }) {
+	const url = `http://${host}/v2/${builder.repository}/blobs`;
+	return [{ argv: [...NAMESPACE, 'sh', '-c', CURL_TAR, 'sh', url, join(directory, 'root'), ...builder.layers] }];
+}
+
+const NATIVE = `set -eu
+mkdir "$1" && tar -C "$1" -xf "$2"
+find "$1" -printf '%p %s %T@\\n' >/dev/null
+tar -C "$1" -cf - . | gzip -5 | tee "$1.layer" | sha256sum >/dev/null
+rm -rf "$1"`;
+
+function native({ seed, directory }) {
+	return [{ argv: ['sh', '-c', NATIVE, 'sh', join(directory, 'native'), join(seed, 'files.tar')] }];
+}
+
+/** What s2oci says of its last run in `directory`: `{ timings, rung, reused }`. */
+export function readResult(directory) {
+	return JSON.parse(readFileSync(join(directory, 'result.json'), 'utf8'));
+}

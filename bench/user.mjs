@@ -1,26 +1,16 @@
-// The one unprivileged user that both tools run as, and its working directory.
+// The one unprivileged user that all tools run as, and how a command of a run is started.
 import { execFileSync, spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { atEnd } from './cleanup.mjs';
 import { sampleMemory } from './memory.mjs';
 
 const TEST_USER = 's2oci-subuid';
-const LIMIT_MS = 10 * 60_000;
-const running = new Set();
+const LIMIT_MS = 15 * 60_000;
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-	process.once(signal, () => {
-		for (const pid of running) endGroup(pid);
-		process.exit(130);
-	});
-}
-
-/**
- * The current user, or, for root, the test user (made when it is missing), with a new directory in `parent`. Throws when it has no subuid
- * range.
- */
-export function openUser(checkout, parent) {
+/** The current user, or, for root, the test user, made when it is missing. Throws when it has no subuid range. */
+export function openUser(checkout) {
 	const isRoot = process.getuid() === 0;
 	if (isRoot) execFileSync(join(checkout, 'scripts/test-users'), { stdio: 'inherit' });
 	const name = isRoot ? TEST_USER : userInfo().username;
@@ -29,38 +19,56 @@ export function openUser(checkout, parent) {
 		const fix = `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${name}`;
 		throw new Error(`${name} has no range in /etc/subuid. Run as root, or give it one: ${fix}`);
 	}
-	const [uid, gid, home] = identity(name);
+	const [, , uid, gid, , home] = execFileSync('getent', ['passwd', name], { encoding: 'utf8' }).trim().split(':');
 	const prefix = isRoot ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--init-groups'] : [];
-	const directory = mkdtempSync(join(parent ?? (isRoot ? home : tmpdir()), 's2oci-bench-'));
-	if (isRoot) execFileSync('chown', [`${uid}:${gid}`, directory]);
-	return { name, directory, home, prefix };
+	const user = { name, uid: Number(uid), gid: Number(gid), home, prefix };
+	requireReadable(user, checkout);
+	return user;
 }
 
-function identity(name) {
-	const fields = execFileSync('getent', ['passwd', name], { encoding: 'utf8' }).trim().split(':');
-	return [fields[2], fields[3], fields[5]];
+function requireReadable(user, checkout) {
+	const program = join(checkout, 'bin/s2oci.js');
+	accessSync(program, constants.R_OK);
+	try {
+		const [file, ...args] = [...user.prefix, 'test', '-r', program];
+		execFileSync(file, args, { cwd: '/' });
+	} catch {
+		throw new Error(`${user.name} cannot read ${checkout}; move the checkout to where every user can read it`);
+	}
 }
 
-/** Runs a command as the user, in its directory; returns `{ ms, peak }`. Throws with its output when it fails or hangs. */
-export async function runAs(user, argv, { env = {}, memory = false } = {}) {
-	const [file, ...args] = [...user.prefix, ...argv];
+/**
+ * Runs commands one after the other as the user in `directory`, which is its HOME too: `[{ argv, env, isRoot }]`. `wrap` changes each
+ * command line. Returns `{ ms, peak }`. Throws with the output of the command that fails or hangs.
+ */
+export async function runAll(user, directory, commands, { wrap = (argv) => argv, memory = false } = {}) {
+	let peak = 0;
 	const started = performance.now();
+	for (const { argv, env, isRoot } of commands) {
+		const full = wrap([...(isRoot ? [] : user.prefix), ...argv]);
+		peak = Math.max(peak, await runOne(full, argv, { directory, env, memory }));
+	}
+	return { ms: performance.now() - started, ...(memory ? { peak } : {}) };
+}
+
+async function runOne([file, ...args], argv, { directory, env, memory }) {
+	const places = { HOME: directory, TMPDIR: directory, XDG_RUNTIME_DIR: directory };
 	const child = spawn(file, args, {
-		cwd: user.directory,
+		cwd: directory,
 		detached: true,
-		env: { PATH: process.env.PATH, HOME: user.home, XDG_RUNTIME_DIR: user.directory, TMPDIR: user.directory, ...env },
+		env: { PATH: `${process.env.PATH}:/usr/sbin:/sbin`, ...places, ...env },
 		stdio: ['ignore', 'pipe', 'pipe'],
 	});
-	running.add(child.pid);
-	const limit = setTimeout(() => endGroup(child.pid), LIMIT_MS);
-	const stop = memory ? sampleMemory(child.pid) : () => undefined;
+	const forget = atEnd(() => endGroup(child));
+	const limit = setTimeout(() => endGroup(child), LIMIT_MS);
+	const stop = memory ? sampleMemory(child.pid) : () => 0;
 	try {
 		await finished(child, argv);
-		return { ms: performance.now() - started, peak: stop() };
+		return stop();
 	} finally {
-		clearTimeout(limit);
 		stop();
-		running.delete(child.pid);
+		clearTimeout(limit);
+		forget();
 	}
 }
 
@@ -73,25 +81,17 @@ function finished(child, argv) {
 	}
 	return new Promise((resolve, reject) => {
 		child.once('error', (error) => reject(new Error(`cannot run ${argv[0]}: ${error.message}`)));
-		child.once('close', (code, signal) => {
+		child.once('exit', (code) => {
 			if (code === 0) resolve();
-			else reject(new Error(`${argv.slice(0, 4).join(' ')} ended with ${signal ?? `exit status ${code}`}:\n${output}`));
+		});
+		child.once('close', (code, signal) => {
+			if (code !== 0)
+				reject(new Error(`${argv.slice(0, 4).join(' ')} ended with ${signal ?? `exit status ${code}`}:\n${output}`));
 		});
 	});
 }
 
-function endGroup(pid) {
-	try {
-		process.kill(-pid, 'SIGKILL');
-	} catch {
-		// It has ended already.
-	}
-}
-
-/** Throws when the user cannot read the checkout, as in a home directory that is closed to others. */
-export async function requireReadable(user, checkout) {
-	accessSync(join(checkout, 'bin/s2oci.js'), constants.R_OK);
-	await runAs(user, ['test', '-r', join(checkout, 'bin/s2oci.js')]).catch(() => {
-		throw new Error(`${user.name} cannot read ${checkout}; move the checkout to where every user can read it`);
-	});
+/** Only while the command runs: what it leaves in the background is waited for elsewhere. */
+function endGroup(child) {
+	if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGKILL');
 }
