@@ -7,6 +7,7 @@ import { openLink } from './proxy.mjs';
 import { readResult, TOOLS } from './tools.mjs';
 import { runAll } from './user.mjs';
 
+const ROOT = { uid: 0, gid: 0 };
 let images = 0;
 
 /**
@@ -48,20 +49,25 @@ async function measureOne(setting, each, on, row, { round, memory = false, say }
 async function runOnce(setting, each, on, toolName, memory) {
 	const { user, cgroups, scratch, checkout, builder, host } = setting;
 	const tool = TOOLS[toolName];
-	const disk = openDisk(on, user, scratch);
+	const disk = openDisk(on, each.isPlainRoot ? ROOT : user, scratch);
 	try {
 		const { directory } = disk;
 		const image = `${host}/bench/${toolName}-${process.pid}-${++images}`;
 		const sources = { source: await setting.source(each.change), seed: await setting.source('30000') };
 		const isUnchanged = each.isUnchanged === true;
-		const run = { ...{ user, checkout, builder, host, directory, isUnchanged }, ...sources, options: each.options };
+		const run = {
+			...{ user, checkout, builder, host, directory, isUnchanged },
+			...sources,
+			options: each.options,
+			isPlainRoot: each.isPlainRoot,
+		};
 		tool.prepare?.(run);
 		const timed = await fill(tool, run, each, image);
 		settle([...tool.files(run), ...builder.blobs]);
 		const account = openAccount(cgroups, directory);
 		const { ms, peak } = await runAll(user, directory, tool.commands(timed), { wrap: account.wrap, memory });
 		const cpu = await account.close();
-		return { ms, cpu, peak, ...said(directory) };
+		return { ms, cpu, peak, ...said(directory, isUnchanged) };
 	} finally {
 		disk.close();
 	}
@@ -77,9 +83,11 @@ async function fill(tool, run, { fill: kind, isUnchanged }, image) {
 	return { ...run, image: `${image}:timed`, options: [...(run.options ?? []), ...previous] };
 }
 
-/** What s2oci tells of the run itself. */
-function said(directory) {
+/** What s2oci tells of the run itself. Throws when it was not the kind of run that was wanted. */
+function said(directory, isUnchanged) {
 	if (!existsSync(join(directory, 'result.json'))) return {};
-	const { timings, rung, reused } = readResult(directory);
-	return { assemble: timings?.find(({ stage }) => stage === 'assemble')?.ms, rung, reused };
+	const { timings, rung, reused = false } = readResult(directory);
+	if (reused !== isUnchanged)
+		throw new Error(`the image was ${reused ? 'named again' : 'built'}, which is not what this shape measures`);
+	return { assemble: timings?.find(({ stage }) => stage === 'assemble')?.ms, rung };
 }

@@ -49,6 +49,7 @@ function renderShape(shape, rows) {
 		'time of s2oci / its',
 		'CPU of s2oci / its',
 		'assemble',
+		'rung',
 		'peak memory',
 	];
 	const lines = own.map((row) => [row.case, row.on, row.tool, ...cells(row, own)]);
@@ -57,13 +58,18 @@ function renderShape(shape, rows) {
 
 function cells(row, rows) {
 	const { ms, cpu, least, most, assemble } = summarize(row);
-	if (ms === undefined) return [row.error === undefined ? '' : 'failed', '', '', '', '', '', megabytes(row.peak)];
+	if (ms === undefined) return [row.error === undefined ? '' : 'failed', '', '', '', '', '', '', megabytes(row.peak)];
 	const ours = summarize(rows.find((other) => other.tool === 's2oci' && sameCase(other, row)));
-	const ratio = (what) =>
-		ours?.ms === undefined || row.tool === 's2oci' ? '' : (ours[what] / { ms, cpu }[what]).toFixed(2);
+	const hasRatio = ours.ms !== undefined && row.tool !== 's2oci';
 	return [
-		...[seconds(ms), `${seconds(least)} to ${seconds(most)}`, seconds(cpu), ratio('ms'), ratio('cpu')],
-		...[assemble === undefined ? '' : seconds(assemble), megabytes(row.peak)],
+		seconds(ms),
+		row.runs.length === 1 ? '' : `${seconds(least)} to ${seconds(most)}`,
+		seconds(cpu),
+		hasRatio ? (ours.ms / ms).toFixed(2) : '',
+		hasRatio ? (ours.cpu / cpu).toFixed(2) : '',
+		assemble === undefined ? '' : seconds(assemble),
+		String(row.runs[0].rung?.number ?? ''),
+		megabytes(row.peak),
 	];
 }
 

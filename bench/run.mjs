@@ -24,6 +24,7 @@ Measures s2oci and other tools: wall time, CPU time of all processes, memory. Ea
 in the page cache but the programs and what the registry serves. Root only has all of this: others measure in directories.
 
 	--shapes A,B     what is built: see --list, or all (default ${DEFAULT_SHAPES.join()})
+	--cases TEXT     only cases of these shapes with this in their names
 	--on A,B         file systems: ext4 (with a journal, in a loop file), tmpfs (half of the memory or more should be
 	                 free), directory (of the disk as it is); default ${FILE_SYSTEMS.slice(0, 2).join()}
 	--tools A,B      which of ${Object.keys(TOOLS).join()} (default all that a shape has)
@@ -41,6 +42,7 @@ in the page cache but the programs and what the registry serves. Root only has a
 const { values } = parseArgs({
 	options: {
 		shapes: { type: 'string', default: DEFAULT_SHAPES.join() },
+		cases: { type: 'string', default: '' },
 		on: { type: 'string', default: FILE_SYSTEMS.slice(0, 2).join() },
 		tools: { type: 'string', default: Object.keys(TOOLS).join() },
 		runs: { type: 'string', default: '3' },
@@ -97,7 +99,11 @@ function readPlan() {
 	const cases = shapes.flatMap((shape) =>
 		places.flatMap((on) => SHAPES[shape].cases.map((each) => ({ shape, each, on }))),
 	);
-	return { runs, tools, cases: cases.filter(({ each }) => each.tools.some((name) => tools.includes(name))) };
+	const wanted = cases.filter(
+		({ each }) => each.name.includes(values.cases) && each.tools.some((name) => tools.includes(name)),
+	);
+	if (wanted.length === 0) throw new Error('no case has these tools and names; --list says what there is');
+	return { runs, tools, cases: wanted };
 }
 
 function choose(option, text, offered) {

@@ -63,12 +63,22 @@ export const SHAPES = {
 	rungs: {
 		title: 'Rungs, warm',
 		cases: [
-			['the best there is', []],
-			['a copy (rung 4)', ['--rootfs', 'copy']],
-			['a copy, changed root directory (rung 4)', ['--rootfs', 'copy', '--isolation', 'chroot']],
-		].map(([name, options]) => ({
-			...{ name, builder: 'node', change: '2000', tools: ['s2oci'], fill: 'same', options },
-		})),
+			{ name: 'the best there is', options: [] },
+			{ name: 'a copy (rung 4)', options: ['--rootfs', 'copy'] },
+			{
+				name: 'a copy, as root without mounts (rung 5)',
+				options: ['--rootfs', 'copy', '--isolation', 'chroot', '--userns', 'none'],
+				isPlainRoot: true,
+			},
+		].map((each) => ({ builder: 'node', change: '2000', tools: ['s2oci'], fill: 'same', ...each })),
+	},
+	'in-place': {
+		title: 'In place (rung 6), a builder of 50,000 entries',
+		cases: [
+			{ name: 'the job is the builder', builder: '50000', change: '2000', tools: ['in-place'] },
+			{ name: 'cold, on the best rung', builder: '50000', change: '2000', tools: ['s2oci'] },
+			{ name: 'warm, on the best rung', builder: '50000', change: '2000', tools: ['s2oci'], fill: 'same' },
+		],
 	},
 	incremental: {
 		title: 'Incremental: 30,000 files of 1 KB from the previous image',

@@ -2,22 +2,30 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inPlace, unpackJob } from './in-place.mjs';
 
+/** Root as in a plain container: it may not mount. */
+const PLAIN_ROOT = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-all'];
 const NAMESPACE = ['unshare', '--map-root-user', '--map-auto'];
 
 /**
  * By name: `programs` that must be there, `files` to be read before each run, and `commands(run)` for a run `{ checkout, host, builder,
- * source, image, directory, isUnchanged, options }`, where `image` is `HOST/NAME:TAG` and `directory` is empty before the first run.
+ * source, image, directory, isUnchanged, isPlainRoot, options }`, where `image` is `HOST/NAME:TAG` and `directory` is empty before the first run.
  * `prepare(run)`, called before the clock starts, writes what the commands need.
  */
 export const TOOLS = {
-	s2oci: { programs: [], files: filesOfS2oci, commands: s2oci, isBuild: true },
+	s2oci: { programs: [], files: filesOfS2oci, commands: s2oci },
 	buildah: {
 		programs: ['buildah', 'newuidmap'],
 		files: filesOf,
 		prepare: writeContext,
 		commands: buildah,
-		isBuild: true,
+	},
+	'in-place': {
+		programs: ['umoci', 'unshare', 'chroot', 'ldd'],
+		files: filesOfS2oci,
+		prepare: unpackJob,
+		commands: inPlace,
 	},
 	umoci: { programs: ['skopeo', 'umoci'], files: filesOf, commands: umoci },
 	'curl-tar': { programs: ['curl', 'tar', 'gzip', 'unshare'], files: filesOf, commands: curlTar },
@@ -28,6 +36,7 @@ export const TOOLS = {
 export const DESCRIPTIONS = {
 	s2oci: '`s2oci build`: fetch, unpack, assemble, layer, push',
 	buildah: '`buildah pull`, `bud`, `push` with the overlay driver and chroot isolation: the same work',
+	'in-place': '`s2oci build` in a container that is the builder, as a user without namespaces',
 	umoci: '`skopeo copy` to an OCI layout and `umoci unpack --rootless`: fetching and unpacking only',
 	'curl-tar':
 		'`curl | tar -xz` of the layers one after the other, in a user namespace: fetching and unpacking only, nothing verified',
@@ -50,11 +59,12 @@ function which(...names) {
 		.split('\n');
 }
 
-function s2oci({ checkout, host, builder, source, image, directory, isUnchanged, options = [] }) {
+function s2oci({ checkout, host, builder, source, image, directory, isUnchanged, isPlainRoot, options = [] }) {
 	const words = ['build', source, `${host}/${builder.repository}:latest`, image, '--copy', '--quiet'];
 	const own = ['--store', join(directory, 'store'), '--result-file', join(directory, 'result.json')];
 	const reuse = isUnchanged ? [] : ['--reuse', 'never'];
-	return [{ argv: [process.execPath, join(checkout, 'bin/s2oci.js'), ...words, ...own, ...reuse, ...options] }];
+	const argv = [process.execPath, join(checkout, 'bin/s2oci.js'), ...words, ...own, ...reuse, ...options];
+	return [isPlainRoot ? { argv: [...PLAIN_ROOT, ...argv], isRoot: true } : { argv }];
 }
 
 function buildah({ host, builder, image, directory, isUnchanged }) {
