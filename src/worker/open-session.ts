@@ -68,7 +68,7 @@ export async function openSession(
 			hint: 'Install s2oci with its optional dependencies (npm install without --omit=optional) on x64 or arm64.',
 		});
 	}
-	makePath(request.scratch, 0o700);
+	makeScratch(request);
 	lockScratch(request.scratch, libc);
 	try {
 		return openLocked(request, libc);
@@ -96,6 +96,17 @@ function openLocked(request: WorkerCalls['open']['request'], libc: Libc): Worker
 	return { ...request, ...own, needLess: new Set(), live: undefined, bounds, notices: [] };
 }
 
+/** The parent made it, but may do more: root of a namespace, or without capabilities, enters no directory of another user. */
+function makeScratch({ scratch, store }: WorkerCalls['open']['request']): void {
+	const make = () => {
+		makePath(scratch, 0o700);
+	};
+	if (succeeds(make, ['EACCES', 'EPERM'])) return;
+	throw new BuildError('HOST_STORE', `the worker of this build may not enter the store ${store}`, {
+		hint: 'Name a directory that this user owns, below directories that anybody may enter, with --store DIR or S2OCI_STORE.',
+	});
+}
+
 /** Nothing is mounted or unpacked, so koffi is not needed. */
 function openInPlace(
 	request: WorkerCalls['open']['request'],
@@ -103,7 +114,7 @@ function openInPlace(
 	notice: (message: string) => void,
 ): WorkerSession {
 	const { store, scratch } = request;
-	makePath(scratch, 0o700);
+	makeScratch(request);
 	const libc = loaded ?? libcWithoutKoffi(scratch);
 	lockScratch(scratch, libc);
 	libc.closeOnExec(3);

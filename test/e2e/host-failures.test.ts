@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { build, type Finished, s2oci } from '../support/build.js';
@@ -196,6 +196,23 @@ test('root in a user namespace with a single id still builds', async (context) =
 	});
 	expect(stderr).not.toMatch(/^error/m);
 	expect(status).toBe(0);
+});
+
+test('a store that only the parent may enter is told as such', async (context) => {
+	requireRoot(context);
+	const workspace = makeWorkspace();
+	const closed = join(workspace.root, 'closed');
+	mkdirSync(closed, { mode: 0o700 });
+	chownSync(closed, 12_345, 12_345);
+	const args = ['build', TINY_APP, builder(), '--copy', '--store', join(closed, 'store')];
+	const wrapper = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
+	const failed = await s2oci(workspace, args, { wrapper });
+	expectRefusal(failed, 4);
+	expect(failed.result?.error).toMatchObject({
+		code: 'HOST_STORE',
+		hint: expect.stringContaining('--store') as string,
+	});
+	expect(readdirSync(join(closed, 'store/work'))).toEqual([]);
 });
 
 test('a damaged index in the store is told as such, not as the end of the worker', async () => {
