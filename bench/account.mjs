@@ -12,7 +12,7 @@ const TIMES = 'file=$1; shift; "$@"; status=$?; times > "$file"; exit $status';
 export function findCgroups() {
 	const [, mount] = /^\d+ \d+ \S+ \S+ (\S+) .* - cgroup2 /m.exec(readFileSync('/proc/self/mountinfo', 'utf8')) ?? [];
 	if (mount === undefined || process.getuid() !== 0) return undefined;
-	const parent = join(mount, `s2oci-bench-${process.pid}`);
+	const parent = join(mount, `bench-s2oci-${process.pid}`);
 	try {
 		mkdirSync(parent);
 	} catch {

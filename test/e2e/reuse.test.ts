@@ -113,6 +113,7 @@ describe('a build is made again', () => {
 		['a variable of the source changed', change((source) => writeFileSync(join(source, '.s2i/environment'), 'A=1'))],
 		['a variable changed', ({ run }) => run(['-e', 'A=2'])],
 		['a variable of assemble changed', ({ run }) => run(['--build-env', 'A=2'])],
+		['a name was given', ({ run }) => run(['-n', 'shop'])],
 		['a label changed', ({ run }) => run(['--label', 'a=2'])],
 		['SOURCE_DATE_EPOCH is set', ({ run }) => run([], { env: { SOURCE_DATE_EPOCH: '1700000000' } })],
 		['it is asked for', ({ run }) => run(['--reuse', 'never'])],

@@ -23,14 +23,16 @@ export interface KeyInputs {
 
 /** What has changed in how an image is made, where the version of the program does not say it. */
 const FORMAT = 1;
+/** How much a script prints, by S2I. */
+const LOGLEVEL = 'BUILD_LOGLEVEL';
 
 /**
  * Names all that makes the image of a build, as far as it is known before anything runs: two builds with one key make the same image, but
- * for times, for what the source's commit is called, and for what assemble fetches from elsewhere. Of the request everything counts that is not taken out here: where images are looked for and go,
- * how long a build may take, and what the source is called, since its content counts.
+ * for times, for what the source's commit is called, and for what assemble fetches from elsewhere. Of the request everything counts that is not taken out here: where images and artifacts are looked for and go,
+ * what assemble may use, and what the source is called, since its content counts. It is in the image, so it says nothing of the host.
  */
 export function buildKey(request: BuildRequest, inputs: KeyInputs): Digest {
-	const { scripts, assemble, incremental, runtime, image, output, host } = request;
+	const { scripts, assemble, runtime, image, output, host } = request;
 	const { environment, ...digests } = inputs;
 	const { buildEnvironment, limits } = assemble;
 	const parts = {
@@ -38,12 +40,16 @@ export function buildKey(request: BuildRequest, inputs: KeyInputs): Digest {
 		inputs: { ...digests, environment: unordered(environment) },
 		assemble: {
 			...without(assemble, 'assembleTimeout', 'secrets', 'injections', 'volumes'),
-			buildEnvironment: unordered(buildEnvironment),
-			limits: { ...limits, capDrop: [...limits.capDrop].sort(), ulimits: [...limits.ulimits].sort(byName) },
+			buildEnvironment: unordered(buildEnvironment.filter(({ name }) => name !== LOGLEVEL)),
+			// What assemble may use decides whether it succeeds, not what it makes.
+			limits: { network: limits.network, addHosts: limits.addHosts },
 		},
-		incremental: without(incremental, 'pullPolicy', 'removePrevious'),
 		runtime: runtime && without(runtime, 'image', 'pullPolicy'),
-		image: { ...image, labels: unordered(image.labels), tagName: image.tagName && repositoryOf(image.tagName) },
+		image: {
+			...without(image, 'tagName', 'applicationName'),
+			labels: unordered(image.labels),
+			name: image.applicationName ?? (image.tagName && repositoryOf(image.tagName)),
+		},
 		timestamp: output.timestamp,
 	};
 	return digestOf(Buffer.from(canonical(parts)));
@@ -52,7 +58,7 @@ export function buildKey(request: BuildRequest, inputs: KeyInputs): Digest {
 /** Whether a key says something of values that are to be in no image: short ones could be guessed with it. */
 export function isPrivate({ assemble }: BuildRequest): boolean {
 	const { buildEnvironment, secrets } = assemble;
-	return secrets.length > 0 || buildEnvironment.some(({ name }) => name !== 'BUILD_LOGLEVEL');
+	return secrets.length > 0 || buildEnvironment.some(({ name }) => name !== LOGLEVEL);
 }
 
 /** A tag is where an image goes, a repository is what it is. */
