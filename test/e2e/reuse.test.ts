@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../src/oci/digest.js';
-import { build, type RunOptions, s2oci } from '../support/build.js';
+import { build, PROGRAM, type RunOptions, s2oci } from '../support/build.js';
 import { pulled } from '../support/built.js';
 import { leftovers, makeWorkspace, requireRoot, requireUser, type UserName, type Workspace } from '../support/host.js';
 import type { TestRegistry } from '../support/registry.js';
@@ -163,6 +163,12 @@ describe('a build is made again', () => {
 		const first = await run();
 		const rebuilt = await s2oci(workspace, ['rebuild', `${registry.host}/team/app`]);
 		expect([rebuilt.status, rebuilt.stdout === first.stdout]).toEqual([0, false]);
+		const program = join(workspace.home, 's2i');
+		symlinkSync(PROGRAM, program);
+		const image = `oci:${join(workspace.root, 'layout')}:1`;
+		const args = [assembleSource(CHANGING), `docker://${registry.host}/builders/tiny`, image, '--copy'];
+		const again = () => build(workspace, args, { mayReuse: true, program });
+		expect([(await again()).result.reused, (await again()).result.reused]).toEqual([undefined, undefined]);
 	});
 
 	test('when assemble or its image says that it is volatile', async () => {

@@ -81,6 +81,27 @@ describe('the table of an index', () => {
 		expect(openLayerLookup(Buffer.concat([text, Buffer.from(' ')]), table)).toBeUndefined();
 		for (let length = 0; length < table.length; length++)
 			expect(openLayerLookup(text, table.slice(0, length)), `cut after ${length}`).toBeUndefined();
-		expect(openLayerLookup(text, table.with(3, 2))).toBeUndefined();
+		expect(openLayerLookup(text, table.with(3, 9))).toBeUndefined();
+	});
+
+	test('that has no free slot ends a search', () => {
+		const [text, table] = written(rows);
+		expect(() =>
+			openLayerLookup(
+				text,
+				table.map((byte, at) => (at < 16 ? byte : 1)),
+			)?.find(at('d')),
+		).toThrow(/no free slot/);
+	});
+
+	test('is none where paths collide, however many there are', () => {
+		// Equal paths are what every hash function makes collide.
+		const many = Array.from({ length: 200_000 }, (): LayerRow => [at('a'), file(1)]);
+		expect(openLayerLookup(...written(many))).toBeUndefined();
+	});
+
+	test('of many paths is one', () => {
+		const many = Array.from({ length: 300_000 }, (_, number): LayerRow => [at(`usr/lib/${number}`), file(number)]);
+		expect(opened(many).find(at('usr/lib/299999'))).toEqual(file(299_999));
 	});
 });
