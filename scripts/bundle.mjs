@@ -33,6 +33,8 @@ async function bundle(program) {
 		cwd: root,
 		input: { [program]: join(source, `${program}.ts`) },
 		platform: 'node',
+		// The floor: it does not know `using`.
+		transform: { target: 'node22.19' },
 		// koffi finds its native half beside itself.
 		external: [/^node:/, 'koffi'],
 		plugins: [{ name: 'places', transform: { filter: { id: /\/src\/.*\.ts$/ }, handler: keepPlace } }],
