@@ -184,7 +184,7 @@ describe('a target', () => {
 		]);
 		const downloads = registry.requests.filter(({ method, path }) => method === 'GET' && path.includes('/blobs/'));
 		expect(new Set(downloads.map(({ path }) => path)).size).toBe(downloads.length);
-		expect(downloads).toHaveLength(base(readLayout(tinyLayout())).length);
+		expect(downloads).toHaveLength(base(readLayout(tinyLayout())).length + 1);
 		expect((await pulled(other, 'team/app')).entries.get('opt/app-root/src/greeting.txt')?.content).toBe(
 			readFileSync(join(TINY_APP, 'greeting.txt'), 'utf8'),
 		);
