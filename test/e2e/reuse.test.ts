@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, readdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -186,6 +186,18 @@ describe('a build is made again', () => {
 		await run();
 		for (const name of readdirSync(join(workspace.store, 'reuse')))
 			chownSync(join(workspace.store, 'reuse', name), 12_345, 12_345);
+		expect((await run()).result.reused).toBeUndefined();
+	});
+
+	test('when its record was made for another build', async () => {
+		const { workspace, source, run } = await setUp();
+		const records = join(workspace.store, 'reuse');
+		await run();
+		const [first] = readdirSync(records);
+		writeFileSync(join(source, 'new.txt'), 'new');
+		await run();
+		const second = readdirSync(records).find((name) => name !== first);
+		renameSync(join(records, String(first)), join(records, String(second)));
 		expect((await run()).result.reused).toBeUndefined();
 	});
 });

@@ -17,7 +17,9 @@ const MAX_BYTES = Math.ceil(((MAX_MANIFEST_BYTES + MAX_CONFIG_BYTES) * 4) / 3) +
 
 const digest = v.custom<Digest>((value) => typeof value === 'string' && isDigest(value));
 const schema = v.object({
-	format: v.literal(1),
+	format: v.literal(2),
+	builder: digest,
+	key: digest,
 	manifest: v.object({ mediaType: v.string(), digest, content: v.string() }),
 	config: v.string(),
 });
@@ -38,7 +40,11 @@ export async function hasBuilt(store: string, builder: Digest): Promise<boolean>
 /** The image that {@link recordBuiltImage} was told of, by this user; undefined when there is none that can be trusted. */
 export async function readBuiltImage(store: string, built: BuiltKey): Promise<Image | undefined> {
 	try {
-		const { manifest, config } = v.parse(schema, JSON.parse(await readOwn(join(store, DIRECTORY, nameOf(built)))));
+		const { manifest, config, ...of } = v.parse(
+			schema,
+			JSON.parse(await readOwn(join(store, DIRECTORY, nameOf(built)))),
+		);
+		if (of.builder !== built.builder || of.key !== built.key) return undefined;
 		const what = 'a recorded image';
 		const { digest: named, mediaType, content } = manifest;
 		const document = parseManifest(Buffer.from(content, 'base64'), { digest: named, mediaType }, what);
@@ -55,7 +61,8 @@ export async function recordBuiltImage(store: string, built: BuiltKey, { manifes
 	const directory = join(store, DIRECTORY);
 	const { mediaType, digest: named } = manifest.descriptor;
 	const record = {
-		format: 1,
+		format: 2,
+		...built,
 		manifest: { mediaType, digest: named, content: base64(manifest.bytes) },
 		config: base64(config.bytes),
 	};
