@@ -34,7 +34,7 @@ export interface LayerDisk {
 	/** Closes a file that was left half written. */
 	readonly abandon: () => void;
 	/** Sets what can only be set last, and tells which extended attributes could not be kept. */
-	readonly finish: (entries: readonly (readonly [RootPath, LayerEntry])[]) => readonly string[];
+	readonly finish: (directories: readonly (readonly [RootPath, LayerEntry])[]) => readonly string[];
 }
 
 /** Names are told to people only. */
@@ -103,8 +103,8 @@ export function openLayerDisk({ root, ids, libc, whiteouts = true }: LayerDiskOp
 			if (file !== undefined) fs.closeSync(file.fd);
 			file = undefined;
 		},
-		finish: (entries) => {
-			for (const [path, entry] of [...entries].reverse())
+		finish: (directories) => {
+			for (const [path, entry] of [...directories].reverse())
 				finishDirectory(joinRaw(root, path), path, entry, whiteouts ? libc : undefined);
 			return [...lost];
 		},

@@ -10,6 +10,17 @@ export interface LayerIndex {
 	readonly lostXattrs: readonly string[];
 }
 
+/** What was unpacked of a layer. */
+export interface UnpackedLayer {
+	/** As in {@link LayerIndex}; made one by one, each time that somebody goes through them. */
+	readonly entries: Iterable<readonly [RootPath, LayerEntry]>;
+	/** Of entries. */
+	readonly count: number;
+	/** Those of them that are directories. */
+	readonly directories: LayerIndex['entries'];
+	readonly lostXattrs: readonly string[];
+}
+
 const FORMAT = 1;
 const PART = 1 << 20;
 const FORMS = ['file', 'directory', 'symlink', 'character', 'block', 'fifo', 'whiteout'] as const;
@@ -29,15 +40,17 @@ const document = v.object({
  * each path begins.
  */
 export function* formatLayerIndex(
-	index: LayerIndex,
+	index: Pick<UnpackedLayer, 'entries' | 'lostXattrs'>,
 	placed: (path: RootPath, offset: number) => void = () => undefined,
 ): Generator<string, void, undefined> {
 	let part = `{"format":${String(FORMAT)},"lostXattrs":${JSON.stringify(index.lostXattrs)},"entries":[\n`;
 	let offset = Buffer.byteLength(part);
-	for (const [number, [path, entry]] of index.entries.entries()) {
+	let separator = '';
+	for (const [path, entry] of index.entries) {
 		const row = JSON.stringify(rowOf(path, entry));
-		if (number > 0) part += ',\n';
-		offset += number > 0 ? 2 : 0;
+		part += separator;
+		offset += separator.length;
+		separator = ',\n';
 		placed(path, offset);
 		part += row;
 		offset += Buffer.byteLength(row);

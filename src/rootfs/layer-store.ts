@@ -6,7 +6,7 @@ import { makePath } from '../make-path.js';
 import { type Digest, hexOf } from '../oci/digest.js';
 import { removeTree } from '../remove-tree.js';
 import { ROOT, rawPath } from '../root-path.js';
-import { formatLayerIndex, type LayerIndex, parseLayerIndex } from './layer-index.js';
+import { formatLayerIndex, type LayerIndex, parseLayerIndex, type UnpackedLayer } from './layer-index.js';
 import { createRowTable, type LayerLookup, openLayerLookup } from './layer-lookup.js';
 
 /** Unpacked layers of one id mapping, by diffID. A layer is visible only as a whole, after its digests matched. */
@@ -67,9 +67,9 @@ export function unpackRoot(unpacked: string): string {
 }
 
 /** Completes `unpacked` with the layer's index, the table of its rows, and its summary. */
-export function writeUnpackedLayer(unpacked: string, index: LayerIndex): void {
+export function writeUnpackedLayer(unpacked: string, index: UnpackedLayer): void {
 	const file = openSync(join(unpacked, INDEX_NAME), 'w', 0o600);
-	const table = createRowTable(index.entries.length);
+	const table = createRowTable(index.count);
 	try {
 		for (const part of formatLayerIndex(index, table.add)) writeFileSync(file, part);
 		writeFileSync(join(unpacked, TABLE_NAME), table.finish(fstatSync(file).size), { mode: 0o600 });
@@ -79,15 +79,15 @@ export function writeUnpackedLayer(unpacked: string, index: LayerIndex): void {
 	writeFileSync(join(unpacked, SUMMARY_NAME), JSON.stringify(summarize(index)), { mode: 0o600 });
 }
 
-function summarize({ entries }: LayerIndex): LayerSummary {
-	const root = entries.find(([path]) => path === ROOT)?.[1];
+function summarize({ directories }: UnpackedLayer): LayerSummary {
+	const root = directories.find(([path]) => path === ROOT)?.[1];
 	const isDeclared = root?.type === 'directory' && root.implicit !== true;
-	const isImplied = ([path, entry]: LayerIndex['entries'][number]) =>
+	const isImplied = ([path, entry]: (typeof directories)[number]) =>
 		path !== ROOT && entry.type === 'directory' && entry.implicit === true;
 	return {
 		root: isDeclared ? { mode: root.mode, uid: root.uid, gid: root.gid } : null,
 		opaque: root?.type === 'directory' && root.opaque === true,
-		implies: entries.some(isImplied),
+		implies: directories.some(isImplied),
 	};
 }
 

@@ -29,8 +29,10 @@ export interface LayerTree {
 	readonly get: (path: RootPath) => LayerEntry | undefined;
 	/** The directories, parents before children. */
 	readonly directories: () => readonly (readonly [RootPath, LayerEntry])[];
-	/** All entries, parents before children, in byte order of the whole path. */
-	readonly entries: () => readonly (readonly [RootPath, LayerEntry])[];
+	/** All entries, parents before children, in byte order of the whole path; made one by one, each time that somebody goes through them. */
+	readonly entries: () => Iterable<readonly [RootPath, LayerEntry]>;
+	/** How many there are. */
+	readonly count: () => number;
 }
 
 interface Node {
@@ -97,8 +99,9 @@ export function createLayerTree(): LayerTree {
 			else if (setChild(parent, nameOf(path), entry)) last = undefined;
 		},
 		get: (path) => (path === ROOT ? root.entry : childAt(parentAt(path), nameOf(path))?.entry),
-		directories: () => collect(root, (entry) => entry.type === 'directory'),
-		entries: () => [...collect(root, () => true)].sort(([a], [b]) => (a < b ? -1 : 1)),
+		directories: () => collectDirectories(root),
+		entries: () => ({ [Symbol.iterator]: () => inOrder(root) }),
+		count: () => countNodes(root),
 	};
 }
 
@@ -213,15 +216,57 @@ function addChild(parent: Node, name: string, child: Node): void {
 }
 
 /** Parents before children. */
-function collect(root: Node, wanted: (entry: LayerEntry) => boolean): readonly (readonly [RootPath, LayerEntry])[] {
+function collectDirectories(root: Node): readonly (readonly [RootPath, LayerEntry])[] {
 	const found: (readonly [RootPath, LayerEntry])[] = [];
 	const pending: (readonly [RootPath, Node])[] = [[ROOT, root]];
 	for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
 		const [path, { entry, children }] = next;
-		if (wanted(entry)) found.push([path, entry]);
-		for (const [name, child] of children ?? []) pending.push([childOf(path, name), child]);
+		if (entry.type === 'directory') found.push([path, entry]);
+		for (const [name, child] of children ?? []) {
+			if (child.entry.type === 'directory') pending.push([childOf(path, name), child]);
+		}
 	}
 	return found;
+}
+
+function countNodes(root: Node): number {
+	let count = 0;
+	const pending = [root];
+	for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
+		count++;
+		for (const child of node.children?.values() ?? []) pending.push(child);
+	}
+	return count;
+}
+
+/** What is still to come: one entry, or all below it, whose place is that of its name with a slash. */
+interface Step {
+	readonly key: string;
+	readonly path: RootPath;
+	readonly node: Node;
+	readonly isBelow: boolean;
+}
+
+/** In byte order of the whole path, in which "a-b" comes between "a" and "a/b". */
+function* inOrder(root: Node): Generator<readonly [RootPath, LayerEntry], void, undefined> {
+	yield [ROOT, root.entry];
+	const pending = stepsBelow(ROOT, root);
+	for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+		const { path, node, isBelow } = next;
+		if (!isBelow) yield [path, node.entry];
+		else for (const step of stepsBelow(path, node)) pending.push(step);
+	}
+}
+
+/** The last comes first. */
+function stepsBelow(directory: RootPath, { children = new Map<string, Node>() }: Node): Step[] {
+	const steps: Step[] = [];
+	for (const [name, node] of children) {
+		const path = childOf(directory, name);
+		steps.push({ key: name, path, node, isBelow: false });
+		if (node.children !== undefined) steps.push({ key: `${name}/`, path, node, isBelow: true });
+	}
+	return steps.sort((a, b) => (a.key < b.key ? 1 : -1));
 }
 
 function unsafe(name: RawPath, reason: string): BuildError {

@@ -5,7 +5,7 @@ import type { TarEntry } from '../tar/entry.js';
 import { createTarReader } from '../tar/reader.js';
 import { createIndexBudget, type IndexBudget } from './index-budget.js';
 import { type LayerDisk, type LayerDiskOptions, openLayerDisk } from './layer-disk.js';
-import type { LayerIndex } from './layer-index.js';
+import type { UnpackedLayer } from './layer-index.js';
 import { createLayerTree, type LayerTree, type Placement } from './layer-tree.js';
 import type { DirectoryEntry, Entry, LayerEntry } from './tree.js';
 import { parseWhiteout, type Whiteout } from './whiteout.js';
@@ -28,7 +28,7 @@ export async function unpackLayer(
 	chunks: AsyncIterable<Buffer>,
 	options: UnpackOptions,
 	signal: AbortSignal,
-): Promise<LayerIndex> {
+): Promise<UnpackedLayer> {
 	const tree = createLayerTree();
 	const { disk = openLayerDisk(options) } = options;
 	const reader = createTarReader({
@@ -45,8 +45,8 @@ export async function unpackLayer(
 			reader.write(chunk);
 		}
 		reader.end();
-		const entries = tree.entries();
-		return { entries, lostXattrs: disk.finish(entries) };
+		const directories = tree.directories();
+		return { entries: tree.entries(), count: tree.count(), directories, lostXattrs: disk.finish(directories) };
 	} catch (error) {
 		throw explained(error, options.root);
 	} finally {

@@ -60,10 +60,12 @@ export async function addArchive(
 	}
 }
 
-function ownersOf(root: RawPath, entries: readonly (readonly [RootPath, LayerEntry])[]): ReadonlyMap<RawPath, Owner> {
-	return new Map(
-		entries.flatMap(([path, entry]) => (entry.type === 'whiteout' ? [] : [[joinRaw(root, path), entry] as const])),
-	);
+function ownersOf(root: RawPath, entries: Iterable<readonly [RootPath, LayerEntry]>): ReadonlyMap<RawPath, Owner> {
+	const owners = new Map<RawPath, Owner>();
+	for (const [path, entry] of entries) {
+		if (entry.type !== 'whiteout') owners.set(joinRaw(root, path), { uid: entry.uid, gid: entry.gid });
+	}
+	return owners;
 }
 
 /** How the tar `source` is compressed; undefined when it holds no tar. */

@@ -29,7 +29,7 @@ async function digestsOf(tar: Buffer, size = 1000): Promise<Readonly<Record<stri
 	};
 	const { entries } = await unpackLayer(chunks(), { ...options, disk }, signal);
 	const isFile = ([, entry]: readonly [string, LayerEntry]) => entry.type === 'file';
-	return Object.fromEntries(entries.filter(isFile).map(([path]) => [path, digests.get(path)]));
+	return Object.fromEntries([...entries].filter(isFile).map(([path]) => [path, digests.get(path)]));
 }
 
 describe('a layer of which only the index is kept', () => {

@@ -75,7 +75,8 @@ describe('the place of a layer’s entry', () => {
 		const { path, missing } = tree.place(latin1Path(`${'d/'.repeat(2047)}f`));
 		expect([path.length, missing.length]).toEqual([4095, 2047]);
 		tree.set(path, file());
-		expect(tree.entries()).toHaveLength(2050);
+		expect([...tree.entries()]).toHaveLength(2050);
+		expect(tree.count()).toBe(2050);
 		expect(tree.directories()).toHaveLength(2048);
 		expect(() => tree.place(latin1Path(`link/${'e/'.repeat(1000)}f`))).toThrow(unsafe);
 	});
@@ -169,9 +170,29 @@ describe('the place of a layer’s entry', () => {
 					other.place(latin1Path('far/away'));
 					expect(one.get(path)).toEqual(other.get(path));
 				}
-				expect(one.entries()).toEqual(other.entries());
+				expect([...one.entries()]).toEqual([...other.entries()]);
 			}),
 			{ numRuns: 2000 },
 		);
 	});
+});
+
+test('the entries of a layer come in byte order of their paths', () => {
+	const name = fc.string({ unit: fc.constantFrom('a', 'b', '-', '.', '0', '!', '\u00ff'), minLength: 1, maxLength: 3 });
+	const wanted = name.filter((each) => each !== '.' && each !== '..');
+	const paths = fc.array(fc.array(wanted, { minLength: 1, maxLength: 4 }), { maxLength: 30 });
+	fc.assert(
+		fc.property(paths, (taken) => {
+			const tree = createLayerTree();
+			for (const parts of taken) tree.set(tree.place(latin1Path(parts.join('/'))).path, file());
+			const found = [...tree.entries()].map(([path]) => path);
+			const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a, 'latin1'), Buffer.from(b, 'latin1'));
+			expect(found).toEqual(found.toSorted(byBytes));
+			expect(new Set(found).size).toBe(found.length);
+			expect(tree.count()).toBe(found.length);
+			const directories = [...tree.entries()].filter(([, { type }]) => type === 'directory');
+			expect(new Map(tree.directories())).toEqual(new Map(directories));
+		}),
+		{ numRuns: 2000 },
+	);
 });
