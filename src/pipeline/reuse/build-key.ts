@@ -55,6 +55,17 @@ export function buildKey(request: BuildRequest, inputs: KeyInputs): Digest {
 	return digestOf(Buffer.from(canonical(parts)));
 }
 
+/**
+ * `key`, and how the build is to run. The image is the same in every sandbox and under every limit, so its own key says nothing of them; but
+ * whoever asks for another one wants to see assemble run in it. For the store only.
+ */
+export function runKey(key: Digest, { host, assemble }: BuildRequest): Digest {
+	const { isolation, userns, rootfs } = host;
+	const { limits, assembleTimeout, buildEnvironment } = assemble;
+	const loglevel = buildEnvironment.findLast(({ name }) => name === LOGLEVEL)?.value;
+	return digestOf(Buffer.from(canonical({ key, isolation, userns, rootfs, limits, assembleTimeout, loglevel })));
+}
+
 /** Whether a key says something of values that are to be in no image: short ones could be guessed with it. */
 export function isPrivate({ assemble }: BuildRequest): boolean {
 	const { buildEnvironment, secrets } = assemble;

@@ -8,7 +8,8 @@ import { resolveImage } from '../images/resolve-image.js';
 import { cachedImages } from '../incremental/artifact-cache.js';
 import type { FetchedSource } from '../prepare/prepare.js';
 import type { BuildRequest } from '../request.js';
-import { type BuiltKey, hasBuilt, readBuiltImage, recordBuiltImage } from './built-images.js';
+import { runKey } from './build-key.js';
+import { hasBuilt, readBuiltImage, recordBuiltImage } from './built-images.js';
 import { type Candidate, isReadable, nameAgain, type ReuseContext, unlessRefused } from './name-again.js';
 import { type BuildKey, readKey, whyNoKey } from './read-key.js';
 
@@ -43,7 +44,7 @@ export function openReuse(context: ReuseContext, fetching: Promise<FetchedSource
 			// Nobody waits for the source where nothing can be found.
 			const key = isKnown || labelled.length > 0 ? (await keying)?.digest : undefined;
 			signal.throwIfAborted();
-			return key && firstNamed(await candidatesFor({ builder, key }, labelled, store), context);
+			return key && firstNamed(await candidatesFor(key, labelled, context), context);
 		},
 		label: async () => {
 			const key = await keying;
@@ -52,20 +53,21 @@ export function openReuse(context: ReuseContext, fetching: Promise<FetchedSource
 		remember: async (built, labels) => {
 			const key = (await keying)?.digest;
 			if (key === undefined || labels[VOLATILE_LABEL] === 'true') return;
-			await recordBuiltImage(store, { builder, key }, built);
+			await recordBuiltImage(store, { builder, key: runKey(key, request) }, built);
 		},
 	};
 }
 
 /** What the store knows itself comes first. */
 async function candidatesFor(
-	built: BuiltKey,
+	key: Digest,
 	labelled: readonly Candidate[],
-	store: string,
+	{ request, images }: ReuseContext,
 ): Promise<readonly Candidate[]> {
-	const image = await readBuiltImage(store, built);
+	const builder = images.builder.image.manifest.descriptor.digest;
+	const image = await readBuiltImage(request.host.store, { builder, key: runKey(key, request) });
 	const own = image === undefined ? [] : [{ image, opened: undefined }];
-	return [...own, ...labelled.filter((candidate) => labelOf(candidate.image, KEY_LABEL) === built.key)];
+	return [...own, ...labelled.filter((candidate) => labelOf(candidate.image, KEY_LABEL) === key)];
 }
 
 async function firstNamed(candidates: readonly Candidate[], context: ReuseContext): Promise<Image | undefined> {
