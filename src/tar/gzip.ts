@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { promisify } from 'node:util';
-import { constants, crc32, deflateRaw } from 'node:zlib';
+import { constants, crc32, createDeflateRaw, type ZlibOptions } from 'node:zlib';
 
 /** Compresses what is written, in order, to one gzip member. `write` resolves when more may be written. */
 export interface GzipWriter {
@@ -20,31 +19,44 @@ const LEVEL = 5;
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 const LAST_BLOCK = Buffer.from([3, 0]);
 
-const deflate = promisify(deflateRaw) as (block: Buffer, options: object) => Promise<Buffer>;
+/** What a block became, in order. */
+type Deflated = readonly Buffer[];
+
+function deflate(block: Buffer, options: ZlibOptions): Promise<Deflated> {
+	return new Promise((resolve, reject) => {
+		const pieces: Buffer[] = [];
+		const stream = createDeflateRaw(options);
+		stream.on('data', (piece: Buffer) => void pieces.push(piece));
+		stream.on('error', reject);
+		stream.on('end', () => resolve(pieces));
+		stream.end(block);
+	});
+}
 
 /**
  * Deflates a block as {@link createGzipWriter} does. A block of zeros behind zeros, of which a file with holes has thousands, gives the
- * same bytes each time, which are made once.
+ * same bytes each time, which are found once.
  */
-function createDeflate(): (content: Buffer, dictionary: Buffer | undefined) => Promise<Buffer> {
+function createDeflate(): (content: Buffer, dictionary: Buffer | undefined) => Promise<Deflated> {
 	const flags = { level: LEVEL, chunkSize: CHUNK, finishFlush: constants.Z_SYNC_FLUSH };
-	let zeros: Promise<Buffer> | undefined;
+	let zeros: Promise<Deflated> | undefined;
 	return (content, dictionary) => {
 		if (dictionary === undefined) return deflate(content, flags);
 		const isWhole = content.length === BLOCK && dictionary.length === WINDOW;
 		if (!isWhole || !isZero(content) || !isZero(dictionary)) return deflate(content, { ...flags, dictionary });
 		zeros ??= deflate(Buffer.alloc(BLOCK), { ...flags, dictionary });
-		return zeros;
+		return zeros.then((pieces) => pieces.map((piece) => Buffer.from(piece)));
 	};
 }
 
 /**
  * Block-parallel gzip in libuv's thread pool: blocks of 1 MiB, each with the 32 KiB before it as dictionary, joined by sync flushes.
  * The bytes depend on the input alone (and on Node's zlib), not on chunk sizes or the number of threads.
+ * What `output` is given is its own only until it returns.
  */
 export function createGzipWriter(output: (chunk: Buffer) => void): GzipWriter {
 	const most = availableParallelism() + 3;
-	const queue: Promise<Buffer>[] = [];
+	const queue: Promise<Deflated>[] = [];
 	const spare: Buffer<ArrayBuffer>[] = [];
 	let block = Buffer.allocUnsafeSlow(BLOCK);
 	let filled = 0;
@@ -56,8 +68,9 @@ export function createGzipWriter(output: (chunk: Buffer) => void): GzipWriter {
 	const addTo = createChecksum(PIECE);
 
 	const emitFirst = async () => {
-		const compressed = await queue.shift();
-		if (compressed !== undefined) output(compressed);
+		const pieces = (await queue.shift()) ?? [];
+		for (const piece of pieces) output(piece);
+		for (const piece of pieces) release(piece);
 	};
 	const compress = async () => {
 		const [current, content] = [block, block.subarray(0, filled)];
@@ -94,6 +107,11 @@ export function createGzipWriter(output: (chunk: Buffer) => void): GzipWriter {
 			output(Buffer.concat([LAST_BLOCK, trailer]));
 		},
 	};
+}
+
+/** Gives memory back at once that only the next collection of garbage would: until then it is that of a hundred blocks. */
+function release({ buffer }: Buffer): void {
+	if (buffer instanceof ArrayBuffer && !buffer.detached && buffer.byteLength === CHUNK) buffer.transfer(0);
 }
 
 /** Whether all `bytes`, at least one, are zero: the first is, and each is the one before it. */

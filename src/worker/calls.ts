@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import { BuildError } from '../errors.js';
+import { keepNewSpaceSmall } from '../new-space.js';
 import type { Digest } from '../oci/digest.js';
 import type { FromWorker } from '../protocol/messages.js';
 import { type CallName, PROTOCOL_VERSION, type RootName, type WorkerCalls } from '../protocol/worker-calls.js';
@@ -176,7 +177,10 @@ function createRootCalls(
 			return {};
 		},
 		diff: (request) => ({ statistics: root(request.root).diff(request) }),
-		pack: (request) => root(request.root).pack(request, (bytes) => send({ type: 'packed', bytes }), signal),
+		pack: (request) => {
+			keepNewSpaceSmall();
+			return root(request.root).pack(request, (bytes) => send({ type: 'packed', bytes }), signal);
+		},
 	};
 }
 

@@ -7,7 +7,7 @@ import { cutAt } from '../../support/tar.js';
 
 async function gzip(chunks: readonly Buffer[]): Promise<Buffer> {
 	const output: Buffer[] = [];
-	const writer = createGzipWriter((chunk) => void output.push(chunk));
+	const writer = createGzipWriter((chunk) => void output.push(Buffer.from(chunk)));
 	for (const chunk of chunks) await writer.write(chunk);
 	await writer.end();
 	return Buffer.concat(output);
@@ -72,7 +72,7 @@ describe('the gzip writer', () => {
 	test('does not keep the caller’s chunk', async () => {
 		const chunk = Buffer.from('first');
 		const output: Buffer[] = [];
-		const writer = createGzipWriter((part) => void output.push(part));
+		const writer = createGzipWriter((part) => void output.push(Buffer.from(part)));
 		await writer.write(chunk);
 		chunk.fill('x');
 		await writer.end();
