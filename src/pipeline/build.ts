@@ -2,12 +2,12 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileText } from '../file-text.js';
 import type { WorkerProcess } from '../host/start-worker.js';
-import { keepNewSpaceSmall } from '../new-space.js';
 import type { Digest } from '../oci/digest.js';
 import type { Image } from '../oci/image.js';
 import { redact } from '../redact.js';
 import { chooseTimestamp } from '../s2i/timestamp.js';
 import { describeBounds } from '../sandbox/job-bounds.js';
+import { keepHeapSmall } from '../small-heap.js';
 import { fetchSource } from '../source/fetch.js';
 import { parseSource } from '../source/parse.js';
 import type { Source, SourceInfo } from '../source/source.js';
@@ -40,7 +40,7 @@ const UNKEPT = 'the image is not kept: give a tag, or --output oci:DIR';
 
 /** Builds `request.source` on top of `request.builder` and publishes the result to the targets of `request.output`. Never rejects. */
 export async function build(request: BuildRequest, emit: Emit, signal: AbortSignal): Promise<BuildOutcome> {
-	keepNewSpaceSmall();
+	keepHeapSmall();
 	const listener = listenFor(request, emit, signal);
 	const record = createRecord(listener.emit);
 	const failed = new AbortController();

@@ -1,6 +1,18 @@
 import { BuildError } from '../errors.js';
 import type { RawPath, RootPath } from '../root-path.js';
 import { childOf, latin1Path, nameOf, parentOf, partsOf, printablePath, ROOT } from '../root-path.js';
+import {
+	addChild,
+	childFor,
+	collectDirectories,
+	countNodes,
+	createFileTable,
+	entryOf,
+	type FileTable,
+	inOrder,
+	type Node,
+	nodeOf,
+} from './layer-nodes.js';
 import type { DirectoryEntry, LayerEntry } from './tree.js';
 
 /** Where an entry of a layer really goes. */
@@ -35,15 +47,10 @@ export interface LayerTree {
 	readonly count: () => number;
 }
 
-interface Node {
-	entry: LayerEntry;
-	/** Undefined where there is none, as in all that is no directory. */
-	children: Map<string, Node> | undefined;
-}
-
 /** The root directory, and how many parts of links were walked so far. */
 interface Root extends Node {
 	steps: number;
+	readonly files: FileTable;
 }
 
 const MAX_LINKS = 40;
@@ -58,7 +65,12 @@ const IMPLICIT: DirectoryEntry = { type: 'directory', mode: 0o755, uid: 0, gid: 
 
 /** An empty layer: just an implicit root directory. */
 export function createLayerTree(): LayerTree {
-	const root: Root = { entry: IMPLICIT, children: undefined, steps: 0 };
+	const files = createFileTable();
+	const root: Root = { entry: IMPLICIT, children: undefined, steps: 0, files };
+	const entryAt = (parent: Node | undefined, name: string): LayerEntry | undefined => {
+		const child = parent?.children?.get(name);
+		return child === undefined ? undefined : entryOf(child, files);
+	};
 	/** Where the last name was placed, by its directory as the archive spells it: the next is mostly beside it. */
 	let last: { readonly directory: RawPath; readonly position: Position } | undefined;
 	const parentAt = (path: RootPath): Node | undefined => {
@@ -70,7 +82,7 @@ export function createLayerTree(): LayerTree {
 		const leaf = name.slice(name.lastIndexOf('/') + 1);
 		if (leaf.length > MAX_NAME || ODD_PART.test(leaf)) return undefined;
 		const { node, path } = last.position;
-		return { path: childOf(path, leaf), missing: NONE, existing: childAt(node, leaf)?.entry };
+		return { path: childOf(path, leaf), missing: NONE, existing: entryAt(node, leaf) };
 	};
 	return {
 		place: (name) => {
@@ -82,25 +94,25 @@ export function createLayerTree(): LayerTree {
 			const missing: RootPath[] = [];
 			const position = walk(root, parts, name, missing);
 			if (name.endsWith(`/${leaf}`) || name === leaf) last = { directory: directoryPart(name), position };
-			return { path: childOf(position.path, leaf), missing, existing: childAt(position.node, leaf)?.entry };
+			return { path: childOf(position.path, leaf), missing, existing: entryAt(position.node, leaf) };
 		},
 		find: (name) => {
 			const parts = checkedParts(name);
 			const leaf = parts.pop();
 			if (leaf === undefined) return undefined;
 			const parent = walk(root, parts, name, undefined);
-			const node = childAt(parent?.node, leaf);
-			return parent && node && { path: childOf(parent.path, leaf), entry: node.entry };
+			const entry = entryAt(parent?.node, leaf);
+			return parent && entry && { path: childOf(parent.path, leaf), entry };
 		},
 		set: (path, entry) => {
 			const parent = path === ROOT ? undefined : parentAt(path);
 			if (path === ROOT) root.entry = entry;
 			else if (parent === undefined) throw new Error(`set before place: ${path}`);
-			else if (setChild(parent, nameOf(path), entry)) last = undefined;
+			else if (setChild(parent, nameOf(path), entry, files)) last = undefined;
 		},
-		get: (path) => (path === ROOT ? root.entry : childAt(parentAt(path), nameOf(path))?.entry),
+		get: (path) => (path === ROOT ? root.entry : entryAt(parentAt(path), nameOf(path))),
 		directories: () => collectDirectories(root),
-		entries: () => ({ [Symbol.iterator]: () => inOrder(root) }),
+		entries: () => ({ [Symbol.iterator]: () => inOrder(root, files) }),
 		count: () => countNodes(root),
 	};
 }
@@ -157,7 +169,7 @@ function stepsOf(target: string, root: Root, name: RawPath): string[] {
 }
 
 function childAt(node: Node | undefined, name: string): Node | undefined {
-	return node?.children?.get(name);
+	return nodeOf(node?.children?.get(name));
 }
 
 function targetOf(node: Node | undefined): string | undefined {
@@ -200,73 +212,15 @@ function nodeAt(root: Node, path: RootPath): Node | undefined {
 }
 
 /** Returns whether something else than a directory that stays one was there. */
-function setChild(parent: Node, name: string, entry: LayerEntry): boolean {
-	const node = childAt(parent, name);
+function setChild(parent: Node, name: string, entry: LayerEntry, files: FileTable): boolean {
+	const child = parent.children?.get(name);
+	const node = nodeOf(child);
 	if (node?.entry.type === 'directory' && entry.type === 'directory') {
 		node.entry = entry;
 		return false;
 	}
-	addChild(parent, name, { entry, children: undefined });
-	return node !== undefined;
-}
-
-function addChild(parent: Node, name: string, child: Node): void {
-	parent.children ??= new Map();
-	parent.children.set(name, child);
-}
-
-/** Parents before children. */
-function collectDirectories(root: Node): readonly (readonly [RootPath, LayerEntry])[] {
-	const found: (readonly [RootPath, LayerEntry])[] = [];
-	const pending: (readonly [RootPath, Node])[] = [[ROOT, root]];
-	for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-		const [path, { entry, children }] = next;
-		if (entry.type === 'directory') found.push([path, entry]);
-		for (const [name, child] of children ?? []) {
-			if (child.entry.type === 'directory') pending.push([childOf(path, name), child]);
-		}
-	}
-	return found;
-}
-
-function countNodes(root: Node): number {
-	let count = 0;
-	const pending = [root];
-	for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
-		count++;
-		for (const child of node.children?.values() ?? []) pending.push(child);
-	}
-	return count;
-}
-
-/** What is still to come: one entry, or all below it, whose place is that of its name with a slash. */
-interface Step {
-	readonly key: string;
-	readonly path: RootPath;
-	readonly node: Node;
-	readonly isBelow: boolean;
-}
-
-/** In byte order of the whole path, in which "a-b" comes between "a" and "a/b". */
-function* inOrder(root: Node): Generator<readonly [RootPath, LayerEntry], void, undefined> {
-	yield [ROOT, root.entry];
-	const pending = stepsBelow(ROOT, root);
-	for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-		const { path, node, isBelow } = next;
-		if (!isBelow) yield [path, node.entry];
-		else for (const step of stepsBelow(path, node)) pending.push(step);
-	}
-}
-
-/** The last comes first. */
-function stepsBelow(directory: RootPath, { children = new Map<string, Node>() }: Node): Step[] {
-	const steps: Step[] = [];
-	for (const [name, node] of children) {
-		const path = childOf(directory, name);
-		steps.push({ key: name, path, node, isBelow: false });
-		if (node.children !== undefined) steps.push({ key: `${name}/`, path, node, isBelow: true });
-	}
-	return steps.sort((a, b) => (a.key < b.key ? 1 : -1));
+	addChild(parent, name, childFor(entry, files));
+	return child !== undefined;
 }
 
 function unsafe(name: RawPath, reason: string): BuildError {

@@ -1,6 +1,5 @@
 import { dirname, join } from 'node:path';
 import { BuildError } from '../errors.js';
-import { keepNewSpaceSmall } from '../new-space.js';
 import type { Digest } from '../oci/digest.js';
 import type { FromWorker } from '../protocol/messages.js';
 import { type CallName, PROTOCOL_VERSION, type RootName, type WorkerCalls } from '../protocol/worker-calls.js';
@@ -11,6 +10,7 @@ import { pruneLayers } from '../rootfs/prune.js';
 import { listLayers } from '../rootfs/stored-layers.js';
 import { isInPlace } from '../sandbox/ladder.js';
 import type { BindMount } from '../sandbox/sandbox.js';
+import { keepHeapSmall } from '../small-heap.js';
 import { copyArtifacts, copyFiles } from './copy-files.js';
 import type { ExecuteContext, execute } from './execute.js';
 import { placeBinds, showBinds } from './host-binds.js';
@@ -178,7 +178,7 @@ function createRootCalls(
 		},
 		diff: (request) => ({ statistics: root(request.root).diff(request) }),
 		pack: (request) => {
-			keepNewSpaceSmall();
+			keepHeapSmall();
 			return root(request.root).pack(request, (bytes) => send({ type: 'packed', bytes }), signal);
 		},
 	};

@@ -2,13 +2,13 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { messageOf } from '../errors.js';
-import { keepNewSpaceSmall } from '../new-space.js';
 import type { FromWorker, WireError } from '../protocol/messages.js';
 import { fromWire } from '../protocol/messages.js';
 import type { WantedLayer } from '../protocol/worker-calls.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
+import { keepHeapSmall } from '../small-heap.js';
 import type { ToThread, UnpackTask } from './unpack-thread.js';
 
 export interface UnpackContext extends Omit<UnpackTask, 'layer' | 'directory'> {
@@ -28,7 +28,7 @@ export async function unpackLayers(
 	const missing = [...new Map(layers.map((layer) => [layer.diffId, layer])).values()]
 		.filter((layer) => !context.store.has(layer.diffId))
 		.sort((a, b) => b.blob.size - a.blob.size);
-	if (missing.length > 0) keepNewSpaceSmall();
+	if (missing.length > 0) keepHeapSmall();
 	const lostXattrs = new Set<string>();
 	const failed = new AbortController();
 	const stop = AbortSignal.any([signal, failed.signal]);
