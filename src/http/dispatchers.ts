@@ -1,5 +1,5 @@
 import type { LookupFunction } from 'node:net';
-import { rootCertificates } from 'node:tls';
+import tls from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { readSmallFile } from '../small-file.js';
@@ -73,7 +73,8 @@ async function openDispatcher(
 	const ca = await certificates(options.caBundle);
 	const tls = { ...(ca === undefined ? {} : { ca }), ...(insecure ? { rejectUnauthorized: false } : {}) };
 	const connect = { ...tls, timeout: CONNECT_TIMEOUT };
-	const settings = { connect, connections: 16, maxHeaderSize: 64 * 1024 };
+	// Over HTTP/2 all downloads would share one connection and the windows of a program, which are small where the way is long.
+	const settings = { connect, connections: 16, maxHeaderSize: 64 * 1024, allowH2: false };
 	const rate = requireRate(readLeastRate(options.env));
 	if (proxy === undefined) return new Agent({ ...settings, connect: { ...connect, lookup } }).compose(rate);
 	const proxyTls = { ...(ca === undefined ? {} : { ca }), timeout: CONNECT_TIMEOUT };
@@ -102,7 +103,7 @@ function parseProxy({ name, value }: ProxySetting, failed: Policy['failed']): UR
 async function certificates(caBundle: string | undefined): Promise<string[] | undefined> {
 	if (caBundle === undefined) return undefined;
 	try {
-		return [...rootCertificates, (await readSmallFile(caBundle, MAX_BUNDLE)).toString('utf8')];
+		return [...tls.rootCertificates, (await readSmallFile(caBundle, MAX_BUNDLE)).toString('utf8')];
 	} catch (error) {
 		throw new BuildError('USAGE', `cannot read the CA bundle ${caBundle}: ${errnoOf(error) ?? messageOf(error)}`, {
 			hint: 'Let --ca-bundle, SSL_CERT_FILE or NODE_EXTRA_CA_CERTS, whichever named it, lead to a PEM file that can be read, or unset it.',

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import { createSecureServer } from 'node:http2';
 import { createServer } from 'node:https';
 import { type AddressInfo, connect as connectSocket } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
@@ -68,6 +69,21 @@ function repositoryOf(host: string, options: Partial<RegistryOptions> = {}): Rep
 async function pull(repository: Repository): Promise<string> {
 	return Buffer.from(await readBytes(await repository.open(blob, signal), 100, 'the blob')).toString();
 }
+
+test('HTTP/1.1 is spoken to a registry that offers HTTP/2 as well', async () => {
+	const versions: string[] = [];
+	const keys = { key: readFileSync(join(root, 'key.pem')), cert: readFileSync(join(root, 'cert.pem')) };
+	const server = createSecureServer({ ...keys, allowHTTP1: true }, ({ httpVersion, url }, response) => {
+		versions.push(httpVersion);
+		response.end(url.includes('/blobs/') ? bytes : '{}');
+	});
+	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+	closing.push(() => new Promise((resolve) => server.close(resolve)));
+	const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+	const repository = repositoryOf(host, { insecureRegistries: [host] });
+	expect(await pull(repository)).toBe('the blob');
+	expect(new Set(versions)).toEqual(new Set(['1.1']));
+});
 
 describe('an insecure registry', () => {
 	test('is spoken to over https without a verified certificate, else over http', async () => {
