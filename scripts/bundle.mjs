@@ -8,7 +8,16 @@ import { rolldown } from 'rolldown';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const source = join(root, 'src');
 
+/** What is used of undici, beside the methods of its dispatchers. Its index also loads fetch, WebSocket and mocks, for longer than a request takes. */
+const UNDICI = `import Dispatcher from '@/dispatcher/dispatcher.js';
+import request from '@/api/api-request.js';
+Object.assign(Dispatcher.prototype, { request });
+export { default as Agent } from '@/dispatcher/agent.js';
+export { default as ProxyAgent } from '@/dispatcher/proxy-agent.js';
+`.replaceAll('@', join(root, 'node_modules/undici/lib'));
+
 const IMPORT = /^(?:import|export) (?!type )[^;]*?from '(\.[^']+)\.js';/gms;
+const BUILTIN = /^import ([^;'"]*?) from "(node:[\w/]+)";$/gm;
 /** What programs load later, but in every build. */
 const IN_BUILDS = ['cli/commands/build', 'cli/parse-command', 'cli/report-text', 'pipeline/build', 'worker/execute'];
 const inBuilds = importedBy(IN_BUILDS.map((name) => join(source, `${name}.ts`)));
@@ -37,7 +46,17 @@ async function bundle(program) {
 		transform: { target: 'node22.19' },
 		// koffi finds its native half beside itself.
 		external: [/^node:/, 'koffi'],
-		plugins: [{ name: 'places', transform: { filter: { id: /\/src\/.*\.ts$/ }, handler: keepPlace } }],
+		plugins: [
+			{ name: 'places', transform: { filter: { id: /\/src\/.*\.ts$/ }, handler: keepPlace } },
+			{
+				name: 'undici',
+				resolveId: (id) => (id === 'undici' ? '\0undici' : undefined),
+				// HTTP/2 is not spoken: src/http/dispatchers.ts.
+				load: (id) =>
+					id === '\0undici' ? UNDICI : id.endsWith('/undici/lib/dispatcher/client-h2.js') ? '' : undefined,
+			},
+			{ name: 'builtins', renderChunk: (code) => code.replace(BUILTIN, takeBuiltin) },
+		],
 		resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
 		onLog: (level, log, report) => log.code !== 'INEFFECTIVE_DYNAMIC_IMPORT' && report(level, log),
 	});
@@ -67,6 +86,16 @@ function importedBy(files, found = new Set()) {
 		);
 	}
 	return found;
+}
+
+/** To import a part of Node.js reads all that it exports, and so loads what stands behind getters, such as the diff of node:util. */
+function takeBuiltin(_line, names, module) {
+	const [, whole, , named] = /^(?:\* as ([\w$]+)|([\w$]+))?(?:, )?(?:\{(.*)\})?$/s.exec(names);
+	const [, , alone] = /^(?:\* as ([\w$]+)|([\w$]+))?/.exec(names);
+	const take = `process.getBuiltinModule('${module}')`;
+	const lines = [whole ?? alone].filter(Boolean).map((name) => `const ${name} = ${take};`);
+	if (named !== undefined) lines.push(`const {${named.replaceAll(' as ', ': ')}} = ${take};`);
+	return lines.join('\n');
 }
 
 /** Programs and chunks are one directory below dist, so a module finds what lies beside it from each of them. */

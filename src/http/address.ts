@@ -23,18 +23,19 @@ const METADATA_NAME =
 type Groups = readonly number[];
 const last: (groups: Groups) => string = (groups) => dotted(groups[6], groups[7]);
 /** Where IPv6 addresses hold the IPv4 address that they lead to. */
-const HOLDERS: readonly (readonly [range: string, inner: (groups: Groups) => string])[] = [
+const HOLDERS: readonly (readonly [ranges: readonly string[], inner: (groups: Groups) => string])[] = [
 	// Compatible and mapped (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052).
-	...['::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '64:ff9b::/96'].map((range) => [range, last] as const),
+	[['::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '64:ff9b::/96'], last],
 	// NAT64 of one network (RFC 8215), where the operator decides; what is no /96 prefix is not guessed at.
-	['64:ff9b:1::/48', (groups) => (groups[4] === 0 && groups[5] === 0 ? last(groups) : '0.0.0.0')],
+	[['64:ff9b:1::/48'], (groups) => (groups[4] === 0 && groups[5] === 0 ? last(groups) : '0.0.0.0')],
 	// 6to4 (RFC 3056) and Teredo (RFC 4380).
-	['2002::/16', (groups) => dotted(groups[1], groups[2])],
-	['2001::/32', (groups) => dotted((groups[6] ?? 0) ^ 0xffff, (groups[7] ?? 0) ^ 0xffff)],
+	[['2002::/16'], (groups) => dotted(groups[1], groups[2])],
+	[['2001::/32'], (groups) => dotted((groups[6] ?? 0) ^ 0xffff, (groups[7] ?? 0) ^ 0xffff)],
 ];
 
-const holders = HOLDERS.map(([range, inner]) => ({ list: listOf([range]), inner }));
-const lists = (['loopback', 'machine', 'private'] as const).map((reach) => ({ reach, list: listOf(RANGES[reach]) }));
+const REACHES = ['loopback', 'machine', 'private'] as const;
+/** Made for the first address: most hosts are names. */
+const known = new Map<readonly string[], BlockList>();
 
 /**
  * Who the IP address `text` is for, whatever its notation; a zone counts for nothing. IPv6 addresses that lead to an IPv4 address are judged
@@ -44,11 +45,12 @@ export function reachOf(text: string): Reach {
 	const address = text.replace(/%.*$/, '');
 	const family = isIP(address);
 	if (family === 0) return 'machine';
-	const found = lists.find(({ list }) => list.check(address, family === 4 ? 'ipv4' : 'ipv6'));
-	if (found !== undefined) return found.reach;
-	const holder = family === 6 ? holders.find(({ list }) => list.check(address, 'ipv6')) : undefined;
+	const found = REACHES.find((reach) => listOf(RANGES[reach]).check(address, family === 4 ? 'ipv4' : 'ipv6'));
+	if (found !== undefined) return found;
+	const holder = family === 6 ? HOLDERS.find(([ranges]) => listOf(ranges).check(address, 'ipv6')) : undefined;
 	if (holder === undefined) return 'public';
-	const reach = reachOf(holder.inner(groupsOf(address)));
+	const [, inner] = holder;
+	const reach = reachOf(inner(groupsOf(address)));
 	return reach === 'loopback' ? 'machine' : reach;
 }
 
@@ -74,7 +76,10 @@ function hostOf(url: URL): string {
 }
 
 function listOf(ranges: readonly string[]): BlockList {
+	const before = known.get(ranges);
+	if (before !== undefined) return before;
 	const list = new BlockList();
+	known.set(ranges, list);
 	for (const range of ranges) {
 		const [address = '', bits] = range.split('/');
 		list.addSubnet(address, Number(bits), isIP(address) === 4 ? 'ipv4' : 'ipv6');

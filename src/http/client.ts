@@ -65,13 +65,13 @@ export function openClient(
 		const { method, url } = request;
 		const isInsecure = url.protocol === 'https:' && insecure(url);
 		const dispatcher = await dispatchers.open(url, isInsecure, request.namedBy ?? 'user');
-		const undici = await import('undici');
 		const body = await request.body?.open(signal);
 		let bodyError: unknown;
 		body?.on('error', (error) => (bodyError = error));
 		try {
-			const response = await undici.request(url, {
-				dispatcher,
+			const response = await dispatcher.request({
+				origin: url.origin,
+				path: `${url.pathname}${url.search}`,
 				method,
 				headers: headersOf(request, options.userAgent),
 				body: body ?? null,
