@@ -1,4 +1,4 @@
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
 
 /**
  * Who an address is for: `machine` are link-local addresses, those that clouds give metadata and credentials at, and what is no host
@@ -43,11 +43,11 @@ const known = new Map<readonly string[], BlockList>();
  */
 export function reachOf(text: string): Reach {
 	const address = text.replace(/%.*$/, '');
-	const family = isIP(address);
-	if (family === 0) return 'machine';
-	const found = REACHES.find((reach) => listOf(RANGES[reach]).check(address, family === 4 ? 'ipv4' : 'ipv6'));
+	const family = familyOf(address);
+	if (family === undefined) return 'machine';
+	const found = REACHES.find((reach) => listOf(RANGES[reach]).check(address, family));
 	if (found !== undefined) return found;
-	const holder = family === 6 ? HOLDERS.find(([ranges]) => listOf(ranges).check(address, 'ipv6')) : undefined;
+	const holder = family === 'ipv6' ? HOLDERS.find(([ranges]) => listOf(ranges).check(address, 'ipv6')) : undefined;
 	if (holder === undefined) return 'public';
 	const [, inner] = holder;
 	const reach = reachOf(inner(groupsOf(address)));
@@ -57,7 +57,7 @@ export function reachOf(text: string): Reach {
 /** Who the host of `url` is for, when it is an address; undefined for a name. */
 export function reachOfHost(url: URL): Reach | undefined {
 	const host = hostOf(url);
-	return isIP(host) === 0 ? undefined : reachOf(host);
+	return familyOf(host) === undefined ? undefined : reachOf(host);
 }
 
 /** Whether `url` names this machine: localhost and its other names, 127.0.0.0/8, also mapped into IPv6, or ::1. */
@@ -75,6 +75,12 @@ function hostOf(url: URL): string {
 	return url.hostname.toLowerCase().replace(/^\[|\]$|\.$/g, '');
 }
 
+/** Undefined for what is no address. That a name is none is seen without the expression for IPv6, which takes some ms to compile. */
+function familyOf(text: string): 'ipv4' | 'ipv6' | undefined {
+	if (text.includes(':')) return isIPv6(text) ? 'ipv6' : undefined;
+	return isIPv4(text) ? 'ipv4' : undefined;
+}
+
 function listOf(ranges: readonly string[]): BlockList {
 	const before = known.get(ranges);
 	if (before !== undefined) return before;
@@ -82,7 +88,7 @@ function listOf(ranges: readonly string[]): BlockList {
 	known.set(ranges, list);
 	for (const range of ranges) {
 		const [address = '', bits] = range.split('/');
-		list.addSubnet(address, Number(bits), isIP(address) === 4 ? 'ipv4' : 'ipv6');
+		list.addSubnet(address, Number(bits), address.includes(':') ? 'ipv6' : 'ipv4');
 	}
 	return list;
 }

@@ -31,6 +31,7 @@ import { checkReproducible, copySource } from './reproducible/reproducible.js';
 import type { BuildRequest } from './request.js';
 import type { BuildOutcome } from './result.js';
 import { openReuse, type Reuse } from './reuse/reuse.js';
+import { digestSource, seemsChanged } from './reuse/seems-changed.js';
 import type { Root } from './root.js';
 import { describeRung } from './rung.js';
 import { openSession, reportWorker, type Session } from './session.js';
@@ -73,22 +74,27 @@ async function buildImage(
 	const options = { streams: 'forward', onEvent, emit: record.emit, keep: request.output.saveTempDir } as const;
 	const idle = new AbortController();
 	const used = AbortSignal.any([signal, idle.signal]);
-	await using session = await openSession(request.host, { ...options, inUse: pathsOf(request) }, used);
+	const changed = Promise.withResolvers<undefined>();
+	const mayStart = changed.promise;
+	await using session = await openSession(request.host, { ...options, inUse: pathsOf(request), mayStart }, used);
 	checkAbove(request.host);
 	const fetching = record.stage('source', () => fetchInto(source, request, session, record, signal));
 	const resolving = record.stage('resolve', () => resolveImages(request, session, record, signal));
+	const digesting = digestSource(request, fetching, signal);
+	void seemsChanged(request, digesting).then(() => changed.resolve(undefined));
 	const running: Promise<unknown>[] = [fetching, resolving];
 	for (const started of [fetching, resolving]) started.catch(fail);
 	session.worker.catch((error: unknown) => idle.signal.aborted || fail(error));
 	try {
 		const images = await resolving;
-		const reuse = openReuse({ request, session, record, images, signal }, fetching);
+		const reuse = openReuse({ request, session, record, images, signal }, fetching, digesting);
 		const known = await reuse.find();
 		if (known !== undefined) {
 			idle.abort();
 			record.note({ source: describeSource((await fetching).info), ...digestsOf(known), reused: true });
 			return known;
 		}
+		changed.resolve(undefined);
 		const { image, opened } = images.runtime ?? images.builder;
 		const base = startBaseTransfer(image, opened.source, images.targets, { record, scratch: session.scratch }, signal);
 		base.done.catch(fail);

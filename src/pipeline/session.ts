@@ -38,6 +38,8 @@ export async function openSession(
 	options: Pick<WorkerOptions, 'streams' | 'onEvent' | 'inUse'> & {
 		readonly emit: Emit;
 		readonly keep?: boolean;
+		/** When the worker may start, unless somebody needs it before; at once by default. */
+		readonly mayStart?: Promise<unknown>;
 	},
 	signal: AbortSignal,
 ): Promise<Session> {
@@ -46,9 +48,11 @@ export async function openSession(
 	const { store, env, rootfs, userns, isolation } = request;
 	const { streams, onEvent, inUse = [] } = options;
 	const lastInPlace = isolation === 'auto';
-	const worker = startWorker(
-		{ store, scratch, env, rootfs, userns, isolation, lastInPlace, inUse, streams, onEvent },
-		signal,
+	const workerOptions = { store, scratch, env, rootfs, userns, isolation, lastInPlace, inUse, streams, onEvent };
+	const needed = Promise.withResolvers<undefined>();
+	const stopped = rejectOnAbort(signal);
+	const worker = Promise.race([options.mayStart, needed.promise, stopped]).then(() =>
+		startWorker(workerOptions, signal),
 	);
 	worker.catch(() => undefined);
 	const network = openNetwork(request, options.emit);
@@ -63,6 +67,7 @@ export async function openSession(
 			engine: async (type) => (await import('../engine/engine.js')).openEngine(type, env),
 			scratch: () => makeDirectory(scratch),
 			present: async (diffIds) => {
+				needed.resolve(undefined);
 				const digests = diffIds.filter(isDigest);
 				return new Set<string>((await (await worker).call('present', { diffIds: digests })).present);
 			},
@@ -85,6 +90,14 @@ export async function openSession(
 			if (how === 'closed') await removeLeft(scratch);
 		},
 	};
+}
+
+function rejectOnAbort(signal: AbortSignal): Promise<never> {
+	return new Promise((_resolve, reject) => {
+		const stop = () => reject(signal.reason as Error);
+		if (signal.aborted) stop();
+		else signal.addEventListener('abort', stop, { once: true });
+	});
 }
 
 /** Turns what the worker tells without being asked into events. */

@@ -1,5 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, readdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+	chmodSync,
+	chownSync,
+	existsSync,
+	mkdirSync,
+	readdirSync,
+	renameSync,
+	rmSync,
+	symlinkSync,
+	utimesSync,
+	writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -60,6 +71,24 @@ describe.each<UserName>(['root', 's2oci-subuid', 's2oci-plain'])('an unchanged b
 		expect(registry.requests.length).toBeLessThanOrEqual(3);
 		expect(await leftovers(workspace)).toEqual([]);
 	});
+});
+
+test('an unchanged build starts no worker, and one that changed does', async () => {
+	const { workspace, source, run } = await setUp();
+	const [bin, started] = [join(workspace.root, 'bin'), join(workspace.root, 'started')];
+	mkdirSync(bin);
+	writeFileSync(join(bin, 'unshare'), `#!/bin/sh\n: >${started}\nPATH=\${PATH#*:} exec unshare "$@"\n`, {
+		mode: 0o755,
+	});
+	const options = { env: { PATH: `${bin}:${process.env['PATH']}` } };
+	await run([], options);
+	expect(existsSync(started)).toBe(true);
+	rmSync(started);
+	expect((await run([], options)).result.reused).toBe(true);
+	expect(existsSync(started)).toBe(false);
+	writeFileSync(join(source, 'new.txt'), 'new');
+	expect((await run([], options)).result.reused).toBeUndefined();
+	expect(existsSync(started)).toBe(true);
 });
 
 describe('what is reused', () => {

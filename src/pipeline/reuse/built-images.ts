@@ -17,8 +17,9 @@ const MAX_BYTES = Math.ceil(((MAX_MANIFEST_BYTES + MAX_CONFIG_BYTES) * 4) / 3) +
 
 const digest = v.custom<Digest>((value) => typeof value === 'string' && isDigest(value));
 const schema = v.object({
-	format: v.literal(2),
+	format: v.literal(3),
 	builder: digest,
+	source: v.string(),
 	key: digest,
 	manifest: v.object({ mediaType: v.string(), digest, content: v.string() }),
 	config: v.string(),
@@ -28,13 +29,23 @@ const schema = v.object({
 export interface BuiltKey {
 	/** Manifest digest. */
 	readonly builder: Digest;
+	/** Of what the source holds, in hexadecimal. */
+	readonly source: string;
 	readonly key: Digest;
 }
 
 /** Whether `store` knows of any image on this builder: without one, nobody needs to wait for a key. */
 export async function hasBuilt(store: string, builder: Digest): Promise<boolean> {
-	const names = await readdir(join(store, DIRECTORY)).catch(() => []);
-	return names.some((name) => name.startsWith(prefixOf(builder)));
+	return (await listRecords(store)).some((name) => name.startsWith(`${shortened(hexOf(builder))}-`));
+}
+
+/** Whether `store` knows of any image of this source. */
+export async function hasBuiltSource(store: string, source: string): Promise<boolean> {
+	return (await listRecords(store)).some((name) => name.includes(`-${shortened(source)}-`));
+}
+
+function listRecords(store: string): Promise<readonly string[]> {
+	return readdir(join(store, DIRECTORY)).catch(() => []);
 }
 
 /** The image that {@link recordBuiltImage} was told of, by this user; undefined when there is none that can be trusted. */
@@ -44,7 +55,7 @@ export async function readBuiltImage(store: string, built: BuiltKey): Promise<Im
 			schema,
 			JSON.parse(await readOwn(join(store, DIRECTORY, nameOf(built)))),
 		);
-		if (of.builder !== built.builder || of.key !== built.key) return undefined;
+		if (of.builder !== built.builder || of.source !== built.source || of.key !== built.key) return undefined;
 		const what = 'a recorded image';
 		const { digest: named, mediaType, content } = manifest;
 		const document = parseManifest(Buffer.from(content, 'base64'), { digest: named, mediaType }, what);
@@ -61,7 +72,7 @@ export async function recordBuiltImage(store: string, built: BuiltKey, { manifes
 	const directory = join(store, DIRECTORY);
 	const { mediaType, digest: named } = manifest.descriptor;
 	const record = {
-		format: 2,
+		format: 3,
 		...built,
 		manifest: { mediaType, digest: named, content: base64(manifest.bytes) },
 		config: base64(config.bytes),
@@ -83,12 +94,12 @@ async function readOwn(path: string): Promise<string> {
 	return await file.readFile('utf8');
 }
 
-function prefixOf(builder: Digest): string {
-	return `${hexOf(builder).slice(0, 16)}-`;
+function shortened(hex: string): string {
+	return hex.slice(0, 16);
 }
 
-function nameOf({ builder, key }: BuiltKey): string {
-	return `${prefixOf(builder)}${hexOf(key)}.json`;
+function nameOf({ builder, source, key }: BuiltKey): string {
+	return `${shortened(hexOf(builder))}-${shortened(source)}-${hexOf(key)}.json`;
 }
 
 function base64(bytes: Uint8Array): string {

@@ -1,8 +1,6 @@
 import { type Digest, digestOf } from '../../oci/digest.js';
-import { rawPath } from '../../root-path.js';
 import { VOLATILE_LABEL } from '../../s2i/labels.js';
 import { parseScriptsUrl, SCRIPT_NAMES, scriptAt } from '../../s2i/scripts.js';
-import { digestContent } from '../../source/content-digest.js';
 import type { BuildImages } from '../images/images.js';
 import { readOptionEnvironment } from '../prepare/build-environment.js';
 import { readHostScript } from '../prepare/read-script.js';
@@ -13,33 +11,47 @@ import { buildKey, isPrivate } from './build-key.js';
 /** What names all that a build is made from. */
 export interface BuildKey {
 	readonly digest: Digest;
+	/** What the source holds. */
+	readonly source: string;
 	/** Whether it follows from values that are to be in no image. */
 	readonly isPrivate: boolean;
 }
 
-/** Why no key can be given to a build; undefined where one can. */
-export function whyNoKey(
-	{ assemble, output, scripts }: BuildRequest,
-	{ builder, runtime }: BuildImages,
-): string | undefined {
-	const isOnWeb = (url: string | undefined) => /^https?:/i.test(url ?? '');
+/** Whether no image is looked for. */
+export function isAlwaysMade({ output }: BuildRequest): boolean {
+	return output.reuse === 'never' || output.checkReproducible || output.saveTempDir || output.targets.length === 0;
+}
+
+/** Why no key can be given to a build, whatever its images are; undefined where one may be. */
+export function whyNoKeyAsAsked({ assemble, output, scripts }: BuildRequest): string | undefined {
 	if (assemble.volumes.length > 0) return '--volume shows what changes by itself';
 	if (assemble.injections.length > 0) return '--inject shows what changes by itself';
 	if (assemble.secrets.length > 0 && output.reuse !== 'auto') return 'there are secrets (--reuse auto counts them in)';
-	if ([scripts.scriptsUrl, builder.contract.scriptsUrl, runtime?.contract.scriptsUrl].some(isOnWeb))
-		return 'its scripts are on the web';
+	return isOnWeb(scripts.scriptsUrl) ? ON_WEB : undefined;
+}
+
+const ON_WEB = 'its scripts are on the web';
+
+function isOnWeb(url: string | undefined): boolean {
+	return /^https?:/i.test(url ?? '');
+}
+
+/** Why no key can be given to a build; undefined where one can. */
+export function whyNoKey(request: BuildRequest, { builder, runtime }: BuildImages): string | undefined {
+	const asked = whyNoKeyAsAsked(request);
+	if (asked !== undefined) return asked;
+	if ([builder.contract.scriptsUrl, runtime?.contract.scriptsUrl].some(isOnWeb)) return ON_WEB;
 	const isVolatile = [builder, runtime].some(
 		(base) => base?.image.config.value.config?.Labels?.[VOLATILE_LABEL] === 'true',
 	);
 	return isVolatile ? `its image has the label ${VOLATILE_LABEL}` : undefined;
 }
 
-/** The key of the build of the source in `directory`. Rejects with what reading its inputs throws. */
+/** The key of the build of a source that holds `source`. Rejects with what reading its inputs throws. */
 export async function readKey(
 	request: BuildRequest,
 	{ builder, runtime }: BuildImages,
-	directory: string,
-	signal: AbortSignal,
+	source: string,
 ): Promise<BuildKey> {
 	const { host, variables, scripts, assemble } = request;
 	const secrets = assemble.secrets.map(
@@ -48,13 +60,13 @@ export async function readKey(
 	const digest = buildKey(request, {
 		builder: builder.image.manifest.descriptor.digest,
 		runtime: runtime?.image.manifest.descriptor.digest,
-		source: await digestContent(rawPath(directory), signal),
+		source,
 		environment: await readOptionEnvironment(variables),
 		scripts: await digestScripts(scripts.scriptsUrl),
 		secrets: Object.fromEntries(await Promise.all(secrets)),
 		sourceDateEpoch: host.env['SOURCE_DATE_EPOCH'],
 	});
-	return { digest, isPrivate: isPrivate(request) };
+	return { digest, source, isPrivate: isPrivate(request) };
 }
 
 /** Of the scripts that `--scripts-url` names on this host. */

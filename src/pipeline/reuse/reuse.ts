@@ -7,11 +7,10 @@ import { openImageSource } from '../images/open-image.js';
 import { resolveImage } from '../images/resolve-image.js';
 import { cachedImages } from '../incremental/artifact-cache.js';
 import type { FetchedSource } from '../prepare/prepare.js';
-import type { BuildRequest } from '../request.js';
 import { runKey } from './build-key.js';
-import { hasBuilt, readBuiltImage, recordBuiltImage } from './built-images.js';
+import { type BuiltKey, hasBuilt, readBuiltImage, recordBuiltImage } from './built-images.js';
 import { type Candidate, isReadable, nameAgain, type ReuseContext, unlessRefused } from './name-again.js';
-import { type BuildKey, readKey, whyNoKey } from './read-key.js';
+import { type BuildKey, isAlwaysMade, readKey, whyNoKey } from './read-key.js';
 
 /** Naming an image again instead of building it. */
 export interface Reuse {
@@ -24,13 +23,19 @@ export interface Reuse {
 }
 
 /** Begins to find out whether the build of `context` has been made already. Nothing is asked of registries before `find`. */
-export function openReuse(context: ReuseContext, fetching: Promise<FetchedSource>): Reuse {
+export function openReuse(
+	context: ReuseContext,
+	fetching: Promise<FetchedSource>,
+	digesting: Promise<string | undefined>,
+): Reuse {
 	const { request, images, record, signal } = context;
 	const why = whyNoKey(request, images);
 	const builder = images.builder.image.manifest.descriptor.digest;
 	const keying: Promise<BuildKey | undefined> =
 		why === undefined
-			? fetching.then(({ directory }) => readKey(request, images, directory, signal)).catch(() => undefined)
+			? digesting
+					.then((source) => (source === undefined ? undefined : readKey(request, images, source)))
+					.catch(() => undefined)
 			: Promise.resolve(undefined);
 	const { store } = request.host;
 	const isAsked = request.output.reuse === 'auto';
@@ -42,7 +47,7 @@ export function openReuse(context: ReuseContext, fetching: Promise<FetchedSource
 			const isKnown = await hasBuilt(store, builder);
 			const labelled = isAsked ? await findLabelled(context, fetching) : [];
 			// Nobody waits for the source where nothing can be found.
-			const key = isKnown || labelled.length > 0 ? (await keying)?.digest : undefined;
+			const key = isKnown || labelled.length > 0 ? await keying : undefined;
 			signal.throwIfAborted();
 			return key && firstNamed(await candidatesFor(key, labelled, context), context);
 		},
@@ -51,23 +56,22 @@ export function openReuse(context: ReuseContext, fetching: Promise<FetchedSource
 			return key === undefined || key.isPrivate ? undefined : key.digest;
 		},
 		remember: async (built, labels) => {
-			const key = (await keying)?.digest;
+			const key = await keying;
 			if (key === undefined || labels[VOLATILE_LABEL] === 'true') return;
-			await recordBuiltImage(store, { builder, key: runKey(key, request) }, built);
+			await recordBuiltImage(store, recordKey(key, context), built);
 		},
 	};
 }
 
 /** What the store knows itself comes first. */
 async function candidatesFor(
-	key: Digest,
+	key: BuildKey,
 	labelled: readonly Candidate[],
-	{ request, images }: ReuseContext,
+	context: ReuseContext,
 ): Promise<readonly Candidate[]> {
-	const builder = images.builder.image.manifest.descriptor.digest;
-	const image = await readBuiltImage(request.host.store, { builder, key: runKey(key, request) });
+	const image = await readBuiltImage(context.request.host.store, recordKey(key, context));
 	const own = image === undefined ? [] : [{ image, opened: undefined }];
-	return [...own, ...labelled.filter((candidate) => labelOf(candidate.image, KEY_LABEL) === key)];
+	return [...own, ...labelled.filter((candidate) => labelOf(candidate.image, KEY_LABEL) === key.digest)];
 }
 
 async function firstNamed(candidates: readonly Candidate[], context: ReuseContext): Promise<Image | undefined> {
@@ -77,8 +81,8 @@ async function firstNamed(candidates: readonly Candidate[], context: ReuseContex
 	return undefined;
 }
 
-function isAlwaysMade({ output }: BuildRequest): boolean {
-	return output.reuse === 'never' || output.checkReproducible || output.saveTempDir || output.targets.length === 0;
+function recordKey({ digest, source }: BuildKey, { request, images }: ReuseContext): BuiltKey {
+	return { builder: images.builder.image.manifest.descriptor.digest, source, key: runKey(digest, request) };
 }
 
 /**
