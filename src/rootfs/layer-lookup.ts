@@ -84,8 +84,8 @@ function rowAt(text: Buffer, offset: number): string {
 	return text.toString('utf8', offset, text[end - 1] === COMMA ? end - 1 : end);
 }
 
-/** FNV-1a over the bytes of `path`, from `seed` on. */
-function hashOf(path: RootPath, seed: number): number {
+/** FNV-1a over the bytes of `path`, from `seed` on: a number of 32 bits. Who knows the seed can find paths that collide. */
+export function hashOf(path: RootPath, seed: number): number {
 	let hash = seed;
 	for (let at = 0; at < path.length; at++) hash = Math.imul(hash ^ path.charCodeAt(at), 0x0100_0193);
 	return hash >>> 0;

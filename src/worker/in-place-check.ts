@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { constants, lstatSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
@@ -6,6 +5,7 @@ import { BuildError, errnoOf } from '../errors.js';
 import type { Digest } from '../oci/digest.js';
 import { fsPath, isBelowAny, joinRaw, printablePath, type RawPath, type RootPath } from '../root-path.js';
 import { digestFile, type LayerDigests, readLayerDigests } from '../rootfs/layer-digests.js';
+import { hashOf } from '../rootfs/layer-lookup.js';
 import type { LayerStore } from '../rootfs/layer-store.js';
 import { type BaseEntry, mergeLayers, type WholeTree } from '../rootfs/merge.js';
 import type { Stamp } from '../rootfs/stamps.js';
@@ -35,6 +35,8 @@ export function readDeclaredImage(diffIds: readonly Digest[], layers: LayerStore
 }
 
 const SAMPLES = 64;
+/** Any number: the same files are compared each time. */
+const ORDER = 0x811c_9dc5;
 const MAX_SIZE = 64 * 2 ** 20;
 const MAX_NAMED = 3;
 /** Nanoseconds. */
@@ -96,9 +98,8 @@ function candidates(
 	foreign: ReadonlySet<RootPath>,
 ): readonly RootPath[] {
 	const files = [...base].filter(([path, { entry }]) => isComparable(path, entry, foreign)).map(([path]) => path);
-	const rank = (path: RootPath) => createHash('sha256').update(path, 'latin1').digest('hex');
-	const others = files.filter((path) => !wanted.has(path)).map((path) => [rank(path), path] as const);
-	others.sort(([a], [b]) => (a < b ? -1 : 1));
+	const others = files.filter((path) => !wanted.has(path)).map((path) => [hashOf(path, ORDER), path] as const);
+	others.sort(([a, one], [b, other]) => a - b || (one < other ? -1 : 1));
 	return [...files.filter((path) => wanted.has(path)), ...others.map(([, path]) => path)];
 }
 
