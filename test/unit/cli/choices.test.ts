@@ -23,7 +23,9 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
 /** Help says of these that they are like another option. */
 const LIKE_OTHERS = ['runtime-pull-policy', 'incremental-pull-policy'];
 const ROOT = join(import.meta.dirname, '../../..');
-const documents = ['README.md', 'docs/rungs.md'].map((name) => readFileSync(join(ROOT, name), 'utf8')).join('\n');
+const documents = ['docs/commands.md', 'docs/rungs.md']
+	.map((name) => readFileSync(join(ROOT, name), 'utf8'))
+	.join('\n');
 const grammar = grammars.find(({ name }) => name === 'build');
 
 /** What `s2oci build` says of `--long word`; the source does not exist, which is found out when all options are read. */
@@ -65,7 +67,7 @@ test('every option that offers words is among these', () => {
 
 test.each([
 	...['isolation', 'userns', 'rootfs'].flatMap((long) => (CHOICES[long] ?? []).map((word) => [long, word] as const)),
-])('README.md and docs/rungs.md explain --%s %s', (_long, word) => {
+])('docs/commands.md and docs/rungs.md explain --%s %s', (_long, word) => {
 	expect(documents).toContain(`\`${word}\``);
 });
 

@@ -6,16 +6,17 @@ import { COMMANDS, GLOBAL } from '../../support/s2i-options.js';
 const grammars = await loadCompleted();
 
 const readme = readFileSync('README.md', 'utf8');
+const commands = readFileSync('docs/commands.md', 'utf8');
 const compatibility = readFileSync('docs/s2i-compatibility.md', 'utf8');
 /** The other commands that S2I has too take some of these. */
 const options = grammars.find(({ name }) => name === 'build')?.options ?? [];
 
-test.each(options)('README.md has --$long', ({ long, short }) => {
-	expect(readme).toMatch(new RegExp(`${short === undefined ? '' : `\`-${short}\`, `}\`--${long}[ \`]`));
+test.each(options)('docs/commands.md has --$long', ({ long, short }) => {
+	expect(commands).toMatch(new RegExp(`${short === undefined ? '' : `\`-${short}\`, `}\`--${long}[ \`]`));
 });
 
-test.each(grammars)('README.md has the command $name', ({ name }) => {
-	expect(readme).toContain(`\`s2oci ${name}`);
+test.each(grammars)('docs/commands.md has the command $name', ({ name }) => {
+	expect(commands).toContain(`\`s2oci ${name}`);
 });
 
 test.each(options)('docs/s2i-compatibility.md says whether --$long is of S2I or ours', ({ long }) => {
@@ -58,7 +59,7 @@ test('what README.md links to is there, and in the npm package unless it is abou
 	expect(links.length).toBeGreaterThan(20);
 	expect(links.filter((path) => !existsSync(path))).toEqual([]);
 	const missing = links.filter((path) => !packed.includes(path.split('/')[0] ?? ''));
-	expect([...new Set(missing)].sort()).toEqual(['bench/RESULTS.md', 'src/README.md']);
+	expect([...new Set(missing)].sort()).toEqual(['CONTRIBUTING.md', 'bench/RESULTS.md', 'src/README.md']);
 });
 
 test('what a message points to is in the npm package', () => {
