@@ -15,6 +15,7 @@ import {
 	type UserName,
 	type Workspace,
 } from '../support/host.js';
+import { podmanRun } from '../support/podman.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
 import { publish, readLayout, TINY_APP, tinyLayout, withTinyBuilder } from '../support/tiny.js';
 
@@ -43,9 +44,8 @@ function containerWith(options: readonly string[], { root }: Workspace): readonl
 	onTestFinished(() => removeTree(own));
 	const seen = [root, PROJECT, NODE].flatMap((path) => ['--volume', `${path}:${path}`]);
 	return [
-		...['podman', '--root', join(own, 'podman'), '--runroot', join(own, 'r'), '--storage-driver', 'vfs'],
-		...['--runtime', 'runc', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none', 'run', '--rm', '--quiet'],
-		...['--ulimit', 'nofile=4096:4096', '--ulimit', 'nproc=8192:8192', '--network', 'host', ...seen],
+		...podmanRun(own),
+		...seen,
 		...['S2OCI_STORE', 'HOME', 'TMPDIR', 'PATH'].flatMap((name) => ['--env', name]),
 		...[...options, '--rootfs', '/:O', '/bin/sh', '-c', 'exec "$@"', 'sh'],
 	];

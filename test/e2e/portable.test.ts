@@ -10,6 +10,7 @@ import type { BuildResult } from '../../src/pipeline/result.js';
 import { removeTree } from '../support/fs.js';
 import { requirePrograms, requireRoot } from '../support/host.js';
 import { elsewhere, openScene, type Scene } from '../support/live-scene.js';
+import { podmanRun } from '../support/podman.js';
 import { assembleSource, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();
@@ -49,10 +50,9 @@ function openContainer({ layout }: Scene, source: string): Container {
 	chmodSync(own, 0o755);
 	execFileSync('tar', ['-xzf', archive, '-C', volume]);
 	const run: Container['run'] = async (shell, options = RESTRICTED) => {
-		const { stdout } = await execute('podman', [
-			...['--root', join(own, 'podman'), '--runroot', join(own, 'r'), '--storage-driver', 'vfs'],
-			...['--runtime', 'runc', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none', 'run', '--rm', '--quiet'],
-			...['--ulimit', 'nofile=4096:4096', '--ulimit', 'nproc=8192:8192', '--network', 'host'],
+		const [podman = '', ...words] = podmanRun(own);
+		const { stdout } = await execute(podman, [
+			...words,
 			...['--volume', `${volume}:/vol`, '--volume', `${source}:${source}:ro`, ...options],
 			...['--env', 'SOURCE_DATE_EPOCH=1750000000', '--env', 'HOME=/opt/app-root/src'],
 			...['--rootfs', `${join(own, 'fs')}:O`, '/bin/sh', '-c', shell],

@@ -8,6 +8,7 @@ import { agreement } from '../support/agreement.js';
 import { build } from '../support/build.js';
 import { removeTree } from '../support/fs.js';
 import { leftovers, makeWorkspace, requirePrograms, requireUser, type Workspace } from '../support/host.js';
+import { podmanRun } from '../support/podman.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
 import { identity } from '../support/same-image.js';
 import { publish, readLayout, TINY_APP, tinyLayout, withTinyBuilder } from '../support/tiny.js';
@@ -139,9 +140,8 @@ function containerOf({ options, filter, setUp = ':' }: Shape, { root }: Workspac
 		writeFileSync(profile, JSON.stringify(filter(JSON.parse(readFileSync(PODMAN_FILTER, 'utf8')) as Filter)));
 	const seen = [root, PROJECT, NODE].flatMap((path) => ['--volume', `${path}:${path}`]);
 	return [
-		...['podman', '--root', join(own, 'podman'), '--runroot', join(own, 'r'), '--storage-driver', 'vfs'],
-		...['--runtime', 'runc', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none', 'run', '--rm', '--quiet'],
-		...['--ulimit', 'nofile=4096:4096', '--ulimit', 'nproc=8192:8192', '--network', 'host', ...seen],
+		...podmanRun(own),
+		...seen,
 		...['S2OCI_STORE', 'HOME', 'TMPDIR', 'SOURCE_DATE_EPOCH', 'PATH'].flatMap((name) => ['--env', name]),
 		...(filter === undefined ? [] : ['--security-opt', `seccomp=${profile}`]),
 		...[...options, '--rootfs', '/:O', 'sh', '-c', `set -e; PATH=/usr/local/bin:$PATH; ${setUp}; exec "$@"`, 'sh'],
