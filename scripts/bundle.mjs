@@ -1,5 +1,6 @@
 // Bundles each program of dist: node bundle.mjs. Node.js spends more on finding and linking some hundred modules than a small build
 // takes. A program is two files: what it always needs, and what builds need besides; whatever else is loaded later stays apart.
+import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,8 +23,17 @@ const BUILTIN = /^import ([^;'"]*?) from "(node:[\w/]+)";$/gm;
 const IN_BUILDS = ['cli/commands/build', 'cli/parse-command', 'cli/report-text', 'pipeline/build', 'worker/execute'];
 const inBuilds = importedBy(IN_BUILDS.map((name) => join(source, `${name}.ts`)));
 
+const commit = readCommit();
 // One by one: what programs have in common would make many small chunks.
 for (const program of listPrograms()) await bundle(program);
+
+/** The commit that is checked out; unknown in what is no checkout, such as an unpacked archive inside of another one. */
+function readCommit() {
+	const git = (...args) => spawnSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+	const place = git('rev-parse', '--show-prefix');
+	if (place.status !== 0 || place.stdout.trim() !== '') return undefined;
+	return git('describe', '--always', '--dirty', '--abbrev=40', '--exclude=*').stdout.trim() || undefined;
+}
 
 /** Whatever is started by its file, and what bin/s2oci.js imports. */
 function listPrograms() {
@@ -43,7 +53,7 @@ async function bundle(program) {
 		input: { [program]: join(source, `${program}.ts`) },
 		platform: 'node',
 		// The floor: it does not know `using`.
-		transform: { target: 'node22.19' },
+		transform: { target: 'node22.19', define: commit === undefined ? {} : { BUILT_COMMIT: JSON.stringify(commit) } },
 		// koffi finds its native half beside itself.
 		external: [/^node:/, 'koffi'],
 		plugins: [

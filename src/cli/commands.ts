@@ -42,6 +42,7 @@ export const commands: Readonly<Record<string, Listed>> = {
 		const { completionOf } = await import('./commands/completion.js');
 		return { command: completionOf(loadCompleted) };
 	}),
+	version: list('', 'print the version, and what it was built from', () => import('./commands/version.js')),
 };
 
 /** Every command as shells complete it, in the order of the help. */
@@ -51,7 +52,6 @@ export async function loadCompleted(): Promise<readonly CompletedCommand[]> {
 	const topic = { value: 'command', description: 'what to explain', required: false, several: false, offer };
 	return [
 		...listed,
-		{ name: 'version', description: 'Print the version', options: [], positionals: [] },
 		{ name: 'help', description: 'Explain a command', options: [], positionals: [topic] },
 	];
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { hostFault, noSpace } from '../host-fault.js';
@@ -36,27 +35,25 @@ const S2I_STATUS =
 function listCommands(): string {
 	const rows = [
 		...Object.entries(commands).map(([name, { words, summary }]) => [`${name} ${words}`.trimEnd(), summary] as const),
-		['version', 'print the version'],
 		['help [<command>]', 'explain a command'],
 	] as const;
 	return rows.map(([words, summary]) => `  ${words.padEnd(WORDS_WIDTH)}${summary}\n`).join('');
 }
 
 const own: Readonly<Record<string, Command>> = {
-	version: (_argv, { io, program }) => Promise.resolve(print(io, versionLine(program))),
+	'--version': async (_argv, { io, program }) => {
+		const { versionLine } = await import('./commands/version.js');
+		return print(io, versionLine(program));
+	},
 	help: (argv, context) => {
 		const topic = argv.find((word) => !word.startsWith('-'));
 		return topic === undefined ? Promise.resolve(print(context.io, helpFor(context))) : explain(topic, context);
 	},
 };
 
-/** The release of S2I whose command lines are understood; scripts look for it behind `s2i v`. */
-const S2I_RELEASE = '1.6.0';
-
 const ALIASES: ReadonlyMap<string, string> = new Map([
 	['--help', 'help'],
 	['-h', 'help'],
-	['--version', 'version'],
 ]);
 
 /** Runs the command line `argv`, without the program's name; resolves with the exit status and never rejects. */
@@ -115,11 +112,6 @@ function helpFor({ program }: CommandContext): string {
 	return HELP.replace(/\bs2oci (?=[a-z<])/g, `${program} `).replace(/^Exit status: .*$/m, S2I_STATUS);
 }
 
-/** S2I's form is `s2i vN.N.N`, with more behind a dash for what is no release. */
-function versionLine(program: ProgramName): string {
-	return program === 's2oci' ? `s2oci ${readVersion()}\n` : `s2i v${S2I_RELEASE}-s2oci-${readVersion()}\n`;
-}
-
 function print(io: CommandIo, text: string): number {
 	io.stdout.write(text);
 	return 0;
@@ -146,10 +138,4 @@ async function checkWritten(lost: () => unknown): Promise<void> {
 	const message = `standard output cannot be written: ${messageOf(cause)}`;
 	const refused = new BuildError('OUTPUT_FAILED', message, { hint: 'Check where it leads.', cause });
 	throw noSpace(cause, 'standard output', 'let it lead elsewhere') ?? refused;
-}
-
-function readVersion(): string {
-	const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-	const isManifest = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
-	return isManifest ? String(manifest.version) : 'unknown';
 }

@@ -25,18 +25,41 @@ test.each([
 	expect(stdout).not.toContain('undefined');
 });
 
+const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+
 test('the version is that of the package', async () => {
-	const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
-	for (const argv of [['version'], ['--version']]) {
-		expect(await runMain(argv)).toEqual({ status: 0, stdout: `s2oci ${version}\n`, stderr: '' });
-	}
+	expect(await runMain(['--version'])).toEqual({ status: 0, stdout: `s2oci ${version}\n`, stderr: '' });
+});
+
+describe('version', () => {
+	const node = process.versions.node;
+	const platform = `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`;
+
+	test('says what was built, and what runs it; code that was not built knows no commit', async () => {
+		const stdout = `s2oci ${version}\ncommit unknown\nNode.js ${node}\nplatform ${platform}\n`;
+		expect(await runMain(['version'])).toEqual({ status: 0, stdout, stderr: '' });
+	});
+
+	test.each([{}, { S2OCI_NAME: 's2i' }])('says so as JSON with %j', async (env) => {
+		const { status, stdout } = await runMain(['version', '--json'], env);
+		expect(status).toBe(0);
+		expect(JSON.parse(stdout)).toEqual({ version, commit: 'unknown', node, platform });
+	});
+
+	test('refuses what it does not know', async () => {
+		const { status, stderr } = await runMain(['version', '--jsn']);
+		expect({ status, stderr }).toEqual({
+			status: 2,
+			stderr: 'error: s2oci version has no option --jsn\nhint: Did you mean --json?\n',
+		});
+	});
 });
 
 describe('under the name s2i', () => {
 	const s2i = { S2OCI_NAME: 's2i' };
 
-	test('the version has the form that scripts look for', async () => {
-		const { stdout } = await runMain(['version'], s2i);
+	test.each(['version', '--version'])('%s has the form that scripts look for', async (word) => {
+		const { stdout } = await runMain([word], s2i);
 		expect(stdout).toMatch(/^s2i v\d+\.\d+\.\d+-s2oci-\d+\.\d+\.\d+\n$/);
 	});
 
