@@ -1,13 +1,16 @@
-// Bundles each program of dist: node bundle.mjs. Node.js spends more on finding and linking some hundred modules than a small build
-// takes. A program is two files: what it always needs, and what builds need besides; whatever else is loaded later stays apart.
+// Bundles each program into a directory: node bundle.mjs [DIRECTORY], by default dist. Node.js spends more on finding and linking some
+// hundred modules than a small build takes. A program is two files: what it always needs, and what builds need besides; what else of ours
+// is loaded later is a third, and packages that few builds need stay apart.
 import { spawnSync } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
+import { licencesOf, packagesOf } from './licences.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const source = join(root, 'src');
+const target = resolve(process.argv[2] ?? join(root, 'dist'));
 
 /** What is used of undici, beside the methods of its dispatchers. Its index also loads fetch, WebSocket and mocks, for longer than a request takes. */
 const UNDICI = `import Dispatcher from '@/dispatcher/dispatcher.js';
@@ -19,13 +22,18 @@ export { default as ProxyAgent } from '@/dispatcher/proxy-agent.js';
 
 const IMPORT = /^(?:import|export) (?!type )[^;]*?from '(\.[^']+)\.js';/gms;
 const BUILTIN = /^import ([^;'"]*?) from "(node:[\w/]+)";$/gm;
-/** What programs load later, but in every build. */
-const IN_BUILDS = ['cli/commands/build', 'cli/parse-command', 'cli/report-text', 'pipeline/build', 'worker/execute'];
+/** What programs load later, but in every build; and what of the worker is too small for a file. */
+const IN_BUILDS = [
+	...['cli/commands/build', 'cli/parse-command', 'cli/report-text', 'pipeline/build'],
+	...['worker/execute', 'worker/artifacts', 'worker/probe'],
+];
 const inBuilds = importedBy(IN_BUILDS.map((name) => join(source, `${name}.ts`)));
 
 const commit = readCommit();
 // One by one: what programs have in common would make many small chunks.
-for (const program of listPrograms()) await bundle(program);
+const modules = [];
+for (const program of listPrograms()) modules.push(...(await bundle(program)));
+writeFileSync(join(target, 'LICENSES.txt'), licencesOf(packagesOf(modules)));
 
 /** The commit that is checked out; unknown in what is no checkout, such as an unpacked archive inside of another one. */
 function readCommit() {
@@ -46,10 +54,13 @@ function listPrograms() {
 	return [...new Set(['cli/run-process', ...started])];
 }
 
+/** Writes one program; returns the paths of the modules in it. */
 async function bundle(program) {
 	const always = importedBy([join(source, `${program}.ts`)]);
 	const bundled = await rolldown({
 		cwd: root,
+		// A program's own file may have names for its other files.
+		preserveEntrySignatures: 'allow-extension',
 		input: { [program]: join(source, `${program}.ts`) },
 		platform: 'node',
 		// The floor: it does not know `using`.
@@ -70,18 +81,28 @@ async function bundle(program) {
 		resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
 		onLog: (level, log, report) => log.code !== 'INEFFECTIVE_DYNAMIC_IMPORT' && report(level, log),
 	});
-	const name = program.split('/')[0];
-	await bundled.write({
-		...{ dir: 'dist', format: 'esm', comments: false },
+	const { output } = await bundled.write({
+		...{ dir: target, format: 'esm', comments: false },
 		...{ entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
-		codeSplitting: {
-			groups: [
-				{ name, test: (id) => always.has(id), priority: 2 },
-				{ name: `${name}-build`, test: (id) => inBuilds.has(id) || id.includes('/node_modules/valibot/'), priority: 1 },
-			],
-		},
+		...(importsLater(always) ? { codeSplitting: { groups: groupsOf(program.split('/')[0], always) } } : {}),
 	});
 	await bundled.close();
+	return output.flatMap(({ moduleIds = [] }) => moduleIds);
+}
+
+/** Whether `files` import modules of ours later: then there is more than one file. */
+function importsLater(files) {
+	return [...files].some((file) => / import\('\./.test(readFileSync(file, 'utf8')));
+}
+
+/** The files of a program, the first that fits a module. */
+function groupsOf(name, always) {
+	return [
+		{ name, test: (id) => always.has(id), priority: 3 },
+		{ name: `${name}-build`, test: (id) => inBuilds.has(id) || id.includes('/node_modules/valibot/'), priority: 2 },
+		{ name: `${name}-more`, test: (id) => id.startsWith(source), priority: 1 },
+		{ name: `${name}-sources`, test: /\/node_modules\/(?:re2js|yauzl)\//, priority: 0 },
+	];
 }
 
 /** The modules that `files` import at once, directly or not, and themselves. */

@@ -42,6 +42,7 @@ package_of() {
 	docker) if grep -qE '^VERSION_CODENAME="?(bookworm|bullseye|jammy|noble)' /etc/os-release; then echo docker.io; else echo docker-cli; fi ;;
 	ip) echo iproute2 ;;
 	ps) echo procps ;;
+	groff) echo groff-base ;;
 	*) echo "$1" ;;
 	esac
 }

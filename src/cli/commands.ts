@@ -1,5 +1,5 @@
 import { withEnvironment } from './io.js';
-import type { ArgumentTree, CompletedCommand } from './options.js';
+import type { ArgumentTree, CompletedCommand, Grammar } from './options.js';
 import type { Command, Definition } from './parse-command.js';
 
 /** A command with arguments, as the list of all shows it. */
@@ -8,7 +8,7 @@ interface Listed {
 	readonly words: string;
 	readonly summary: string;
 	readonly call: Command;
-	readonly describe: () => Promise<CompletedCommand>;
+	readonly load: () => Promise<Grammar<ArgumentTree>>;
 }
 
 /** The commands with arguments, in the order of the help. What each needs is loaded when it is called, so that all start fast. */
@@ -45,15 +45,18 @@ export const commands: Readonly<Record<string, Listed>> = {
 	version: list('', 'print the version, and what it was built from', () => import('./commands/version.js')),
 };
 
+/** Every command with arguments as its help explains it, in the order of the help. */
+export function loadGrammars(): Promise<readonly Grammar<ArgumentTree>[]> {
+	return Promise.all(Object.values(commands).map(({ load }) => load()));
+}
+
 /** Every command as shells complete it, in the order of the help. */
 export async function loadCompleted(): Promise<readonly CompletedCommand[]> {
-	const listed = await Promise.all(Object.values(commands).map(({ describe }) => describe()));
+	const [grammars, { completedOf }] = await Promise.all([loadGrammars(), import('./options.js')]);
+	const listed = grammars.map(completedOf);
 	const offer = listed.map(({ name }) => name);
 	const topic = { value: 'command', description: 'what to explain', required: false, several: false, offer };
-	return [
-		...listed,
-		{ name: 'help', description: 'Explain a command', options: [], positionals: [topic] },
-	];
+	return [...listed, { name: 'help', description: 'Explain a command', options: [], positionals: [topic] }];
 }
 
 function list<A extends ArgumentTree>(
@@ -72,9 +75,5 @@ function list<A extends ArgumentTree>(
 		}
 		return perform(parsed, { program, io: withEnvironment(io, parsed.env) });
 	};
-	const describe = async () => {
-		const [{ command }, { completedOf }] = await Promise.all([load(), import('./options.js')]);
-		return completedOf(command);
-	};
-	return { words, summary, call, describe };
+	return { words, summary, call, load: async () => (await load()).command };
 }

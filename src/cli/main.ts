@@ -6,39 +6,10 @@ import { readGlobal } from './aliases.js';
 import { commands } from './commands.js';
 import { exitCodeOf } from './exit-code.js';
 import { type CommandIo, renderError, useColor } from './io.js';
+import { renderOverview } from './overview.js';
 import type { Command, CommandContext } from './parse-command.js';
 import { closest } from './values.js';
 import { type ProgramName, programName } from './words.js';
-
-const WORDS_WIDTH = 39;
-
-const HELP = `Turn source code and a Source-to-Image builder image into an OCI image, without Docker and without root.
-
-Usage: s2oci <command> [arguments]
-
-Commands:
-${listCommands()}
-Examples:
-  Build this directory and push the result
-    s2oci build . quay.io/sclorg/nodejs-22-c9s registry.example/team/app:1.2
-
-  Build a git repository, and try the image
-    s2oci build https://example.org/app.git quay.io/sclorg/python-312-c9s registry.example/app
-    s2oci run registry.example/app
-
-Exit status: 0 done, 1 assemble failed, 2 usage, 3 registry or image, 4 this host cannot run it, 5 source, 70 a bug.
-`;
-
-const S2I_STATUS =
-	'Exit status, as of S2I: 0 done, 2 pull or signal, 5 store, 6 output, 11 script, 15 user, 16 empty repository, 1 all else, 70 a bug.';
-
-function listCommands(): string {
-	const rows = [
-		...Object.entries(commands).map(([name, { words, summary }]) => [`${name} ${words}`.trimEnd(), summary] as const),
-		['help [<command>]', 'explain a command'],
-	] as const;
-	return rows.map(([words, summary]) => `  ${words.padEnd(WORDS_WIDTH)}${summary}\n`).join('');
-}
 
 const own: Readonly<Record<string, Command>> = {
 	'--version': async (_argv, { io, program }) => {
@@ -47,7 +18,9 @@ const own: Readonly<Record<string, Command>> = {
 	},
 	help: (argv, context) => {
 		const topic = argv.find((word) => !word.startsWith('-'));
-		return topic === undefined ? Promise.resolve(print(context.io, helpFor(context))) : explain(topic, context);
+		return topic === undefined
+			? Promise.resolve(print(context.io, renderOverview(context.program)))
+			: explain(topic, context);
 	},
 };
 
@@ -102,14 +75,8 @@ function findCommand(name: string, program: ProgramName): Command {
 }
 
 function explain(topic: string, context: CommandContext): Promise<number> {
-	if (Object.hasOwn(own, topic)) return Promise.resolve(print(context.io, helpFor(context)));
+	if (Object.hasOwn(own, topic)) return Promise.resolve(print(context.io, renderOverview(context.program)));
 	return findCommand(topic, context.program)(['--help'], context);
-}
-
-/** Under the names of S2I, its exit statuses are those of `S2I_EXIT_CODES`. */
-function helpFor({ program }: CommandContext): string {
-	if (program === 's2oci') return HELP;
-	return HELP.replace(/\bs2oci (?=[a-z<])/g, `${program} `).replace(/^Exit status: .*$/m, S2I_STATUS);
 }
 
 function print(io: CommandIo, text: string): number {

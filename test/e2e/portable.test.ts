@@ -24,7 +24,7 @@ let directory = '';
 beforeAll(() => {
 	directory = mkdtempSync(join(tmpdir(), 's2oci-portable-'));
 	archive = join(directory, 's2oci.tar.gz');
-	execFileSync(fileURLToPath(new URL('../../scripts/pack-portable', import.meta.url)), [archive], { stdio: 'ignore' });
+	execFileSync(fileURLToPath(new URL('../../scripts/package', import.meta.url)), [archive], { stdio: 'ignore' });
 }, 600_000);
 afterAll(() => removeTree(directory));
 
