@@ -82,7 +82,7 @@ describe.each(['s2oci-plain', 's2oci-subuid'] as const)('as %s', (name) => {
 		const { status, stdout, stderr } = await run(program, 'build', ...words);
 		expect({ status, stderr }).toMatchObject({ status: 0 });
 		const { digest } = JSON.parse(readFileSync(result, 'utf8')) as BuildResult;
-		expect(stdout).toBe(`${host}/team/app@${String(digest)}\n`);
+		expect(stdout).toBe(`${host}/team/app:1@${String(digest)}\n`);
 		expect(readdirSync(home)).toContain(`s2oci-store-${user?.uid ?? 0}`);
 	});
 });
@@ -167,7 +167,14 @@ test('it has the manual pages and completions that the command makes', async (co
 	const pages = readdirSync(join(share, 'man/man1'));
 	expect(pages).toEqual(expect.arrayContaining(['s2oci.1', 's2oci-build.1', 's2oci-version.1']));
 	for (const page of pages) {
-		const { status, stdout, stderr } = await run('groff', '-man', '-Tutf8', '-ww', join(share, 'man/man1', page));
+		const { status, stdout, stderr } = await run(
+			'groff',
+			'-man',
+			'-Tutf8',
+			'-ww',
+			'-P-cbou',
+			join(share, 'man/man1', page),
+		);
 		expect({ page, status, stderr }).toEqual({ page, status: 0, stderr: '' });
 		expect(stdout).toContain('SYNOPSIS');
 	}
