@@ -1,5 +1,7 @@
-import type { ImageLocation } from '../content/location.js';
+import { formatImageLocation, type ImageLocation, withoutTag } from '../content/location.js';
+import { BuildError } from '../errors.js';
 import { absolutePath } from '../host-path.js';
+import { formatRepository, namesTag } from '../oci/reference.js';
 import type { DockerfileRequest } from '../pipeline/dockerfile/write-dockerfile.js';
 import type {
 	AssembleRequest,
@@ -95,13 +97,29 @@ export function readAssemble(
 	return { ...inputs, buildEnvironment, ...sandbox };
 }
 
-/** What becomes of the build, whose image goes to `name` first. Throws REFERENCE_INVALID. */
+/** What becomes of the build, whose image goes to `name` first. Throws USAGE, REFERENCE_INVALID. */
 export function readOutput(
-	{ outputs, callback: { url, format }, making }: BuildArguments['output'],
+	{ outputs, pushByDigest, callback: { url, format }, making }: BuildArguments['output'],
 	name: string | undefined,
 ): OutputRequest {
-	const targets = [name ?? '', ...outputs].filter((text) => text !== '').map(readLocation);
+	const names = [name ?? '', ...outputs].filter((text) => text !== '');
+	const targets = names.map(pushByDigest ? readUntagged : readLocation);
+	if (pushByDigest && !targets.some(({ type }) => type === 'registry')) {
+		throw new BuildError('USAGE', '--push-by-digest needs a repository to push to', {
+			hint: 'Give one without a tag, such as registry.example/team/app.',
+		});
+	}
 	return { ...making, targets, callback: url === undefined ? undefined : { url, format } };
+}
+
+/** A target whose image gets no tag, where it is a registry. Throws USAGE when one was typed, as BuildKit's push-by-digest does. */
+function readUntagged(text: string): ImageLocation {
+	const location = readLocation(text);
+	if (location.type !== 'registry' || !namesTag(text)) return withoutTag(location);
+	const message = `--push-by-digest writes no tag, and ${formatImageLocation(location)} has one`;
+	throw new BuildError('USAGE', message, {
+		hint: `Name the repository alone: ${formatRepository(location.reference.repository)}`,
+	});
 }
 
 /** Where artifacts of earlier builds are. Throws REFERENCE_INVALID. */

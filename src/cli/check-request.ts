@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, lstat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { namesImage } from '../content/location.js';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { inheritedPipe, readInheritedPipe } from '../inherited-pipe.js';
 import type { Emit } from '../pipeline/events.js';
@@ -59,7 +60,7 @@ export async function checkFiles(
 
 function withoutEffect(args: BuildArguments, request: BuildRequest, asDockerfile: boolean): readonly string[] {
 	const { incremental, output, runtime } = request;
-	const caches = [incremental.previousImage, ...incremental.cacheFrom, ...output.targets];
+	const caches = [incremental.previousImage, ...incremental.cacheFrom, ...output.targets.filter(namesImage)];
 	const previous = caches.some((image) => image !== undefined);
 	const of = (option: string, missing: string) => `${option} has no effect without ${missing}`;
 	return [

@@ -19,6 +19,11 @@ export const commands: Readonly<Record<string, Listed>> = {
 		() => import('./commands/build.js'),
 	),
 	rebuild: list('<image> [<new-tag>]', 'build an image again as its labels say', () => import('./commands/rebuild.js')),
+	index: list(
+		'create <name> <image>...',
+		'make one multi-platform image of images',
+		() => import('./commands/image-index.js'),
+	),
 	run: list('<image> [-- <command>]', 'run an image in a sandbox', () => import('./commands/run.js')),
 	usage: list('<image>', 'run the usage script of a builder image', () => import('./commands/usage.js')),
 	create: list(

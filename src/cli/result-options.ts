@@ -79,6 +79,11 @@ export const outputOptions = section('Output', {
 		'also write the image to HOST/NAME:TAG, podman:NAME, docker-daemon:NAME, oci:DIR[:REF], oci-archive:FILE or docker-archive:FILE',
 		{ short: 'o', offer: 'file' },
 	),
+	pushByDigest: flag(
+		'push-by-digest',
+		'write no tag: the image is known by its digest only, such as for s2oci index create; a target on a registry is then a ' +
+			'repository, and one with a tag is refused',
+	),
 	files: {
 		digestFile: option('digest-file', 'FILE', "write the image's digest to FILE", { offer: 'file', read: readPath }),
 		resultFile: option('result-file', 'FILE', 'write what was built, or why not, to FILE as JSON', {

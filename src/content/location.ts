@@ -62,6 +62,20 @@ export function absoluteLocation(location: ImageLocation): ImageLocation {
 	return { ...location, path: absolutePath(location.path) };
 }
 
+/** `location` as a place where an image gets no tag, and only its digest names it; as it is where that is no registry. */
+export function withoutTag(location: ImageLocation): ImageLocation {
+	if (location.type !== 'registry') return location;
+	const { repository, digest } = location.reference;
+	return { ...location, reference: { repository, ...(digest !== undefined && { digest }) } };
+}
+
+/** Whether `location` says which image it means: a repository alone does not. */
+export function namesImage(location: ImageLocation): boolean {
+	if (location.type !== 'registry') return true;
+	const { tag, digest } = location.reference;
+	return tag !== undefined || digest !== undefined;
+}
+
 /** How labels and annotations call the image: by its reference in full, which says nothing of where it was found, as S2I does. */
 export function imageNameOf(location: ImageLocation): string {
 	if (!isEngineLocation(location)) return formatImageLocation(location);

@@ -17,6 +17,7 @@ export interface Index {
 	readonly schemaVersion: 2;
 	readonly mediaType: string;
 	readonly manifests: readonly Descriptor[];
+	readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** The runtime part of an image config: what `docker inspect` shows under `.Config`. Unknown fields are kept. */
@@ -40,6 +41,8 @@ export interface ImageConfig {
 	/** Some tools leave it out. */
 	readonly architecture?: string;
 	readonly variant?: string;
+	/** Of Windows; unchecked. */
+	readonly 'os.version'?: unknown;
 	readonly created?: string;
 	readonly config?: ContainerConfig;
 	readonly rootfs: { readonly type: 'layers'; readonly diff_ids: readonly Digest[] };
@@ -159,7 +162,8 @@ function withoutOnBuild(config: ContainerConfig): ContainerConfig {
 	return Object.fromEntries(Object.entries(config).filter(([key]) => key !== 'OnBuild'));
 }
 
-function document<T>(value: T, mediaType: string): Document<T> {
+/** `value` as a document of its own. Equal input gives equal bytes. */
+export function document<T>(value: T, mediaType: string): Document<T> {
 	const bytes = new TextEncoder().encode(JSON.stringify(value));
 	return { value, bytes, descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length } };
 }

@@ -58,6 +58,12 @@ export function namesRegistry(text: string): boolean {
 	return rest !== undefined && isHost(first);
 }
 
+/** Whether `text` says which tag of a repository it means, instead of leaving it to the default, `latest`. */
+export function namesTag(text: string): boolean {
+	const [name] = splitOnce(text, '@');
+	return splitTag(name)[1] !== undefined;
+}
+
 /** `name` as `registry/path`. */
 export function formatRepository(name: RepositoryName): string {
 	return `${name.registry}/${name.path}`;

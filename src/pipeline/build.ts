@@ -53,7 +53,8 @@ export async function build(request: BuildRequest, emit: Emit, signal: AbortSign
 		);
 		const [target] = request.output.targets;
 		const config = image.config.value.config ?? {};
-		const advice = target === undefined ? UNKEPT : `try it: ${tryLine(target, config)}`;
+		const advice =
+			target === undefined ? UNKEPT : `try it: ${tryLine(target, config, image.manifest.descriptor.digest)}`;
 		record.emit({ type: 'log', level: 1, message: advice });
 		return await listener.tell(record.succeeded(), config.Labels ?? {});
 	} catch (error) {

@@ -23,6 +23,8 @@ export interface Repository extends ImageSource, ImageTarget {
 	readonly name: RepositoryName;
 	/** What `reference` (tag or digest) names, without its content: registries do not count this as a pull. */
 	resolve(reference: string, signal: AbortSignal): Promise<Descriptor>;
+	/** An index, too. */
+	putManifest(manifest: Document<Manifest | Index>, tag: string | undefined, signal: AbortSignal): Promise<void>;
 }
 
 /** What one session has learned of all registries. */
@@ -129,7 +131,7 @@ async function readManifest(response: HttpResponse, image: string, signal: Abort
 
 async function putManifest(
 	remote: RemoteRepository,
-	manifest: Document<Manifest>,
+	manifest: Document<Manifest | Index>,
 	tag: string | undefined,
 	signal: AbortSignal,
 ): Promise<void> {

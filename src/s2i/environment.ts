@@ -16,7 +16,10 @@ export function parseVariable(text: string): EnvironmentVariable {
 }
 
 /** As {@link parseVariable}, for any option that takes NAME=VALUE. */
-export function parseAssignment(text: string, option: '--env' | '--build-env' | '--label'): EnvironmentVariable {
+export function parseAssignment(
+	text: string,
+	option: '--env' | '--build-env' | '--label' | '--annotation',
+): EnvironmentVariable {
 	const variable = splitVariable(text);
 	if (variable === undefined) {
 		throw new BuildError('USAGE', `${option} must be given as NAME=VALUE`, {

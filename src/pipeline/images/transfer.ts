@@ -33,7 +33,7 @@ const PARALLEL = 3;
 
 /** Begins to move the layers of `image` to `targets`: present or mounted where that is possible, else streamed. */
 export function startBaseTransfer(
-	image: Image,
+	image: Pick<Image, 'layers'>,
 	source: ImageSource,
 	targets: readonly OpenedTarget[],
 	context: { readonly record: BuildRecord; readonly scratch: string },
@@ -86,6 +86,19 @@ export function startBaseTransfer(
 			return keepCopy(stream, join(scratch, `blob-${hexOf(blob.digest)}`), copyOf(copies, blob.digest));
 		},
 	};
+}
+
+/** Moves the layers of `image` to `targets`, where nobody else wants them: present or mounted where that is possible, else streamed. */
+export function moveLayers(
+	image: Pick<Image, 'layers'>,
+	source: ImageSource,
+	targets: readonly OpenedTarget[],
+	context: { readonly record: BuildRecord; readonly scratch: string },
+	signal: AbortSignal,
+): Promise<void> {
+	const moving = startBaseTransfer(image, source, targets, context, signal);
+	moving.settle(new Set());
+	return moving.done;
 }
 
 /** Puts one blob to a target, counting its bytes and telling about it. */

@@ -6,6 +6,7 @@ import {
 	formatImageLocation,
 	type ImageLocation,
 	isEngineLocation,
+	namesImage,
 } from '../../content/location.js';
 import { isBuildError, messageOf } from '../../errors.js';
 import type { Digest } from '../../oci/digest.js';
@@ -63,7 +64,7 @@ export async function restoreArtifacts(
 	input: RestoreInput,
 ): Promise<RestoredArtifacts | undefined> {
 	const { request, record, signal } = context;
-	const location = request.incremental.previousImage ?? request.output.targets[0];
+	const location = request.incremental.previousImage ?? request.output.targets.slice(0, 1).find(namesImage);
 	const explain = (message: string) =>
 		record.emit({ type: 'log', level: 1, message: `${message}: a clean build is made` });
 	if (location === undefined) {

@@ -5,7 +5,7 @@ import { hexOf } from '../../oci/digest.js';
 import type { Image } from '../../oci/image.js';
 import type { BuildContext } from '../context.js';
 import { type OpenedSource, type OpenedTarget, openImageSource } from '../images/open-image.js';
-import { startBaseTransfer } from '../images/transfer.js';
+import { moveLayers } from '../images/transfer.js';
 
 export type ReuseContext = Omit<BuildContext, 'worker'>;
 
@@ -38,9 +38,8 @@ export async function nameAgain({ image, opened }: Candidate, context: ReuseCont
 	if (missing.length > 0) {
 		const from = opened ?? (holder?.location && (await openImageSource(holder.location, session.access, signal)));
 		if (from === undefined) return false;
-		const moving = startBaseTransfer(image, from.source, missing, { record, scratch: session.scratch }, signal);
-		moving.settle(new Set());
-		if ((await unlessRefused(signal, () => moving.done.then(() => true))) !== true) return false;
+		const moving = moveLayers(image, from.source, missing, { record, scratch: session.scratch }, signal);
+		if ((await unlessRefused(signal, () => moving.then(() => true))) !== true) return false;
 	}
 	for (const { target, standing: found } of places) {
 		if (found === 'missing') {

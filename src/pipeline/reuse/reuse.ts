@@ -1,4 +1,4 @@
-import type { ImageLocation } from '../../content/location.js';
+import { type ImageLocation, namesImage } from '../../content/location.js';
 import type { Digest } from '../../oci/digest.js';
 import type { Image } from '../../oci/image.js';
 import { BUILDER_LABEL, KEY_LABEL, VOLATILE_LABEL } from '../../s2i/labels.js';
@@ -105,7 +105,9 @@ async function findLabelled(context: ReuseContext, fetching: Promise<FetchedSour
 	const isCached = first?.type === 'registry' && request.incremental.cacheFrom.length > 0;
 	const cached = isCached ? await cachedImages(context, (await fetching).info) : [];
 	const found = await Promise.all([
-		...request.output.targets.filter(isReadable).map((location) => read(location)),
+		...request.output.targets
+			.filter((location) => namesImage(location) && isReadable(location))
+			.map((location) => read(location)),
 		...(first === undefined ? [] : cached.map((digest) => read(first, digest))),
 	]);
 	const builder = images.builder.image.manifest.descriptor.digest;

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { parseImageLocation } from '../../../src/content/location.js';
+import { digestOf } from '../../../src/oci/digest.js';
 import { tryLine } from '../../../src/pipeline/images/try-it.js';
 
-const line = (text: string, config = {}) => tryLine(parseImageLocation(text), config);
+const line = (text: string, config = {}) => tryLine(parseImageLocation(text), config, digestOf(Buffer.from('')));
 
 test.each([
 	['podman:app', 'podman run --rm app'],
