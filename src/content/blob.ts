@@ -30,6 +30,8 @@ export interface ImageTarget extends BlobSink {
 	 * same registry. False means that the caller must `put` it.
 	 */
 	mount(blob: Descriptor, from: ImageSource, signal: AbortSignal): Promise<boolean>;
+	/** Throws REGISTRY_UNAUTHORIZED, REGISTRY_DENIED or REGISTRY_NOT_FOUND when we may not put anything here; absent where that shows at once. */
+	admit?(signal: AbortSignal): Promise<void>;
 	/** Publishes the manifest under `tag`, or under its digest only when `tag` is undefined. All its blobs must be present. */
 	putManifest(manifest: Document<Manifest>, tag: string | undefined, signal: AbortSignal): Promise<void>;
 	/** Deletes the manifest `digest` with every tag that names it; absent where nothing can be deleted. Throws when it is refused. */

@@ -18,7 +18,7 @@ import { fitInPlace, pullFor } from './fit-in-place.js';
 import { untilFault } from './give-up.js';
 import { recordBuilt } from './images/built-here.js';
 import { resolveImages } from './images/images.js';
-import { publishImage } from './images/publish.js';
+import { admitAll, publishImage } from './images/publish.js';
 import { checkLabels, makeResultImage } from './images/result-image.js';
 import { type BaseTransfer, startBaseTransfer } from './images/transfer.js';
 import { tryLine } from './images/try-it.js';
@@ -100,6 +100,9 @@ async function buildImage(
 		const base = startBaseTransfer(image, opened.source, images.targets, { record, scratch: session.scratch }, signal);
 		base.done.catch(fail);
 		running.push(base.done);
+		const admitted = admitAll(images.targets, signal);
+		admitted.catch(fail);
+		running.push(admitted);
 		const worker = await session.worker;
 		record.rung(await describeRung(worker, request.host));
 		reportBounds(worker, request, record);
@@ -110,6 +113,7 @@ async function buildImage(
 		await record.stage('pull', () =>
 			pullFor(live, { host: request.host, source: request.source.location, worker }, () => unpackImages(context, base)),
 		);
+		await admitted;
 		return await buildOn(context, await fetching, base, reuse);
 	} catch (error) {
 		fail(error);

@@ -1,6 +1,6 @@
 import type { ImageSource, ImageTarget } from '../content/blob.js';
 import { readBytes } from '../content/verify.js';
-import { BuildError } from '../errors.js';
+import { BuildError, isBuildError } from '../errors.js';
 import { bodyOf, discard, type HttpResponse } from '../http/client.js';
 import { requestFailed } from '../http/failure.js';
 import type { Descriptor, Document } from '../oci/descriptor.js';
@@ -16,7 +16,7 @@ import { responseError } from './response-error.js';
 import { type Access, ATTEMPTS, ifPossible, REGISTRY, type RemoteRepository, requestTo } from './transport.js';
 import { uploadBlob } from './upload.js';
 import type { Habits } from './upload-plan.js';
-import type { UploadSession } from './upload-session.js';
+import { startSession, type UploadSession } from './upload-session.js';
 
 /** One repository on one registry, as the OCI distribution spec v1.1 sees it. */
 export interface Repository extends ImageSource, ImageTarget {
@@ -33,9 +33,19 @@ export interface Known {
 	readonly names: WeakMap<ImageSource, RepositoryName>;
 	/** What uploads have taught, by registry. */
 	readonly habits: Map<string, Habits>;
-	/** Upload sessions that refused mounts have left and nobody used yet, by repository and digest. */
-	readonly opened: Map<string, { readonly remote: RemoteRepository; readonly session: UploadSession }>;
+	/** Upload sessions that nobody used yet: what refused mounts have left, by repository and digest, and the first of a repository. */
+	readonly opened: Map<string, OpenedSession>;
 }
+
+interface OpenedSession {
+	readonly remote: RemoteRepository;
+	readonly session: UploadSession;
+	/** When, as Date.now() says. */
+	readonly since: number;
+}
+
+/** Registries forget sessions, some soon: an older one is not worth a try. */
+const FRESH_MS = 60_000;
 
 /** The repository `name`, which `reach` finds. Nothing is sent before the first call. */
 export function openRepository(
@@ -58,12 +68,16 @@ export function openRepository(
 			const mounted = await mountBlob(remote, blob, from, signal);
 			if (mounted === 'unsure') return has(blob, signal);
 			if (mounted === true || mounted === undefined) return mounted === true;
-			opened.set(keyOf(blob), { remote, session: mounted });
+			opened.set(keyOf(blob), { remote, session: mounted, since: Date.now() });
 			return false;
 		},
+		admit: async (signal) => {
+			const remote = await reach(signal);
+			const session = await unlessTransient(signal, () => startSession(remote, signal));
+			if (session !== undefined) opened.set(formatRepository(name), { remote, session, since: Date.now() });
+		},
 		put: async (blob, content, signal) => {
-			const session = opened.get(keyOf(blob))?.session;
-			opened.delete(keyOf(blob));
+			const session = take(opened, keyOf(blob)) ?? takeFresh(opened, formatRepository(name));
 			await uploadBlob({ remote: await reach(signal), blob, content }, session, habits, signal);
 		},
 		putManifest: async (manifest, tag, signal) => putManifest(await reach(signal), manifest, tag, signal),
@@ -71,6 +85,28 @@ export function openRepository(
 	};
 	names.set(repository, name);
 	return repository;
+}
+
+function take(opened: Known['opened'], key: string): UploadSession | undefined {
+	const found = opened.get(key)?.session;
+	opened.delete(key);
+	return found;
+}
+
+function takeFresh(opened: Known['opened'], key: string): UploadSession | undefined {
+	const since = opened.get(key)?.since ?? 0;
+	return Date.now() - since < FRESH_MS ? take(opened, key) : undefined;
+}
+
+/** What `work` resolves with; undefined when it fails, but not for want of a right. */
+async function unlessTransient<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T | undefined> {
+	try {
+		return await work();
+	} catch (error) {
+		signal.throwIfAborted();
+		if (isBuildError(error, 'REGISTRY_UNAUTHORIZED', 'REGISTRY_DENIED', 'REGISTRY_NOT_FOUND')) throw error;
+		return undefined;
+	}
 }
 
 async function requestManifest(

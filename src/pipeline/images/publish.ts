@@ -5,6 +5,11 @@ import type { BuildRecord } from '../record.js';
 import type { OpenedTarget } from './open-image.js';
 import { putBlob } from './transfer.js';
 
+/** Throws what a target says that lets us put nothing: assemble may take long, and would be in vain. */
+export async function admitAll(targets: readonly OpenedTarget[], signal: AbortSignal): Promise<void> {
+	await Promise.all(targets.map(async ({ target }) => target.admit?.(signal)));
+}
+
 /**
  * Publishes `image`, whose base layers are on their way: at each target the new layer (the file `layerPath`), then, once all layers are
  * there, the config, then the manifest with its tag. What is visible is therefore always complete. When one target fails, the others
