@@ -99,7 +99,7 @@ export function readAssemble(
 
 /** What becomes of the build, whose image goes to `name` first. Throws USAGE, REFERENCE_INVALID. */
 export function readOutput(
-	{ outputs, pushByDigest, callback: { url, format }, making }: BuildArguments['output'],
+	{ outputs, pushByDigest, files: { resultFile }, callback: { url, format }, making }: BuildArguments['output'],
 	name: string | undefined,
 ): OutputRequest {
 	const names = [name ?? '', ...outputs].filter((text) => text !== '');
@@ -109,7 +109,9 @@ export function readOutput(
 			hint: 'Give one without a tag, such as registry.example/team/app.',
 		});
 	}
-	return { ...making, targets, callback: url === undefined ? undefined : { url, format } };
+	const callback = url === undefined ? undefined : { url, format };
+	const isKept = resultFile !== undefined && !/^\/(?:dev|proc)\//.test(absolutePath(resultFile));
+	return { ...making, targets, callback, ...(isKept && { resultFile }) };
 }
 
 /** A target whose image gets no tag, where it is a registry. Throws USAGE when one was typed, as BuildKit's push-by-digest does. */

@@ -8,7 +8,7 @@ import { holdsLayers } from '../rootfs/stored-layers.js';
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
 /** What a store has, whatever else is where it is. */
-const PARTS = /^(?:work|saved|images|built|reuse|sandboxes|holds\.lock|(?:layers|indexes)-\d+)$/;
+const PARTS = /^(?:work|saved|images|built|reuse|unpushed|sandboxes|holds\.lock|(?:layers|indexes)-\d+)$/;
 
 /**
  * The directory that is the store when `named` is named for it: `named` itself, or `s2oci-UID` in it where others may write there too,

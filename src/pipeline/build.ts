@@ -26,6 +26,7 @@ import { saveToCache } from './incremental/artifact-cache.js';
 import { removePrevious } from './incremental/incremental.js';
 import { makeLayer, unpackImages } from './make-layer.js';
 import type { FetchedSource, Prepared } from './prepare/prepare.js';
+import { keepUnpushed } from './push/keep-unpushed.js';
 import { type BuildRecord, createRecord } from './record.js';
 import { checkReproducible, copySource } from './reproducible/reproducible.js';
 import type { BuildRequest } from './request.js';
@@ -137,7 +138,8 @@ async function buildOn(context: BuildContext, source: FetchedSource, base: BaseT
 	if (again !== undefined) await record.stage('check', () => checkReproducible(context, again, made, began));
 	const built = await makeResultImage(context, info, assembled, layer, key);
 	const clearing = clear(context, assembled.root);
-	await record.stage('push', () => publishImage(built, path, images.targets, base.done, record, signal));
+	const publish = () => publishImage(built, path, images.targets, base.done, record, signal);
+	await record.stage('push', publish).catch((error: unknown) => keepUnpushed(error, built, path, context));
 	await clearing;
 	const { digest, configDigest } = digestsOf(built);
 	record.note({ digest, configDigest });

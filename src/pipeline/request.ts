@@ -142,6 +142,8 @@ export interface OutputRequest {
 	/** Where the image goes, the tag of the command line first. May be empty: then the image is only built and measured. */
 	readonly targets: readonly ImageLocation[];
 	readonly callback: Callback | undefined;
+	/** Where the result will be written, when that is a file that can be read again. */
+	readonly resultFile?: string;
 	/** Keep the scratch directory and say where it is. */
 	readonly saveTempDir: boolean;
 	/** `--timestamp`, in seconds since 1970; undefined: the environment, else the source decides. */

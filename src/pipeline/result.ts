@@ -34,6 +34,8 @@ export interface BuildResult {
 		readonly total: number;
 		readonly differences: readonly Difference[];
 	};
+	/** The push failed, and this file says what is kept of the image for `s2oci push --resume`. */
+	readonly unpushed?: string;
 	readonly rung?: Rung;
 	readonly bytes: { readonly downloaded: number; readonly uploaded: number; readonly mounted: number };
 	readonly timings: readonly { readonly stage: Stage; readonly ms: number }[];

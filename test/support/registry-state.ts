@@ -17,7 +17,7 @@ export interface Faults {
 	/** Accept this refresh token by OAuth2 POST. */
 	readonly identityToken?: string;
 	/** Demand Basic authorization; with `bearer`, either is taken. */
-	readonly basic?: { readonly username: string; readonly password: string };
+	readonly basic?: { readonly username: string; password: string };
 	/** The order of the challenges where there are two. */
 	readonly basicFirst?: boolean;
 	/** The token server answers everything with this status. */
@@ -31,6 +31,8 @@ export interface Faults {
 	/** Answer the next n requests with this status (and Retry-After in seconds). */
 	readonly failures?: {
 		count: number;
+		/** So many requests that would fail are answered well before. */
+		spared?: number;
 		readonly status: number;
 		readonly retryAfter?: string;
 		readonly path?: RegExp;

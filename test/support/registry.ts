@@ -125,6 +125,10 @@ function fails({ faults: { failures } }: State, { url, request, reply }: Call): 
 	if (failures === undefined || failures.count <= 0) return false;
 	if (failures.path !== undefined && !failures.path.test(url.pathname)) return false;
 	if (failures.method !== undefined && failures.method !== request.method) return false;
+	if ((failures.spared ?? 0) > 0) {
+		failures.spared = (failures.spared ?? 0) - 1;
+		return false;
+	}
 	failures.count -= 1;
 	reply(failures.status, failures.retryAfter === undefined ? {} : { 'retry-after': failures.retryAfter });
 	return true;

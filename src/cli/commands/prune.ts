@@ -75,7 +75,7 @@ export function readPrunePolicy({ olderThan, keepBytes, all }: Values<typeof pru
 	};
 }
 
-function renderPruned({ store, exists, removed, kept, held, foreign }: PrunedStore, dryRun: boolean): string {
+function renderPruned({ store, exists, removed, kept, held, foreign, unpushed }: PrunedStore, dryRun: boolean): string {
 	if (!exists) return `${noStoreAt(store)}\n`;
 	const sum = (layers: PrunedStore['removed']) => formatBytes(layers.reduce((bytes, layer) => bytes + layer.bytes, 0));
 	const verb = dryRun ? 'would remove' : 'removed';
@@ -88,6 +88,7 @@ function renderPruned({ store, exists, removed, kept, held, foreign }: PrunedSto
 			({ diffId, bytes, lastUsed, mapping }) =>
 				`${verb} ${shortDigest(diffId)}  ${formatBytes(bytes)}  last used ${formatTime(lastUsed)}  ${mapping}`,
 		),
+		...unpushed.map((name) => `${verb} ${name}, which a failed push had left`),
 		`${verb} ${sum(removed)} in ${removed.length} layers; kept ${sum(kept)} in ${kept.length}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`,
 		'',
 	].join('\n');

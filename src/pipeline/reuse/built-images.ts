@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { makePath } from '../../make-path.js';
@@ -7,6 +6,7 @@ import type { Document } from '../../oci/descriptor.js';
 import { type Digest, hexOf, isDigest } from '../../oci/digest.js';
 import { type Image, imageFrom, type Manifest } from '../../oci/image.js';
 import { isIndex, MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, parseConfig, parseManifest } from '../../oci/manifest.js';
+import { readOwnFile } from '../../own-file.js';
 import { writeByRename } from '../../whole-file.js';
 import { removeOldest } from '../images/built-here.js';
 
@@ -53,7 +53,7 @@ export async function readBuiltImage(store: string, built: BuiltKey): Promise<Im
 	try {
 		const { manifest, config, ...of } = v.parse(
 			schema,
-			JSON.parse(await readOwn(join(store, DIRECTORY, nameOf(built)))),
+			JSON.parse(await readOwnFile(join(store, DIRECTORY, nameOf(built)), MAX_BYTES)),
 		);
 		if (of.builder !== built.builder || of.source !== built.source || of.key !== built.key) return undefined;
 		const what = 'a recorded image';
@@ -84,14 +84,6 @@ export async function recordBuiltImage(store: string, built: BuiltKey, { manifes
 	} catch {
 		// Then it is built again.
 	}
-}
-
-/** Somebody else's record could name an image that was never built. */
-async function readOwn(path: string): Promise<string> {
-	await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-	const stats = await file.stat();
-	if (!stats.isFile() || stats.uid !== process.getuid?.() || stats.size > MAX_BYTES) throw new Error('not ours');
-	return await file.readFile('utf8');
 }
 
 function shortened(hex: string): string {

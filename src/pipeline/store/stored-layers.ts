@@ -6,6 +6,7 @@ import { isBuildError } from '../../errors.js';
 import { listOthers, type StorePart } from '../../host/store-others.js';
 import { type Digest, isDigest } from '../../oci/digest.js';
 import type { Pruned, PrunePolicy, StoredLayer } from '../../protocol/worker-calls.js';
+import { pruneUnpushed } from '../push/unpushed.js';
 import type { HostRequest } from '../request.js';
 import { openSession, type Session } from '../session.js';
 import { settleStore } from './settle-store.js';
@@ -130,6 +131,8 @@ export interface PrunedStore extends Pruned {
 	readonly store: string;
 	/** Whether there is a directory; without one there was nothing to remove. */
 	readonly exists: boolean;
+	/** Images that were kept because their push had failed, by their names in the store. */
+	readonly unpushed: readonly string[];
 }
 
 const NOTHING: Pruned = { removed: [], kept: [], held: [], foreign: [] };
@@ -141,8 +144,9 @@ const NOTHING: Pruned = { removed: [], kept: [], held: [], foreign: [] };
 export async function prune(asked: PruneRequest, signal: AbortSignal): Promise<PrunedStore> {
 	const request = settleStore(asked);
 	const { store, policy, dryRun } = request;
-	if (!existsSync(store)) return { store, exists: false, ...NOTHING };
+	if (!existsSync(store)) return { store, exists: false, unpushed: [], ...NOTHING };
 	await using session = await openStoreSession(request, signal);
 	const worker = await session.worker;
-	return { store, exists: true, ...(await worker.call('pruneLayers', { policy, dryRun })) };
+	const pruned = await worker.call('pruneLayers', { policy, dryRun });
+	return { store, exists: true, unpushed: await pruneUnpushed(store, policy, dryRun), ...pruned };
 }
