@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, readdirSync, statSync, writeFileSync } from
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { build, type Finished, type RunOptions, s2oci } from '../support/build.js';
-import { leftovers, makeWorkspace, type Workspace } from '../support/host.js';
+import { leftovers, makeWorkspace, requireUser, type UserName, type Workspace } from '../support/host.js';
 import type { Faults, TestRegistry } from '../support/registry.js';
 import {
 	assembleSource,
@@ -80,6 +80,20 @@ describe.each(Object.entries(PHASES))('a push that fails at %s', (name, phase) =
 		expect(await leftovers(workspace)).toEqual([]);
 		const { result } = await build(workspace, argumentsOf(registry));
 		expect(stdout).toBe(`${registry.host}/team/app:1@${String(result.digest)}\n`);
+	});
+});
+
+describe.each<UserName>(['s2oci-subuid', 's2oci-plain'])('%s', (name) => {
+	test('can finish a push, too', async (context) => {
+		const workspace = makeWorkspace(requireUser(context, name));
+		const failures = { count: 1000, status: 403, ...PHASES['the layer'] };
+		const registry = await mountingRegistry({ failures });
+		await expectKept(workspace, await s2oci(workspace, ['build', ...argumentsOf(registry)]));
+		failures.count = 0;
+		const { status, stderr } = await resume(workspace);
+		expect(status, stderr).toBe(0);
+		expect(registry.manifests.has('team/app:1')).toBe(true);
+		expect(keptBy(workspace)).toEqual([]);
 	});
 });
 
