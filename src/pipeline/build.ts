@@ -15,7 +15,7 @@ import { listenFor } from './callback/report-callback.js';
 import type { BuildContext } from './context.js';
 import type { Emit } from './events.js';
 import { fitInPlace, pullFor } from './fit-in-place.js';
-import { untilFault } from './give-up.js';
+import { orEndOfWorker, untilFault } from './give-up.js';
 import { recordBuilt } from './images/built-here.js';
 import { resolveImages } from './images/images.js';
 import { admitAll, publishImage } from './images/publish.js';
@@ -85,7 +85,8 @@ async function buildImage(
 	const digesting = digestSource(request, fetching, signal);
 	void seemsChanged(request, digesting).then(() => changed.resolve(undefined));
 	const running: Promise<unknown>[] = [fetching, resolving];
-	for (const started of [fetching, resolving]) started.catch(fail);
+	const explain = (error: unknown) => orEndOfWorker(error, session.worker, signal);
+	for (const started of [fetching, resolving]) started.catch(async (error: unknown) => fail(await explain(error)));
 	session.worker.catch((error: unknown) => idle.signal.aborted || fail(error));
 	try {
 		const images = await resolving;
@@ -117,9 +118,10 @@ async function buildImage(
 		await admitted;
 		return await buildOn(context, await fetching, base, reuse);
 	} catch (error) {
-		fail(error);
+		const reason = await explain(error);
+		fail(reason);
 		await Promise.allSettled(running);
-		throw error;
+		throw reason;
 	}
 }
 

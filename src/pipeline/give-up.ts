@@ -1,6 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { isBuildError } from '../errors.js';
+import type { WorkerProcess } from '../host/start-worker.js';
 
 const GIVE_UP_MS = 30_000;
+/** How long it may take to hear that a worker has ended, or that it has not. */
+const ASK_MS = 1000;
 
 /**
  * `work`, unless `signal` is aborted by a fault, that is with something that is no BuildError: then its reason, at the latest after 30 s.
@@ -25,4 +29,19 @@ export async function untilFault<T>(work: Promise<T>, signal: AbortSignal): Prom
 
 function isFault({ aborted, reason }: AbortSignal): boolean {
 	return aborted && !isBuildError(reason);
+}
+
+/**
+ * `error`, or HOST_WORKER when it is no BuildError and `worker` has ended: the next build then takes the scratch directory for abandoned, and
+ * what we miss in it is no fault of ours. To be asked before anything is aborted.
+ */
+export async function orEndOfWorker(
+	error: unknown,
+	worker: Promise<WorkerProcess>,
+	signal: AbortSignal,
+): Promise<unknown> {
+	if (isBuildError(error) || signal.aborted) return error;
+	const answer = worker.then(({ call }) => call('present', { diffIds: [] }));
+	const asked = answer.then(() => error).catch((end: unknown) => (isBuildError(end, 'HOST_WORKER') ? end : error));
+	return Promise.race([asked, delay(ASK_MS, error, { ref: false })]);
 }

@@ -1,4 +1,4 @@
-import { utimesSync } from 'node:fs';
+import { rmSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
@@ -90,3 +90,42 @@ test.for(RUNGS)(
 	},
 );
 layers.isTested();
+
+test('a worker that was killed is what failed, also when another build has removed its scratch directory meanwhile', async (context) => {
+	const { workspace, args, options } = arrange(RUNGS[0] ?? CHROOT, context);
+	const registry = await tinyRegistry({ slow: 15 });
+	const source = assembleSource('sleep 1');
+	const numbers = Array.from({ length: 16 }, (_none, index) => index);
+	let killed = 0;
+	const work = async () => {
+		for (let number = numbers.shift(); number !== undefined; number = numbers.shift()) {
+			const own: Workspace = {
+				...workspace,
+				store: join(workspace.root, `store-${number}`),
+				mark: `${workspace.mark}-${number}-`,
+			};
+			const words = ['build', source, `${registry.host}/builders/tiny`, `${registry.host}/team/app:${number}`];
+			const running = startS2oci(own, [...words, '--build-env', `MARK=${own.mark}`, ...args], options);
+			await delay(200 + (number / 16) * 1000);
+			const [parent, worker] = [VICTIMS.parent, VICTIMS.worker].map((name) =>
+				processesOf(own.mark).find((pid) => name.test(commandOf(pid))),
+			);
+			if (parent !== undefined && worker !== undefined) {
+				killed++;
+				process.kill(parent, 'SIGSTOP');
+				process.kill(worker, 'SIGKILL');
+				await until('the end of the worker', () => processesOf(own.mark).every((pid) => pid === parent), 5000);
+				// As others do with what nobody holds.
+				const names = listDirectory(join(own.store, 'work'));
+				for (const name of names.filter((each) => names.includes(`${each}.lock`))) {
+					rmSync(join(own.store, 'work', name), { recursive: true, force: true });
+				}
+				process.kill(parent, 'SIGCONT');
+			}
+			const { stderr } = await running.finished;
+			expect(stderr).not.toMatch(/BUG|this is a bug|^\s+at /m);
+		}
+	};
+	await Promise.all(Array.from({ length: AT_ONCE }, work));
+	expect(killed).toBeGreaterThan(3);
+});
