@@ -23,19 +23,17 @@ const METADATA_NAME =
 type Groups = readonly number[];
 const last: (groups: Groups) => string = (groups) => dotted(groups[6], groups[7]);
 /** Where IPv6 addresses hold the IPv4 address that they lead to. */
-const HOLDERS: readonly (readonly [ranges: readonly string[], inner: (groups: Groups) => string])[] = [
+const HOLDERS: readonly (readonly [list: () => BlockList, inner: (groups: Groups) => string])[] = [
 	// Compatible and mapped (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052).
-	[['::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '64:ff9b::/96'], last],
+	[listLater(['::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '64:ff9b::/96']), last],
 	// NAT64 of one network (RFC 8215), where the operator decides; what is no /96 prefix is not guessed at.
-	[['64:ff9b:1::/48'], (groups) => (groups[4] === 0 && groups[5] === 0 ? last(groups) : '0.0.0.0')],
+	[listLater(['64:ff9b:1::/48']), (groups) => (groups[4] === 0 && groups[5] === 0 ? last(groups) : '0.0.0.0')],
 	// 6to4 (RFC 3056) and Teredo (RFC 4380).
-	[['2002::/16'], (groups) => dotted(groups[1], groups[2])],
-	[['2001::/32'], (groups) => dotted((groups[6] ?? 0) ^ 0xffff, (groups[7] ?? 0) ^ 0xffff)],
+	[listLater(['2002::/16']), (groups) => dotted(groups[1], groups[2])],
+	[listLater(['2001::/32']), (groups) => dotted((groups[6] ?? 0) ^ 0xffff, (groups[7] ?? 0) ^ 0xffff)],
 ];
 
-const REACHES = ['loopback', 'machine', 'private'] as const;
-/** Made for the first address: most hosts are names. */
-const known = new Map<readonly string[], BlockList>();
+const LISTS = (['loopback', 'machine', 'private'] as const).map((reach) => ({ reach, list: listLater(RANGES[reach]) }));
 
 /**
  * Who the IP address `text` is for, whatever its notation; a zone counts for nothing. IPv6 addresses that lead to an IPv4 address are judged
@@ -45,9 +43,9 @@ export function reachOf(text: string): Reach {
 	const address = text.replace(/%.*$/, '');
 	const family = familyOf(address);
 	if (family === undefined) return 'machine';
-	const found = REACHES.find((reach) => listOf(RANGES[reach]).check(address, family));
-	if (found !== undefined) return found;
-	const holder = family === 'ipv6' ? HOLDERS.find(([ranges]) => listOf(ranges).check(address, 'ipv6')) : undefined;
+	const found = LISTS.find(({ list }) => list().check(address, family));
+	if (found !== undefined) return found.reach;
+	const holder = family === 'ipv6' ? HOLDERS.find(([list]) => list().check(address, 'ipv6')) : undefined;
 	if (holder === undefined) return 'public';
 	const [, inner] = holder;
 	const reach = reachOf(inner(groupsOf(address)));
@@ -81,11 +79,14 @@ function familyOf(text: string): 'ipv4' | 'ipv6' | undefined {
 	return isIPv4(text) ? 'ipv4' : undefined;
 }
 
+/** The list of `ranges`, made for the first address: most hosts are names. */
+function listLater(ranges: readonly string[]): () => BlockList {
+	let list: BlockList | undefined;
+	return () => (list ??= listOf(ranges));
+}
+
 function listOf(ranges: readonly string[]): BlockList {
-	const before = known.get(ranges);
-	if (before !== undefined) return before;
 	const list = new BlockList();
-	known.set(ranges, list);
 	for (const range of ranges) {
 		const [address = '', bits] = range.split('/');
 		list.addSubnet(address, Number(bits), address.includes(':') ? 'ipv6' : 'ipv4');

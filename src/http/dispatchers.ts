@@ -71,8 +71,8 @@ async function openDispatcher(
 ): Promise<Dispatcher> {
 	const { Agent, ProxyAgent } = await import('undici');
 	const ca = await certificates(options.caBundle);
-	const tls = { ...(ca === undefined ? {} : { ca }), ...(insecure ? { rejectUnauthorized: false } : {}) };
-	const connect = { ...tls, timeout: CONNECT_TIMEOUT };
+	const verification = { ...(ca === undefined ? {} : { ca }), ...(insecure ? { rejectUnauthorized: false } : {}) };
+	const connect = { ...verification, timeout: CONNECT_TIMEOUT };
 	// Over HTTP/2 all downloads would share one connection and the windows of a program, which are small where the way is long.
 	const settings = { connect, connections: 16, maxHeaderSize: 64 * 1024, allowH2: false };
 	const rate = requireRate(readLeastRate(options.env));

@@ -41,7 +41,12 @@ export async function orEndOfWorker(
 	signal: AbortSignal,
 ): Promise<unknown> {
 	if (isBuildError(error) || signal.aborted) return error;
+	const answered = new AbortController();
 	const answer = worker.then(({ call }) => call('present', { diffIds: [] }));
 	const asked = answer.then(() => error).catch((end: unknown) => (isBuildError(end, 'HOST_WORKER') ? end : error));
-	return Promise.race([asked, delay(ASK_MS, error, { ref: false })]);
+	// A worker that was never started does not answer, and nothing else may keep this process.
+	const late = delay(ASK_MS, error, { signal: answered.signal }).catch(() => error);
+	const reason = await Promise.race([asked, late]);
+	answered.abort();
+	return reason;
 }
