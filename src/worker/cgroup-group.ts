@@ -12,6 +12,8 @@ export interface CgroupParent {
 	readonly directory: string;
 	/** The group that this process is in; `directory` itself, or in version 2 one in it. */
 	readonly own: string;
+	/** What the names of its groups say whose they are: that of the build's scratch directory. */
+	readonly build: string;
 }
 
 /** Bytes, processors and processes; undefined is no limit. */
@@ -49,7 +51,7 @@ const REMOVE_WAIT_MS = 20;
 /** Makes a group with `limits`; one beside our own has its limits, too. Removes those that killed builds left. Throws system errors. */
 export function makeCgroup(parent: CgroupParent, limits: GroupLimits): Cgroup {
 	removeStale(parent.directory);
-	const directory = join(parent.directory, `${PREFIX}${randomBytes(6).toString('hex')}`);
+	const directory = join(parent.directory, `${PREFIX}${parent.build}-${randomBytes(6).toString('hex')}`);
 	mkdirSync(directory, { mode: 0o755 });
 	const asked = { ...limits, pids: limits.pids === undefined ? undefined : limits.pids + SANDBOX_PIDS };
 	const wanted = parent.own === parent.directory ? asked : strictest(asked, limitsOf(parent.own));

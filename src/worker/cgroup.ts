@@ -50,7 +50,7 @@ export function openCgroups(scratch: string, libc: Libc, kills: boolean): Cgroup
 	}
 	// Our own group of version 2: one without limits may be made in it.
 	const unified = kills ? places?.unified : undefined;
-	const killing = unified && attempt(() => ownParent(unified));
+	const killing = unified && attempt(() => ownParent(unified, basename(scratch)));
 	return { open: (limits) => openGroups(limits, parents, killing) };
 }
 
@@ -87,9 +87,9 @@ function readPlaces(): Places {
 }
 
 /** The group that this process is in itself. */
-function ownParent({ version, own }: CgroupPlace): CgroupParent {
+function ownParent({ version, own }: CgroupPlace, build: string): CgroupParent {
 	const directory = openDirectory(own);
-	return { version, directory, own: directory };
+	return { version, directory, own: directory, build };
 }
 
 /**
@@ -98,7 +98,8 @@ function ownParent({ version, own }: CgroupPlace): CgroupParent {
  */
 function openParent(place: CgroupPlace, scratch: string, libc: Libc): CgroupParent | string {
 	try {
-		if (place.version === 1) return ownParent(place);
+		const build = basename(scratch);
+		if (place.version === 1) return ownParent(place, build);
 		const isTop = !fs.existsSync(fsPath(nameIn(place.own, 'cgroup.type')));
 		if (!isTop && place.own === place.mountPoint) return 'the control group of this container holds processes already';
 		const clone = join(scratch, 'cgroup');
@@ -109,7 +110,7 @@ function openParent(place: CgroupPlace, scratch: string, libc: Libc): CgroupPare
 		const own = isTop ? directory : openDirectory(nameIn(rawPath(directory), basename(place.own)));
 		libc.unmount(rawPath(clone));
 		fs.rmdirSync(clone);
-		return { version: 2, directory, own };
+		return { version: 2, directory, own, build };
 	} catch (error) {
 		return plainReason(error);
 	}

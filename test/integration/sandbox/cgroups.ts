@@ -31,21 +31,11 @@ export function programsIn(controller: 'memory' | 'cpu' | 'pids', file: string, 
 	});
 }
 
-/** Groups of ours that are still there though no process is; those of builds that run beside the tests are theirs. */
-export function leftGroups(): readonly string[] {
+/** The groups that the build with this scratch directory has left. */
+export function leftGroups(build: string): readonly string[] {
 	return [...groups.values(), ...(unified === undefined ? [] : [unified])].flatMap(({ own }) =>
 		listDirectory(own)
-			.filter((name) => name.startsWith('s2oci-'))
-			.map((name) => join(own, name))
-			.filter(isEmpty),
+			.filter((name) => name.startsWith(`s2oci-${build}-`))
+			.map((name) => join(own, name)),
 	);
-}
-
-function isEmpty(group: string): boolean {
-	try {
-		return readFileSync(join(group, 'cgroup.procs'), 'utf8') === '';
-	} catch {
-		// It was removed between two looks.
-		return false;
-	}
 }

@@ -15,7 +15,7 @@ mkdirSync(scratch, { recursive: true, mode: 0o700 });
 
 const fds = (pid) => readdirSync(`/proc/${pid}/fd`).length;
 const output = { stdout: [], stderr: [] };
-const result = { before: fds(process.pid) };
+const result = { build: plan.name, before: fds(process.pid) };
 let worker;
 try {
 	say({ step: 'start' });

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
@@ -38,6 +38,8 @@ export interface SessionResult {
 	readonly error?: { readonly code?: string; readonly message: string };
 	readonly stdout: string;
 	readonly stderr: string;
+	/** The name of its scratch directory. */
+	readonly build: string;
 	/** What is left beside the scratch directory after the end. */
 	readonly left: readonly string[];
 }
@@ -67,6 +69,8 @@ export interface SessionPlan {
 
 export interface RunningSession {
 	readonly driver: ChildProcess;
+	/** The name of its scratch directory; no two sessions have the same. */
+	readonly build: string;
 	/** Resolves when the session begins the step `name`. */
 	readonly step: (name: 'start' | 'unpack' | 'inspect' | 'execute' | 'pack' | 'close') => Promise<void>;
 	readonly result: Promise<SessionResult>;
@@ -144,7 +148,7 @@ export function openSessions(user: User = 'ourselves'): SessionStore {
 	let count = 0;
 	let output = '';
 	const start = (plan: SessionPlan): RunningSession => {
-		const name = `session-${++count}`;
+		const name = `${basename(directory.path)}-${++count}`;
 		output = join(directory.path, `${name}.layer`);
 		const source = makeSource(join(directory.path, `${name}-source`), plan.source ?? {}, mine);
 		const layers = plan.layers.map((tar, index) =>
@@ -160,7 +164,7 @@ export function openSessions(user: User = 'ourselves'): SessionStore {
 		const stdio = ['pipe', 'pipe', 'pipe', ...Array<'ignore'>(LEAKED_FD - 3).fill('ignore'), leaked] as const;
 		const driver = spawn(program, args, { stdio: [...stdio], env, cwd: '/' });
 		driver.stdin?.end(JSON.stringify({ ...planFor(plan, source, output), store, name, layers }));
-		return follow(driver);
+		return { build: name, ...follow(driver) };
 	};
 	return {
 		path: directory.path,
@@ -244,7 +248,7 @@ function writeLayer(
 	return { path, wanted: plan.wanted?.(layer) ?? layer };
 }
 
-function follow(driver: ChildProcess): RunningSession {
+function follow(driver: ChildProcess): Omit<RunningSession, 'build'> {
 	const seen = new Set<string>();
 	let wake: () => void = () => undefined;
 	const complaints = driver.stderr === null ? Promise.resolve('') : text(driver.stderr);

@@ -17,8 +17,8 @@ function groups(own: Readonly<Record<string, string>> = {}) {
 	}
 	const made = () => listDirectory(directory.path).filter((name) => name.startsWith('s2oci-'));
 	return {
-		beside: { version: 2, directory: directory.path, own: join(directory.path, 'own') } as const,
-		below: { version: 1, directory: directory.path, own: directory.path } as const,
+		beside: { version: 2, directory: directory.path, own: join(directory.path, 'own'), build: 'app' } as const,
+		below: { version: 1, directory: directory.path, own: directory.path, build: 'app' } as const,
 		made,
 		read: (file: string) => readFileSync(join(directory.path, made()[0] ?? '', file), 'utf8'),
 		has: (file: string) => existsSync(join(directory.path, made()[0] ?? '', file)),
@@ -33,6 +33,12 @@ describe('a control group', () => {
 		makeCgroup(cgroup.beside, { ...NONE, memory: 64 * MIB, cpus: 1.5 });
 		expect([cgroup.read('memory.max'), cgroup.read('cpu.max')]).toEqual(['67108864', '150000 100000']);
 		expect(cgroup.has('pids.max')).toBe(false);
+	});
+
+	test('has a name that says whose build it is', () => {
+		using cgroup = groups();
+		makeCgroup(cgroup.beside, NONE);
+		expect(cgroup.made()).toEqual([expect.stringMatching(/^s2oci-app-[0-9a-f]{12}$/)]);
 	});
 
 	test('of version 1 has them under its own names', () => {
