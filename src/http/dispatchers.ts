@@ -1,5 +1,5 @@
 import type { LookupFunction } from 'node:net';
-import tls from 'node:tls';
+import { setFlagsFromString } from 'node:v8';
 import type { Dispatcher } from 'undici';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { readSmallFile } from '../small-file.js';
@@ -34,6 +34,8 @@ export interface Dispatchers {
 /** Those of distributions have a quarter of a MiB. */
 const MAX_BUNDLE = 16 << 20;
 const CONNECT_TIMEOUT = 30_000;
+/** Bytes that V8 takes for executed. undici parses with WebAssembly: to optimise that costs more than all that a build has for it. */
+const PARSED_BEFORE_OPTIMISED = 2 ** 30;
 
 /**
  * Connections by undici, which is loaded when the first is wanted: kept alive, through the proxies that {@link proxyFor} finds in `env`, and
@@ -69,6 +71,7 @@ async function openDispatcher(
 	proxy: URL | undefined,
 	lookup: LookupFunction,
 ): Promise<Dispatcher> {
+	setFlagsFromString(`--wasm-tiering-budget=${PARSED_BEFORE_OPTIMISED}`);
 	const { Agent, ProxyAgent } = await import('undici');
 	const ca = await certificates(options.caBundle);
 	const verification = { ...(ca === undefined ? {} : { ca }), ...(insecure ? { rejectUnauthorized: false } : {}) };
@@ -103,7 +106,8 @@ function parseProxy({ name, value }: ProxySetting, failed: Policy['failed']): UR
 async function certificates(caBundle: string | undefined): Promise<string[] | undefined> {
 	if (caBundle === undefined) return undefined;
 	try {
-		return [...tls.rootCertificates, (await readSmallFile(caBundle, MAX_BUNDLE)).toString('utf8')];
+		const { rootCertificates } = await import('node:tls');
+		return [...rootCertificates, (await readSmallFile(caBundle, MAX_BUNDLE)).toString('utf8')];
 	} catch (error) {
 		throw new BuildError('USAGE', `cannot read the CA bundle ${caBundle}: ${errnoOf(error) ?? messageOf(error)}`, {
 			hint: 'Let --ca-bundle, SSL_CERT_FILE or NODE_EXTRA_CA_CERTS, whichever named it, lead to a PEM file that can be read, or unset it.',
