@@ -6,6 +6,7 @@ import { PARENT_FD } from '../protocol/messages.js';
 import { removeTree } from '../remove-tree.js';
 import { rawPath } from '../root-path.js';
 import type { NamespacePlan } from './user-namespace.js';
+import type { WorkerWatch } from './watch-worker.js';
 
 /** `left` so many ms after `signal` is aborted because somebody stopped the build, or never once `over` is. */
 export function afterAbort(signal: AbortSignal, ms: number, over: AbortSignal): Promise<'left'> {
@@ -21,10 +22,11 @@ export function afterAbort(signal: AbortSignal, ms: number, over: AbortSignal): 
 }
 
 /**
- * Lets this process end before its worker. The socket that tells the worker when that happens stays open until then. One that somebody has
- * stopped (SIGSTOP) goes on, since it would stay for ever.
+ * Lets this process end before its worker, as `watch` is told. The socket that tells the worker when that happens stays open until then. One that
+ * somebody has stopped (SIGSTOP) goes on, since it would stay for ever.
  */
-export function leave(child: ChildProcess): void {
+export function leave(child: ChildProcess, watch: WorkerWatch | undefined): void {
+	watch?.leave();
 	signalGroup(child, 'SIGCONT');
 	child.unref();
 	child.channel?.unref();

@@ -13,6 +13,7 @@ import { type KnownSandbox, openKnownSandbox } from './known-sandbox.js';
 import { allRefused, REFUSALS, type Refusal, remedyOf, said } from './refusals.js';
 import type { NamespacePlan, WantedNamespace } from './user-namespace.js';
 import { idsOf, inPlacePlan, mapIds, mappingName, planNamespaces } from './user-namespace.js';
+import { type WorkerWatch, watchWorker } from './watch-worker.js';
 import { workerCommand } from './worker-command.js';
 
 /** The process in the namespaces. It holds no credentials; when it or we die, the other ends within a second. */
@@ -191,7 +192,11 @@ async function openWorker(
 ): Promise<WorkerProcess> {
 	const { child } = attempt;
 	const call = createChannel(child, options.onEvent, signal);
-	const exited = new Promise<void>((resolve) => child.once('exit', () => resolve())).then(() => endLeft(plan, child));
+	let watch: WorkerWatch | undefined;
+	const exited = new Promise<void>((resolve) => child.once('exit', () => resolve())).then(() => {
+		watch?.stop();
+		return endLeft(plan, child);
+	});
 	const end = async (how: WorkerCalls['close']['request']) => {
 		const limit = setTimeout(attempt.kill, CLOSE_LIMIT_MS).unref();
 		await call('close', how).catch(() => undefined);
@@ -204,13 +209,14 @@ async function openWorker(
 		const late = afterAbort(signal, STOP_LIMIT_MS, isLate.signal);
 		const how = await Promise.race([end({ keepAs }).then(() => 'closed' as const), late]);
 		isLate.abort();
-		if (how === 'left') leave(child);
+		if (how === 'left') leave(child, watch);
 		else removeOwn(options.scratch);
 		return how;
 	};
 	makePath(options.store, 0o700);
 	try {
 		const { rootfs, proc, bounds, notices } = await call('open', openingOf(plan, options));
+		if (plan.mounts && child.pid !== undefined) watch = watchWorker(child.pid, options.scratch, options.env['PATH']);
 		const place = { userNamespace: plan.kind, mounts: plan.mounts, rootfs, proc };
 		const order = orderSandboxes(options.isolation ?? 'auto', place);
 		const known = openKnownSandbox(options.store, order, place, options.env['PATH']);

@@ -30,8 +30,6 @@ export interface Libc {
 	readonly closeOnExec: (first: number) => void;
 	/** Has this process killed when its parent dies. An exec that gains capabilities, as the worker's does, undoes it. */
 	readonly dieWithParent: () => void;
-	/** Ends this process at once with all its threads, from whichever of them it is called (_exit(2)). */
-	readonly exit: (status: number) => void;
 	/** A connection to the unix socket `path`. It blocks, but a read ends with EAGAIN after `timeout` ms, so that a thread can end. */
 	readonly connect: (path: RawPath, timeout: number) => number;
 	/** Has orphans among this process's descendants come back to it rather than to the init of its container. */
@@ -155,7 +153,6 @@ function libcOf({ native, bare }: Binding): Libc {
 		leaveKeyring: () => void keyctl(SYS_KEYCTL[process.arch] ?? -1, KEYCTL_JOIN_SESSION_KEYRING, null),
 		landlockReach: () => landlockReach(native),
 		dieWithParent: () => void prctl(PR_SET_PDEATHSIG, SIGKILL),
-		exit: bare('int _exit(int status)'),
 		pipe: pipeCall(native),
 	};
 }

@@ -24,7 +24,6 @@ export function libcWithoutKoffi(parent: string): Libc {
 		closeOnExec: () => undefined,
 		landlockReach: () => 'nothing',
 		dieWithParent: () => undefined,
-		exit: missing('_exit'),
 		adoptOrphans: () => undefined,
 		leaveKeyring: () => undefined,
 		pipe: () => {

@@ -3,6 +3,7 @@ import { isBuildError } from '../errors.js';
 import type { FromWorker, Request } from '../protocol/messages.js';
 import { PARENT_FD, toWire } from '../protocol/messages.js';
 import { createCalls, loadExecute } from './calls.js';
+import { markCleaning } from './scratch.js';
 import { createParentWatch } from './watch-parent.js';
 
 /** How long calls under way may take to notice that they were stopped. */
@@ -22,8 +23,13 @@ function serve(): void {
 	const settled = () => Promise.race([Promise.allSettled(running), delay(SETTLE_MS)]);
 	const calls = createCalls(send, stop, settled);
 	const watch = createParentWatch(PARENT_FD);
-	const end = async () => {
+	let scratch: string | undefined;
+	const clean = () => {
 		watch.clean();
+		if (scratch !== undefined) markCleaning(scratch);
+	};
+	const end = async () => {
+		clean();
 		try {
 			await calls.close({});
 		} finally {
@@ -35,10 +41,9 @@ function serve(): void {
 	process.on('unhandledRejection', fail);
 	process.on('disconnect', () => void end());
 	for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => undefined);
-	let scratch: string | undefined;
 	process.on('message', (message: Request) => {
 		if (message.call === 'open') scratch = message.request.scratch;
-		if (message.call === 'close') watch.clean();
+		if (message.call === 'close') clean();
 		const call = calls[message.call] as (request: unknown) => unknown;
 		const answered = new Promise((resolve) => resolve(call(message.request))).then(
 			(response) => send({ type: 'answer', id: message.id, response }),
@@ -47,7 +52,8 @@ function serve(): void {
 		if (message.call === 'close') return;
 		running.add(answered);
 		void answered.finally(() => running.delete(answered));
-		if (message.call === 'open') void answered.then(() => watch.start(message.request.mounts));
+		// With a pid namespace, the parent has us watched from outside.
+		if (message.call === 'open' && !message.request.mounts) void answered.then(watch.start);
 	});
 	send({ type: 'ready' });
 	setImmediate(() => void loadExecute());

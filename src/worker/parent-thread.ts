@@ -1,7 +1,6 @@
 import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
-import { loadLibc } from '../linux/libc.js';
 import { killDescendants } from '../sandbox/descendants.js';
 import type { Watched } from './watch-parent.js';
 
@@ -12,12 +11,11 @@ const CLEAN_MS = 5000;
 /** How long what it started may take to die. */
 const KILL_MS = 300;
 
-/** Only a system call ends all threads, and a signal of its own never ends process 1 of a pid namespace (pid_namespaces(7)). */
-async function endProcess({ cleaning, ownsPids }: Watched): Promise<void> {
+/** `process.exit` in a thread would end the thread alone. */
+async function endProcess({ cleaning }: Watched): Promise<void> {
 	await delay(NOTICE_MS);
 	if (Atomics.load(cleaning, 0) !== 0) await delay(CLEAN_MS);
-	if (!ownsPids) await Promise.race([killDescendants(), delay(KILL_MS)]);
-	(await loadLibc())?.exit(1);
+	await Promise.race([killDescendants(), delay(KILL_MS)]);
 	process.kill(process.pid, 'SIGKILL');
 }
 

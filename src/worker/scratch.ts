@@ -23,6 +23,12 @@ export function lockScratch(scratch: string, libc: Libc): void {
 	fs.renameSync(lock, `${scratch}.lock`);
 }
 
+/** Shows whoever watches this process that its clean-up began: the lock file is not empty any more. */
+export function markCleaning(scratch: string): void {
+	// Where the disk is full, too.
+	attempt(() => fs.truncateSync(`${scratch}.lock`, 1));
+}
+
 /** Removes the directories beside `scratch` whose builds died without a word. That may take long, and nothing here stops it. */
 export function removeAbandoned(scratch: string, libc: Libc): void {
 	const siblings = dirname(scratch);
