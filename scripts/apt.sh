@@ -46,3 +46,32 @@ copy_apt_settings() {
 		if [ -r "/etc/apt/$file" ]; then cp -R "/etc/apt/$file" "$1/"; fi
 	done
 }
+
+# debian_sources SUITE: the lines of a sources.list for it: this machine's own mirrors when it has the same suite. Nothing on a machine that
+# has none; mmdebstrap has a default.
+debian_sources() {
+	if [ "$1" = "$(debian_codename)" ]; then
+		debian_targets | awk -v key="$DEBIAN_KEYRING" '{ print "deb [signed-by=" key "]", $(NF - 2), $(NF - 1), $NF }' | sort -u
+	elif [ -n "$(debian_mirror)" ]; then
+		echo "deb [signed-by=$DEBIAN_KEYRING] $(debian_mirror) $1 main"
+	fi
+}
+
+# debian_tar DIRECTORY TAR SUITE MIRROR PACKAGES [OPTION...]: makes a small Debian with the packages, as a tar. MIRROR is what mmdebstrap
+# takes for one, or nothing for its default. apt's settings, and that nothing need survive a power cut, are there while packages are fetched,
+# and not in the tar. They are put into DIRECTORY, which is made.
+debian_tar() {
+	etc=$1
+	tar=$2
+	suite=$3
+	from=$4
+	include=$(printf %s "$5" | tr ' \n' ',,')
+	shift 5
+	copy_apt_settings "$etc/apt"
+	mkdir -p "$etc/dpkg/dpkg.cfg.d"
+	echo force-unsafe-io >"$etc/dpkg/dpkg.cfg.d/00host"
+	mmdebstrap --quiet --mode=auto --variant=minbase --include="$include" "--setup-hook=cp -R '$etc/.' \"\$1/etc/\"" \
+		"--customize-hook=cd \"\$1/etc\" && rm -rf apt/apt.conf.d/00host dpkg/dpkg.cfg.d/00host apt/auth.conf apt/auth.conf.d/*" \
+		"$@" "$suite" "$tar" ${from:+"$from"} >&2 ||
+		die 'mmdebstrap failed. It needs root or a range in /etc/subuid and /etc/subgid, and a Debian mirror it can reach'
+}

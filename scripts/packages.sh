@@ -36,7 +36,7 @@ package_of() {
 	useradd) echo passwd ;;
 	mkfs.ext4 | lsattr | chattr) echo e2fsprogs ;;
 	mkfs.btrfs) echo btrfs-progs ;;
-	capsh | setcap) echo libcap2-bin ;;
+	capsh | setcap | getcap) echo libcap2-bin ;;
 	dockerd) echo docker.io ;;
 	# Debian 13 has the client in a package of its own.
 	docker) if grep -qE '^VERSION_CODENAME="?(bookworm|bullseye|jammy|noble)' /etc/os-release; then echo docker.io; else echo docker-cli; fi ;;
