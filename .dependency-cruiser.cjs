@@ -20,6 +20,8 @@ const allowed = {
 	// No worker, rootfs and linux: the parent never opens a file of an image.
 	pipeline: ['host', 'protocol', 'http', 'oci', 'tar', 'content', 'engine', 'registry', 'sandbox', 'source', 's2i'],
 	cli: ['pipeline', 'oci', 'content', 'engine', 'registry', 'source', 's2i', 'sandbox', 'create'],
+	// What a program imports: the command line in values.
+	library: ['cli', 'pipeline', 'oci', 'content', 's2i', 'sandbox'],
 };
 const layer = (name) => `^src/${name}/`;
 /** The npm packages that scripts/bundle.mjs puts into the programs. */

@@ -11,5 +11,5 @@ if (major < FLOOR[0] || (major === FLOOR[0] && minor < FLOOR[1])) {
 	console.error('hint: Install a newer Node.js, or put the directory of one that is installed first in PATH.');
 	process.exit(HOST);
 }
-const { runProcess } = await import('../dist/cli/run-process.js');
+const { runProcess } = await import('../dist/library/program.js');
 await runProcess();

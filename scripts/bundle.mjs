@@ -1,6 +1,6 @@
 // Bundles each program into a directory: node bundle.mjs [DIRECTORY], by default dist. Node.js spends more on finding and linking some
-// hundred modules than a small build takes. A program is two files: what it always needs, and what builds need besides; what else of ours
-// is loaded later is a third, and packages that few builds need stay apart.
+// hundred modules than a small build takes. A program is two files: what it always needs, and what builds need besides; what else is loaded
+// later is a third, and large packages that not every build needs stay apart.
 import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -24,9 +24,11 @@ const IMPORT = /^(?:import|export) (?!type )[^;]*?from '(\.[^']+)\.js';/gms;
 const BUILTIN = /^import ([^;'"]*?) from "(node:[\w/]+)";$/gm;
 /** What programs load later, but in every build; and what of the worker is too small for a file. */
 const IN_BUILDS = [
-	...['cli/commands/build', 'cli/parse-command', 'cli/report-text', 'pipeline/build'],
+	...['cli/commands/build', 'cli/parse-command', 'cli/report-text', 'pipeline/build', 'library/read-options'],
 	...['worker/execute', 'worker/artifacts', 'worker/probe'],
 ];
+/** Packages that stay with what else is loaded later. */
+const SELDOM = /\/node_modules\/(?:re2js|yauzl)\//;
 const inBuilds = importedBy(IN_BUILDS.map((name) => join(source, `${name}.ts`)));
 
 const commit = readCommit();
@@ -43,7 +45,7 @@ function readCommit() {
 	return git('describe', '--always', '--dirty', '--abbrev=40', '--exclude=*').stdout.trim() || undefined;
 }
 
-/** Whatever is started by its file, and what bin/s2oci.js imports. */
+/** Whatever is started by its file, and what bin/s2oci.js and other packages import. */
 function listPrograms() {
 	const files = globSync('**/*.ts', { cwd: source });
 	const started = files.flatMap((file) =>
@@ -51,7 +53,7 @@ function listPrograms() {
 			([, name]) => join(file, '..', name),
 		),
 	);
-	return [...new Set(['cli/run-process', ...started])];
+	return [...new Set(['library/program', ...started])];
 }
 
 /** Writes one program; returns the paths of the modules in it. */
@@ -84,7 +86,9 @@ async function bundle(program) {
 	const { output } = await bundled.write({
 		...{ dir: target, format: 'esm', comments: false },
 		...{ entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
-		...(importsLater(always) ? { codeSplitting: { groups: groupsOf(program.split('/')[0], always) } } : {}),
+		...(importsLater(always)
+			? { codeSplitting: { groups: groupsOf(program.startsWith('library') ? 'cli' : program.split('/')[0], always) } }
+			: {}),
 	});
 	await bundled.close();
 	return output.flatMap(({ moduleIds = [] }) => moduleIds);
@@ -100,8 +104,7 @@ function groupsOf(name, always) {
 	return [
 		{ name, test: (id) => always.has(id), priority: 3 },
 		{ name: `${name}-build`, test: (id) => inBuilds.has(id) || id.includes('/node_modules/valibot/'), priority: 2 },
-		{ name: `${name}-more`, test: (id) => id.startsWith(source), priority: 1 },
-		{ name: `${name}-sources`, test: /\/node_modules\/(?:re2js|yauzl)\//, priority: 0 },
+		{ name: `${name}-more`, test: (id) => id.startsWith(source) || SELDOM.test(id), priority: 1 },
 	];
 }
 

@@ -1,0 +1,16 @@
+export type { ImageLocation } from '../content/location.js';
+export { formatImageLocation, parseImageLocation } from '../content/location.js';
+export type { ErrorCode } from '../errors.js';
+export { BuildError, isBuildError } from '../errors.js';
+export type { Descriptor, Platform } from '../oci/descriptor.js';
+export type { Digest } from '../oci/digest.js';
+export { parseDigest } from '../oci/digest.js';
+export type { Image, ImageConfig, Layer, Manifest } from '../oci/image.js';
+export { formatPlatform, parsePlatform } from '../oci/platform.js';
+export type { ImageReference, RepositoryName } from '../oci/reference.js';
+export { formatReference, parseReference } from '../oci/reference.js';
+export type { BuildEvent, Rung, Stage, Transfer } from '../pipeline/events.js';
+export type { BuildResult } from '../pipeline/result.js';
+export { build } from './build.js';
+export type { BuildOptions, RegistryOptions, Watching } from './options.js';
+export { resolveImage } from './resolve-image.js';
