@@ -13,6 +13,7 @@ import { openDownload } from './download.js';
 import { hasBlob } from './has-blob.js';
 import { mountBlob } from './mount.js';
 import { responseError } from './response-error.js';
+import { listTags } from './tags.js';
 import { type Access, ATTEMPTS, ifPossible, REGISTRY, type RemoteRepository, requestTo } from './transport.js';
 import { uploadBlob } from './upload.js';
 import type { Habits } from './upload-plan.js';
@@ -23,6 +24,8 @@ export interface Repository extends ImageSource, ImageTarget {
 	readonly name: RepositoryName;
 	/** What `reference` (tag or digest) names, without its content: registries do not count this as a pull. */
 	resolve(reference: string, signal: AbortSignal): Promise<Descriptor>;
+	/** All tags, sorted. */
+	tags(signal: AbortSignal): Promise<readonly string[]>;
 	/** An index, too. */
 	putManifest(manifest: Document<Manifest | Index>, tag: string | undefined, signal: AbortSignal): Promise<void>;
 }
@@ -58,6 +61,7 @@ export function openRepository(
 	const repository: Repository = {
 		name,
 		resolve: async (reference, signal) => resolveManifest(await reach(signal), reference, 'pull', signal),
+		tags: async (signal) => listTags(await reach(signal), signal),
 		manifest: async (reference, signal) => getManifest(await reach(signal), reference, signal),
 		open: async (blob, signal) => openDownload(await reach(signal), blob, signal),
 		has,

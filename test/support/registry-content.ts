@@ -25,6 +25,23 @@ export function answerManifest(state: State, call: Call, repository: string, ref
 	}
 }
 
+/** Tags in the order in which they came, page by page (distribution-spec v1.1 "Listing Tags"). */
+export function answerTags({ faults, manifests }: State, call: Call, repository: string): void {
+	const tags = [...manifests.keys()]
+		.filter((key) => key.startsWith(`${repository}:`))
+		.map((key) => key.slice(repository.length + 1));
+	if (tags.length === 0) {
+		call.reply(404, {}, errorBody('NAME_UNKNOWN', 'repository name not known to registry'));
+		return;
+	}
+	const from = tags.indexOf(call.url.searchParams.get('last') ?? '') + 1;
+	const page = tags.slice(from, from + (faults.tagsPage ?? tags.length));
+	const next = `</v2/${repository}/tags/list?last=${page.at(-1) ?? ''}&n=1000>; rel="next"`;
+	const link = faults.tagsLink ?? (from + page.length < tags.length ? next : undefined);
+	const body = faults.tagsBody ?? JSON.stringify({ name: repository, tags: page });
+	call.reply(200, { 'content-type': 'application/json', ...(link !== undefined && { link }) }, body);
+}
+
 /** With every tag that names it, as distribution does. */
 function deleteManifest({ faults, manifests }: State, call: Call, key: string): void {
 	const [repository = '', digest = ''] = key.split('@');

@@ -88,6 +88,11 @@ export interface Faults {
 	readonly blobPutStatus?: number;
 	/** Tags cannot be pushed twice. */
 	readonly immutableTags?: boolean;
+	/** How many tags are on a page of their list, and where its Link header leads in place of the next page. */
+	readonly tagsPage?: number;
+	readonly tagsLink?: string;
+	/** What is answered in place of a list of tags. */
+	readonly tagsBody?: string;
 	/** Manifests cannot be deleted. */
 	readonly noDelete?: boolean;
 	/** Refuse manifests that have an artifactType. */

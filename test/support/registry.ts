@@ -1,4 +1,4 @@
-import { answerBlob, answerManifest, answerStorage, answerUpload, errorBody } from './registry-content.js';
+import { answerBlob, answerManifest, answerStorage, answerTags, answerUpload, errorBody } from './registry-content.js';
 import type { Call, Faults, Reply, SeenRequest, State, TestRegistry } from './registry-state.js';
 import { answerToken, basicOf } from './registry-token.js';
 
@@ -113,10 +113,11 @@ function answer(state: State, call: Call): void {
 		challenge(state, call);
 		return;
 	}
-	const match = /^\/v2\/(.+)\/(blobs\/uploads|blobs|manifests)\/(.*)$/.exec(call.url.pathname);
+	const match = /^\/v2\/(.+)\/(blobs\/uploads|blobs|manifests|tags)\/(.*)$/.exec(call.url.pathname);
 	const [, repository = '', kind, reference = ''] = match ?? [];
 	if (kind === 'manifests') answerManifest(state, call, repository, reference);
 	else if (kind === 'blobs') answerBlob(state, call, repository, reference);
+	else if (kind === 'tags') answerTags(state, call, repository);
 	else if (kind === 'blobs/uploads') answerUpload(state, call, repository, reference);
 	else call.reply(call.url.pathname === '/v2/' ? 200 : 404);
 }
@@ -146,7 +147,7 @@ function isAuthorized({ faults, tokens }: State, { request }: Call): boolean {
 }
 
 function challenge({ faults, tokenHost }: State, { url, reply }: Call): void {
-	const repository = /^\/v2\/(.+)\/(?:blobs|manifests)\//.exec(url.pathname)?.[1];
+	const repository = /^\/v2\/(.+)\/(?:blobs|manifests|tags)\//.exec(url.pathname)?.[1];
 	const demanded = faults.scope ?? (repository === undefined ? undefined : `repository:${repository}:pull`);
 	const scope = demanded === undefined ? '' : `,scope="${demanded}"`;
 	const service = faults.noService === true ? '' : ',service="test registry"';

@@ -79,6 +79,15 @@ describe('against the distribution registry', () => {
 		}
 	});
 
+	test('all tags of a repository are listed, and a repository that is not there is told of', async () => {
+		const repository = registries.open({ registry: host, path: 'push/tags' });
+		await writeImage(testImage(), repository, 'a', signal);
+		await writeImage(testImage(), repository, 'b.1', signal);
+		expect(await repository.tags(signal)).toEqual(['a', 'b.1']);
+		const missing = registries.open({ registry: host, path: 'push/missing' }).tags(signal);
+		await expect(missing).rejects.toMatchObject({ code: 'REGISTRY_NOT_FOUND' });
+	});
+
 	test('layers are mounted from another repository, and the appended image is complete', async () => {
 		const base = testImage({ layers: [randomBytes(500_000)] });
 		const from = registries.open({ registry: host, path: 'mount/base' });
