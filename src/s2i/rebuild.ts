@@ -87,7 +87,11 @@ export function decodeRebuild(
  * Throws IMAGE_INVALID when `inputs` of `image`, which anybody may have written, would have this machine ask an address that only it should use, such as
  * its cloud's for credentials: for scripts the rules of {@link parseImageScriptsUrl} count. `source` says whether its source counts.
  */
-export function refuseLocalAddresses(inputs: RebuildInputs, source: boolean, image: string): void {
+export function refuseLocalAddresses(
+	inputs: Pick<RebuildInputs, 'builder' | 'runtime' | 'scriptsUrl' | 'source'>,
+	source: boolean,
+	image: string,
+): void {
 	const { builder, runtime, scriptsUrl = '' } = inputs;
 	if (/^https?:/i.test(scriptsUrl)) parseImageScriptsUrl(scriptsUrl, `${REBUILD_LABEL} of ${image}`);
 	// What has neither a dot nor a port is no host, but a name at Docker Hub.
