@@ -24,6 +24,11 @@ export const commands: Readonly<Record<string, Listed>> = {
 		'make one multi-platform image of images',
 		() => import('./commands/image-index.js'),
 	),
+	fleet: list(
+		'plan [<image>...]',
+		'find images whose builder has moved on, and have them rebuilt',
+		() => import('./commands/fleet.js'),
+	),
 	push: list('--resume <file>', 'finish the push of a build that failed there', () => import('./commands/push.js')),
 	run: list('<image> [-- <command>]', 'run an image in a sandbox', () => import('./commands/run.js')),
 	usage: list('<image>', 'run the usage script of a builder image', () => import('./commands/usage.js')),
