@@ -42,6 +42,7 @@ export type ErrorCode =
 	| 'ASSEMBLE_SURVIVED'
 	| 'ASSEMBLE_NOT_REPRODUCIBLE'
 	| 'OUTPUT_FAILED'
+	| 'FLEET_FAILED'
 	| 'INTERRUPTED';
 
 /** An error the user can meet: what failed, on what, and in `hint` what to do now. Anything else that is thrown is a bug. */

@@ -25,7 +25,7 @@ export const commands: Readonly<Record<string, Listed>> = {
 		() => import('./commands/image-index.js'),
 	),
 	fleet: list(
-		'plan [<image>...]',
+		'plan|run [<image>...]',
 		'find images whose builder has moved on, and have them rebuilt',
 		() => import('./commands/fleet.js'),
 	),

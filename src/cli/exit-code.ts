@@ -46,6 +46,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
 	SOURCE_INVALID: 5,
 	SOURCE_GIT: 5,
 	SOURCE_EMPTY: 5,
+	FLEET_FAILED: 6,
 	INTERRUPTED: 130,
 };
 

@@ -4,17 +4,18 @@ import { parseReference } from '../../oci/reference.js';
 import type { Emit } from '../../pipeline/events.js';
 import { ENGINES, type EngineName, type Work } from '../../pipeline/fleet/engines/work.js';
 import type { FleetImage, FleetRequest } from '../../pipeline/fleet/plan.js';
+import type { FleetOutcome } from '../../pipeline/fleet/run.js';
+import type { HostRequest } from '../../pipeline/request.js';
 import { readSmallFile } from '../../small-file.js';
 import { checkHostFiles } from '../check-request.js';
-import { renderPlan, summarize } from '../fleet-table.js';
+import { renderPlan, renderRun, summarize } from '../fleet-table.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { flag, list, option, type Read, required, section, several, type Values } from '../options.js';
 import { withReport } from '../outcome.js';
 import type { Definition } from '../parse-command.js';
 import { impossible, listed, oneOf, readNumber, readPath } from '../values.js';
 
-const ACTIONS = ['plan'] as const;
-const { platform, dockerConfig, insecureRegistries, caBundle } = hostOptions;
+const ACTIONS = ['plan', 'run'] as const;
 const MAX_LIST_BYTES = 64 * 1024 * 1024;
 
 const readCount = readNumber(/^\d{1,5}$/, 'Give a number of images.');
@@ -30,7 +31,7 @@ const readSecretName: Read<string> = (text, name) => {
 };
 
 const fleetArguments = {
-	action: required('plan', 'what is done', [...ACTIONS]),
+	action: required('plan|run', 'what is done', [...ACTIONS]),
 	names: several('image', 'images to look at; without any, they are read from standard input'),
 	...section('Images', {
 		from: option('from', 'FILE', 'names of images, one a line, or what kubectl get -o json prints; - for stdin', {
@@ -44,6 +45,9 @@ const fleetArguments = {
 			offer: ENGINES,
 			read: (text, name): EngineName => oneOf(name, ENGINES, text),
 		}),
+		jobs: option('jobs', 'N', 'run: how many are rebuilt at the same time, here; default 2', {
+			read: readCount,
+		}),
 		canary: option('canary', 'N', 'so many are rebuilt first, and the others after these succeeded', {
 			read: readCount,
 		}),
@@ -54,7 +58,7 @@ const fleetArguments = {
 		}),
 	}),
 	json: flag('json', 'print one JSON document'),
-	host: { platform, dockerConfig, insecureRegistries, caBundle },
+	host: hostOptions,
 	report: reportOptions,
 };
 
@@ -62,8 +66,8 @@ const fleetArguments = {
 export const command: Definition<typeof fleetArguments> = {
 	name: 'fleet',
 	description:
-		'Find the images whose builder has moved on, and print a table of them, or work for an engine that builds them again. Each is looked at\n' +
-		'by its manifest and config, and each distinct builder once.',
+		'Find the images whose builder has moved on: plan prints a table of them, or work for an engine that builds them again; run builds them\n' +
+		'here. What was rebuilt is fresh the next time, also when a run was killed.',
 	examples: [
 		{
 			description: 'Which images of a cluster are behind their builders?',
@@ -78,13 +82,16 @@ export const command: Definition<typeof fleetArguments> = {
 			command:
 				's2oci fleet plan --from images.txt --for gitlab --job-image registry.example/ci/s2oci --canary 2 --max-parallel 10 > fleet.yml',
 		},
+		{
+			description: 'Rebuild what is stale here, one of them first',
+			command: 's2oci fleet run --from images.txt --jobs 4 --canary 1',
+		},
 	],
 	args: fleetArguments,
-	/** Prints what was found; resolves with 0 whatever that is. */
+	/** Prints what was found or done; resolves with 0 whatever a plan finds, and with 6 when a run leaves an image that is stale. */
 	perform: async ({ value, ...line }, { io }) => {
-		oneOf('s2oci fleet', ACTIONS, value.action);
-		const { work: asked, json } = value;
-		if (json && asked.engine !== undefined) throw bothForms();
+		const action = oneOf('s2oci fleet', ACTIONS, value.action);
+		checkAction(action, value);
 		const host = readHostRequest(value.host, line);
 		await checkHostFiles(host);
 		const names = await readNames(value, host.stdin);
@@ -92,10 +99,12 @@ export const command: Definition<typeof fleetArguments> = {
 		return withReport(value.report, io, line.events, async (emit, signal) => {
 			const { planFleet } = await import('../../pipeline/fleet/plan.js');
 			const images = await planFleet(request, emit, signal);
-			if (asked.engine !== undefined) {
-				return { status: 0, line: await printWork(asked.engine, workOf(images, value), images, emit) };
-			}
-			return { status: 0, line: json ? JSON.stringify({ images }, undefined, '\t') : renderPlan(images) };
+			if (action === 'plan') return { status: 0, line: await printPlan(images, value, emit) };
+			const outcomes = await runHere(images, value.work, host, emit, signal);
+			io.stdout.write(`${value.json ? renderJson(outcomes) : renderRun(outcomes)}\n`);
+			signal.throwIfAborted();
+			const error = failureOf(outcomes);
+			return error === undefined ? { status: 0 } : { status: undefined, error };
 		});
 	},
 };
@@ -117,12 +126,78 @@ export function workOf(
 	return { images: stale, canary, maxParallel, jobImage, credentials, options };
 }
 
-async function printWork(engine: EngineName, work: Work, images: readonly FleetImage[], emit: Emit): Promise<string> {
+async function printPlan(images: readonly FleetImage[], value: FleetArguments, emit: Emit): Promise<string> {
+	const { engine } = value.work;
+	if (engine === undefined) return value.json ? renderJson(images) : renderPlan(images);
 	const { renderWork } = await import('../../pipeline/fleet/engines/render.js');
-	const { text, left } = renderWork(engine, work);
+	const { text, left } = renderWork(engine, workOf(images, value));
 	emit({ type: 'log', level: 1, message: summarize(images) });
 	if (left > 0) emit({ type: 'log', level: 0, message: `${left} are left for the next plan, when these are fresh` });
 	return text;
+}
+
+function renderJson(images: readonly FleetImage[]): string {
+	return JSON.stringify({ images }, undefined, '\t');
+}
+
+/** Builds what is stale in this process, each as `s2oci rebuild` does without any option but those of the host. */
+async function runHere(
+	images: readonly FleetImage[],
+	{ jobs = 2, canary = 0 }: FleetArguments['work'],
+	host: HostRequest,
+	emit: Emit,
+	signal: AbortSignal,
+): Promise<readonly FleetOutcome[]> {
+	emit({ type: 'log', level: 1, message: summarize(images) });
+	const { runFleet } = await import('../../pipeline/fleet/run.js');
+	const { rebuild } = await import('../../pipeline/rebuild-image.js');
+	const { command: rebuildCommand, readRebuildRequest } = await import('./rebuild.js');
+	const { parseCommand } = await import('../parse-command.js');
+	const readName = (name: string) => Promise.resolve(name);
+	return runFleet(
+		images,
+		{
+			...{ jobs, canary },
+			rebuild: async (image, tell, stop) => {
+				const words = [image, '--pull-policy', 'always', '--runtime-pull-policy', 'always'];
+				const parsed = await parseCommand(rebuildCommand, words, { env: host.env });
+				if (parsed.type === 'help') throw new Error('no words ask for help');
+				return rebuild({ ...readRebuildRequest(parsed.value, parsed), host, readName }, tell, stop);
+			},
+		},
+		emit,
+		signal,
+	);
+}
+
+function failureOf(outcomes: readonly FleetOutcome[]): BuildError | undefined {
+	const count = (kind: FleetOutcome['outcome']) => outcomes.filter(({ outcome }) => outcome === kind).length;
+	const [failed, left] = [count('failed'), count('left')];
+	if (failed + left === 0) return undefined;
+	const message = `${failed} of ${outcomes.length} images failed${left === 0 ? '' : `, and ${left} were not begun`}`;
+	return new BuildError('FLEET_FAILED', message, {
+		hint: 'The report says why for each. Run it again for those: what was rebuilt is fresh.',
+	});
+}
+
+/** Throws USAGE for options of the other action, and for two forms of one answer. */
+function checkAction(action: (typeof ACTIONS)[number], { work, json }: FleetArguments): void {
+	const { engine, maxParallel, jobImage, credentials, jobs } = work;
+	const given = { for: engine, 'max-parallel': maxParallel, 'job-image': jobImage, credentials };
+	const other = action === 'plan' ? { jobs } : given;
+	const [first] = Object.entries(other).filter(([, value]) => value !== undefined);
+	if (first !== undefined) {
+		const hint =
+			action === 'plan'
+				? 'It is for s2oci fleet run.'
+				: 'It is for s2oci fleet plan --for ENGINE; here it is --jobs N.';
+		throw new BuildError('USAGE', `s2oci fleet ${action} does not take --${first[0]}`, { hint });
+	}
+	if (json && engine !== undefined) {
+		throw new BuildError('USAGE', '--json and --for are two forms of the same plan', {
+			hint: 'Leave one of them out.',
+		});
+	}
 }
 
 async function readNames(
@@ -170,8 +245,4 @@ function nothingNamed(): BuildError {
 	return new BuildError('USAGE', 's2oci fleet needs the images to look at', {
 		hint: 'Name them, give them on standard input, one a line, or name a repository with --repository.',
 	});
-}
-
-function bothForms(): BuildError {
-	return new BuildError('USAGE', '--json and --for are two forms of the same plan', { hint: 'Leave one of them out.' });
 }
