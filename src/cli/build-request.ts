@@ -99,7 +99,14 @@ export function readAssemble(
 
 /** What becomes of the build, whose image goes to `name` first. Throws USAGE, REFERENCE_INVALID. */
 export function readOutput(
-	{ outputs, pushByDigest, files: { resultFile }, callback: { url, format }, making }: BuildArguments['output'],
+	{
+		outputs,
+		pushByDigest,
+		beforePush,
+		files: { resultFile },
+		callback: { url, format },
+		making,
+	}: BuildArguments['output'],
 	name: string | undefined,
 ): OutputRequest {
 	const names = [name ?? '', ...outputs].filter((text) => text !== '');
@@ -111,7 +118,7 @@ export function readOutput(
 	}
 	const callback = url === undefined ? undefined : { url, format };
 	const isKept = resultFile !== undefined && !/^\/(?:dev|proc)\//.test(absolutePath(resultFile));
-	return { ...making, targets, callback, ...(isKept && { resultFile }) };
+	return { ...making, targets, beforePush, callback, ...(isKept && { resultFile }) };
 }
 
 /** A target whose image gets no tag, where it is a registry. Throws USAGE when one was typed, as BuildKit's push-by-digest does. */

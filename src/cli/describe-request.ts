@@ -69,6 +69,7 @@ function describeOutcome({ assemble, output, host }: BuildRequest): readonly Lin
 		['Assemble Timeout', assembleTimeout === undefined ? undefined : formatDuration(assembleTimeout)],
 		['Timestamp', output.timestamp?.toString()],
 		['Check Reproducible', output.checkReproducible ? 'enabled' : undefined],
+		['Before Push', output.beforePush && 'a command'],
 		['Reuse', output.reuse],
 		['Output Image', list(output.targets.map(formatImageLocation))],
 		['Callback URL', callback && `${hostOf(callback.url)} (${callback.format})`],

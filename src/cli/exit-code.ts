@@ -47,6 +47,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
 	SOURCE_GIT: 5,
 	SOURCE_EMPTY: 5,
 	FLEET_FAILED: 6,
+	BEFORE_PUSH_FAILED: 7,
 	INTERRUPTED: 130,
 };
 

@@ -66,8 +66,11 @@ export function describeResult(result: BuildResult, ms: number): string {
 	return `${reused === true ? 'named again' : 'built'} ${name ?? digest ?? 'the image'} in ${formatDuration(ms)}: ${parts.join(', ')}`;
 }
 
+/** Stages in which a program prints. */
+const RUNNING: ReadonlySet<string> = new Set(['assemble', 'before-push']);
+
 function describeStage(event: Extract<BuildEvent, { readonly type: 'stage' }>): string | undefined {
-	if (event.status === 'start') return event.stage === 'assemble' ? 'assemble begins' : undefined;
+	if (event.status === 'start') return RUNNING.has(event.stage) ? `${event.stage} begins` : undefined;
 	return `${event.stage} took ${formatDuration(event.ms)}${event.detail === undefined ? '' : `: ${oneLine(event.detail)}`}`;
 }
 

@@ -101,6 +101,13 @@ export const outputOptions = section('Output', {
 			absent: ({ program }): (typeof CALLBACK_FORMATS)[number] => (program === 'sti' ? 'sti' : 's2i'),
 		}),
 	},
+	beforePush: option(
+		'before-push',
+		'COMMAND',
+		"run COMMAND by the image's /bin/sh in the built image, as its user, and push only when it ends with 0; what it changes is not " +
+			'in the image',
+		{ read: (script) => ({ script }) },
+	),
 	making: {
 		timestamp: option(
 			'timestamp',

@@ -11,6 +11,7 @@ import { keepHeapSmall } from '../small-heap.js';
 import { fetchSource } from '../source/fetch.js';
 import { parseSource } from '../source/parse.js';
 import type { Source, SourceInfo } from '../source/source.js';
+import { checkBeforePush, runBeforePush } from './before-push.js';
 import { listenFor } from './callback/report-callback.js';
 import type { BuildContext } from './context.js';
 import type { Emit } from './events.js';
@@ -47,6 +48,7 @@ export async function build(request: BuildRequest, emit: Emit, signal: AbortSign
 	const record = createRecord(listener.emit);
 	const failed = new AbortController();
 	try {
+		if (request.output.beforePush !== undefined) checkBeforePush(request.output.beforePush);
 		const stop = AbortSignal.any([signal, failed.signal]);
 		const image = await untilFault(
 			buildImage({ ...request, host: settleStore(request.host) }, record, (error) => failed.abort(error), stop),
@@ -140,6 +142,10 @@ async function buildOn(context: BuildContext, source: FetchedSource, base: BaseT
 	if (again !== undefined) await record.stage('check', () => checkReproducible(context, again, made, began));
 	const built = await makeResultImage(context, info, assembled, layer, key);
 	const clearing = clear(context, assembled.root);
+	if (request.output.beforePush !== undefined) {
+		await clearing;
+		await record.stage('before-push', () => runBeforePush(context, built, path));
+	}
 	const publish = () => publishImage(built, path, images.targets, base.done, record, signal);
 	await record.stage('push', publish).catch((error: unknown) => keepUnpushed(error, built, path, context));
 	await clearing;

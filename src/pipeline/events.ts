@@ -15,6 +15,7 @@ export type Stage =
 	| 'diff'
 	| 'pack'
 	| 'check'
+	| 'before-push'
 	| 'push';
 
 /** What moves bytes. `unpack` counts uncompressed bytes, the others compressed ones, except `pack`, which counts what it reads. */

@@ -62,6 +62,8 @@ function refuseImpossible(request: BuildRequest, builder: BaseImage, hasRuntime:
 	if (hasRuntime) throw impossible('a runtime image', 'another root filesystem');
 	if (builder.contract.onBuild.length > 0) throw impossible('a builder image with ONBUILD', 'the right to be any user');
 	if (request.assemble.volumes.length > 0) throw impossible('--volume', 'mounts');
+	if (request.output.beforePush !== undefined)
+		throw impossible('--before-push', 'a root filesystem of the built image');
 	if (request.output.checkReproducible) throw impossible('--check-reproducible', 'a second root filesystem');
 	const uid = process.getuid?.() ?? 0;
 	if (request.scripts.allowedUids !== undefined) checkResolvedUser(String(uid), uid, request.scripts.allowedUids);

@@ -137,6 +137,17 @@ export interface Callback {
 	readonly format: 's2i' | 'sti';
 }
 
+/**
+ * A command that says whether a built image may be pushed, in the forms of `postCommit` in a BuildConfig (build.openshift.io/v1,
+ * BuildPostCommitSpec): `script` for `/bin/sh -ic`, whose `$1`... are `args`; or `command`, in place of ENTRYPOINT, with `args`; or `args`
+ * alone, for the image's ENTRYPOINT. `script` and `command` exclude each other; one of the three is there.
+ */
+export interface BeforePush {
+	readonly script?: string;
+	readonly command?: readonly string[];
+	readonly args?: readonly string[];
+}
+
 /** What becomes of the build. */
 export interface OutputRequest {
 	/** Where the image goes, the tag of the command line first. May be empty: then the image is only built and measured. */
@@ -150,6 +161,8 @@ export interface OutputRequest {
 	readonly timestamp: number | undefined;
 	/** Build twice, and publish only if both layers are the same. */
 	readonly checkReproducible: boolean;
+	/** Runs in the built image; only when it ends with 0 is anything pushed. */
+	readonly beforePush?: BeforePush | undefined;
 	/** Whether an image of the same key may be named again; undefined: only one that this user built here, and without secrets. */
 	readonly reuse: (typeof REUSE)[number] | undefined;
 }

@@ -40,6 +40,8 @@ export interface BuildResult {
 	readonly bytes: { readonly downloaded: number; readonly uploaded: number; readonly mounted: number };
 	readonly timings: readonly { readonly stage: Stage; readonly ms: number }[];
 	readonly assemble?: { readonly exitCode: number };
+	/** Of the command that the request has for before the push. */
+	readonly beforePush?: { readonly exitCode: number };
 	readonly error?: { readonly code: string; readonly message: string; readonly hint?: string };
 }
 

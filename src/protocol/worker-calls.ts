@@ -37,8 +37,8 @@ export interface Inspected {
 	readonly text?: string;
 }
 
-/** Which of the images that a build mounts: the one assemble runs in, the one the result is based on, the one of the last build. */
-export type RootName = 'builder' | 'runtime' | 'previous';
+/** Which of the images that a build mounts: the one assemble runs in, the one the result is based on, that of the last build, the result. */
+export type RootName = 'builder' | 'runtime' | 'previous' | 'built';
 
 /** Where artifacts go. Paths are those of the host, in the scratch directory. */
 export interface ArtifactOutput {

@@ -213,6 +213,7 @@ describe('what cannot be done in place', () => {
 		['a destination that is there already', [], 'tmp/src', '"/tmp/src" of this container exists already'],
 		['a volume', ['--volume', '/tmp:/opt/x'], undefined, '--volume cannot be used in place'],
 		['building twice', ['--check-reproducible'], undefined, '--check-reproducible cannot be used in place'],
+		['a test of the image', ['--before-push', 'true'], undefined, '--before-push cannot be used in place'],
 		['a runtime image', ['--runtime-image', 'BUILDER'], undefined, 'a runtime image cannot be used in place'],
 	] as const)('is refused: %s', async (_what, more, made, message) => {
 		const scene = await openScene();

@@ -39,7 +39,7 @@ export const command: Definition<typeof rebuildArguments> = {
 	name: 'rebuild',
 	description:
 		'Build an image again from the same commit, as its labels say. What was only for assemble (--secret, --build-env, --inject,\n' +
-		'--volume) is not in the image and must be given again.',
+		'--volume), and --before-push, is not in the image and must be given again.',
 	examples: [
 		{
 			description: 'Build it again on the newest builder image',

@@ -1,4 +1,4 @@
-import { BuildError } from '../../errors.js';
+import { BuildError, type ErrorCode } from '../../errors.js';
 import { type AssembleEnvironmentInput, assembleEnvironment } from '../../s2i/assemble-environment.js';
 import type { User } from '../../s2i/users.js';
 import { isInPlace, type Place } from '../../sandbox/ladder.js';
@@ -35,35 +35,45 @@ export async function executeScript({ request, worker }: BuildContext, root: Roo
 	const { limits, assembleTimeout: timeoutMs } = assemble;
 	const ended = await root.run({ process: { argv, env, cwd, user }, limits, timeoutMs });
 	onExit?.(ended.status);
-	if (ended.timedOut || ended.status !== 0) throw scriptFailed({ what, timeoutMs, uid: user.uid }, ended, root.place);
+	if (ended.timedOut || ended.status !== 0) throw processFailed({ what, timeoutMs, uid: user.uid }, ended, root.place);
 }
 
+/** A process that did not do what it was to do. */
 interface Failed {
 	readonly what: string;
 	readonly timeoutMs: number | undefined;
 	readonly uid: number;
+	/** ASSEMBLE_FAILED when undefined. */
+	readonly code?: ErrorCode;
+	/** What to do where nothing better is known. */
+	readonly advice?: string;
 }
 
-function scriptFailed({ what, timeoutMs, uid }: Failed, ended: RunEnded, place: Place): BuildError {
+const ADVICE = 'The reason is in what it printed. -e BUILD_LOGLEVEL=5 makes many builder images say more.';
+
+/** The error for a process that failed: how it ended, with its last lines, and as its hint what its words and its end give away. */
+export function processFailed(
+	{ what, timeoutMs, uid, code = 'ASSEMBLE_FAILED', advice = ADVICE }: Failed,
+	ended: RunEnded,
+	place: Place,
+): BuildError {
 	const lines = ended.lastLines;
 	const said = lines === '' ? 'It printed nothing.' : `Its last lines:\n${lines}`;
 	if (ended.timedOut) {
-		return new BuildError('ASSEMBLE_FAILED', `${what} took longer than ${String(timeoutMs)} ms. ${said}`, {
+		return new BuildError(code, `${what} took longer than ${String(timeoutMs)} ms. ${said}`, {
 			hint: 'It was stopped. Give it more time with --timeout, or find out what it waits for.',
 		});
 	}
 	if (ended.oom) {
-		return new BuildError('ASSEMBLE_FAILED', `${what} ended ${howItEnded(ended.exit)}: --memory ran out. ${said}`, {
+		return new BuildError(code, `${what} ended ${howItEnded(ended.exit)}: --memory ran out. ${said}`, {
 			hint: 'Give it more with --memory.',
 		});
 	}
 	const isKilled = ended.exit.type === 'signal' && ended.exit.signal === 'SIGKILL';
-	return new BuildError('ASSEMBLE_FAILED', `${what} ended ${howItEnded(ended.exit)}. ${said}`, {
+	return new BuildError(code, `${what} ended ${howItEnded(ended.exit)}. ${said}`, {
 		hint: isKilled
 			? 'SIGKILL usually means that memory ran out: give the job more.'
-			: (diskHint(lines, place) ??
-				privilegeHint({ lines, singleId: hasOneId(place), uid }) ??
-				'The reason is in what it printed. -e BUILD_LOGLEVEL=5 makes many builder images say more.'),
+			: (diskHint(lines, place) ?? privilegeHint({ lines, singleId: hasOneId(place), uid }) ?? advice),
 	});
 }
 

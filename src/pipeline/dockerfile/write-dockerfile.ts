@@ -208,6 +208,7 @@ function warnOfOptions({ assemble, incremental, output }: Build, emit: Emit): vo
 		...(isDeepStrictEqual(limits, NO_LIMITS) ? [] : ['limits and network settings']),
 		...(assembleTimeout === undefined ? [] : ['--timeout']),
 		...(output.callback === undefined ? [] : ['--callback-url']),
+		...(output.beforePush === undefined ? [] : ['--before-push']),
 		...(output.checkReproducible ? ['--check-reproducible'] : []),
 		...(output.saveTempDir ? ['--save-temp-dir'] : []),
 		...(incremental.cacheFrom.length + incremental.cacheTo.length > 0 ? ['artifact caches'] : []),

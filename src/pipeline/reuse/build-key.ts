@@ -51,6 +51,8 @@ export function buildKey(request: BuildRequest, inputs: KeyInputs): Digest {
 			name: image.applicationName ?? (image.tagName && repositoryOf(image.tagName)),
 		},
 		timestamp: output.timestamp,
+		// An image that passed another test, or none, is built again.
+		beforePush: output.beforePush,
 	};
 	return digestOf(Buffer.from(canonical(parts)));
 }
