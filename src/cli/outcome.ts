@@ -3,12 +3,15 @@ import { hostFault, noSpace } from '../host-fault.js';
 import { writeOutputFile } from '../output-file.js';
 import type { BuildEvent, Emit } from '../pipeline/events.js';
 import type { BuildOutcome, BuildResult } from '../pipeline/result.js';
+import type { CiEngine, CiOutput } from './ci-engine.js';
+import { foldedReport, jsonWriter, openCiLog } from './ci-log.js';
+import { writeCiOutput } from './ci-output.js';
 import { exitCodeOf, S2I_EXIT_CODES } from './exit-code.js';
 import type { reportOptions } from './host-options.js';
 import { type Interrupt, listenForInterrupt } from './interrupt.js';
 import { type CommandIo, isTerminal, useColor } from './io.js';
 import type { Values } from './options.js';
-import type { Report } from './report.js';
+import type { Report, ReportOptions } from './report.js';
 import type { outputOptions } from './result-options.js';
 import { programName } from './words.js';
 
@@ -71,31 +74,41 @@ async function attempt(work: () => Promise<Ended>): Promise<Ended> {
 	}
 }
 
-/** How a command reports. */
-export type ReportArguments = Values<typeof reportOptions>;
+/** How a command reports; `ci` is the engine whose log it is, when that is to be taken care of. */
+export type ReportArguments = Values<typeof reportOptions> & { readonly ci?: CiEngine | undefined };
 
 /** The report that is asked for: `auto` is tty on a terminal outside CI, else plain. */
-export async function openReport(
-	{ logFormat: format, loglevel = 1, quiet }: ReportArguments,
+export async function openReport(args: ReportArguments, io: CommandIo): Promise<Report> {
+	const { logFormat: format, quiet, ci } = args;
+	const direct = (text: string | Uint8Array) => void io.stderr.write(text);
+	if (format === 'json') {
+		return (await import('./report.js')).openJsonReport(optionsFor(args, io, jsonWriter(ci, direct)));
+	}
+	const log = openCiLog(ci, direct);
+	const options = optionsFor(args, io, log?.write ?? direct);
+	const isTty = format === 'tty' || (format === 'auto' && isTerminal(io.stderr) && !io.env['CI']);
+	const { openTtyReport, openPlainReport } = await import('./report-text.js');
+	const report = isTty ? openTtyReport(options) : openPlainReport(options);
+	return log === undefined ? report : foldedReport(report, log, !quiet);
+}
+
+function optionsFor(
+	{ loglevel = 1, quiet }: ReportArguments,
 	io: CommandIo,
-): Promise<Report> {
-	const options = {
-		write: (text: string | Uint8Array) => void io.stderr.write(text),
+	write: ReportOptions['write'],
+): ReportOptions {
+	return {
+		write,
 		loglevel: Math.min(Math.max(loglevel, 0), 5),
 		quiet,
 		color: useColor(io),
 		columns: () => ('columns' in io.stderr && typeof io.stderr.columns === 'number' ? io.stderr.columns : 80),
 		now: () => performance.now(),
 	};
-	if (format === 'json') return (await import('./report.js')).openJsonReport(options);
-	const isTty = format === 'tty' || (format === 'auto' && isTerminal(io.stderr) && !io.env['CI']);
-	return isTty
-		? (await import('./report-text.js')).openTtyReport(options)
-		: (await import('./report-text.js')).openPlainReport(options);
 }
 
 /** The files that tell of a build. */
-export type OutcomeFiles = Values<typeof outputOptions>['files'];
+export type OutcomeFiles = Values<typeof outputOptions>['files'] & { readonly ci?: CiOutput | undefined };
 
 /** How a build ended, once the files that tell of it are written. */
 export async function conclude(outcome: BuildOutcome, files: OutcomeFiles): Promise<Ended> {
@@ -109,11 +122,12 @@ export async function conclude(outcome: BuildOutcome, files: OutcomeFiles): Prom
 /** Writes the files that tell of `outcome`; resolves with its own error, else with that of writing them. */
 export async function writeFiles(
 	{ result, error }: BuildOutcome,
-	{ resultFile, digestFile }: OutcomeFiles,
+	{ resultFile, digestFile, ci }: OutcomeFiles,
 ): Promise<unknown> {
 	try {
 		if (resultFile !== undefined) await write(resultFile, `${JSON.stringify(result, undefined, '\t')}\n`);
 		if (digestFile !== undefined && result.digest !== undefined) await write(digestFile, result.digest);
+		if (ci !== undefined && error === undefined) await writeCiOutput(ci, result);
 		return error;
 	} catch (failed) {
 		return error ?? failed;

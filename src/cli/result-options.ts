@@ -2,6 +2,7 @@ import { PULL_POLICIES, REUSE } from '../pipeline/choices.js';
 import { parseAssignment } from '../s2i/environment.js';
 import { parseTimestamp } from '../s2i/timestamp.js';
 import { parseArtifacts } from '../s2i/volumes.js';
+import { CI_CHOICES } from './ci-engine.js';
 import { readLocation } from './image-names.js';
 import { choice, each, flag, list, option, type Read, section } from './options.js';
 import { readScriptsUrl } from './source-options.js';
@@ -90,6 +91,26 @@ export const outputOptions = section('Output', {
 			offer: 'file',
 			read: readPath,
 		}),
+	},
+	ci: {
+		engine: option(
+			'ci-output',
+			'ENGINE',
+			'tell the next step of the job what was built, fold the log, and keep scripts from commanding the engine: ' +
+				`${listed(CI_CHOICES, { auto: 'the one that runs this job' })}; default auto`,
+			{
+				offer: CI_CHOICES,
+				read: (text, name) => oneOf(name, CI_CHOICES, text),
+				absent: ({ program }): (typeof CI_CHOICES)[number] => (program === 's2oci' ? 'auto' : 'none'),
+			},
+		),
+		path: option(
+			'ci-output-path',
+			'PATH',
+			'where --ci-output writes, a directory for Tekton; default $GITHUB_OUTPUT, s2oci.env and s2oci.properties in the directory of the ' +
+				'job, /tekton/results',
+			{ offer: 'file', read: readPath },
+		),
 	},
 	callback: {
 		url: option('callback-url', 'URL', 'POST how the build ended to this URL', {

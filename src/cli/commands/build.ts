@@ -13,11 +13,13 @@ import {
 	runOf,
 } from '../build-request.js';
 import { checkCombination, checkFiles, readPipedVariables } from '../check-request.js';
+import { readCiOutput } from '../ci-engine.js';
+import { writableOutput } from '../ci-output.js';
 import { describeRequest } from '../describe-request.js';
 import { exitStatusOf } from '../exit-code.js';
 import { type ImageNames, openImageNames } from '../image-names.js';
 import { optionsOf } from '../options.js';
-import { conclude, type Ended, type OutcomeFiles, withReport, writeFiles } from '../outcome.js';
+import { conclude, type Ended, type OutcomeFiles, type ReportArguments, withReport, writeFiles } from '../outcome.js';
 import type { CommandContext, Completed, Definition } from '../parse-command.js';
 import type { ProgramName, Word } from '../words.js';
 
@@ -59,12 +61,14 @@ export const command: Definition<typeof buildArguments> = {
 		const args = await nameImages(line.value, names);
 		const events = [...line.events, ...names.notices()];
 		const { mode, output, report } = args;
+		const ci = readCiOutput(output.ci, line.env);
+		const files = { ...output.files, ci: await writableOutput(ci, (event) => events.push(event)) };
 		const request = await checkedRequest(args, readBuildRequest(args, line), (event) => events.push(event));
 		const dockerfile = mode.asDockerfile === undefined ? undefined : readDockerfileRequest(args, request);
 		if (dockerfile !== undefined) refuseOutputs(args);
 		for (const message of describeRequest(request)) events.push({ type: 'log', level: 2, message });
 		let built: ImageLocation | undefined;
-		const status = await withReport(report, io, events, async (emit, signal): Promise<Ended> => {
+		const status = await withReport({ ...report, ci: ci?.engine }, io, events, async (emit, signal): Promise<Ended> => {
 			if (mode.useConfig) await storeConfig(line.words);
 			if (dockerfile !== undefined) {
 				await writeRecorded(dockerfile, output.files, emit, signal);
@@ -73,9 +77,11 @@ export const command: Definition<typeof buildArguments> = {
 			const { build } = await import('../../pipeline/build.js');
 			const outcome = await build(request, emit, signal);
 			built = builtImage(request, outcome);
-			return conclude(outcome, output.files);
+			return conclude(outcome, files);
 		});
-		return mode.run && status === 0 && built !== undefined ? runBuilt(built, request, report, { io, program }) : status;
+		return mode.run && status === 0 && built !== undefined
+			? runBuilt(built, request, { ...report, ci: ci?.engine }, { io, program })
+			: status;
 	},
 	complete: completeBuild,
 };
@@ -182,7 +188,7 @@ function builtImage({ output }: BuildRequest, { result }: BuildOutcome): ImageLo
 function runBuilt(
 	image: ImageLocation,
 	request: BuildRequest,
-	report: BuildArguments['report'],
+	report: ReportArguments,
 	{ io, program }: CommandContext,
 ): Promise<number> {
 	return withReport(report, io, [], async (emit, signal) => {

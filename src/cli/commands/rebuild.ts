@@ -3,6 +3,8 @@ import { BuildError } from '../../errors.js';
 import type { RebuildRequest } from '../../pipeline/rebuild-image.js';
 import { readAssemble, readIncremental, readOutput } from '../build-request.js';
 import { checkFiles } from '../check-request.js';
+import { readCiOutput } from '../ci-engine.js';
+import { writableOutput } from '../ci-output.js';
 import { hostOptions, readHostRequest, reportOptions } from '../host-options.js';
 import { openImageNames, readLocation } from '../image-names.js';
 import { option, possible, type Reading, required, section, type Values } from '../options.js';
@@ -61,14 +63,16 @@ export const command: Definition<typeof rebuildArguments> = {
 		const events = [...line.events, ...names.notices()];
 		const request = readRebuildRequest({ ...value, image, tag }, line);
 		await checkFiles(request, value.output.files);
-		return withReport(value.report, io, events, async (emit, signal) => {
+		const ci = readCiOutput(value.output.ci, line.env);
+		const files = { ...value.output.files, ci: await writableOutput(ci, (event) => events.push(event)) };
+		return withReport({ ...value.report, ci: ci?.engine }, io, events, async (emit, signal) => {
 			const { rebuild } = await import('../../pipeline/rebuild-image.js');
 			const readName = async (name: string) => {
 				const read = await names.source(name, value.pullPolicy);
 				for (const notice of names.notices()) emit(notice);
 				return read;
 			};
-			return conclude(await rebuild({ ...request, readName }, emit, signal), value.output.files);
+			return conclude(await rebuild({ ...request, readName }, emit, signal), files);
 		});
 	},
 };

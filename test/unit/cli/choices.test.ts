@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { CI_CHOICES } from '../../../src/cli/ci-engine.js';
 import { loadCompleted } from '../../../src/cli/commands.js';
 import { CALLBACK_FORMATS, LOG_FORMATS, LOG_LEVELS, NETWORKS } from '../../../src/cli/values.js';
 import { ISOLATIONS, PULL_POLICIES, REUSE, ROOT_FILESYSTEMS, USER_NAMESPACES } from '../../../src/pipeline/choices.js';
@@ -19,6 +20,7 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
 	'callback-format': CALLBACK_FORMATS,
 	network: NETWORKS,
 	reuse: REUSE,
+	'ci-output': CI_CHOICES,
 };
 /** Help says of these that they are like another option. */
 const LIKE_OTHERS = ['runtime-pull-policy', 'incremental-pull-policy'];
