@@ -27,6 +27,8 @@ export function openNetwork(
 		dockerConfig,
 		insecureRegistries,
 		onRetry: (retry) => emit({ type: 'retry', ...retry }),
+		onJobCredentials: ({ host, source }) =>
+			emit({ type: 'log', level: 1, message: `credentials for ${host}: ${source}, since no file has an entry for it` }),
 		onWarning: ({ host, text }) => emit({ type: 'warning', code: 'REGISTRY', message: `${host} says: ${text}` }),
 	});
 	const http = openHttp({ ...shared, namedBy });

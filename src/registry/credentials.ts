@@ -1,14 +1,17 @@
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { BuildError, errnoOf, messageOf } from '../errors.js';
+import { attempt, BuildError, errnoOf, isBuildError, messageOf } from '../errors.js';
 import type { RepositoryName } from '../oci/reference.js';
 import { readSmallFile } from '../small-file.js';
 import { askHelper, type Credentials } from './credential-helper.js';
+import { jobCredentials } from './job-credentials.js';
 
 /** What was found for a repository, and in words that can be printed where it was looked for. */
 export interface FoundCredentials {
 	readonly credentials: Credentials | undefined;
 	readonly source: string;
+	/** They are the CI job's own, since no file has an entry. */
+	readonly ofJob?: true;
 }
 
 /** Where credentials are looked for. */
@@ -27,6 +30,8 @@ interface HelperEntry {
 }
 
 const MAX_FILE = 1024 * 1024;
+/** What GitLab's runner reads, in the form of a file (docs/ci/docker/using_docker_images.md). */
+const AUTH_CONFIG = 'DOCKER_AUTH_CONFIG';
 /** Docker's name for its Hub in credential stores. */
 const HUB_SERVER = 'https://index.docker.io/v1/';
 const HUB_HOSTS = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];
@@ -47,6 +52,7 @@ type AuthFile = v.InferOutput<typeof fileSchema>;
  * The credentials for `name` from the files that podman, buildah and docker use (containers-auth.json(5)); the entry with the longest
  * matching path in the first file that has one; credential helpers are asked. Throws CREDENTIALS_INVALID, naming the file, when what is
  * needed cannot be read, or `dockerConfig` is not there. When the helper of an entry does not help, no other entry is tried (CVE-2021-41092).
+ * Where no file has an entry, and nobody said which file counts, the last resort is what a CI job was given for this very registry.
  */
 export async function findCredentials(
 	name: RepositoryName,
@@ -61,7 +67,26 @@ export async function findCredentials(
 		if (found === undefined) continue;
 		return 'helper' in found ? fromHelper(found, places.env, signal) : found;
 	}
-	return { credentials: undefined, source: `no entry for ${name.registry} in ${files.join(', ') || 'any file'}` };
+	const given = isExplicit(places) ? undefined : await findOfJob(name, places.env, signal);
+	return (
+		given ?? { credentials: undefined, source: `no entry for ${name.registry} in ${files.join(', ') || 'any file'}` }
+	);
+}
+
+function isExplicit({ env, dockerConfig }: CredentialPlaces): boolean {
+	return Boolean(dockerConfig ?? env['REGISTRY_AUTH_FILE']);
+}
+
+async function findOfJob(
+	name: RepositoryName,
+	env: CredentialPlaces['env'],
+	signal: AbortSignal,
+): Promise<FoundCredentials | undefined> {
+	const text = env[AUTH_CONFIG];
+	const variable = `the variable ${AUTH_CONFIG}`;
+	const found = text ? findEntry(parseAuth(text, variable), keysFor(name), variable) : undefined;
+	if (found === undefined) return jobCredentials(name.registry, env);
+	return { ...('helper' in found ? await fromHelper(found, env, signal) : found), ofJob: true };
 }
 
 /** The files that may hold credentials, first the one that counts most: only `dockerConfig`, else only `$REGISTRY_AUTH_FILE`, if given. */
@@ -151,14 +176,20 @@ function normalised(entries: Readonly<Record<string, unknown>> | null | undefine
 /** Undefined for a file that is not there, unless it `mustExist`. */
 async function readAuthFile(file: string, mustExist: boolean): Promise<AuthFile | undefined> {
 	try {
-		const value: unknown = JSON.parse((await readSmallFile(file, MAX_FILE)).toString('utf8'));
-		if (!Array.isArray(value) && v.is(fileSchema, value)) return value;
+		return parseAuth((await readSmallFile(file, MAX_FILE)).toString('utf8'), file);
 	} catch (error) {
+		if (isBuildError(error)) throw error;
 		const isAbsent = ['ENOENT', 'ENOTDIR', 'EACCES'].includes(errnoOf(error) ?? '');
 		if (isAbsent && !mustExist) return undefined;
-		// The message of a JSON error quotes the text around it, which may be a secret.
-		throw malformed(file, error instanceof SyntaxError ? 'it is not valid JSON' : messageOf(error));
+		throw malformed(file, messageOf(error));
 	}
+}
+
+function parseAuth(text: string, file: string): AuthFile {
+	// The message of a JSON error quotes the text around it, which may be a secret.
+	const value = attempt((): unknown => JSON.parse(text));
+	if (value === undefined) throw malformed(file, 'it is not valid JSON');
+	if (!Array.isArray(value) && v.is(fileSchema, value)) return value;
 	throw malformed(file, 'it is not an object with auths');
 }
 

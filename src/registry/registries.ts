@@ -29,6 +29,8 @@ export interface RegistryOptions extends RetryOptions, ClientOptions {
 	readonly dockerConfig?: string | undefined;
 	readonly insecureRegistries: readonly string[];
 	readonly onWarning?: OnWarning;
+	/** Told once for each registry that is given the credentials of a CI job. */
+	readonly onJobCredentials?: (told: { readonly host: string; readonly source: string }) => void;
 }
 
 /** Opens the way to registries; nothing is read or sent before a repository is used. */
@@ -58,6 +60,11 @@ export function openRegistries(options: RegistryOptions): Registries {
 /** Credential helpers may take a second, and every scope asks anew. A look-up that failed or was aborted is not kept. */
 function findOnce(options: RegistryOptions): Required<Pick<AuthOptions, 'find' | 'forget'>> {
 	const found = new Map<string, Promise<FoundCredentials>>();
+	const told = new Set<string>();
+	const tell = (host: string, source: string) => {
+		if (!told.has(host)) options.onJobCredentials?.({ host, source });
+		told.add(host);
+	};
 	return {
 		forget: ({ repository }) => void found.delete(formatRepository(repository)),
 		find: ({ repository }, signal) => {
@@ -66,7 +73,10 @@ function findOnce(options: RegistryOptions): Required<Pick<AuthOptions, 'find' |
 			if (known !== undefined) return known;
 			const finding = findCredentials(repository, options, signal);
 			found.set(key, finding);
-			finding.catch(() => found.delete(key));
+			finding.then(
+				({ ofJob, source }) => ofJob === true && tell(repository.registry, source),
+				() => found.delete(key),
+			);
 			return finding;
 		},
 	};

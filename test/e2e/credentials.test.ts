@@ -45,6 +45,30 @@ describe.each(schemes)('a registry that wants %s authorization', (_scheme, fault
 		}
 	});
 
+	test("gets a CI job's own where there are no others, which is said, and no secret gets out", async () => {
+		const [workspace, registry] = [makeWorkspace(), await tinyRegistry(faults)];
+		const given = {
+			CI_REGISTRY: registry.host,
+			CI_REGISTRY_USER: login.username,
+			CI_REGISTRY_PASSWORD: login.password,
+		};
+		const env = { GITLAB_CI: 'true', CI_PROJECT_DIR: workspace.home, ...given };
+		const args = [
+			assembleSource(SPY),
+			`${registry.host}/builders/tiny`,
+			`${registry.host}/team/app`,
+			'--loglevel',
+			'5',
+		];
+		const { stdout, stderr, result } = await build(workspace, args, { env });
+		const line = `credentials for ${registry.host}: the variables CI_REGISTRY_USER and CI_REGISTRY_PASSWORD of this job`;
+		expect(stderr.split(line)).toHaveLength(2);
+		for (const secret of SECRETS) {
+			expect(stdout + stderr + JSON.stringify(result)).not.toContain(secret);
+			expect(blobsOf(registry).filter((text) => text.includes(secret))).toEqual([]);
+		}
+	});
+
 	test('refuses a wrong password: status 3, a hint, and no secret', async () => {
 		const [workspace, registry] = [makeWorkspace(), await tinyRegistry(faults)];
 		const env = { REGISTRY_AUTH_FILE: join(workspace.root, 'auth.json') };

@@ -187,3 +187,62 @@ describe('a credential helper', () => {
 		if (!script.includes('token=')) expect(found.source).not.toContain('canary');
 	});
 });
+
+describe('the credentials of a CI job', () => {
+	const gitlab = {
+		...{ GITLAB_CI: 'true', CI_REGISTRY: 'registry.example:5005', CI_REGISTRY_USER: 'job', CI_REGISTRY_PASSWORD: 'x' },
+		...{
+			CI_DEPENDENCY_PROXY_SERVER: 'gitlab.example:443',
+			CI_DEPENDENCY_PROXY_USER: 'proxy',
+			CI_DEPENDENCY_PROXY_PASSWORD: 'y',
+		},
+	};
+	const github = { GITHUB_ACTIONS: 'true', GITHUB_ACTOR: 'octo', GITHUB_TOKEN: 'z' };
+	const config = { DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { 'registry.example:5005': entry('configured') } }) };
+	const userOf = async (registry: string, env: Readonly<Record<string, string>>, auths?: object) => {
+		if (auths !== undefined) await write('.docker/config.json', { auths });
+		const found = await findCredentials({ registry, path: 'team/app' }, { env: { HOME: root, ...env } }, SIGNAL);
+		return found.credentials?.type === 'basic' ? [found.credentials.username, found.ofJob] : found.credentials;
+	};
+
+	test.each([
+		['registry.example:5005', gitlab, 'job'],
+		['gitlab.example:443', gitlab, 'proxy'],
+		['gitlab.example', gitlab, 'proxy'],
+		['ghcr.io', github, 'octo'],
+		['registry.example:5005', { ...gitlab, ...config }, 'configured'],
+	])('are taken for %s of %j', async (registry, env, user) => {
+		expect(await userOf(registry, env)).toEqual([user, true]);
+	});
+
+	test.each([
+		['registry.example', gitlab],
+		['registry.example:5006', gitlab],
+		['evil-registry.example:5005', gitlab],
+		['registry.example:5005.evil.example', gitlab],
+		['gitlab.example:8443', gitlab],
+		['ghcr.io.evil.example', github],
+		['ghcr.io:8443', github],
+		['evil-ghcr.io', github],
+		['docker.io', { ...github, ...gitlab, ...config }],
+		['registry.example:5005', { ...gitlab, GITLAB_CI: '' }],
+		['ghcr.io', { ...github, GITHUB_ACTIONS: '' }],
+		['ghcr.io', { ...github, GITHUB_TOKEN: '' }],
+	])('are not taken for %s of %j', async (registry, env) => {
+		expect(await userOf(registry, env)).toBeUndefined();
+	});
+
+	test('are not taken where a file has an entry, or only one file counts', async () => {
+		expect(await userOf('ghcr.io', github, { 'ghcr.io': entry('own') })).toEqual(['own', undefined]);
+		const REGISTRY_AUTH_FILE = await write('auth.json', { auths: {} });
+		expect(await userOf('ghcr.io', { ...github, REGISTRY_AUTH_FILE })).toBeUndefined();
+	});
+
+	test('are named without being shown when they make no sense', async () => {
+		const asked = userOf('ghcr.io', { DOCKER_AUTH_CONFIG: '{"auths": canary' });
+		const error: unknown = await asked.catch((thrown: unknown) => thrown);
+		expect(error).toMatchObject({ code: 'CREDENTIALS_INVALID' });
+		expect(String(error)).toContain('DOCKER_AUTH_CONFIG');
+		expect(String(error)).not.toContain('canary');
+	});
+});
