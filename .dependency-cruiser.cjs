@@ -4,6 +4,7 @@ const allowed = {
 	tar: [],
 	linux: [],
 	create: [],
+	'build-config': [],
 	content: ['oci', 'tar'],
 	engine: ['content', 'oci', 'tar'],
 	http: [],
@@ -19,13 +20,13 @@ const allowed = {
 	worker: ['protocol', 'rootfs', 'sandbox', 'linux', 'oci', 'tar'],
 	// No worker, rootfs and linux: the parent never opens a file of an image.
 	pipeline: ['host', 'protocol', 'http', 'oci', 'tar', 'content', 'engine', 'registry', 'sandbox', 'source', 's2i'],
-	cli: ['pipeline', 'oci', 'content', 'engine', 'registry', 'source', 's2i', 'sandbox', 'create'],
+	cli: ['pipeline', 'oci', 'content', 'engine', 'registry', 'source', 's2i', 'sandbox', 'create', 'build-config'],
 	// What a program imports: the command line in values.
 	library: ['cli', 'pipeline', 'oci', 'content', 's2i', 'sandbox'],
 };
 const layer = (name) => `^src/${name}/`;
 /** The npm packages that scripts/bundle.mjs puts into the programs. */
-const bundled = ['execa', 're2js', 'tar-stream', 'undici', 'valibot', 'yauzl', 'zstddec'];
+const bundled = ['execa', 're2js', 'tar-stream', 'undici', 'valibot', 'yaml', 'yauzl', 'zstddec'];
 module.exports = {
 	forbidden: [
 		{ name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
@@ -64,6 +65,7 @@ module.exports = {
 			['koffi', '^src/linux/'],
 			['yauzl', '^src/(source|pipeline/reproducible)/'],
 			['re2js', '^src/source/'],
+			['yaml', '^src/build-config/'],
 		].map(([dependency, owner]) => ({
 			name: `one-owner-${dependency}`,
 			severity: 'error',

@@ -28,7 +28,7 @@ const IN_BUILDS = [
 	...['worker/execute', 'worker/artifacts', 'worker/probe'],
 ];
 /** Packages that stay with what else is loaded later. */
-const SELDOM = /\/node_modules\/(?:re2js|yauzl)\//;
+const SELDOM = /\/node_modules\/(?:re2js|yaml|yauzl)\//;
 const inBuilds = importedBy(IN_BUILDS.map((name) => join(source, `${name}.ts`)));
 
 const commit = readCommit();

@@ -16,6 +16,7 @@ import { hostOptions, readHostRequest, reportOptions } from './host-options.js';
 import { readLocation } from './image-names.js';
 import { possible, type Reading, required, type Values } from './options.js';
 import {
+	buildConfigOptions,
 	imageOptions,
 	incrementalOptions,
 	modeOptions,
@@ -37,6 +38,7 @@ export const buildArguments = {
 	),
 	tag: possible('tag', 'the name to push the image as'),
 	selection: sourceOptions,
+	buildConfig: buildConfigOptions,
 	scripts: scriptOptions,
 	variables: environmentOptions,
 	inputs: inputOptions,

@@ -18,10 +18,7 @@ export function checkCombination(args: BuildArguments, request: BuildRequest, em
 	const asDockerfile = dockerfile !== undefined;
 	const { runtime, incremental, output } = request;
 	const otherArtifacts = incremental.previousImage !== undefined || incremental.cacheFrom.length > 0;
-	if (asDockerfile && run) throw excluded('--run', '--as-dockerfile', 'A Dockerfile is not an image that could run.');
-	if (asDockerfile && runtime !== undefined) {
-		throw excluded('--runtime-image', '--as-dockerfile', 'Leave one of them out.');
-	}
+	if (asDockerfile) checkDockerfile(request, run);
 	if (runtime !== undefined && incremental.enabled && !otherArtifacts) {
 		const hint = 'The previous image has no build artifacts: name others with --cache-from or --previous-image.';
 		throw excluded('--incremental', '--runtime-image', hint);
@@ -32,6 +29,14 @@ export function checkCombination(args: BuildArguments, request: BuildRequest, em
 	for (const message of withoutEffect(args, request, asDockerfile)) {
 		emit({ type: 'warning', code: 'WITHOUT_EFFECT', message });
 	}
+}
+
+function checkDockerfile({ runtime, source, assemble }: BuildRequest, run: boolean): void {
+	if (run) throw excluded('--run', '--as-dockerfile', 'A Dockerfile is not an image that could run.');
+	if (runtime !== undefined) throw excluded('--runtime-image', '--as-dockerfile', 'Leave one of them out.');
+	if ([...(source.files ?? []), ...(assemble.files ?? [])].length === 0) return;
+	const files = 'Secrets and ConfigMaps of --build-config';
+	throw excluded('--as-dockerfile', files, 'Their files are in no build context.');
 }
 
 /**
@@ -73,8 +78,14 @@ function withoutEffect(args: BuildArguments, request: BuildRequest, asDockerfile
 		...(runtime === undefined && args.runtime.user !== undefined
 			? [of('--assemble-runtime-user', '--runtime-image')]
 			: []),
+		...withoutBuildConfig(args.buildConfig).map((option) => of(option, '--build-config')),
 		...(!asDockerfile && args.mode.imageScriptsUrl !== undefined ? [of('--image-scripts-url', '--as-dockerfile')] : []),
 	];
+}
+
+function withoutBuildConfig({ file, objects, imageStreams }: BuildArguments['buildConfig']): readonly string[] {
+	if (file !== undefined) return [];
+	return [...(objects.length > 0 ? ['--objects'] : []), ...(imageStreams.length > 0 ? ['--image-stream'] : [])];
 }
 
 function excluded(one: string, other: string, hint: string): BuildError {

@@ -1,5 +1,6 @@
 import type { BuildError } from '../errors.js';
 import type { BuildEvent } from '../pipeline/events.js';
+import type { BuildRequest } from '../pipeline/request.js';
 import { redactWord } from '../redact.js';
 import { type OptionNames, splitArguments, usage } from './argv.js';
 import { renderHelp } from './help.js';
@@ -43,6 +44,8 @@ export interface ParsedArguments<A> {
 	readonly rest: readonly string[];
 	/** The arguments as they were given, with what `complete` added. */
 	readonly words: readonly Word[];
+	/** What `complete` adds to a build that no word says. */
+	readonly adapt: (request: BuildRequest) => BuildRequest;
 	/** What is to be told of the options and of what `complete` added. */
 	readonly events: readonly BuildEvent[];
 	/** `env`, with what options say of it. */
@@ -56,6 +59,8 @@ export type Parsed<A> = { readonly type: 'help'; readonly text: string } | Parse
 export interface Completed {
 	readonly words: readonly Word[];
 	readonly notices: readonly Notice[];
+	/** Adds to a build what no word says. */
+	readonly adapt?: (request: BuildRequest) => BuildRequest;
 }
 
 /** How {@link parseCommand} differs from its default. */
@@ -85,14 +90,19 @@ export async function parseCommand<A extends ArgumentTree>(
 	if (typed.words.some((word) => word.type === 'flag' && word.long === 'help' && word.on)) {
 		return { type: 'help', text: renderHelp(grammar, program) };
 	}
-	const { words, notices } = (await complete?.(typed.words, program)) ?? { words: typed.words, notices: [] };
+	const completed: Completed = (await complete?.(typed.words, program)) ?? { words: typed.words, notices: [] };
+	const { words, notices, adapt = asItIs } = completed;
 	const given = distribute(words, grammar, { names, takesRest });
 	const old: readonly Notice[] = program === 'sti' ? [{ code: 'DEPRECATED', message: STI }] : [];
 	const events = [...old, ...typed.notices, ...notices].map((notice): BuildEvent => ({ type: 'warning', ...notice }));
 	const all = { ...env, ...typed.env };
 	const reading = { env: all, program, emit: (event: BuildEvent) => void events.push(event) };
 	const value = readValues(grammar.args, given, reading);
-	return { type: 'arguments', value, rest: typed.rest, words, env: all, events };
+	return { type: 'arguments', value, rest: typed.rest, words, env: all, events, adapt };
+}
+
+function asItIs(request: BuildRequest): BuildRequest {
+	return request;
 }
 
 /** What stands behind `--` is arguments like any others, unless the command takes it for something else. */

@@ -8,6 +8,28 @@ import { choice, each, flag, list, option, type Read, section } from './options.
 import { readScriptsUrl } from './source-options.js';
 import { CALLBACK_FORMATS, impossible, listed, oneOf, readPath, readUrl } from './values.js';
 
+/** A build that OpenShift had. */
+export const buildConfigOptions = section('BuildConfig of OpenShift', {
+	file: option(
+		'build-config',
+		'FILE[#NAME]',
+		'take what is not given from a BuildConfig (YAML or JSON), the one called NAME of several; a warning says what becomes of each ' +
+			'field that no build follows',
+		{ offer: 'file' },
+	),
+	objects: list(
+		'objects',
+		'FILE',
+		'Secrets, ConfigMaps and ImageStreams that it names and that are not in its file, as oc get -o yaml prints them',
+		{ offer: 'file' },
+	),
+	imageStreams: list(
+		'image-stream',
+		'NAME[:TAG]=IMAGE',
+		"the image of an ImageStream that it names; '*=REGISTRY' says where all are, by NAMESPACE/NAME:TAG",
+	),
+});
+
 /** When registries are asked for the builder. */
 export const pullPolicy = section('Registries', {
 	pullPolicy: choice(

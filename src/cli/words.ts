@@ -6,7 +6,7 @@ export type ProgramName = 's2oci' | 's2i' | 'sti';
 
 /** A line about what was typed, for the user; the event that it becomes is a warning. */
 export interface Notice {
-	readonly code: 'DEPRECATED' | 'WITHOUT_EFFECT' | 'REPEATED';
+	readonly code: 'DEPRECATED' | 'WITHOUT_EFFECT' | 'REPEATED' | 'BUILD_CONFIG';
 	readonly message: string;
 }
 

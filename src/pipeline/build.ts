@@ -8,6 +8,7 @@ import { redact } from '../redact.js';
 import { chooseTimestamp } from '../s2i/timestamp.js';
 import { describeBounds } from '../sandbox/job-bounds.js';
 import { keepHeapSmall } from '../small-heap.js';
+import { addFiles } from '../source/add-files.js';
 import { fetchSource } from '../source/fetch.js';
 import { parseSource } from '../source/parse.js';
 import type { Source, SourceInfo } from '../source/source.js';
@@ -198,11 +199,15 @@ async function fetchInto(
 	const directory = join(session.scratch, 'source');
 	await mkdir(directory, { mode: 0o755 });
 	const { contextDir, keepSymlinks, ignoreSubmodules, exclude } = request.source;
-	const { env, stdin } = request.host;
+	const { files = [], gitEnvironment } = request.source;
+	const { stdin } = request.host;
+	const env = { ...request.host.env, ...gitEnvironment };
 	const emitNotice = (message: string) => record.emit({ type: 'warning', code: 'SOURCE', message });
 	const wanted = { contextDir, keepSymlinks, ignoreSubmodules, exclude, env };
 	const given = { destination: directory, emitNotice, stdin: stdin(), http: session.http };
-	return { info: atTime(await fetchSource(source, { ...wanted, ...given }, signal), request), directory };
+	const info = await fetchSource(source, { ...wanted, ...given }, signal);
+	await addFiles(directory, files);
+	return { info: atTime(info, request), directory };
 }
 
 /** What the caller says of the time of the build wins over the source's own. */

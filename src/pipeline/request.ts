@@ -5,6 +5,7 @@ import type { UidRange } from '../s2i/allowed-uids.js';
 import type { EnvironmentVariable } from '../s2i/environment.js';
 import type { PathPair } from '../s2i/volumes.js';
 import type { Limits } from '../sandbox/limits.js';
+import type { AddedFile } from '../source/add-files.js';
 import type { ISOLATIONS, PULL_POLICIES, REUSE, ROOT_FILESYSTEMS, USER_NAMESPACES } from './choices.js';
 
 /** When a registry is asked for an image. */
@@ -54,6 +55,10 @@ export interface SourceRequest {
 	readonly ignoreSubmodules: boolean;
 	/** Regular expression for paths relative to the source that are left out; undefined is S2I's default, `''` leaves out nothing. */
 	readonly exclude: string | undefined;
+	/** Put into the source once it is fetched. */
+	readonly files?: readonly AddedFile[];
+	/** Variables for git, such as its proxies, over those of the process. */
+	readonly gitEnvironment?: Readonly<Record<string, string>>;
 }
 
 /** Where scripts come from, and who runs them. */
@@ -84,12 +89,20 @@ export interface Secret {
 	readonly from: { readonly file: string } | { readonly variable: string };
 }
 
+/** A file that is on no disk of this host, and where assemble sees it: absolute, or relative to WORKDIR. */
+export interface ShownFile {
+	readonly destination: string;
+	readonly content: Uint8Array;
+}
+
 /** What scripts get that never enters the image, and what they may use. */
 export interface AssembleRequest {
 	/** Variables that assemble sees and the image does not. */
 	readonly buildEnvironment: readonly EnvironmentVariable[];
 	readonly secrets: readonly Secret[];
 	readonly injections: readonly PathPair[];
+	/** As injections. */
+	readonly files?: readonly ShownFile[];
 	readonly volumes: readonly (PathPair & { readonly readOnly: boolean })[];
 	readonly limits: Limits;
 	/** How long assemble may take, in ms. */

@@ -49,6 +49,10 @@ export const command: Definition<typeof buildArguments> = {
 			description: 'Use the digest in a script',
 			command: 'IMAGE=$(s2oci build . quay.io/sclorg/nodejs-22-c9s reg.example/app --env NODE_ENV=production)',
 		},
+		{
+			description: 'Build what a BuildConfig of OpenShift says',
+			command: 's2oci build --build-config app.yaml --image-stream nodejs=quay.io/sclorg/nodejs-20-c9s',
+		},
 	],
 	args: buildArguments,
 	passesOver: true,
@@ -63,7 +67,7 @@ export const command: Definition<typeof buildArguments> = {
 		const { mode, output, report } = args;
 		const ci = readCiOutput(output.ci, line.env);
 		const files = { ...output.files, ci: await writableOutput(ci, (event) => events.push(event)) };
-		const request = await checkedRequest(args, readBuildRequest(args, line), (event) => events.push(event));
+		const request = await checkedRequest(args, line.adapt(readBuildRequest(args, line)), (event) => events.push(event));
 		const dockerfile = mode.asDockerfile === undefined ? undefined : readDockerfileRequest(args, request);
 		if (dockerfile !== undefined) refuseOutputs(args);
 		for (const message of describeRequest(request)) events.push({ type: 'log', level: 2, message });
@@ -117,17 +121,31 @@ async function nameImages(args: BuildArguments, names: ImageNames): Promise<Buil
 }
 
 /**
- * What `.s2ifile` adds to the words of `s2oci build` when they have `--use-config`; and under the name `sti` builds are incremental, as in
+ * What `.s2ifile` adds to the words of `s2oci build` when they have `--use-config`, or a BuildConfig with `--build-config`; and under the name `sti` builds are incremental, as in
  * 2014, unless the words say otherwise.
  */
 export async function completeBuild(words: readonly Word[], program: ProgramName): Promise<Completed> {
-	const restored = await restore(words);
+	const restored = names('build-config', words) ? await readFromBuildConfig(words) : await restore(words);
 	const saysSo = restored.words.some((word) => word.type === 'flag' && word.long === 'incremental');
 	const options = restored.words.flatMap((word) => (word.type === 'option' ? [word.long] : []));
 	if (options.includes('runtime-image') || options.includes('as-dockerfile')) return restored;
 	const hasTag = restored.words.filter(({ type }) => type === 'positional').length > 2;
 	if (program !== 'sti' || saysSo || !hasTag) return restored;
 	return { ...restored, words: [...restored.words, { type: 'flag', long: 'incremental', on: true }] };
+}
+
+function names(long: string, words: readonly Word[]): boolean {
+	return words.some((word) => word.type === 'option' && word.long === long && word.value !== '');
+}
+
+async function readFromBuildConfig(words: readonly Word[]): Promise<Completed> {
+	if (words.some((word) => word.type === 'flag' && word.long === 'use-config' && word.on)) {
+		throw new BuildError('USAGE', '--use-config and --build-config exclude each other', {
+			hint: 'Leave one of them out.',
+		});
+	}
+	const { completeFromBuildConfig } = await import('../build-config.js');
+	return completeFromBuildConfig(words);
 }
 
 /** Writes the Dockerfile, and the result file as after a build. */

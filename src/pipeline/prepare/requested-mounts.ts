@@ -6,7 +6,7 @@ import type { Inspected } from '../../protocol/worker-calls.js';
 import { isWithin } from '../../root-path.js';
 import { KERNEL_DIRECTORIES } from '../../sandbox/kernel-paths.js';
 import { readSmallFile } from '../../small-file.js';
-import type { AssembleRequest, HostRequest, Secret } from '../request.js';
+import type { AssembleRequest, HostRequest, Secret, ShownFile } from '../request.js';
 import { type FoundSource, findHostSource, lookAtSource, writableVolumes } from './host-files.js';
 
 /** Directories of the image that matter for mounts; absolute. */
@@ -22,11 +22,11 @@ const SECRET_MODE = 0o400;
 const OUR_DIRECTORIES: readonly string[] = ['src', 'scripts', 'artifacts'];
 
 /**
- * What of the host assemble sees for `--inject`, `--volume` and `--secret`; nothing of it is ever in the layer. Throws USAGE, before
+ * What of the host assemble sees for `--inject`, `--volume`, `--secret` and a BuildConfig; nothing of it is ever in the layer. Throws USAGE, before
  * anything runs, when a source is missing or unreadable, when a destination is impossible, or when two would be in the same place.
  */
 export async function planMounts(
-	{ injections, volumes, secrets }: Pick<AssembleRequest, 'injections' | 'volumes' | 'secrets'>,
+	{ injections, files = [], volumes, secrets }: Pick<AssembleRequest, 'injections' | 'files' | 'volumes' | 'secrets'>,
 	env: HostRequest['env'],
 	image: ImageDirectories,
 	inspect: InspectImage,
@@ -44,6 +44,7 @@ export async function planMounts(
 		if (there !== undefined && ![type, 'missing'].includes(there.type)) throw typesDiffer('--volume', source, place);
 		binds.push({ source: { type: 'itself', path, inode }, destination: place, type, readOnly });
 	}
+	for (const file of files) binds.push(await bindFile(file, image, inspect));
 	for (const secret of secrets) binds.push(await bindSecret(secret, env, writable));
 	refuseDestinations(binds, image);
 	return binds;
@@ -74,8 +75,21 @@ async function bindSecret(secret: Secret, env: HostRequest['env'], writable: rea
 		});
 	}
 	const value = await readSecretValue(secret, env, writable);
-	const source = { type: 'content', base64: value.toString('base64'), mode: SECRET_MODE } as const;
-	return { source, destination: `${SECRETS}/${id}`, type: 'file', readOnly: true };
+	return bindContent(value, `${SECRETS}/${id}`);
+}
+
+async function bindFile({ destination, content }: ShownFile, image: ImageDirectories, inspect: InspectImage) {
+	const place = insideImage(destination, image);
+	const [there] = await inspect([place]);
+	if (there?.type !== 'directory') return bindContent(content, place);
+	throw new BuildError('USAGE', `a file cannot be shown at ${place}: the builder image has a directory there`, {
+		hint: 'Choose another destination for the Secret or ConfigMap.',
+	});
+}
+
+function bindContent(content: Uint8Array, destination: string): HostBind {
+	const source = { type: 'content', base64: Buffer.from(content).toString('base64'), mode: SECRET_MODE } as const;
+	return { source, destination, type: 'file', readOnly: true };
 }
 
 /** The value of a secret, at most 1 MiB, read through no link below the volumes `writable`. Throws USAGE. */

@@ -39,7 +39,7 @@ export function buildKey(request: BuildRequest, inputs: KeyInputs): Digest {
 		...{ format: FORMAT, version: VERSION, platform: formatPlatform(host.platform), scripts },
 		inputs: { ...digests, environment: unordered(environment) },
 		assemble: {
-			...without(assemble, 'assembleTimeout', 'secrets', 'injections', 'volumes'),
+			...without(assemble, 'assembleTimeout', 'secrets', 'injections', 'files', 'volumes'),
 			buildEnvironment: unordered(buildEnvironment.filter(({ name }) => name !== LOGLEVEL)),
 			// What assemble may use decides whether it succeeds, not what it makes.
 			limits: { network: limits.network, addHosts: limits.addHosts },

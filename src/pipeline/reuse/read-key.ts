@@ -26,6 +26,7 @@ export function isAlwaysMade({ output }: BuildRequest): boolean {
 export function whyNoKeyAsAsked({ assemble, output, scripts }: BuildRequest): string | undefined {
 	if (assemble.volumes.length > 0) return '--volume shows what changes by itself';
 	if (assemble.injections.length > 0) return '--inject shows what changes by itself';
+	if ((assemble.files ?? []).length > 0) return 'a BuildConfig shows files of its Secrets';
 	if (assemble.secrets.length > 0 && output.reuse !== 'auto') return 'there are secrets (--reuse auto counts them in)';
 	return isOnWeb(scripts.scriptsUrl) ? ON_WEB : undefined;
 }
