@@ -57,6 +57,7 @@ const source = v.looseObject({
 	),
 	binary: v.optional(v.looseObject({ asFile: v.optional(v.string(), '') })),
 	contextDir: v.optional(v.string(), ''),
+	sourceSecret: v.optional(named),
 	images: v.optional(v.array(v.looseObject({ from: reference, paths: v.optional(v.array(paths), []) })), []),
 	secrets: v.optional(v.array(v.looseObject({ secret: named, destinationDir: v.optional(v.string(), '') })), []),
 	configMaps: v.optional(v.array(v.looseObject({ configMap: named, destinationDir: v.optional(v.string(), '') })), []),
@@ -77,6 +78,7 @@ export const buildConfigSchema = v.looseObject({
 		output: v.optional(
 			v.looseObject({
 				to: v.optional(reference),
+				pushSecret: v.optional(named),
 				imageLabels: v.optional(
 					v.array(v.looseObject({ name: v.pipe(v.string(), v.nonEmpty()), value: v.optional(v.string(), '') })),
 					[],

@@ -42,6 +42,11 @@ export const commands: Readonly<Record<string, Listed>> = {
 		'write a Dockerfile for a builder image',
 		() => import('./commands/generate.js'),
 	),
+	convert: list(
+		'<file> --to <engine>',
+		'write a BuildConfig of OpenShift for another engine',
+		() => import('./commands/convert.js'),
+	),
 	doctor: list(
 		'[<registry-or-image>...]',
 		'find out what builds here can use, and what is in the way',

@@ -103,6 +103,9 @@ export const LOG_LEVELS: readonly string[] = ['0', '1', '2', '3', '4', '5'];
 /** The forms of what a callback gets; the first is the default, but under the name `sti`. */
 export const CALLBACK_FORMATS = ['s2i', 'sti'] as const;
 
+/** What `s2oci convert` writes for. */
+export const TARGET_ENGINES = ['shipwright', 'tekton', 'gitlab', 'github'] as const;
+
 /** What assemble can reach; the first is the default. */
 export const NETWORKS = ['host', 'none'] as const;
 

@@ -1,0 +1,43 @@
+/** How the s2oci of each engine is called, and what it takes. What `s2oci convert` writes has these names and no others. */
+
+/** The ClusterBuildStrategy for Shipwright, with the parameters of Red Hat's `source-to-image`. */
+export const SHIPWRIGHT = {
+	strategy: 's2oci',
+	builder: 'builder-image',
+	environment: 'build-env',
+	scriptsUrl: 'scripts-url',
+	pullPolicy: 'pull-policy',
+	incremental: 'incremental',
+} as const;
+
+/** The Task for Tekton. */
+export const TEKTON = {
+	task: 's2oci-build',
+	image: 'IMAGE',
+	builder: 'BUILDER_IMAGE',
+	source: 'SOURCE',
+	ref: 'REF',
+	contextDir: 'CONTEXT',
+	environment: 'ENV_VARS',
+	labels: 'LABELS',
+	scriptsUrl: 'SCRIPTS_URL',
+	pullPolicy: 'PULL_POLICY',
+	incremental: 'INCREMENTAL',
+	sourceWorkspace: 'source',
+} as const;
+
+/** The component for GitLab and the action for GitHub: inputs of one name. */
+export const CI = {
+	component: '$CI_SERVER_FQDN/s2oci/s2oci/build@0.1',
+	action: 's2oci/s2oci@v0',
+	image: 'image',
+	builder: 'builder-image',
+	source: 'source',
+	ref: 'ref',
+	contextDir: 'context-dir',
+	environment: 'env',
+	labels: 'labels',
+	scriptsUrl: 'scripts-url',
+	pullPolicy: 'pull-policy',
+	incremental: 'incremental',
+} as const;
