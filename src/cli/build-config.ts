@@ -6,7 +6,7 @@ import { type NamedValue, readShownFiles, readSourceFiles, readVariables } from 
 import { readYamlObjects, type YamlObject } from '../build-config/yaml-objects.js';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
 import { absolutePath } from '../host-path.js';
-import type { BuildRequest } from '../pipeline/request.js';
+import type { BeforePush, BuildRequest } from '../pipeline/request.js';
 import { redact } from '../redact.js';
 import { readSmallFile } from '../small-file.js';
 import type { Completed } from './parse-command.js';
@@ -128,19 +128,20 @@ function limitWords(
 	];
 }
 
-/** Throws USAGE for what no build here does, and whose absence would make another image, or push one that was to be refused. */
+/** Throws USAGE for what no build here does, and whose absence would make another image. */
 function refuseUnsupported({ value, at }: ReadBuildConfig): void {
-	const { source, postCommit } = value.spec;
-	const [field] = [
-		...(source.images.length > 0 ? [['spec', 'source', 'images']] : []),
-		...(postCommit.script !== '' || postCommit.command.length + postCommit.args.length > 0
-			? [['spec', 'postCommit']]
-			: []),
-	];
-	if (field === undefined) return;
-	throw new BuildError('USAGE', `${at(field)}: ${field.join('.')} is not supported`, {
-		hint: 'Take it out of the BuildConfig, and do in a step of the job what it does.',
+	if (value.spec.source.images.length === 0) return;
+	throw new BuildError('USAGE', `${at(['spec', 'source', 'images'])}: spec.source.images is not supported`, {
+		hint: 'Take it out of the BuildConfig, and copy the files into the source in a step before.',
 	});
+}
+
+/** What runs before the push; undefined when nothing does. An empty script is none, as in OpenShift. */
+function beforePushOf({ spec }: BuildConfig): BeforePush | undefined {
+	const { script, command, args } = spec.postCommit;
+	if (script !== '') return { script, args };
+	if (command.length > 0) return { command, args };
+	return args.length > 0 ? { args } : undefined;
 }
 
 /** `request` with what no option says. */
@@ -160,6 +161,7 @@ function adaptRequest(
 		source: { ...request.source, files: readSourceFiles(config, objects), gitEnvironment: proxies },
 		variables: { ...variables, environment: [...environment, ...variables.environment] },
 		assemble: { ...assemble, files },
+		output: { ...request.output, beforePush: request.output.beforePush ?? beforePushOf(config.value) },
 		image: { ...image, labels: [...output.imageLabels.map(({ name, value }) => ({ name, value })), ...image.labels] },
 	};
 }

@@ -10,7 +10,7 @@ withTinyBuilder();
 
 const CANARY = 'canary-2c77';
 
-function buildConfig(host: string): object {
+function buildConfig(host: string, more: object): object {
 	const sourceStrategy = {
 		from: { kind: 'ImageStreamTag', name: 'tiny:latest' },
 		env: [{ name: 'TINY_COLOUR', valueFrom: { configMapKeyRef: { name: 'settings', key: 'colour' } } }],
@@ -31,14 +31,14 @@ function buildConfig(host: string): object {
 		to: { kind: 'DockerImage', name: `${host}/team/app:1` },
 		imageLabels: [{ name: 'team', value: 'shop' }],
 	};
-	const spec = { source, strategy: { sourceStrategy }, output, triggers: [] };
+	const spec = { source, strategy: { sourceStrategy }, output, triggers: [], ...more };
 	return { apiVersion: 'build.openshift.io/v1', kind: 'BuildConfig', metadata: { name: 'app' }, spec };
 }
 
-function objects(host: string): string {
+function objects(host: string, more: object = {}): string {
 	const token = { kind: 'Secret', metadata: { name: 'token' }, stringData: { value: CANARY } };
 	const settings = { kind: 'ConfigMap', metadata: { name: 'settings' }, data: { colour: 'green' } };
-	return JSON.stringify({ kind: 'List', items: [buildConfig(host), token, settings] });
+	return JSON.stringify({ kind: 'List', items: [buildConfig(host, more), token, settings] });
 }
 
 describe.each<UserName>(['root', 's2oci-subuid', 's2oci-plain'])('a BuildConfig, built by %s', (name) => {
@@ -62,6 +62,18 @@ describe.each<UserName>(['root', 's2oci-subuid', 's2oci-plain'])('a BuildConfig,
 		expect([...image.entries.keys()].filter((path) => /keys|certs/.test(path))).toEqual([]);
 		expect(await leftovers(workspace)).toEqual([]);
 	});
+});
+
+test.each([
+	[{ script: 'test -f "$1"', args: ['/no-such-file'] }, 6],
+	[{ command: ['/bin/sh', '-c', 'test "$TINY_COLOUR" = green'] }, 0],
+])('postCommit %j decides whether the image is pushed', async (postCommit, wanted) => {
+	const [workspace, registry] = [makeWorkspace(), await tinyRegistry()];
+	const file = join(workspace.home, 'app.json');
+	writeFileSync(file, objects(registry.host, { postCommit }));
+	const line = ['build', TINY_APP, '--build-config', file, '--image-stream', `tiny=${registry.host}/builders/tiny`];
+	expect((await s2oci(workspace, line)).status).toBe(wanted);
+	expect(registry.manifests.has('team/app:1')).toBe(wanted === 0);
 });
 
 test('a ConfigMap is written through no link of the source', async () => {

@@ -183,7 +183,6 @@ describe('what cannot be built is an error with its place', () => {
 			`${STRATEGY}  source:\n    images:\n    - from: {kind: DockerImage, name: x}\n`,
 			/:8:5: spec\.source\.images is not supported/,
 		],
-		[`${STRATEGY}  postCommit:\n    script: rake test\n`, /:7:3: spec\.postCommit is not supported/],
 		[
 			`${STRATEGY}  source: {secrets: [{secret: {name: absent}}]}\n`,
 			/:7:22: spec\.source\.secrets\[0\] is the Secret absent, which no file has/,
@@ -219,6 +218,26 @@ describe('what cannot be built is an error with its place', () => {
 		await expect(asked('--build-config', configOf(`${STRATEGY}  source: {binary: {}}\n`))).rejects.toThrow(
 			'has a binary source, and no source is given',
 		);
+	});
+});
+
+describe('postCommit runs before the push', () => {
+	const hook = (yaml: string) => configOf(`${STRATEGY}  postCommit: ${yaml}\n`);
+	test.each([
+		['{script: rake test}', { script: 'rake test', args: [] }],
+		['{script: rake "$1", args: [test]}', { script: 'rake "$1"', args: ['test'] }],
+		['{command: [rake, test]}', { command: ['rake', 'test'], args: [] }],
+		['{command: [rake], args: [test]}', { command: ['rake'], args: ['test'] }],
+		['{args: [test]}', { args: ['test'] }],
+		['{}', undefined],
+	])('%s', async (yaml, wanted) => {
+		const { request } = await asked('.', '--build-config', hook(yaml));
+		expect(request.output.beforePush).toEqual(wanted);
+	});
+
+	test('and --before-push wins', async () => {
+		const { request } = await asked('.', '--build-config', hook('{args: [test]}'), '--before-push', 'true');
+		expect(request.output.beforePush).toEqual({ script: 'true' });
 	});
 });
 
