@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
 import { BuildError } from '../errors.js';
 
 /** A content digest such as `sha256:6c3c…`. Only {@link parseDigest} and {@link digestOf} make one, so it is safe as a file name. */
@@ -21,12 +21,12 @@ export function parseDigest(text: string): Digest {
 
 /** The sha256 digest of `bytes`. */
 export function digestOf(bytes: Uint8Array): Digest {
-	return finishDigest(createHash('sha256').update(bytes));
+	return finishDigest(hashOf('sha256').update(bytes));
 }
 
 /** A running hash of the algorithm that `digest` names. */
 export function hasherFor(digest: Digest): Hash {
-	return createHash(algorithmOf(digest));
+	return hashOf(algorithmOf(digest));
 }
 
 /** The digest of what went into a sha256 or, when `algorithm` says so, sha512 hash. */
@@ -42,4 +42,9 @@ export function algorithmOf(digest: Digest): 'sha256' | 'sha512' {
 /** The hexadecimal part of `digest`. */
 export function hexOf(digest: Digest): string {
 	return digest.slice(digest.indexOf(':') + 1);
+}
+
+/** Programs that only name digests start without cryptography. */
+function hashOf(algorithm: 'sha256' | 'sha512'): Hash {
+	return process.getBuiltinModule('node:crypto').createHash(algorithm);
 }

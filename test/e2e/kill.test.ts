@@ -114,7 +114,8 @@ test('a worker that was killed is what failed, also when another build has remov
 				killed++;
 				process.kill(parent, 'SIGSTOP');
 				process.kill(worker, 'SIGKILL');
-				await until('the end of the worker', () => processesOf(own.mark).every((pid) => pid === parent), 5000);
+				const isWorker = (pid: number) => VICTIMS.worker.test(commandOf(pid));
+				await until('the end of the worker', () => !processesOf(own.mark).some(isWorker), 5000);
 				// As others do with what nobody holds.
 				const names = listDirectory(join(own.store, 'work'));
 				for (const name of names.filter((each) => names.includes(`${each}.lock`))) {
