@@ -99,9 +99,9 @@ describe('a command before the push', () => {
 		await test();
 		const first = await test('echo tested');
 		expect(first.result?.reused).toBeUndefined();
-		expect(first.stderr).toContain('\ntested\n');
+		expect(first.stderr).toMatch(/tested$/m);
 		expect((await test('echo tested')).result?.reused).toBe(true);
-		expect((await test('echo other', ['--reuse', 'auto'])).stderr).toContain('\nother\n');
+		expect((await test('echo other', ['--reuse', 'auto'])).stderr).toMatch(/other$/m);
 	});
 
 	test('is refused when it is empty', async () => {

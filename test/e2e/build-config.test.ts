@@ -65,7 +65,7 @@ describe.each<UserName>(['root', 's2oci-subuid', 's2oci-plain'])('a BuildConfig,
 });
 
 test.each([
-	[{ script: 'test -f "$1"', args: ['/no-such-file'] }, 6],
+	[{ script: 'test -f "$1"', args: ['/no-such-file'] }, 7],
 	[{ command: ['/bin/sh', '-c', 'test "$TINY_COLOUR" = green'] }, 0],
 ])('postCommit %j decides whether the image is pushed', async (postCommit, wanted) => {
 	const [workspace, registry] = [makeWorkspace(), await tinyRegistry()];
