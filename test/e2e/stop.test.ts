@@ -200,7 +200,10 @@ test.for(Object.entries(PHASES).map(([name, start]) => ({ name, start })))(
 			status = 143,
 			says = /^error: ended by SIGTERM\nhint: /,
 		} = await start(workspace);
-		await until('the phase', reached, 60_000);
+		let early: string | undefined;
+		void started.finished.then(({ stderr }) => (early = stderr));
+		await until('the phase', () => early !== undefined || reached(), 60_000);
+		expect(early, 'it ended before that phase').toBeUndefined();
 		const begin = Date.now();
 		started.child.kill('SIGTERM');
 		const finished = await started.finished;
