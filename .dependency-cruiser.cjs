@@ -14,6 +14,8 @@ const allowed = {
 	source: ['tar', 'linux', 'http'],
 	s2i: ['oci', 'sandbox', 'source', 'http'],
 	protocol: ['rootfs', 'sandbox', 'oci', 'tar'],
+	// What asks an image's own servers, in a process that has nothing else.
+	loopback: ['linux', 'protocol'],
 	// What holds credentials and network code starts the worker and feeds it, and shares nothing with it but words.
 	host: ['protocol', 'rootfs', 'sandbox', 'linux', 'oci'],
 	// What opens files of images has no network code: neither http nor registry, nor what uses them.

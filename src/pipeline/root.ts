@@ -53,6 +53,8 @@ export interface Root {
 	) => Promise<WorkerCalls['copyArtifacts']['response']>;
 	/** Finds what processes changed. */
 	readonly diff: (wanted: Omit<RequestOf<'diff'>, 'root'>) => Promise<WorkerCalls['diff']['response']>;
+	/** The first paths of what `diff` found, for people. */
+	readonly listChanges: () => Promise<WorkerCalls['listChanges']['response']['changes']>;
 	/** Writes what `diff` found as a layer. */
 	readonly pack: (wanted: Omit<RequestOf<'pack'>, 'root'>) => Promise<WorkerCalls['pack']['response']>;
 	/** Forgets it with all that was changed in it. Never rejects. */
@@ -97,6 +99,7 @@ export async function mountRoot(name: RootName, diffIds: readonly Digest[], cont
 		copyFiles: async (files) => (await worker.call('copyFiles', { root: name, ...files })).skipped,
 		copyFrom: (other, wanted) => worker.call('copyArtifacts', { from: other.name, to: name, ...wanted }),
 		diff: (wanted) => worker.call('diff', { root: name, ...wanted }),
+		listChanges: async () => (await worker.call('listChanges', { root: name })).changes,
 		pack: (wanted) => worker.call('pack', { root: name, ...wanted }),
 		unmount: () =>
 			worker.call('unmount', { root: name }).then(

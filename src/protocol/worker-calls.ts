@@ -13,6 +13,7 @@ import type { ContainerProcess, Exit } from '../sandbox/sandbox.js';
 import type { Proc, SandboxName } from '../sandbox/sandboxes.js';
 import type { Compression } from '../tar/decompress.js';
 import type { HostBind } from './host-bind.js';
+import type { Answer, Question, Seen } from './observation.js';
 
 /** What both ends say of layers, and the pruning of them. */
 export type { LayerStatistics, PackedLayer, Pruned, PrunePolicy, StoredLayer };
@@ -54,6 +55,13 @@ export interface ArtifactOutput {
 export interface SavedArtifacts extends ExtractedArtifacts {
 	/** Only when it was asked for and there are artifacts. */
 	readonly packed?: PackedLayer;
+}
+
+/** A path that a process changed. */
+export interface ChangedPath {
+	/** Absolute, printable. */
+	readonly path: string;
+	readonly change: 'added' | 'changed' | 'removed';
 }
 
 /** Everything the worker can be asked, with what it answers. Sizes in bytes; paths in the image are absolute. */
@@ -201,6 +209,19 @@ export interface WorkerCalls {
 			readonly unenforced: readonly string[];
 		};
 	};
+	/** What runs in the sandbox at this moment; nothing before and after `execute`. */
+	readonly look: { readonly request: object; readonly response: Seen };
+	/** Asks servers in the sandbox over HTTP, one after the other, from inside of its network namespace where it has one. */
+	readonly ask: {
+		readonly request: { readonly questions: readonly Question[] };
+		/** In the order of the questions. */
+		readonly response: { readonly answers: readonly Answer[] };
+	};
+	/** Sends a signal to the process that `execute` runs; does nothing when it has ended. */
+	readonly signal: {
+		readonly request: { readonly signal: 'SIGTERM' | 'SIGKILL' };
+		readonly response: object;
+	};
 	/**
 	 * Runs a process that writes an archive to its standard output, and extracts that on the fly (S2I save-artifacts). Throws
 	 * LAYER_INVALID when it had to be stopped because what it wrote is none.
@@ -269,6 +290,11 @@ export interface WorkerCalls {
 			readonly excluded: readonly string[];
 		};
 		readonly response: { readonly statistics: LayerStatistics };
+	};
+	/** The first paths of what `diff` found, for people: directories that are only parents of a change are left out. */
+	readonly listChanges: {
+		readonly request: { readonly root: RootName };
+		readonly response: { readonly changes: readonly ChangedPath[] };
 	};
 	/** Writes what `diff` found as a layer. */
 	readonly pack: {

@@ -80,6 +80,7 @@ export function createCalls(
 		...createRootCalls(state),
 		...createProcessCalls(state),
 		...createCopyCalls(state),
+		...createObservationCalls(state),
 		close: async ({ keepAs, stay }) => {
 			stop.abort();
 			await settled();
@@ -137,7 +138,7 @@ function isRemovable(mapping: string, own: string, userNamespace: WorkerSession[
 
 function createRootCalls(
 	state: State,
-): Pick<Calls, 'adopt' | 'mount' | 'unmount' | 'inspect' | 'prepare' | 'diff' | 'pack'> {
+): Pick<Calls, 'adopt' | 'mount' | 'unmount' | 'inspect' | 'prepare' | 'diff' | 'listChanges' | 'pack'> {
 	const { session, root, mounted, unmount, send, signal } = state;
 	return {
 		adopt: async (request) => ({ compared: await required(session().live, 'open').adopt(request, signal) }),
@@ -177,6 +178,7 @@ function createRootCalls(
 			return {};
 		},
 		diff: (request) => ({ statistics: root(request.root).diff(request) }),
+		listChanges: ({ root: name }) => ({ changes: root(name).listChanges() }),
 		pack: (request) => {
 			keepHeapSmall();
 			return root(request.root).pack(request, (bytes) => send({ type: 'packed', bytes }), signal);
@@ -241,6 +243,19 @@ function createCopyCalls({ session, root, signal }: State): Pick<Calls, 'copyFil
 /** Loaded once the worker has answered that it is ready, since execa takes longer to load than all the rest. */
 export function loadExecute(): Promise<{ readonly execute: typeof execute }> {
 	return import('./execute.js');
+}
+
+/** Loaded by the few commands that look into a sandbox. */
+function createObservationCalls({ session, signal }: State): Pick<Calls, 'look' | 'ask' | 'signal'> {
+	const load = () => import('./observe.js');
+	return {
+		look: async () => (await load()).look(session()),
+		ask: async ({ questions }) => ({ answers: await (await load()).ask(questions, session(), signal) }),
+		signal: async ({ signal: name }) => {
+			(await load()).signalSandbox(name, await (await load()).findSandboxed(session()));
+			return {};
+		},
+	};
 }
 
 function unmapped(uid: number): BuildError {

@@ -69,7 +69,7 @@ interface Adopted {
 
 const MAX_NAMED = 10;
 /** What there is to know of what is neither mounted nor given to others. */
-const WITHOUT_MOUNTS: Pick<RootFilesystem, 'turn' | 'copyTarget' | 'inodes' | 'shown' | 'warm'> = {
+const WITHOUT_MOUNTS: Pick<RootFilesystem, 'turn' | 'copyTarget' | 'inodes' | 'shown' | 'warm' | 'listChanges'> = {
 	turn: () => undefined,
 	copyTarget: () => {
 		throw otherImage();
@@ -77,6 +77,7 @@ const WITHOUT_MOUNTS: Pick<RootFilesystem, 'turn' | 'copyTarget' | 'inodes' | 's
 	inodes: () => diskInode,
 	shown: () => new Set(),
 	warm: () => undefined,
+	listChanges: () => [],
 };
 /** The process sees these of the host as they are. */
 const SHOWN: readonly string[] = ['/etc/resolv.conf', '/etc/hosts', '/run/s2oci/ca-bundle.crt'];

@@ -4,8 +4,8 @@ import type { Libc } from '../linux/libc.js';
 import type { PackedLayer } from '../oci/descriptor.js';
 import type { Digest } from '../oci/digest.js';
 import type { HostBind } from '../protocol/host-bind.js';
-import type { Inspected, WorkerCalls } from '../protocol/worker-calls.js';
-import { fsPath, joinRaw, type RootPath, rawPath } from '../root-path.js';
+import type { ChangedPath, Inspected, WorkerCalls } from '../protocol/worker-calls.js';
+import { fsPath, joinRaw, printablePath, type RootPath, rawPath } from '../root-path.js';
 import { lookUpTree } from '../rootfs/base-tree.js';
 import { openCopy } from '../rootfs/copied-root.js';
 import { type Diff, type DiffContext, diffUpper, type LayerStatistics, NO_CHANGES } from '../rootfs/diff.js';
@@ -51,6 +51,8 @@ export interface RootFilesystem {
 	/** Reads the declared base, which packing needs, ahead of time. */
 	readonly warm: () => void;
 	readonly diff: (request: WorkerCalls['diff']['request']) => LayerStatistics;
+	/** The first paths of what `diff` found, without directories that are only parents of a change. */
+	readonly listChanges: () => readonly ChangedPath[];
 	readonly pack: (
 		request: WorkerCalls['pack']['request'],
 		progress: (bytes: number) => void,
@@ -61,6 +63,8 @@ export interface RootFilesystem {
 
 /** Bytes of a file that is looked at. */
 export const READ_LIMIT: number = 1 << 20;
+/** Paths of a list for people. */
+const MAX_LISTED = 2000;
 const DEFAULT_ROOT = { mode: 0o755, uid: 0, gid: 0 };
 
 /** Mounts the layers `diffIds` (lowest first), which must be in the store. */
@@ -118,6 +122,7 @@ export async function mountRootFilesystem(
 			diff = diffRoot({ directory, tree, lowers }, what, context);
 			return diff.statistics;
 		},
+		listChanges: () => listChanges(diff),
 		pack: (request, progress, stop) => writeLayer(diff, { root: directory.changed, libc }, request, progress, stop),
 		unmount: () => {
 			changed?.close();
@@ -185,6 +190,17 @@ export async function writeLayer(
 	} finally {
 		closeSync(file);
 	}
+}
+
+/** What `diff` found, as far as people look at it. */
+export function listChanges({ changes }: Diff): readonly ChangedPath[] {
+	const listed = changes.flatMap((change): ChangedPath | readonly [] => {
+		const path = `/${printablePath(change.path)}`;
+		if (change.type === 'remove') return { path, change: 'removed' };
+		if (change.type === 'unread' || !change.replaces) return { path, change: 'added' };
+		return change.entry.type === 'directory' ? [] : { path, change: 'changed' };
+	});
+	return listed.slice(0, MAX_LISTED);
 }
 
 function diffRoot(
