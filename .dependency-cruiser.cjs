@@ -10,12 +10,12 @@ const allowed = {
 	http: [],
 	registry: ['content', 'oci', 'http'],
 	rootfs: ['tar', 'oci', 'linux'],
-	sandbox: ['linux'],
+	// What asks an image's own servers, in a process that has nothing else.
+	loopback: ['linux', 'protocol'],
+	sandbox: ['linux', 'loopback'],
 	source: ['tar', 'linux', 'http'],
 	s2i: ['oci', 'sandbox', 'source', 'http'],
 	protocol: ['rootfs', 'sandbox', 'oci', 'tar'],
-	// What asks an image's own servers, in a process that has nothing else.
-	loopback: ['linux', 'protocol'],
 	// What holds credentials and network code starts the worker and feeds it, and shares nothing with it but words.
 	host: ['protocol', 'rootfs', 'sandbox', 'linux', 'oci'],
 	// What opens files of images has no network code: neither http nor registry, nor what uses them.

@@ -31,6 +31,11 @@ export const commands: Readonly<Record<string, Listed>> = {
 	),
 	push: list('--resume <file>', 'finish the push of a build that failed there', () => import('./commands/push.js')),
 	run: list('<image> [-- <command>]', 'run an image in a sandbox', () => import('./commands/run.js')),
+	compare: list(
+		'<image-a> <image-b>',
+		'run two images and say whether they do the same',
+		() => import('./commands/compare.js'),
+	),
 	usage: list('<image>', 'run the usage script of a builder image', () => import('./commands/usage.js')),
 	create: list(
 		'<imageName> <destination>',

@@ -51,6 +51,9 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
 	INTERRUPTED: 130,
 };
 
+/** The exit status for each verdict of `s2oci compare`, documented in docs/errors.md. */
+export const COMPARISON_STATUS = { same: 0, differs: 8, 'cannot tell': 9 } as const;
+
 /** The exit status of a bug: whatever was thrown and is no BuildError (EX_SOFTWARE of sysexits.h). */
 const BUG = 70;
 

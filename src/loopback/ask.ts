@@ -1,4 +1,4 @@
-import { Agent, get, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Answer, Question } from '../protocol/observation.js';
 
 const TIME_MS = 3000;
@@ -23,7 +23,9 @@ export async function askServers(questions: readonly Question[]): Promise<readon
 
 const LATE: Answer = { type: 'none', error: 'no answer in time' };
 
-function askServer({ port, family, path }: Question, time: number): Promise<Answer> {
+async function askServer({ port, family, path }: Question, time: number): Promise<Answer> {
+	// The same program starts the processes of sandboxes, which need none of it.
+	const { Agent, get } = await import('node:http');
 	return new Promise((resolve) => {
 		const stop = AbortSignal.timeout(Math.ceil(time));
 		const none = (error: Error) => resolve(stop.aborted ? LATE : { type: 'none', error: reasonOf(error) });

@@ -10,7 +10,7 @@ import type { WorkerSession } from './open-session.js';
 import { listeningIn, type SocketRow } from './socket-table.js';
 
 /** The program that asks servers over HTTP. */
-const ASK_HTTP = fileURLToPath(new URL('../loopback/ask-http.js', import.meta.url));
+const ASK_HTTP = fileURLToPath(new URL('../sandbox/enter-root.js', import.meta.url));
 const MAX_PROCESSES = 200;
 const MAX_COMMAND = 300;
 const MAX_ANSWERS = 64 << 20;
@@ -84,7 +84,7 @@ async function askFrom(
 	questions: readonly Question[],
 	signal: AbortSignal,
 ): Promise<readonly Answer[]> {
-	const words = ['--no-warnings', ASK_HTTP, namespace === undefined ? 'stay' : 'enter'];
+	const words = ['--no-warnings', ASK_HTTP, 'ask', namespace === undefined ? 'stay' : 'enter'];
 	const stdio = ['pipe', 'pipe', 'ignore', namespace ?? 'ignore'] as const;
 	const child = launch(process.execPath, words, { stdio, env: {} });
 	const input = child.stdio[0] as Writable;
