@@ -12,18 +12,18 @@ export interface SkeletonFile {
 	readonly text: string;
 }
 
-const TEMPLATES = fileURLToPath(new URL('../../templates', import.meta.url));
+const SKELETON = fileURLToPath(new URL('../../skeleton', import.meta.url));
 
 /**
- * The files of a new builder image called `image`, a valid image name without a tag: those of `templates`, in which `@IMAGE@` is that
+ * The files of a new builder image called `image`, a valid image name without a tag: those of `skeleton`, in which `@IMAGE@` is that
  * name. What begins with `#!` can be executed.
  */
 export function skeleton(image: string): readonly SkeletonFile[] {
-	const entries = readdirSync(TEMPLATES, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+	const entries = readdirSync(SKELETON, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
 	return entries.map(({ parentPath, name }) => {
 		const file = join(parentPath, name);
 		const text = readFileSync(file, 'utf8').replaceAll('@IMAGE@', image);
-		return { path: relative(TEMPLATES, file), mode: text.startsWith('#!') ? 0o755 : 0o644, text };
+		return { path: relative(SKELETON, file), mode: text.startsWith('#!') ? 0o755 : 0o644, text };
 	});
 }
 

@@ -132,7 +132,7 @@ test('it is one directory of root, without times, and without modules that are i
 	expect(rows.filter((row) => !/^[-d]rw[-x]r-[-x]r-[-x] 0\/0 +\d+ 1970-01-01 00:00 s2oci\//.test(row))).toEqual([]);
 	const names = rows.map((row) => row.replace(/^.* 00:00 s2oci\//, ''));
 	expect(names).toEqual(
-		expect.arrayContaining(['LICENSE', 'LICENSES', 'package/templates/Dockerfile', 'package/docs/doctor.md']),
+		expect.arrayContaining(['LICENSE', 'LICENSES', 'package/skeleton/Dockerfile', 'package/docs/doctor.md']),
 	);
 	const modules = names.filter((name) => name.startsWith('package/dist/') && name.endsWith('.js'));
 	expect(modules.length).toBeLessThan(20);
