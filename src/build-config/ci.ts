@@ -4,15 +4,13 @@ import { assignment, assignments } from './kubernetes.js';
 
 /** A pipeline of GitLab with the component of s2oci. */
 export function toGitlab(build: EngineBuild): object {
-	return { include: [{ component: CI.component, inputs: inputsOf(build, (lines) => lines) }] };
+	return { include: [{ component: CI.component, inputs: inputsOf(build, withoutVariables) }] };
 }
 
 /** A workflow of GitHub with the action of s2oci. */
 export function toGithub(build: EngineBuild): object {
-	const inputs = Object.entries(inputsOf(withoutLines(build), (lines) => lines.join('\n')));
-	const literal = inputs.map(([name, value]) => [name, typeof value === 'string' ? asLiteral(value) : value]);
 	return {
-		name: asLiteral(build.name),
+		name: withoutExpressions(build.name),
 		on: { workflow_dispatch: {} },
 		permissions: { contents: 'read', packages: 'write' },
 		jobs: {
@@ -21,41 +19,44 @@ export function toGithub(build: EngineBuild): object {
 				...(build.deadline !== undefined && { 'timeout-minutes': Math.ceil(build.deadline / 60) }),
 				steps: [
 					...(build.git === undefined ? [{ uses: 'actions/checkout@v7' }] : []),
-					{ uses: CI.action, with: Object.fromEntries(literal) as object },
+					{ uses: CI.action, with: inputsOf(build, withoutExpressions) },
 				],
 			},
 		},
 	};
 }
 
-function inputsOf<T>(
-	build: EngineBuild,
-	list: (lines: readonly string[]) => T,
-): Readonly<Record<string, string | boolean | T>> {
+type Inputs = Readonly<Record<string, string | boolean>>;
+
+/** Lists are lines, so that a value with several would be several values: such are left out. */
+function inputsOf(build: EngineBuild, asLiteral: (value: string) => string): Inputs {
 	const { git } = build;
-	const lines = (name: string, values: readonly string[]) => (values.length === 0 ? {} : { [name]: list(values) });
-	const text = (name: string, value: string | undefined) => (value === undefined ? {} : { [name]: value });
-	return {
-		[CI.image]: build.image,
-		[CI.builder]: build.builder,
-		...text(CI.source, git?.url),
-		...text(CI.ref, git?.ref),
-		...text(CI.contextDir, build.contextDir),
-		...lines(CI.environment, assignments(build)),
-		...lines(CI.labels, build.labels.map(assignment)),
-		...text(CI.scriptsUrl, build.scriptsUrl),
-		...text(CI.pullPolicy, build.pullPolicy),
-		...(build.incremental && { [CI.incremental]: true }),
-	};
+	const isLine = ({ value = '' }: { readonly value: string | undefined }) => !/[\r\n]/.test(value);
+	const texts: readonly (readonly [name: string, value: string | undefined])[] = [
+		[CI.image, build.image],
+		[CI.builder, build.builder],
+		[CI.source, git?.url],
+		[CI.ref, git?.ref],
+		[CI.contextDir, build.contextDir],
+		[CI.environment, lines(assignments({ ...build, environment: build.environment.filter(isLine) }))],
+		[CI.labels, lines(build.labels.filter(isLine).map(assignment))],
+		[CI.scriptsUrl, build.scriptsUrl],
+		[CI.pullPolicy, build.pullPolicy],
+	];
+	const given = texts.flatMap(([name, value]) => (value === undefined ? [] : [[name, asLiteral(value)]]));
+	return { ...(Object.fromEntries(given) as Inputs), ...(build.incremental && { [CI.incremental]: true }) };
 }
 
-/** A list is lines here, so that a value with several would be several values. */
-function withoutLines(build: EngineBuild): EngineBuild {
-	const isLine = ({ value = '' }: { readonly value: string | undefined }) => !/[\r\n]/.test(value);
-	return { ...build, environment: build.environment.filter(isLine), labels: build.labels.filter(isLine) };
+function lines(values: readonly string[]): string | undefined {
+	return values.length === 0 ? undefined : values.join('\n');
 }
 
 /** A value is no expression, whoever wrote it: `${{` is what GitHub evaluates. */
-function asLiteral(value: string): string {
+function withoutExpressions(value: string): string {
 	return value.replaceAll('${{', "${{ '${{' }}");
+}
+
+/** A value names no variable, whoever wrote it: `$` is what GitLab expands, and `$$` what it reads as a dollar (docs.gitlab.com/ci/variables). */
+function withoutVariables(value: string): string {
+	return value.replaceAll('$', '$$$$');
 }

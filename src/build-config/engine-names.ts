@@ -26,7 +26,7 @@ export const TEKTON = {
 	sourceWorkspace: 'source',
 } as const;
 
-/** The component for GitLab and the action for GitHub: inputs of one name. */
+/** The component for GitLab (`templates/build.yml`) and the action for GitHub (`action.yml`): inputs of one name. Lists are lines. */
 export const CI = {
 	component: '$CI_SERVER_FQDN/s2oci/s2oci/build@0.1',
 	action: 's2oci/s2oci@v0',

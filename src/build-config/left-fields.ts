@@ -71,7 +71,8 @@ function always({ value }: ReadBuildConfig): readonly Line[] {
 }
 
 function variables({ environment, labels }: EngineBuild, engine: Engine): readonly Line[] {
-	const hasLines = (value = '') => engine === 'github' && /[\r\n]/.test(value);
+	const isForge = engine === 'github' || engine === 'gitlab';
+	const hasLines = (value = '') => isForge && /[\r\n]/.test(value);
 	return [
 		...environment.map(({ index, value, reference }): Line => {
 			const path = [...STRATEGY, 'env', index];
