@@ -41,6 +41,7 @@ package_of() {
 	# Debian 13 has the client in a package of its own.
 	docker) if grep -qE '^VERSION_CODENAME="?(bookworm|bullseye|jammy|noble)' /etc/os-release; then echo docker.io; else echo docker-cli; fi ;;
 	ip) echo iproute2 ;;
+	java) echo default-jre-headless ;;
 	ps) echo procps ;;
 	groff) echo groff-base ;;
 	*) echo "$1" ;;
