@@ -80,7 +80,7 @@ export interface OtherField {
 export function otherFields(object: YamlObject): readonly OtherField[] {
 	const found = new Map<string, OtherField>();
 	for (const leaf of leavesOf(object.value, [])) {
-		if (FOLLOWED.some((pattern) => depthOf(pattern, leaf) > 0)) continue;
+		if (FOLLOWED.some((pattern) => depthOf(pattern, leaf) > 0 || leadsTo(leaf, pattern))) continue;
 		const [depth, fate] = fateOf(leaf);
 		const path = leaf.slice(0, depth);
 		const field = formatPath(path);
@@ -109,6 +109,12 @@ function depthOf(pattern: string, path: Path): number {
 	return steps.every((step, index) => index < path.length && (step === '*' || step === String(path[index])))
 		? steps.length
 		: 0;
+}
+
+/** Whether what is at `path`, being empty, lacks what `pattern` says. */
+function leadsTo(path: Path, pattern: string): boolean {
+	const steps = pattern.split('.').slice(0, path.length);
+	return steps.length === path.length && depthOf(steps.join('.'), path) > 0;
 }
 
 function leavesOf(value: unknown, path: Path): readonly Path[] {

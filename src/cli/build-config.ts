@@ -2,6 +2,7 @@ import { type NameImage, nameImages, parseImageStream } from '../build-config/im
 import { readQuantity } from '../build-config/quantity.js';
 import { type ReadBuildConfig, readBuildConfig } from '../build-config/read-build-config.js';
 import type { BuildConfig } from '../build-config/schema.js';
+import { type CopiedImage, readSourceImages } from '../build-config/source-images.js';
 import { type NamedValue, readShownFiles, readSourceFiles, readVariables } from '../build-config/values.js';
 import { readYamlObjects, type YamlObject } from '../build-config/yaml-objects.js';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
@@ -9,6 +10,7 @@ import { absolutePath } from '../host-path.js';
 import type { BeforePush, BuildRequest } from '../pipeline/request.js';
 import { redact } from '../redact.js';
 import { readSmallFile } from '../small-file.js';
+import { readLocation } from './image-names.js';
 import type { Completed } from './parse-command.js';
 import type { Notice, Word } from './words.js';
 
@@ -51,18 +53,19 @@ export async function completeFromBuildConfig(words: readonly Word[]): Promise<C
 		words.flatMap((word) => (word.type === 'option' && word.long === long ? [word.value] : []));
 	const [file = ''] = values('build-config');
 	const given = await openBuildConfig({ file, objects: values('objects'), imageStreams: values('image-stream') });
-	refuseUnsupported(given.config);
 	const typed = words.filter(({ type }) => type === 'positional').length;
 	const isTyped = (long: string) => words.some((word) => word.type !== 'positional' && word.long === long);
 	const added = optionWords(given, typed === 0).filter((word) => word.type !== 'positional' && !isTyped(word.long));
 	const replaced = new Set(values('env').map((text) => text.replace(/=.*$/s, '')));
 	const variables = readVariables(given.config, given.objects, replaced);
-	const { others } = given.config;
+	const { others, value } = given.config;
+	const contextDir = values('context-dir').at(-1) ?? value.spec.source.contextDir;
+	const { images, notices: outside } = readSourceImages(given.config, contextDir, given.nameImage);
 	const notices = others.map(({ at, field, fate }) => notice(`${at}: ${redact(field)} is ${fate}`));
 	return {
 		words: [...words, ...positionalWords(given, typed), ...added],
-		notices: [...notices, ...noticesOf(given.config, variables)],
-		adapt: (request) => adaptRequest(given, variables, request, typed === 0),
+		notices: [...notices, ...outside.map(notice), ...noticesOf(given.config, variables)],
+		adapt: (request) => copyingImages(images, adaptRequest(given, variables, request, typed === 0)),
 	};
 }
 
@@ -128,20 +131,20 @@ function limitWords(
 	];
 }
 
-/** Throws USAGE for what no build here does, and whose absence would make another image. */
-function refuseUnsupported({ value, at }: ReadBuildConfig): void {
-	if (value.spec.source.images.length === 0) return;
-	throw new BuildError('USAGE', `${at(['spec', 'source', 'images'])}: spec.source.images is not supported`, {
-		hint: 'Take it out of the BuildConfig, and copy the files into the source in a step before.',
-	});
-}
-
 /** What runs before the push; undefined when nothing does. An empty script is none, as in OpenShift. */
 function beforePushOf({ spec }: BuildConfig): BeforePush | undefined {
 	const { script, command, args } = spec.postCommit;
 	if (script !== '') return { script, args };
 	if (command.length > 0) return { command, args };
 	return args.length > 0 ? { args } : undefined;
+}
+
+/** `request`, whose source gets what is wanted of `images`: they are pulled as the builder is, as in OpenShift. */
+function copyingImages(images: readonly CopiedImage[], request: BuildRequest): BuildRequest {
+	if (images.length === 0) return request;
+	const { pullPolicy, source } = request;
+	const copied = images.map(({ name, paths }) => ({ image: readLocation(name), pullPolicy, paths }));
+	return { ...request, source: { ...source, images: copied } };
 }
 
 /** `request` with what no option says. */

@@ -34,6 +34,13 @@ export function checkCombination(args: BuildArguments, request: BuildRequest, em
 function checkDockerfile({ runtime, source, assemble }: BuildRequest, run: boolean): void {
 	if (run) throw excluded('--run', '--as-dockerfile', 'A Dockerfile is not an image that could run.');
 	if (runtime !== undefined) throw excluded('--runtime-image', '--as-dockerfile', 'Leave one of them out.');
+	if ((source.images ?? []).length > 0) {
+		throw excluded(
+			'--as-dockerfile',
+			'source.images of --build-config',
+			'Copy them in the Dockerfile: COPY --from=IMAGE.',
+		);
+	}
 	if ([...(source.files ?? []), ...(assemble.files ?? [])].length === 0) return;
 	const files = 'Secrets and ConfigMaps of --build-config';
 	throw excluded('--as-dockerfile', files, 'Their files are in no build context.');

@@ -36,6 +36,7 @@ function describeInputs(request: BuildRequest): readonly Line[] {
 		['Source Ref', source.ref && redactWord(source.ref)],
 		['Context Directory', source.contextDir],
 		['Exclude', source.exclude],
+		['Source Images', list((source.images ?? []).map(({ image }) => formatImageLocation(image)))],
 		['Source Options', list(chosen(source, ['copy', 'keepSymlinks', 'ignoreSubmodules']))],
 		['Environment', list(variables.environment.map(({ name }) => name))],
 		['Environment File', variables.environmentFile],

@@ -60,6 +60,7 @@ export function fitInPlace(
 
 function refuseImpossible(request: BuildRequest, builder: BaseImage, hasRuntime: boolean): void {
 	if (hasRuntime) throw impossible('a runtime image', 'another root filesystem');
+	if ((request.source.images ?? []).length > 0) throw impossible('an image as a source', 'another root filesystem');
 	if (builder.contract.onBuild.length > 0) throw impossible('a builder image with ONBUILD', 'the right to be any user');
 	if (request.assemble.volumes.length > 0) throw impossible('--volume', 'mounts');
 	if (request.output.beforePush !== undefined)

@@ -3,6 +3,7 @@ import type { LayerStatistics, PackedLayer } from '../protocol/worker-calls.js';
 import { KERNEL_DIRECTORIES } from '../sandbox/kernel-paths.js';
 import { type Assembled, assemble } from './assemble/assemble.js';
 import type { BuildContext } from './context.js';
+import type { OpenedImage } from './images/images.js';
 import { type BaseTransfer, startBaseTransfer } from './images/transfer.js';
 import { unpackImage } from './images/unpack-image.js';
 import { type FetchedSource, type Prepared, prepare } from './prepare/prepare.js';
@@ -22,15 +23,15 @@ export async function unpackImages(
 	{ images, worker, session, record, signal }: BuildContext,
 	base: BaseTransfer,
 ): Promise<void> {
-	const { builder, runtime } = images;
-	if (runtime === undefined) {
-		await unpackImage(builder.image, base, worker, session, record.emit);
-		return;
-	}
+	const { builder, runtime, sources } = images;
 	const context = { record, scratch: session.scratch };
-	const layers = startBaseTransfer(builder.image, builder.opened.source, [], context, signal);
-	await unpackImage(builder.image, layers, worker, session, record.emit);
-	await unpackImage(runtime.image, base, worker, session, record.emit);
+	const unpack = ({ image, opened }: OpenedImage) => {
+		const layers = startBaseTransfer(image, opened.source, [], context, signal);
+		return unpackImage(image, layers, worker, session, record.emit);
+	};
+	for (const each of sources) await unpack(each);
+	if (runtime !== undefined) await unpack(builder);
+	await unpackImage((runtime ?? builder).image, base, worker, session, record.emit);
 }
 
 /** Assembles `source`, whose directory is moved away, in the unpacked images and packs what that changed. */

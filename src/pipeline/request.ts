@@ -57,8 +57,18 @@ export interface SourceRequest {
 	readonly exclude: string | undefined;
 	/** Put into the source once it is fetched. */
 	readonly files?: readonly AddedFile[];
+	/** What of other images is copied into the source, in this order. */
+	readonly images?: readonly SourceImage[];
 	/** Variables for git, such as its proxies, over those of the process. */
 	readonly gitEnvironment?: Readonly<Record<string, string>>;
+}
+
+/** An image whose files are copied into a source. */
+export interface SourceImage {
+	readonly image: ImageLocation;
+	readonly pullPolicy: PullPolicy;
+	/** From absolute paths of the image, `/.` at the end being what is in it, to directories relative to what is built, without `..`. */
+	readonly paths: readonly PathPair[];
 }
 
 /** Where scripts come from, and who runs them. */

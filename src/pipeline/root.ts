@@ -12,8 +12,17 @@ import type { BuildRecord } from './record.js';
 import type { ScriptsRequest } from './request.js';
 import { placeOf } from './rung.js';
 
-type RequestOf<Name extends 'prepare' | 'execute' | 'saveArtifacts' | 'copyFiles' | 'copyArtifacts' | 'diff' | 'pack'> =
-	WorkerCalls[Name]['request'];
+type RequestOf<
+	Name extends
+		| 'prepare'
+		| 'execute'
+		| 'saveArtifacts'
+		| 'copyFiles'
+		| 'copyArtifacts'
+		| 'copyToSource'
+		| 'diff'
+		| 'pack',
+> = WorkerCalls[Name]['request'];
 type Run<Name extends 'execute' | 'saveArtifacts'> = Omit<RequestOf<Name>, 'root' | 'sandboxes' | 'streams'>;
 type Ended<Name extends 'execute' | 'saveArtifacts' = 'execute'> = WorkerCalls[Name]['response'];
 
@@ -51,6 +60,10 @@ export interface Root {
 		other: Root,
 		wanted: Omit<RequestOf<'copyArtifacts'>, 'from' | 'to'>,
 	) => Promise<WorkerCalls['copyArtifacts']['response']>;
+	/** Copies files out of it, in which no process runs, into the host directory `to`, a source. Throws SOURCE_INVALID. */
+	readonly copyToSource: (
+		wanted: Omit<RequestOf<'copyToSource'>, 'from'>,
+	) => Promise<WorkerCalls['copyToSource']['response']>;
 	/** Finds what processes changed. */
 	readonly diff: (wanted: Omit<RequestOf<'diff'>, 'root'>) => Promise<WorkerCalls['diff']['response']>;
 	/** The first paths of what `diff` found, for people. */
@@ -98,6 +111,7 @@ export async function mountRoot(name: RootName, diffIds: readonly Digest[], cont
 		},
 		copyFiles: async (files) => (await worker.call('copyFiles', { root: name, ...files })).skipped,
 		copyFrom: (other, wanted) => worker.call('copyArtifacts', { from: other.name, to: name, ...wanted }),
+		copyToSource: (wanted) => worker.call('copyToSource', { from: name, ...wanted }),
 		diff: (wanted) => worker.call('diff', { root: name, ...wanted }),
 		listChanges: async () => (await worker.call('listChanges', { root: name })).changes,
 		pack: (wanted) => worker.call('pack', { root: name, ...wanted }),

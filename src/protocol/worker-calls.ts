@@ -38,8 +38,8 @@ export interface Inspected {
 	readonly text?: string;
 }
 
-/** Which of the images that a build mounts: the one assemble runs in, the one the result is based on, that of the last build, the result. */
-export type RootName = 'builder' | 'runtime' | 'previous' | 'built';
+/** Which of the images that a build mounts: one that the source is copied from, the one assemble runs in, the one the result is based on, that of the last build, the result. */
+export type RootName = 'origin' | 'builder' | 'runtime' | 'previous' | 'built';
 
 /** Where artifacts go. Paths are those of the host, in the scratch directory. */
 export interface ArtifactOutput {
@@ -270,7 +270,7 @@ export interface WorkerCalls {
 		readonly request: {
 			readonly from: RootName;
 			readonly to: RootName;
-			/** Absolute paths, `destination` being a directory that is made when it is missing. */
+			/** Absolute paths, `destination` being a directory that is made when it is missing. With `/.` at its end, a source is what is in it. */
 			readonly artifacts: readonly { readonly source: string; readonly destination: string }[];
 			readonly owner: Owner;
 		};
@@ -280,6 +280,17 @@ export interface WorkerCalls {
 			/** Sources that are not there. */
 			readonly missing: readonly string[];
 		};
+	};
+	/**
+	 * Copies out of a root filesystem, in which no process runs, into the source `to`, a directory of the host. Throws SOURCE_INVALID where
+	 * something of the source is in the way.
+	 */
+	readonly copyToSource: {
+		readonly request: { readonly from: RootName; readonly to: string } & Pick<
+			WorkerCalls['copyArtifacts']['request'],
+			'artifacts'
+		>;
+		readonly response: WorkerCalls['copyArtifacts']['response'];
 	};
 	/** Finds what the process changed. */
 	readonly diff: {

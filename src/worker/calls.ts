@@ -225,17 +225,26 @@ function beginProcess(
 	};
 }
 
-function createCopyCalls({ session, root, signal }: State): Pick<Calls, 'copyFiles' | 'copyArtifacts'> {
+function createCopyCalls({
+	session,
+	root,
+	signal,
+}: State): Pick<Calls, 'copyFiles' | 'copyArtifacts' | 'copyToSource'> {
 	const target = (name: RootName) => {
 		const { ids, libc, scratch } = session();
 		return { ...root(name).copyTarget(), ids, libc, scratch };
 	};
+	const origin = (name: RootName) => {
+		const { path, inodes, shown } = root(name);
+		return { root: rawPath(path), inodeOf: inodes(), shown: shown() };
+	};
 	return {
 		copyFiles: (request) => copyFiles(request, target(request.root), signal),
-		copyArtifacts: (request) => {
-			const { path, inodes, shown } = root(request.from);
-			const from = { root: rawPath(path), inodeOf: inodes(), shown: shown() };
-			return copyArtifacts(request, from, target(request.to), signal);
+		copyArtifacts: (request) => copyArtifacts(request, origin(request.from), target(request.to), signal),
+		copyToSource: ({ from, to, artifacts }) => {
+			const { ids, libc } = session();
+			const source = { root: rawPath(to), ids, libc, claim: () => undefined, isSource: true };
+			return copyArtifacts({ artifacts, owner: { uid: 0, gid: 0 } }, origin(from), source, signal);
 		},
 	};
 }

@@ -58,9 +58,9 @@ export interface ArtifactRoot {
 	readonly shown: ReadonlySet<RootPath>;
 }
 
-/** Copies files and directories of one root filesystem into directories of another, each under its own name. */
+/** Copies files and directories of a root filesystem into directories of `target`, each under its own name; of what ends with `/.`, what is in it. */
 export async function copyArtifacts(
-	request: CopyArtifacts['request'],
+	request: Pick<CopyArtifacts['request'], 'artifacts' | 'owner'>,
 	{ root: from, inodeOf, shown }: ArtifactRoot,
 	target: CopyTarget,
 	signal: AbortSignal,
@@ -73,8 +73,9 @@ export async function copyArtifacts(
 	for (const { source, destination } of request.artifacts) {
 		const { path, stats } = resolveInRoot(from, rawPath(source));
 		const name = posix.basename(rawPath(source));
-		if (stats === undefined) missing.push(source);
-		else if (path === ROOT || name === '')
+		const isContents = name === '.';
+		if (stats === undefined || (isContents && !stats.isDirectory())) missing.push(source);
+		else if (path === ROOT || name === '' || isContents)
 			await copier.contents(joinRaw(from, path), copier.directory(rawPath(destination)));
 		else await copier.copy(joinRaw(from, path), childOf(copier.directory(rawPath(destination)), name));
 	}

@@ -4,7 +4,17 @@ import { BuildError, explaining, succeeds } from '../errors.js';
 import { noSpace } from '../host-fault.js';
 import { copyLargeFile, LARGE_FILE } from '../linux/copy-file.js';
 import type { Libc } from '../linux/libc.js';
-import { childOf, fsPath, joinRaw, nameIn, printablePath, type RawPath, ROOT, type RootPath } from '../root-path.js';
+import {
+	childOf,
+	fsPath,
+	joinRaw,
+	nameIn,
+	partsOf,
+	printablePath,
+	type RawPath,
+	ROOT,
+	type RootPath,
+} from '../root-path.js';
 import { isKept } from '../rootfs/image-xattrs.js';
 import { type IdLimits, type Owner, ownable } from '../rootfs/owner.js';
 import { makeDirectories, resolveInRoot } from '../rootfs/resolve-in-root.js';
@@ -16,7 +26,7 @@ export type InodeOf = (path: RootPath, stats: fs.Stats) => string | undefined;
 /** As the disk has it. */
 export const diskInode: InodeOf = (_, { nlink, dev, ino }) => (nlink > 1 ? `${dev}:${ino}` : undefined);
 
-/** The root filesystem that is copied into, while no process runs in it. */
+/** What is copied into, while no process runs in it: a root filesystem, or a source. */
 export interface CopyTarget {
 	/** Where it is mounted. */
 	readonly root: RawPath;
@@ -24,6 +34,8 @@ export interface CopyTarget {
 	readonly libc: Libc;
 	/** Remembers an owner, which the disk may be unable to hold. */
 	readonly claim: (path: RootPath, owner: Owner) => void;
+	/** It is a source: no path in it is the kernel's, links in it are not followed, and nothing copied is setuid or has attributes. */
+	readonly isSource?: boolean;
 }
 
 /** What copies get instead of what the original has. */
@@ -56,18 +68,19 @@ const PAUSE_EVERY = 64;
 
 /**
  * A copier. Modes, times, links and the extended attributes of the image survive; no link of either side is followed out of its root.
- * Its functions throw IMAGE_UNSUPPORTED where something cannot be placed, and HOST_NO_SPACE.
+ * Its functions throw IMAGE_UNSUPPORTED, or SOURCE_INVALID in a source, where something cannot be placed, and HOST_NO_SPACE.
  */
 export function createCopier(target: CopyTarget, attributes: CopyAttributes, signal: AbortSignal): Copier {
-	const { root } = target;
+	const { root, isSource = false } = target;
 	const { inodeOf = (_: RawPath, stats: fs.Stats) => diskInode(ROOT, stats) } = attributes;
 	const linked = new Map<string, RootPath>();
 	const skipped: RootPath[] = [];
 	let count = 0;
 	const give = createGive(target, attributes);
 	const directory = (path: RawPath): RootPath => {
+		if (isSource) checkWay(root, path);
 		const made = makeDirectories(root, path);
-		if (isKernels(made.path)) throw unplaceable(made.path, 'belongs to the kernel');
+		if (!isSource && isKernels(made.path)) throw unplaceable(made.path, 'belongs to the kernel');
 		for (const each of made.made) give(each, ROOT, undefined);
 		return made.path;
 	};
@@ -88,7 +101,7 @@ export function createCopier(target: CopyTarget, attributes: CopyAttributes, sig
 		const stats = fs.lstatSync(fsPath(source));
 		if (stats.isDirectory()) return copyDirectory(source, path, stats);
 		if (!stats.isFile() && !stats.isSymbolicLink()) return void skipped.push(path);
-		clear(root, path);
+		clear(target, path);
 		const inode = stats.isFile() ? inodeOf(source, stats) : undefined;
 		const first = inode === undefined ? undefined : linked.get(inode);
 		if (first !== undefined) {
@@ -114,7 +127,7 @@ export function createCopier(target: CopyTarget, attributes: CopyAttributes, sig
 
 /** Sets owner, mode, attributes and times, in the order in which none undoes another. */
 function createGive(
-	{ root, ids, libc, claim }: CopyTarget,
+	{ root, ids, libc, claim, isSource = false }: CopyTarget,
 	{ ownerOf, mode }: CopyAttributes,
 ): (path: RootPath, source: RawPath, stats: fs.Stats | undefined) => void {
 	return (path, source, stats) => {
@@ -125,8 +138,8 @@ function createGive(
 		if (isLink) fs.lchownSync(fsPath(disk), own.uid, own.gid);
 		else {
 			fs.chownSync(fsPath(disk), own.uid, own.gid);
-			fs.chmodSync(fsPath(disk), mode ?? (stats === undefined ? 0o755 : stats.mode & 0o7777));
-			if (stats !== undefined) copyXattrs(source, disk, libc);
+			fs.chmodSync(fsPath(disk), mode ?? (stats === undefined ? 0o755 : stats.mode & (isSource ? 0o777 : 0o7777)));
+			if (stats !== undefined && !isSource) copyXattrs(source, disk, libc);
 		}
 		if (stats !== undefined) (isLink ? fs.lutimesSync : fs.utimesSync)(fsPath(disk), stats.atime, stats.mtime);
 		claim(path, owner);
@@ -146,11 +159,28 @@ async function make(source: RawPath, disk: RawPath, stats: fs.Stats, libc: Libc,
 	else fs.copyFileSync(fsPath(source), fsPath(disk), fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE);
 }
 
-function clear(root: RawPath, path: RootPath): void {
-	if (path === '' || isKernels(path)) throw unplaceable(path, 'cannot be replaced by a file');
+function clear({ root, isSource = false }: CopyTarget, path: RootPath): void {
+	if (path === '' || (!isSource && isKernels(path))) throw unplaceable(path, 'cannot be replaced by a file');
 	const { stats } = resolveInRoot(root, path, false);
+	if (isSource && stats?.isDirectory() === true) throw inTheWay(path, 'a directory');
 	if (stats?.isDirectory() === true) throw unplaceable(path, 'is a directory, which a file cannot replace');
 	if (stats !== undefined) fs.rmSync(fsPath(joinRaw(root, path)));
+}
+
+/** Throws SOURCE_INVALID for a part of `path` that is there and no directory. A link of the source would lead the copy elsewhere (CWE-59). */
+function checkWay(root: RawPath, path: RawPath): void {
+	let here: RootPath = ROOT;
+	for (const part of partsOf(path)) {
+		here = childOf(here, part);
+		const stats = fs.lstatSync(fsPath(joinRaw(root, here)), { throwIfNoEntry: false });
+		if (stats === undefined) return;
+		if (!stats.isDirectory()) throw inTheWay(here, stats.isSymbolicLink() ? 'a link' : 'no directory');
+	}
+}
+
+function inTheWay(path: RootPath, what: string): BuildError {
+	const message = `files of an image cannot be copied into the source: its "${printablePath(path)}" is ${what}`;
+	return new BuildError('SOURCE_INVALID', message, { hint: 'Name another destination for them.' });
 }
 
 function unplaceable(path: RootPath, why: string): BuildError {

@@ -9,10 +9,14 @@ import type { Session } from '../session.js';
 import { type RecordContext, resolveWithPolicy } from './image-record.js';
 import { type OpenedSource, type OpenedTarget, openImageSource, openImageTarget } from './open-image.js';
 
-/** An image that a build starts from. */
-export interface BaseImage {
+/** An image whose layers can be fetched. */
+export interface OpenedImage {
 	readonly image: Image;
 	readonly opened: OpenedSource;
+}
+
+/** An image that a build starts from. */
+export interface BaseImage extends OpenedImage {
 	readonly contract: Contract;
 }
 
@@ -21,6 +25,8 @@ export interface BuildImages {
 	readonly builder: BaseImage;
 	/** What the result is based on instead of the builder. */
 	readonly runtime: BaseImage | undefined;
+	/** What files of the source are copied from. */
+	readonly sources: readonly OpenedImage[];
 	readonly targets: readonly OpenedTarget[];
 }
 
@@ -36,32 +42,45 @@ export async function resolveImages(
 	);
 	const [first] = targets;
 	if (first !== undefined) record.note({ name: first.name });
+	const context = { request, session, record };
 	const resolve = (role: 'builder' | 'runtime', location: ImageLocation, policy: PullPolicy) =>
-		resolveBase(role, location, policy, { request, session, record }, signal);
-	const resolving = [
+		resolveBase(role, location, policy, context, signal);
+	const { runtime: wanted, source } = request;
+	const [builder, runtime, sources] = await Promise.all([
 		resolve('builder', request.builder, request.pullPolicy),
-		request.runtime === undefined
-			? Promise.resolve(undefined)
-			: resolve('runtime', request.runtime.image, request.runtime.pullPolicy),
-	] as const;
-	const [builder, runtime] = await Promise.all(resolving);
+		wanted === undefined ? undefined : resolve('runtime', wanted.image, wanted.pullPolicy),
+		Promise.all((source.images ?? []).map((each) => openImage(each.image, each.pullPolicy, context, signal))),
+	]);
 	record.note({ builder: { name: builder.opened.name, digest: builder.image.manifest.descriptor.digest } });
-	return { builder, runtime, targets };
+	return { builder, runtime, sources, targets };
+}
+
+interface ResolveContext {
+	readonly request: BuildRequest;
+	readonly session: Session;
+	readonly record: BuildRecord;
+}
+
+async function openImage(
+	location: ImageLocation,
+	policy: PullPolicy,
+	{ request, session, record }: ResolveContext,
+	signal: AbortSignal,
+): Promise<OpenedImage> {
+	const opened = await openImageSource(location, session.access, signal);
+	const image = await resolveWithPolicy(opened, policy, recordContext(request.host, session), record.emit, signal);
+	return { image, opened };
 }
 
 async function resolveBase(
 	role: 'builder' | 'runtime',
 	location: ImageLocation,
 	policy: PullPolicy,
-	{
-		request,
-		session,
-		record,
-	}: { readonly request: BuildRequest; readonly session: Session; readonly record: BuildRecord },
+	context: ResolveContext,
 	signal: AbortSignal,
 ): Promise<BaseImage> {
-	const opened = await openImageSource(location, session.access, signal);
-	const image = await resolveWithPolicy(opened, policy, recordContext(request.host, session), record.emit, signal);
+	const { request, record } = context;
+	const { image, opened } = await openImage(location, policy, context, signal);
 	const { destination, assembleUser, allowedUids } = request.scripts;
 	const overrides = {
 		assembleRuntimeUser: request.runtime?.user,

@@ -18,6 +18,7 @@ import { readEnvironment } from './build-environment.js';
 import { hostFilesOf } from './host-files.js';
 import { type InstalledScript, installScripts } from './install-scripts.js';
 import { planMounts } from './requested-mounts.js';
+import { copySourceImages } from './source-images.js';
 
 /** The fetched source of a build. */
 export interface FetchedSource {
@@ -54,6 +55,7 @@ export interface Prepared {
 export async function prepare(context: BuildContext, { info, directory }: FetchedSource): Promise<Prepared> {
 	const { images } = context;
 	const { image } = images.builder;
+	await copySourceImages(context, directory);
 	const root = await mountRoot('builder', diffIdsOf(image), context);
 	const environment = await readEnvironment(directory, context.request.variables, context.record.emit);
 	const executing = () => runOnBuild(context, root, { directory, epoch: info.epoch });

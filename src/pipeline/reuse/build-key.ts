@@ -11,6 +11,8 @@ export interface KeyInputs {
 	readonly runtime: Digest | undefined;
 	/** Of what the fetched source holds. */
 	readonly source: string;
+	/** Manifest digests of the images that more of the source is copied from; undefined without any. */
+	readonly sourceImages?: readonly Digest[] | undefined;
 	/** `-e` and `-E`. */
 	readonly environment: readonly EnvironmentVariable[];
 	/** Scripts of the host, by their names. */
@@ -50,6 +52,7 @@ export function buildKey(request: BuildRequest, inputs: KeyInputs): Digest {
 			labels: unordered(image.labels),
 			name: image.applicationName ?? (image.tagName && repositoryOf(image.tagName)),
 		},
+		sourcePaths: request.source.images?.map(({ paths }) => paths),
 		timestamp: output.timestamp,
 		// An image that passed another test, or none, is built again.
 		beforePush: output.beforePush,

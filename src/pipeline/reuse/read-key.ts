@@ -51,7 +51,7 @@ export function whyNoKey(request: BuildRequest, { builder, runtime }: BuildImage
 /** The key of the build of a source that holds `source`. Rejects with what reading its inputs throws. */
 export async function readKey(
 	request: BuildRequest,
-	{ builder, runtime }: BuildImages,
+	{ builder, runtime, sources }: BuildImages,
 	source: string,
 ): Promise<BuildKey> {
 	const { host, variables, scripts, assemble } = request;
@@ -62,6 +62,7 @@ export async function readKey(
 		builder: builder.image.manifest.descriptor.digest,
 		runtime: runtime?.image.manifest.descriptor.digest,
 		source,
+		sourceImages: request.source.images && sources.map(({ image }) => image.manifest.descriptor.digest),
 		environment: await readOptionEnvironment(variables),
 		scripts: await digestScripts(scripts.scriptsUrl),
 		secrets: Object.fromEntries(await Promise.all(secrets)),

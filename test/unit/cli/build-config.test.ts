@@ -180,8 +180,8 @@ describe('what cannot be built is an error with its place', () => {
 			/:9:5: spec\.source\.binary and spec\.source\.git exclude each other/,
 		],
 		[
-			`${STRATEGY}  source:\n    images:\n    - from: {kind: DockerImage, name: x}\n`,
-			/:8:5: spec\.source\.images is not supported/,
+			`${STRATEGY}  source:\n    binary: {}\n    images: [{from: {name: x}, paths: [{sourcePath: /, destinationDir: .}]}]\n`,
+			/:9:15: nothing says which image the ImageStreamTag x:latest is/,
 		],
 		[
 			`${STRATEGY}  source: {secrets: [{secret: {name: absent}}]}\n`,

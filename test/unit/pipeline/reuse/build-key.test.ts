@@ -53,6 +53,9 @@ const { host, assemble, scripts, image, incremental, output, source, variables }
 const limits = (change: object) => ({ assemble: { ...assemble, limits: { ...NO_LIMITS, ...change } } });
 const runtime = { image: request.builder, pullPolicy: 'check', artifacts: [], user: undefined } as const;
 const pair = { source: '/a', destination: 'b' };
+const images = (paths: readonly (typeof pair)[]) => ({
+	source: { ...source, images: [{ image: request.builder, pullPolicy: 'check' as const, paths }] },
+});
 
 /** Each is another image, or may be. */
 const CHANGES: Readonly<Record<string, string>> = Object.fromEntries(
@@ -63,6 +66,9 @@ const CHANGES: Readonly<Record<string, string>> = Object.fromEntries(
 		'runtime artifacts': key({ runtime: { ...runtime, artifacts: [pair] } }, { runtime: digest('runtime') }),
 		'runtime user': key({ runtime: { ...runtime, user: '1' } }, { runtime: digest('runtime') }),
 		source: key({}, { source: 'bb' }),
+		'an image as a source': key(images([]), { sourceImages: [digest('image')] }),
+		'digest of an image as a source': key(images([]), { sourceImages: [digest('other image')] }),
+		'what of it is copied': key(images([pair]), { sourceImages: [digest('image')] }),
 		environment: key({}, { environment: [{ name: 'A', value: '1' }] }),
 		'value of environment': key({}, { environment: [{ name: 'A', value: '2' }] }),
 		'name of environment': key({}, { environment: [{ name: 'A1', value: '' }] }),
