@@ -39,6 +39,7 @@ const sourceStrategy = v.looseObject({
 	scripts: v.optional(v.string(), ''),
 	incremental: v.optional(v.boolean(), false),
 	forcePull: v.optional(v.boolean(), false),
+	pullSecret: v.optional(named),
 	runtimeImage: v.optional(reference),
 	runtimeArtifacts: v.optional(v.array(paths), []),
 	volumes: v.optional(v.array(volume), []),
@@ -58,7 +59,10 @@ const source = v.looseObject({
 	binary: v.optional(v.looseObject({ asFile: v.optional(v.string(), '') })),
 	contextDir: v.optional(v.string(), ''),
 	sourceSecret: v.optional(named),
-	images: v.optional(v.array(v.looseObject({ from: reference, paths: v.optional(v.array(paths), []) })), []),
+	images: v.optional(
+		v.array(v.looseObject({ from: reference, paths: v.optional(v.array(paths), []), pullSecret: v.optional(named) })),
+		[],
+	),
 	secrets: v.optional(v.array(v.looseObject({ secret: named, destinationDir: v.optional(v.string(), '') })), []),
 	configMaps: v.optional(v.array(v.looseObject({ configMap: named, destinationDir: v.optional(v.string(), '') })), []),
 });

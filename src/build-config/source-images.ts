@@ -9,6 +9,8 @@ import type { Path } from './yaml-objects.js';
 export interface CopiedImage {
 	/** As a command line takes it. */
 	readonly name: string;
+	/** In `spec.source.images`. */
+	readonly index: number;
 	/** `source` is absolute in the image, with `/.` at its end for what is in it; `destination` is a directory below what is built. */
 	readonly paths: readonly { readonly source: string; readonly destination: string }[];
 }
@@ -34,7 +36,7 @@ export function readSourceImages(
 			notices.push(outside);
 			return [];
 		});
-		return { name: kept.length === 0 ? '' : nameImage(from, 'read', at([...path, 'from'])), paths: kept };
+		return { index, name: kept.length === 0 ? '' : nameImage(from, 'read', at([...path, 'from'])), paths: kept };
 	});
 	return { images: images.filter(({ paths }) => paths.length > 0), notices };
 }

@@ -2,6 +2,7 @@ import { type NameImage, nameImages, parseImageStream } from '../build-config/im
 import { readQuantity } from '../build-config/quantity.js';
 import { type ReadBuildConfig, readBuildConfig } from '../build-config/read-build-config.js';
 import type { BuildConfig } from '../build-config/schema.js';
+import { readNamedSecrets } from '../build-config/secrets.js';
 import { type CopiedImage, readSourceImages } from '../build-config/source-images.js';
 import { type NamedValue, readShownFiles, readSourceFiles, readVariables } from '../build-config/values.js';
 import { readYamlObjects, type YamlObject } from '../build-config/yaml-objects.js';
@@ -10,6 +11,7 @@ import { absolutePath } from '../host-path.js';
 import type { BeforePush, BuildRequest } from '../pipeline/request.js';
 import { redact } from '../redact.js';
 import { readSmallFile } from '../small-file.js';
+import { withCredentials } from './build-config-credentials.js';
 import { readLocation } from './image-names.js';
 import type { Completed } from './parse-command.js';
 import type { Notice, Word } from './words.js';
@@ -61,11 +63,16 @@ export async function completeFromBuildConfig(words: readonly Word[]): Promise<C
 	const { others, value } = given.config;
 	const contextDir = values('context-dir').at(-1) ?? value.spec.source.contextDir;
 	const { images, notices: outside } = readSourceImages(given.config, contextDir, given.nameImage);
-	const notices = others.map(({ at, field, fate }) => notice(`${at}: ${redact(field)} is ${fate}`));
+	const secrets = readNamedSecrets(given.config, given.objects);
+	const ignored = others.filter(({ field }) => !secrets.fields.has(field));
+	const notices = ignored.map(({ at, field, fate }) => notice(`${at}: ${redact(field)} is ${fate}`));
 	return {
 		words: [...words, ...positionalWords(given, typed), ...added],
 		notices: [...notices, ...outside.map(notice), ...noticesOf(given.config, variables)],
-		adapt: (request) => copyingImages(images, adaptRequest(given, variables, request, typed === 0)),
+		adapt: (request) => {
+			const adapted = copyingImages(images, adaptRequest(given, variables, request, typed === 0));
+			return withCredentials(secrets, { images, isGit: typed === 0 }, adapted);
+		},
 	};
 }
 

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { ImageLocation } from '../content/location.js';
 import type { Platform } from '../oci/descriptor.js';
+import type { GivenCredentials } from '../registry/credentials.js';
 import type { UidRange } from '../s2i/allowed-uids.js';
 import type { EnvironmentVariable } from '../s2i/environment.js';
 import type { PathPair } from '../s2i/volumes.js';
@@ -10,6 +11,13 @@ import type { ISOLATIONS, PULL_POLICIES, REUSE, ROOT_FILESYSTEMS, USER_NAMESPACE
 
 /** When a registry is asked for an image. */
 export type PullPolicy = (typeof PULL_POLICIES)[number];
+
+/** Credentials for registries that stand in no file of this host, and what they are for. */
+export interface ImageCredentials extends GivenCredentials {
+	readonly use: 'pull' | 'push';
+	/** Those that are on a registry count. */
+	readonly images: readonly ImageLocation[];
+}
 
 /** What every command that talks to registries and runs a sandbox is told. */
 export interface HostRequest {
@@ -32,6 +40,8 @@ export interface HostRequest {
 	readonly caBundle: string | undefined;
 	/** Absolute path of a Docker `config.json`; the usual places when undefined. */
 	readonly dockerConfig: string | undefined;
+	/** They count for their images before the usual places, and for no others. */
+	readonly imageCredentials?: readonly ImageCredentials[];
 	/** `image` when the URLs of the request are what an image's labels say: they must not lead to addresses that only this machine should use. */
 	readonly namedBy?: 'image';
 	/** What `-` as a source reads. */

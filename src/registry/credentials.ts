@@ -14,8 +14,18 @@ export interface FoundCredentials {
 	readonly ofJob?: true;
 }
 
+/** Credentials that stand in no file of this host. */
+export interface GivenCredentials {
+	/** What they are called in messages. */
+	readonly source: string;
+	/** A `config.json` of Docker, of which only `auths` count, or those alone (`.dockercfg`). */
+	readonly text: string;
+}
+
 /** Where credentials are looked for. */
 export interface CredentialPlaces {
+	/** Where they are looked for first, unless `dockerConfig` is given. */
+	readonly given?: GivenCredentials | undefined;
 	readonly env: Readonly<Record<string, string | undefined>>;
 	/** Path of the one file that counts; the usual places when undefined. */
 	readonly dockerConfig?: string | undefined;
@@ -61,6 +71,9 @@ export async function findCredentials(
 ): Promise<FoundCredentials> {
 	const files = authFiles(places);
 	const keys = keysFor(name);
+	const { given: text, dockerConfig } = places;
+	const stated = text && dockerConfig === undefined ? findGiven(text, keys) : undefined;
+	if (stated !== undefined) return stated;
 	for (const file of files) {
 		const content = await readAuthFile(file, file === places.dockerConfig);
 		const found = content === undefined ? undefined : findEntry(content, keys, file);
@@ -71,6 +84,14 @@ export async function findCredentials(
 	return (
 		given ?? { credentials: undefined, source: `no entry for ${name.registry} in ${files.join(', ') || 'any file'}` }
 	);
+}
+
+/** Whoever gave them names no program of this host: helpers do not count. */
+function findGiven({ source, text }: GivenCredentials, keys: readonly string[]): FoundCredentials | undefined {
+	const file = parseAuth(text, source);
+	const auths = file.auths ?? file;
+	const found = findEntry({ auths }, keys, source);
+	return found === undefined || 'helper' in found ? undefined : found;
 }
 
 function isExplicit({ env, dockerConfig }: CredentialPlaces): boolean {

@@ -5,10 +5,17 @@ import { followRedirects } from '../http/redirect.js';
 import { formatRepository, type RepositoryName } from '../oci/reference.js';
 import { redact } from '../redact.js';
 import { type AuthOptions, authorize } from './auth.js';
-import { type FoundCredentials, findCredentials } from './credentials.js';
+import { type FoundCredentials, findCredentials, type GivenCredentials } from './credentials.js';
 import { type Known, openRepository, type Repository } from './repository.js';
 import { retry } from './retry.js';
-import { type Middleware, REGISTRY, type RemoteRepository, type RetryOptions, type Transport } from './transport.js';
+import {
+	type Access,
+	type Middleware,
+	REGISTRY,
+	type RemoteRepository,
+	type RetryOptions,
+	type Transport,
+} from './transport.js';
 import { cancelSession } from './upload-session.js';
 
 /** Gives access to one repository. */
@@ -27,6 +34,8 @@ export interface Registries {
 export interface RegistryOptions extends RetryOptions, ClientOptions {
 	/** Path of the one file of credentials that counts; the usual places when undefined. */
 	readonly dockerConfig?: string | undefined;
+	/** What was given for what a request does; it counts before the usual places. */
+	readonly given?: (access: Access) => GivenCredentials | undefined;
 	readonly insecureRegistries: readonly string[];
 	readonly onWarning?: OnWarning;
 	/** Told once for each registry that is given the credentials of a CI job. */
@@ -65,13 +74,17 @@ function findOnce(options: RegistryOptions): Required<Pick<AuthOptions, 'find' |
 		if (!told.has(host)) options.onJobCredentials?.({ host, source });
 		told.add(host);
 	};
+	const keyOf = (access: Access, given = options.given?.(access)) =>
+		`${formatRepository(access.repository)} ${given?.source ?? ''}`;
 	return {
-		forget: ({ repository }) => void found.delete(formatRepository(repository)),
-		find: ({ repository }, signal) => {
-			const key = formatRepository(repository);
+		forget: (access) => void found.delete(keyOf(access)),
+		find: (access, signal) => {
+			const { repository } = access;
+			const given = options.given?.(access);
+			const key = keyOf(access, given);
 			const known = found.get(key);
 			if (known !== undefined) return known;
-			const finding = findCredentials(repository, options, signal);
+			const finding = findCredentials(repository, { ...options, given }, signal);
 			found.set(key, finding);
 			finding.then(
 				({ ofJob, source }) => ofJob === true && tell(repository.registry, source),
