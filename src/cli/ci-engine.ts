@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { absolutePath } from '../host-path.js';
 
 /** Engines that read what a step leaves for the next one. */
-const CI_ENGINES = ['github', 'gitlab', 'tekton', 'jenkins'] as const;
+const CI_ENGINES = ['github', 'gitlab', 'tekton', 'shipwright', 'jenkins'] as const;
 
 /** What `--ci-output` takes. */
 export const CI_CHOICES = ['auto', ...CI_ENGINES, 'none'] as const;
@@ -13,7 +13,7 @@ export type CiEngine = (typeof CI_ENGINES)[number];
 /** Where a job is told what was built. */
 export interface CiOutput {
 	readonly engine: CiEngine;
-	/** Absolute: of files, or of Tekton's directory of results. For GitHub, the outputs of the step first, then its summary. */
+	/** Absolute: of files, or of the directory of results of Tekton, on which Shipwright runs. For GitHub, the outputs of the step first, then its summary. */
 	readonly paths: readonly string[];
 	/** Whether the user named the engine: then it is an error when nothing can be written. */
 	readonly isAsked: boolean;
@@ -54,6 +54,7 @@ function outputPaths(engine: CiEngine, path: string | undefined, env: Environmen
 		case 'jenkins':
 			return fileIn(env['WORKSPACE'], 's2oci.properties');
 		case 'tekton':
+		case 'shipwright':
 			return [absolutePath(path ?? TEKTON_RESULTS)];
 	}
 }

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { access, appendFile, lstat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { BuildError, errnoOf, messageOf } from '../errors.js';
+import type { Digest } from '../oci/digest.js';
 import { writeOutputFile } from '../output-file.js';
 import type { Emit } from '../pipeline/events.js';
 import type { BuildResult } from '../pipeline/result.js';
@@ -21,14 +22,26 @@ export interface JobFile {
 /** All results of a Tekton task together may have so many bytes (docs/tasks.md of Tekton), names and JSON around them included. */
 const TEKTON_BYTES = 4096;
 const TEKTON_ENTRY = 64;
+/** So that a message fits beside its reason, whatever characters it has. */
+const MESSAGE_CHARACTERS = 1000;
 
 /**
- * What a job of `engine` is told of a successful build. The image is its first target with its digest. Values come from outside: no value
- * can end its own line or file and begin another.
+ * What a job of `engine` is told of a build: of one that failed only Shipwright hears. The image is its first target with its digest. Values
+ * come from outside: no value can end its own line or file and begin another.
  */
-export function jobFiles({ engine, paths: [first, second] }: CiOutput, result: BuildResult): readonly JobFile[] {
+export function jobFiles(output: CiOutput, result: BuildResult): readonly JobFile[] {
+	const [first] = output.paths;
+	if (first === undefined) return [];
+	if (!result.success) return output.engine === 'shipwright' ? resultFiles(first, failureOf(result)) : [];
+	return result.digest === undefined ? [] : builtFiles(output, first, { ...result, digest: result.digest });
+}
+
+function builtFiles(
+	{ engine, paths: [, second] }: CiOutput,
+	first: string,
+	result: BuildResult & { readonly digest: Digest },
+): readonly JobFile[] {
 	const { name, digest } = result;
-	if (first === undefined || digest === undefined) return [];
 	const image = name === undefined ? digest : `${name}@${digest}`;
 	switch (engine) {
 		case 'github': {
@@ -40,8 +53,36 @@ export function jobFiles({ engine, paths: [first, second] }: CiOutput, result: B
 		case 'jenkins':
 			return [{ path: first, text: `IMAGE=${property(image)}\nDIGEST=${digest}\n`, append: false }];
 		case 'tekton':
-			return tektonResults(result).map(([file, text]) => ({ path: join(first, file), text, append: false }));
+			return resultFiles(first, tektonResults(result));
+		case 'shipwright':
+			return resultFiles(first, [
+				['shp-image-digest', digest],
+				['shp-image-size', String(result.size ?? '')],
+			]);
 	}
+}
+
+type Results = readonly (readonly [name: string, text: string])[];
+
+/** As many results as all together may have, each a file of a directory; those that say nothing are left out. */
+function resultFiles(directory: string, results: Results): readonly JobFile[] {
+	let left = TEKTON_BYTES;
+	const fitting = results.filter(([name, text]) => {
+		left -= Buffer.byteLength(name) + Buffer.byteLength(text) + TEKTON_ENTRY;
+		return left >= 0 && text !== '';
+	});
+	return fitting.map(([name, text]) => ({ path: join(directory, name), text, append: false }));
+}
+
+/** A reason is one word that begins with a capital (docs/buildstrategies.md of Shipwright, "System results"). */
+function failureOf({ error }: BuildResult): Results {
+	if (error === undefined) return [];
+	const reason = error.code.toLowerCase().replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+	const message = oneLine(error.hint === undefined ? error.message : `${error.message} ${error.hint}`);
+	return [
+		['shp-error-reason', reason],
+		['shp-error-message', message.slice(0, MESSAGE_CHARACTERS)],
+	];
 }
 
 /** With a delimiter that nobody can guess (GitHub: workflow commands, multiline strings). */
@@ -81,32 +122,22 @@ function property(text: string): string {
 		.replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** The type hints of Tekton Chains (docs/slsa-provenance.md): the image, and as inputs the builder and the commit, as far as there is room. */
-function tektonResults({ name, digest, builder, source }: BuildResult): readonly (readonly [string, string])[] {
+/** The type hints of Tekton Chains (docs/slsa-provenance.md): the image, and as inputs the commit and the builder. */
+function tektonResults({ name, digest, builder, source }: BuildResult): Results {
 	const isGit = source?.commit !== undefined && /^(?:https?|ssh|git):\/\//.test(source.location);
-	const wanted: readonly (readonly [string, string])[] = [
+	const git: Results = isGit
+		? [
+				['CHAINS-GIT_URL', oneLine(source.location)],
+				['CHAINS-GIT_COMMIT', source.commit ?? ''],
+			]
+		: [];
+	const made = builder && JSON.stringify({ uri: withoutTag(builder.name), digest: builder.digest });
+	return [
 		['IMAGE_URL', oneLine(withoutTag(name ?? ''))],
 		['IMAGE_DIGEST', digest ?? ''],
-		...(isGit
-			? ([
-					['CHAINS-GIT_URL', oneLine(source.location)],
-					['CHAINS-GIT_COMMIT', source.commit ?? ''],
-				] as const)
-			: []),
-		...(builder === undefined
-			? []
-			: [
-					[
-						'BUILDER_ARTIFACT_INPUTS',
-						JSON.stringify({ uri: withoutTag(builder.name), digest: builder.digest }),
-					] as const,
-				]),
+		...git,
+		['BUILDER_ARTIFACT_INPUTS', made ?? ''],
 	];
-	let left = TEKTON_BYTES;
-	return wanted.filter(([file, text]) => {
-		left -= Buffer.byteLength(file) + Buffer.byteLength(text) + TEKTON_ENTRY;
-		return left >= 0 && text !== '';
-	});
 }
 
 function withoutTag(name: string): string {
@@ -140,15 +171,15 @@ async function checkWritable({ engine, paths }: CiOutput): Promise<void> {
 		});
 	}
 	for (const path of paths) {
-		const target =
-			engine === 'tekton' || (await lstat(path).catch(() => undefined)) !== undefined ? path : dirname(path);
+		const isDirectory = engine === 'tekton' || engine === 'shipwright';
+		const target = isDirectory || (await lstat(path).catch(() => undefined)) !== undefined ? path : dirname(path);
 		await access(target, constants.W_OK).catch((cause: unknown) => {
 			throw refused(engine, path, cause, 'Nothing was built. ');
 		});
 	}
 }
 
-/** Writes for the next step what was built. Throws OUTPUT_FAILED. */
+/** Writes for the next step how a build ended. Throws OUTPUT_FAILED. */
 export async function writeCiOutput(output: CiOutput, result: BuildResult): Promise<void> {
 	for (const { path, text, append } of jobFiles(output, result)) {
 		await (append ? appendFile(path, text) : writeOutputFile(path, text)).catch((cause: unknown) => {

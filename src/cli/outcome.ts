@@ -127,7 +127,7 @@ export async function writeFiles(
 	try {
 		if (resultFile !== undefined) await write(resultFile, `${JSON.stringify(result, undefined, '\t')}\n`);
 		if (digestFile !== undefined && result.digest !== undefined) await write(digestFile, result.digest);
-		if (ci !== undefined && error === undefined) await writeCiOutput(ci, result);
+		if (ci !== undefined) await writeCiOutput(ci, result);
 		return error;
 	} catch (failed) {
 		return error ?? failed;

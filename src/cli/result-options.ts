@@ -129,7 +129,7 @@ export const outputOptions = section('Output', {
 		path: option(
 			'ci-output-path',
 			'PATH',
-			'where --ci-output writes, a directory for Tekton; default $GITHUB_OUTPUT, s2oci.env and s2oci.properties in the directory of the ' +
+			'where --ci-output writes, a directory for Tekton and Shipwright; default $GITHUB_OUTPUT, s2oci.env and s2oci.properties in the directory of the ' +
 				'job, /tekton/results',
 			{ offer: 'file', read: readPath },
 		),

@@ -29,7 +29,7 @@ import { removePrevious } from './incremental/incremental.js';
 import { makeLayer, unpackImages } from './make-layer.js';
 import type { FetchedSource, Prepared } from './prepare/prepare.js';
 import { keepUnpushed } from './push/keep-unpushed.js';
-import { type BuildRecord, createRecord } from './record.js';
+import { type BuildRecord, createRecord, factsOf } from './record.js';
 import { checkReproducible, copySource } from './reproducible/reproducible.js';
 import type { BuildRequest } from './request.js';
 import type { BuildOutcome } from './result.js';
@@ -97,7 +97,7 @@ async function buildImage(
 		const known = await reuse.find();
 		if (known !== undefined) {
 			idle.abort();
-			record.note({ source: describeSource((await fetching).info), ...digestsOf(known), reused: true });
+			record.note({ source: describeSource((await fetching).info), ...factsOf(known), reused: true });
 			return known;
 		}
 		changed.resolve(undefined);
@@ -150,16 +150,12 @@ async function buildOn(context: BuildContext, source: FetchedSource, base: BaseT
 	const publish = () => publishImage(built, path, images.targets, base.done, record, signal);
 	await record.stage('push', publish).catch((error: unknown) => keepUnpushed(error, built, path, context));
 	await clearing;
-	const { digest, configDigest } = digestsOf(built);
-	record.note({ digest, configDigest });
-	await recordBuilt(request.host.store, configDigest);
+	const facts = factsOf(built);
+	record.note(facts);
+	await recordBuilt(request.host.store, facts.configDigest);
 	await reuse.remember(built, assembled.labels);
-	await keepArtifacts(context, source, prepared, digest);
+	await keepArtifacts(context, source, prepared, facts.digest);
 	return built;
-}
-
-function digestsOf({ manifest, config }: Image): Record<'digest' | 'configDigest', Digest> {
-	return { digest: manifest.descriptor.digest, configDigest: config.descriptor.digest };
 }
 
 /** Removes what assemble made, while the image is pushed, unless somebody still wants it. */

@@ -1,5 +1,6 @@
 import { isBuildError, messageOf } from '../errors.js';
 import { hostFault } from '../host-fault.js';
+import type { Image } from '../oci/image.js';
 import { redact } from '../redact.js';
 import type { BuildEvent, Emit, Rung, Stage } from './events.js';
 import type { BuildOutcome, BuildResult } from './result.js';
@@ -56,6 +57,16 @@ export function createRecord(emit: Emit): BuildRecord {
 			return { result: { ...facts, success: false, bytes, timings, error: describe(error) }, error };
 		},
 	};
+}
+
+/** What a result says of an image. */
+export function factsOf({
+	manifest,
+	config,
+	layers,
+}: Image): Required<Pick<BuildResult, 'digest' | 'configDigest' | 'size'>> {
+	const size = layers.reduce((sum, { blob }) => sum + blob.size, config.descriptor.size);
+	return { digest: manifest.descriptor.digest, configDigest: config.descriptor.digest, size };
 }
 
 function describe(error: unknown): NonNullable<BuildResult['error']> {

@@ -10,6 +10,8 @@ export interface BuildResult {
 	/** Manifest digest of the built image. */
 	readonly digest?: Digest;
 	readonly configDigest?: Digest;
+	/** Of its config and all of its layers, as they are in a registry. */
+	readonly size?: number;
 	/** Nothing ran: an image that was built from the same is named again. */
 	readonly reused?: true;
 	readonly builder?: { readonly name: string; readonly digest: Digest };

@@ -44,6 +44,7 @@ describe('files', () => {
 			name: `oci:${workspace.root}/image:1`,
 			digest: readFileSync(digest, 'utf8'),
 			configDigest: expect.stringMatching(DIGEST) as string,
+			size: expect.any(Number) as number,
 			builder: { name: builder(), digest: expect.stringMatching(DIGEST) as string },
 			source: { location: expect.stringContaining('tiny') as string },
 			layer: {

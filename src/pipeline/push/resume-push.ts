@@ -16,7 +16,7 @@ import type { Emit } from '../events.js';
 import { recordBuilt } from '../images/built-here.js';
 import { type OpenedSource, type OpenedTarget, openImageSource, openImageTarget } from '../images/open-image.js';
 import { moveLayers } from '../images/transfer.js';
-import { type BuildRecord, createRecord } from '../record.js';
+import { type BuildRecord, createRecord, factsOf } from '../record.js';
 import type { HostRequest } from '../request.js';
 import type { BuildOutcome } from '../result.js';
 import { openSession, type Session } from '../session.js';
@@ -64,16 +64,16 @@ async function push({ host, file }: ResumeRequest, record: BuildRecord, signal: 
 	const options = { streams: 'forward', onEvent: () => undefined, emit: record.emit, mayStart } as const;
 	await using session = await openSession({ ...host, store }, options, used);
 	try {
-		const { manifest, config } = kept.image;
 		await record
 			.stage('push', () => sendKept(kept, session, record, signal))
 			.catch((error: unknown) => {
 				record.note({ unpushed: path });
 				throw isBuildError(error) ? again(error, file, host) : error;
 			});
-		record.note({ digest: manifest.descriptor.digest, configDigest: config.descriptor.digest });
+		const facts = factsOf(kept.image);
+		record.note(facts);
 		await forgetUnpushed(path);
-		await recordBuilt(store, config.descriptor.digest);
+		await recordBuilt(store, facts.configDigest);
 	} finally {
 		idle.abort();
 	}

@@ -97,6 +97,28 @@ describe('the next step is told', () => {
 		});
 	});
 
+	test('by Shipwright, with the size of the image, or why there is none', () => {
+		const output = { engine: 'shipwright', paths: ['/r'], isAsked } as const;
+		const texts = (ended: BuildResult) =>
+			Object.fromEntries(jobFiles(output, ended).map(({ path, text }) => [path, text]));
+		expect(texts({ ...result, size: 4_100_123 })).toEqual({
+			'/r/shp-image-digest': digest,
+			'/r/shp-image-size': '4100123',
+		});
+		const error = { code: 'ASSEMBLE_FAILED', message: 'assemble ended\nwith 3', hint: 'ü'.repeat(9000) };
+		expect(texts({ ...result, success: false, error })).toEqual({
+			'/r/shp-error-reason': 'AssembleFailed',
+			'/r/shp-error-message': `assemble ended with 3 ${'ü'.repeat(978)}`,
+		});
+	});
+
+	test('of a failure, by no other engine', () => {
+		const failed = { ...result, success: false, error: { code: 'BUG', message: 'x' } };
+		for (const engine of ['github', 'gitlab', 'tekton', 'jenkins'] as const) {
+			expect(jobFiles({ engine, paths: ['/r', '/s'], isAsked }, failed)).toEqual([]);
+		}
+	});
+
 	test('by Tekton, within 4096 bytes: what is too long is left out', () => {
 		const builder = { name: `reg.example/${'x'.repeat(5000)}:1`, digest };
 		const files = jobFiles({ engine: 'tekton', paths: ['/r'], isAsked }, { ...result, builder });
