@@ -1,5 +1,5 @@
+import { CI } from '../engine-names.js';
 import type { EngineBuild } from './engine-build.js';
-import { CI } from './engine-names.js';
 import { assignment, assignments } from './kubernetes.js';
 
 /** A pipeline of GitLab with the component of s2oci. */

@@ -1,5 +1,5 @@
+import { SHIPWRIGHT, TEKTON } from '../engine-names.js';
 import type { EngineBuild, EngineVariable } from './engine-build.js';
-import { SHIPWRIGHT, TEKTON } from './engine-names.js';
 
 /** A Build of shipwright.io/v1beta1 with the ClusterBuildStrategy of s2oci. */
 export function toShipwright(build: EngineBuild): object {

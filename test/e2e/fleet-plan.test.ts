@@ -124,7 +124,7 @@ function runTekton(workspace: Workspace, text: string): void {
 	const digest = join(workspace.root, 'IMAGE_DIGEST');
 	for (const { spec } of (JSON.parse(text) as Items<TaskRun>).items) {
 		const values = new Map(spec.params.map(({ name, value }) => [`$(params.${name})`, value]));
-		values.set('$(results.IMAGE_DIGEST.path)', digest);
+		values.set('$(results.IMAGE_DIGEST.path)/..', workspace.root);
 		for (const { command, args } of spec.taskSpec.steps) {
 			runJob(
 				workspace,

@@ -1,9 +1,10 @@
+import { SHIPWRIGHT } from '../../../engine-names.js';
 import { BuildError } from '../../../errors.js';
 import { firstOf } from './words.js';
 import type { EngineWork, Work } from './work.js';
 
 /** The strategy of `ci/shipwright/rebuild-strategy.yaml`, which a cluster has once. */
-const STRATEGY = { kind: 'ClusterBuildStrategy', name: 's2oci-rebuild' };
+const STRATEGY = { kind: 'ClusterBuildStrategy', name: SHIPWRIGHT.rebuildStrategy };
 
 /** A list of BuildRuns for `kubectl create`, one for each image, which is the output of the build that it has in it. */
 export function renderShipwright(work: Work): EngineWork {
@@ -23,7 +24,7 @@ export function renderShipwright(work: Work): EngineWork {
 				spec: {
 					strategy: STRATEGY,
 					...(options.length > 0 && {
-						paramValues: [{ name: 'options', values: options.map((value) => ({ value })) }],
+						paramValues: [{ name: SHIPWRIGHT.options, values: options.map((value) => ({ value })) }],
 					}),
 					output: { image, ...(credentials !== undefined && { pushSecret: credentials }) },
 				},

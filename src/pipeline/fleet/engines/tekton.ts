@@ -1,3 +1,4 @@
+import { TEKTON } from '../../../engine-names.js';
 import { firstOf, jobImageOf } from './words.js';
 import type { EngineWork, Work } from './work.js';
 
@@ -9,7 +10,7 @@ export function renderTekton(work: Work): EngineWork {
 		apiVersion: 'tekton.dev/v1',
 		kind: 'TaskRun',
 		metadata: { generateName: 's2oci-rebuild-', labels: { 'app.kubernetes.io/part-of': 's2oci-fleet' } },
-		spec: { params: [{ name: 'image', value: image }], taskSpec },
+		spec: { params: [{ name: TEKTON.image, value: image }], taskSpec },
 	}));
 	return { document: { apiVersion: 'v1', kind: 'List', items }, left };
 }
@@ -17,16 +18,16 @@ export function renderTekton(work: Work): EngineWork {
 function taskOf({ options, credentials }: Work, image: string) {
 	const secret = credentials === undefined ? [] : [credentials];
 	return {
-		params: [{ name: 'image', type: 'string' }],
-		results: [{ name: 'IMAGE_DIGEST', type: 'string' }],
+		params: [{ name: TEKTON.image, type: 'string' }],
+		results: [TEKTON.imageUrl, TEKTON.imageDigest].map((name) => ({ name, type: 'string' })),
 		steps: [
 			{
 				name: 'rebuild',
 				image,
 				command: ['s2oci'],
 				args: [
-					...['rebuild', '$(params.image)', ...options, '--pull-policy', 'always'],
-					...['--digest-file', '$(results.IMAGE_DIGEST.path)'],
+					...['rebuild', `$(params.${TEKTON.image})`, ...options, '--pull-policy', 'always'],
+					...['--ci-output', 'tekton', '--ci-output-path', `$(results.${TEKTON.imageDigest}.path)/..`],
 				],
 				env: [
 					{ name: 'S2OCI_STORE', value: '/store' },

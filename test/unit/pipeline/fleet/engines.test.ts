@@ -90,7 +90,7 @@ describe('tekton', () => {
 		const { document } = render<List>('tekton', { credentials: 'push', options: ['--insecure-registry', 'r.example'] });
 		expect(document.items).toHaveLength(3);
 		for (const item of document.items) expect(faultsOf(context, 'tekton-taskrun.yaml', 'v1', item)).toEqual([]);
-		expect(document.items[1]?.spec?.['params']).toEqual([{ name: 'image', value: IMAGES[1] }]);
+		expect(document.items[1]?.spec?.['params']).toEqual([{ name: 'IMAGE', value: IMAGES[1] }]);
 		expect(faultsOf(context, 'tekton-taskrun.yaml', 'v1', { ...document.items[0], spec: { image: 'x' } })).not.toEqual(
 			[],
 		);

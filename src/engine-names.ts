@@ -1,8 +1,13 @@
-/** How the s2oci of each engine is called, and what it takes. What `s2oci convert` writes has these names and no others. */
+/**
+ * How the s2oci of each engine is called, and what it takes: the names of the files in `ci/`. What `s2oci convert` and `s2oci fleet plan` write has
+ * these and no others.
+ */
 
-/** The ClusterBuildStrategy for Shipwright, with the parameters of Red Hat's `source-to-image`. */
+/** The ClusterBuildStrategies for Shipwright; that for builds has the parameters of Red Hat's `source-to-image`. */
 export const SHIPWRIGHT = {
 	strategy: 's2oci',
+	rebuildStrategy: 's2oci-rebuild',
+	options: 'options',
 	builder: 'builder-image',
 	environment: 'build-env',
 	scriptsUrl: 'scripts-url',
@@ -12,7 +17,7 @@ export const SHIPWRIGHT = {
 
 /** The Task for Tekton. */
 export const TEKTON = {
-	task: 's2oci-build',
+	task: 's2oci',
 	image: 'IMAGE',
 	builder: 'BUILDER_IMAGE',
 	source: 'SOURCE',
@@ -24,6 +29,8 @@ export const TEKTON = {
 	pullPolicy: 'PULL_POLICY',
 	incremental: 'INCREMENTAL',
 	sourceWorkspace: 'source',
+	imageUrl: 'IMAGE_URL',
+	imageDigest: 'IMAGE_DIGEST',
 } as const;
 
 /** The component for GitLab (`templates/build.yml`) and the action for GitHub (`action.yml`): inputs of one name. Lists are lines. */
