@@ -44,6 +44,7 @@ export default defineConfig({
 					name: 'e2e',
 					include: ['test/e2e/**/*.test.ts'],
 					setupFiles,
+					globalSetup: ['test/support/own-image-directory.ts'],
 					testTimeout: 400_000,
 					hookTimeout: 600_000,
 					// Builds wait more than they compute, and each test has a workspace of its own.

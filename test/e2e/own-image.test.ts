@@ -2,7 +2,6 @@ import { execFile, execFileSync } from 'node:child_process';
 import { chmodSync, globSync, mkdirSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadGrammars } from '../../src/cli/commands.js';
@@ -13,6 +12,7 @@ import { openBuilderContainer, RESTRICTED } from '../support/builder-container.j
 import { removeTree } from '../support/fs.js';
 import { makeWorkspace, requirePrograms, requireRoot } from '../support/host.js';
 import { elsewhere, openScene } from '../support/live-scene.js';
+import { ownImages, PACKAGE, packageWords } from '../support/own-image.js';
 import { podmanRun } from '../support/podman.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
 import { identity } from '../support/same-image.js';
@@ -21,7 +21,6 @@ import { assembleSource, publish, readLayout, TINY_APP, tinyLayout, withTinyBuil
 withTinyBuilder();
 
 const execute = promisify(execFile);
-const SCRIPT = fileURLToPath(new URL('../../scripts/package', import.meta.url));
 const UNCONFINED = ['--security-opt', 'seccomp=unconfined', '--security-opt', 'unmask=ALL'];
 const DIGEST = /sha256:[0-9a-f]{64}$/gm;
 
@@ -32,10 +31,9 @@ let made: readonly string[] = [];
 beforeAll(() => {
 	directory = mkdtempSync(join(tmpdir(), 's2oci-own-'));
 	chmodSync(directory, 0o755);
-	[job, volume] = [join(directory, 'job'), join(directory, 'volume')];
-	made = digestsOf(
-		execFileSync(SCRIPT, wordsOf(job, volume), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }),
-	);
+	const images = ownImages();
+	({ job, volume } = images);
+	made = digestsOf(images.printed);
 });
 let registry: TestRegistry;
 beforeAll(async () => {
@@ -53,7 +51,6 @@ beforeEach((context) => {
 	requirePrograms(context, 'podman', 'runc', 'umoci', 'skopeo', 'getcap');
 });
 
-const wordsOf = (jobs: string, volumes: string) => ['--image', `oci:${jobs}:1`, '--volume-image', `oci:${volumes}:1`];
 const digestsOf = (printed: string) => printed.match(DIGEST) ?? [];
 
 /** What a container of the image in `layout` prints, which podman pulls from the registry. */
@@ -77,7 +74,7 @@ test('made twice, elsewhere and with other habits, the images have the same dige
 	const env = { ...process.env, TMPDIR: again, LC_ALL: 'C', TZ: 'Asia/Tokyo' };
 	const printed = execFileSync(
 		'sh',
-		['-c', 'umask 077 && exec "$0" "$@"', SCRIPT, ...wordsOf(join(again, 'job'), join(again, 'volume'))],
+		['-c', 'umask 077 && exec "$0" "$@"', PACKAGE, ...packageWords(join(again, 'job'), join(again, 'volume'))],
 		{ cwd: again, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
 	);
 	expect(digestsOf(printed)).toEqual(made);
