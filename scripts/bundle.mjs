@@ -25,7 +25,7 @@ const BUILTIN = /^import ([^;'"]*?) from "(node:[\w/]+)";$/gm;
 /** What programs load later, but in every build; and what of the worker is too small for a file. */
 const IN_BUILDS = [
 	...['cli/commands/build', 'cli/parse-command', 'cli/report-text', 'pipeline/build', 'library/read-options'],
-	...['worker/execute', 'worker/artifacts', 'worker/probe'],
+	...['worker/execute', 'worker/artifacts', 'worker/probe', 'worker/observe'],
 ];
 /** Packages that stay with what else is loaded later. */
 const SELDOM = /\/node_modules\/(?:re2js|yaml|yauzl)\//;

