@@ -27,6 +27,8 @@ export interface NamedSecrets {
 	/** By the index in `spec.source.images`. */
 	readonly images: ReadonlyMap<number, RegistrySecret>;
 	readonly git: GitLogin | undefined;
+	/** What of the Secret for git is not used, in one line. */
+	readonly left: string | undefined;
 	/** The fields whose Secret is used. */
 	readonly fields: ReadonlySet<string>;
 }
@@ -58,11 +60,14 @@ export function readNamedSecrets(config: ReadBuildConfig, objects: readonly Yaml
 		const secret = registry(['spec', 'source', 'images', index, 'pullSecret'], pullSecret?.name);
 		return secret === undefined ? [] : [[index, secret] as const];
 	});
+	const login = isHttp(source.git?.uri) ? find(GIT, source.sourceSecret?.name) : undefined;
+	const git = gitLogin(login, fields);
 	return {
 		push: registry(PUSH, output.pushSecret?.name),
 		pull: registry(STRATEGY, strategy.sourceStrategy.pullSecret?.name),
 		images: new Map(images),
-		git: gitLogin(isHttp(source.git?.uri) ? find(GIT, source.sourceSecret?.name) : undefined, fields),
+		git,
+		left: git && login && leftOf(login),
 		fields,
 	};
 }
@@ -85,6 +90,12 @@ function gitLogin(found: FoundSecret | undefined, fields: Set<string>): GitLogin
 	}
 	fields.delete(formatPath(GIT));
 	return undefined;
+}
+
+function leftOf({ name, values, at }: FoundSecret): string | undefined {
+	const keys = [...values.keys()].filter((key) => !GIT_KEYS.includes(key));
+	if (keys.length === 0) return undefined;
+	return `${at}: of the Secret ${name}, ${keys.join(', ')} is not used: git takes what this host has, as GIT_SSL_CAINFO and ~/.gitconfig`;
 }
 
 /** As OpenShift reads it: what a line break or an editor added is no part of a password. */

@@ -68,7 +68,12 @@ export async function completeFromBuildConfig(words: readonly Word[]): Promise<C
 	const notices = ignored.map(({ at, field, fate }) => notice(`${at}: ${redact(field)} is ${fate}`));
 	return {
 		words: [...words, ...positionalWords(given, typed), ...added],
-		notices: [...notices, ...outside.map(notice), ...noticesOf(given.config, variables)],
+		notices: [
+			...notices,
+			...(secrets.left === undefined ? [] : [notice(redact(secrets.left))]),
+			...outside.map(notice),
+			...noticesOf(given.config, variables),
+		],
 		adapt: (request) => {
 			const adapted = copyingImages(images, adaptRequest(given, variables, request, typed === 0));
 			return withCredentials(secrets, { images, isGit: typed === 0 }, adapted);

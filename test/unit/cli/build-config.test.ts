@@ -256,3 +256,20 @@ test('one of several is named behind the file', async () => {
 test('its values are not remembered by --use-config', async () => {
 	await expect(asked('--build-config', SHOP, '--use-config')).rejects.toThrow('exclude each other');
 });
+
+test.each([
+	[{ password: 'canary-77' }, []],
+	[
+		{ password: 'canary-77', 'ca.crt': 'pem', '.gitconfig': '[core]' },
+		[expect.stringMatching(/of the Secret git, ca\.crt, \.gitconfig is not used/)],
+	],
+	[{ 'ca.crt': 'pem' }, [expect.stringMatching(/^\S+:\d+:\d+: spec\.source\.sourceSecret is /)]],
+])('of a Secret for git with %j, the rest is named', async (stringData, wanted) => {
+	using directory = temporaryDirectory();
+	const objects = join(directory.path, 'git.json');
+	writeFileSync(objects, JSON.stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'git' }, stringData }));
+	const source = '  source: {git: {uri: https://git.example/app.git}, sourceSecret: {name: git}}\n';
+	const { warnings } = await asked('--build-config', configOf(`${source}${STRATEGY}`), '--objects', objects);
+	expect(warnings).toEqual(wanted);
+	expect(warnings.join()).not.toContain('canary');
+});
