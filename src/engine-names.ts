@@ -28,6 +28,7 @@ export const TEKTON = {
 	scriptsUrl: 'SCRIPTS_URL',
 	pullPolicy: 'PULL_POLICY',
 	incremental: 'INCREMENTAL',
+	options: 'OPTIONS',
 	sourceWorkspace: 'source',
 	imageUrl: 'IMAGE_URL',
 	imageDigest: 'IMAGE_DIGEST',
@@ -47,4 +48,5 @@ export const CI = {
 	scriptsUrl: 'scripts-url',
 	pullPolicy: 'pull-policy',
 	incremental: 'incremental',
+	beforePush: 'before-push',
 } as const;

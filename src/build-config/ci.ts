@@ -42,6 +42,7 @@ function inputsOf(build: EngineBuild, asLiteral: (value: string) => string): Inp
 		[CI.labels, lines(build.labels.filter(isLine).map(assignment))],
 		[CI.scriptsUrl, build.scriptsUrl],
 		[CI.pullPolicy, build.pullPolicy],
+		[CI.beforePush, build.beforePush],
 	];
 	const given = texts.flatMap(([name, value]) => (value === undefined ? [] : [[name, asLiteral(value)]]));
 	return { ...(Object.fromEntries(given) as Inputs), ...(build.incremental && { [CI.incremental]: true }) };

@@ -29,6 +29,8 @@ export interface EngineBuild {
 	readonly scriptsUrl: string | undefined;
 	readonly incremental: boolean;
 	readonly pullPolicy: 'always' | undefined;
+	/** Of the forms of postCommit, the script alone. */
+	readonly beforePush: string | undefined;
 	/** In seconds. */
 	readonly deadline: number | undefined;
 	readonly limits: { readonly memory?: string | number | undefined; readonly cpu?: string | number | undefined };
@@ -42,7 +44,7 @@ export function readEngineBuild(
 	{ objects, nameImage }: { readonly objects: readonly YamlObject[]; readonly nameImage: NameImage },
 ): EngineBuild {
 	const { metadata, spec } = config.value;
-	const { source, strategy, output } = spec;
+	const { source, strategy, output, postCommit } = spec;
 	const { from, scripts, incremental, forcePull } = strategy.sourceStrategy;
 	if (output.to === undefined) {
 		throw new BuildError('USAGE', `${config.at(['spec', 'output'])}: spec.output.to is missing`, {
@@ -61,6 +63,7 @@ export function readEngineBuild(
 		scriptsUrl: orUndefined(scripts),
 		incremental,
 		pullPolicy: forcePull ? 'always' : undefined,
+		beforePush: postCommit.args.length === 0 ? orUndefined(postCommit.script) : undefined,
 		deadline: spec.completionDeadlineSeconds,
 		limits: spec.resources.limits,
 		cloneSecret: source.sourceSecret?.name,

@@ -17,6 +17,7 @@ export function toShipwright(build: EngineBuild): object {
 				...given(SHIPWRIGHT.scriptsUrl, scriptsUrl),
 				...given(SHIPWRIGHT.pullPolicy, pullPolicy),
 				...given(SHIPWRIGHT.incremental, incremental ? 'true' : undefined),
+				...options(build).map((value) => ({ name: SHIPWRIGHT.options, values: [{ value }] })),
 			],
 			output: {
 				image: build.image,
@@ -44,6 +45,7 @@ export function toTekton(build: EngineBuild): object {
 		...given(TEKTON.scriptsUrl, build.scriptsUrl),
 		...given(TEKTON.pullPolicy, build.pullPolicy),
 		...given(TEKTON.incremental, build.incremental ? 'true' : undefined),
+		...givenList(TEKTON.options, options(build)),
 	];
 	const { name, ...metadata } = metadataOf(build);
 	return {
@@ -58,6 +60,11 @@ export function toTekton(build: EngineBuild): object {
 			...(Object.keys(limits).length > 0 && { computeResources: { limits } }),
 		},
 	};
+}
+
+/** What of s2oci build has no parameter of its own. */
+function options({ beforePush }: EngineBuild): readonly string[] {
+	return beforePush === undefined ? [] : [`--before-push=${beforePush}`];
 }
 
 /** `NAME=VALUE` of the variables whose values are known. */

@@ -25,7 +25,7 @@ export function leftFields(config: ReadBuildConfig, build: EngineBuild, engine: 
 	const others = config.others.filter(({ field }) => !carried.includes(field) && !/^(?:metadata|status)$/.test(field));
 	return [
 		...missing(config, [
-			...always(config),
+			...always(config, build),
 			...variables(build, engine),
 			[['spec', 'source', 'binary'], config.value.spec.source.binary !== undefined, binaryOf(engine)],
 			[
@@ -47,13 +47,17 @@ function missing({ at }: ReadBuildConfig, lines: readonly Line[]): readonly Left
 }
 
 /** What no engine is told. */
-function always({ value }: ReadBuildConfig): readonly Line[] {
+function always({ value }: ReadBuildConfig, { beforePush }: EngineBuild): readonly Line[] {
 	const { source, strategy, postCommit } = value.spec;
 	const { runtimeImage, runtimeArtifacts, volumes } = strategy.sourceStrategy;
-	const hasHook = postCommit.script !== '' || postCommit.command.length + postCommit.args.length > 0;
+	const hasArguments = postCommit.command.length + postCommit.args.length > 0;
 	const proxies = ['httpProxy', 'httpsProxy', 'noProxy'] as const;
 	return [
-		[['spec', 'postCommit'], hasHook, 'add a step that tests the image'],
+		[
+			['spec', 'postCommit'],
+			hasArguments && beforePush === undefined,
+			'give --before-push a script that does the same',
+		],
 		[[...STRATEGY, 'runtimeImage'], runtimeImage !== undefined, 'give --runtime-image'],
 		[[...STRATEGY, 'runtimeArtifacts'], runtimeArtifacts.length > 0, 'give --runtime-artifact'],
 		[[...STRATEGY, 'volumes'], volumes.length > 0, MOUNT],

@@ -96,9 +96,20 @@ describe('any value at all', () => {
 	});
 });
 
+const HOOK = 'rake "$A" ${{ secrets.A }}\ntrue';
+test.each([
+	['github', { 'before-push': 'rake "$A" ${{ \'${{\' }} secrets.A }}\ntrue' }],
+	['gitlab', { 'before-push': 'rake "$$A" $${{ secrets.A }}\ntrue' }],
+	['shipwright', { name: 'options', values: [{ value: `--before-push=${HOOK}` }] }],
+	['tekton', { name: 'OPTIONS', value: [`--before-push=${HOOK}`] }],
+] as const)('%s is told of a script before the push, as it is', (engine, wanted) => {
+	const text = converted(withValue('x', { source: { binary: {} }, postCommit: { script: HOOK } }), engine);
+	expect(text).not.toContain('postCommit');
+	expect(JSON.stringify(parse(text))).toContain(JSON.stringify(wanted).slice(1, -1));
+});
+
 describe('what an engine has no words for is in a comment, with its place', () => {
 	const hooks = [
-		{ script: 'rake test' },
 		{ script: 'rake "$1"', args: ['test'] },
 		{ command: ['rake', 'test'] },
 		{ command: ['rake'], args: ['test'] },
