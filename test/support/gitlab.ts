@@ -6,6 +6,9 @@ import type { Printed, RunInContainer } from './plain-container.js';
 
 const PROJECT = join(import.meta.dirname, '../..');
 const LOCAL = join(PROJECT, 'node_modules/gitlab-ci-local/dist/index.js');
+/** gitlab-ci-local fetches a component that is included twice at the same time, and one copy may meet the other, before any job. */
+const COLLISION = /Component include could not be fetched[\s\S]*File exists/;
+const TRIES = 4;
 const AUTHOR = ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.org'];
 
 /** A project at `gitlab.example` with a pipeline, beside one that has the components of this checkout in its version 0.1.0. */
@@ -33,7 +36,7 @@ export function openGitlabProject(
 	const settings = join(root, 'gitconfig');
 	writeFileSync(settings, settingsOf(join(components, '.git')));
 	for (const path of [directory, components, builds]) execFileSync('chmod', ['-R', 'a+rwX', path]);
-	const run = (variables: Readonly<Record<string, string>>, args: readonly string[] = []) => {
+	const run = async (variables: Readonly<Record<string, string>>, args: readonly string[] = []) => {
 		const all = { CI_BUILDS_DIR: builds, ...variables };
 		const given = Object.entries(all).flatMap(([name, value]) => ['--variable', `${name}=${value}`]);
 		const quiet = ['--ignore-predefined-vars', Object.keys(all).join(',')];
@@ -47,7 +50,14 @@ export function openGitlabProject(
 			...given,
 			...args,
 		];
-		return container(words, { cwd: directory, env: { GIT_CONFIG_GLOBAL: settings, GIT_CONFIG_SYSTEM: '/dev/null' } });
+		const env = { GIT_CONFIG_GLOBAL: settings, GIT_CONFIG_SYSTEM: '/dev/null' };
+		for (let tries = 1; ; tries++) {
+			try {
+				return await container(words, { cwd: directory, env });
+			} catch (error) {
+				if (tries === TRIES || !COLLISION.test(String(error))) throw error;
+			}
+		}
 	};
 	return { directory, run };
 }
