@@ -1,7 +1,6 @@
 import type { PackedLayer } from '../oci/descriptor.js';
 import type { Digest } from '../oci/digest.js';
 import type { RawPath } from '../root-path.js';
-import type { ExtractedArtifacts } from '../rootfs/artifacts.js';
 import type { LayerStatistics } from '../rootfs/diff.js';
 import type { IdLimits, Owner } from '../rootfs/owner.js';
 import type { Pruned, PrunePolicy } from '../rootfs/prune.js';
@@ -12,6 +11,7 @@ import type { Refused } from '../sandbox/no-sandbox.js';
 import type { ContainerProcess, Exit } from '../sandbox/sandbox.js';
 import type { Proc, SandboxName } from '../sandbox/sandboxes.js';
 import type { Compression } from '../tar/decompress.js';
+import type { ArtifactOutput, SavedArtifacts } from './artifacts.js';
 import type { HostBind } from './host-bind.js';
 import type { ChangedPath, ObserveCalls } from './observation.js';
 
@@ -40,22 +40,6 @@ export interface Inspected {
 
 /** Which of the images that a build mounts: one that the source is copied from, the one assemble runs in, the one the result is based on, that of the last build, the result. */
 export type RootName = 'origin' | 'builder' | 'runtime' | 'previous' | 'built';
-
-/** Where artifacts go. Paths are those of the host, in the scratch directory. */
-export interface ArtifactOutput {
-	/** The directory that is made; whatever is there already is removed. */
-	readonly directory: string;
-	/** Whose the artifacts become, in the image's ids. */
-	readonly owner: Owner;
-	/** The file that becomes a tar.gz of them, with the same bytes for the same artifacts; none when undefined. */
-	readonly pack?: string | undefined;
-}
-
-/** What artifacts there are. The directory stays only when there are some. */
-export interface SavedArtifacts extends ExtractedArtifacts {
-	/** Only when it was asked for and there are artifacts. */
-	readonly packed?: PackedLayer;
-}
 
 /** Everything the worker can be asked, with what it answers. Sizes in bytes; paths in the image are absolute. */
 export interface WorkerCalls extends ObserveCalls {

@@ -9,9 +9,10 @@ import type { Rung } from '../../src/pipeline/events.js';
 import type { BuildResult } from '../../src/pipeline/result.js';
 import { agreement } from '../support/agreement.js';
 import { openBuilderContainer, RESTRICTED } from '../support/builder-container.js';
-import { removeTree } from '../support/fs.js';
-import { makeWorkspace, requirePrograms, requireRoot } from '../support/host.js';
+import { lacking, removeTree } from '../support/fs.js';
+import { makeWorkspace } from '../support/host.js';
 import { elsewhere, openScene } from '../support/live-scene.js';
+import { skipFor } from '../support/needs.js';
 import { ownImages, PACKAGE, packageWords } from '../support/own-image.js';
 import { podmanRun } from '../support/podman.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
@@ -28,7 +29,12 @@ let directory = '';
 let job = '';
 let volume = '';
 let made: readonly string[] = [];
+const reason =
+	process.getuid?.() === 0
+		? lacking('podman', 'runc', 'umoci', 'skopeo', 'getcap')
+		: 'only root can arrange such a host';
 beforeAll(() => {
+	if (reason !== undefined) return;
 	directory = mkdtempSync(join(tmpdir(), 's2oci-own-'));
 	chmodSync(directory, 0o755);
 	const images = ownImages();
@@ -37,18 +43,19 @@ beforeAll(() => {
 });
 let registry: TestRegistry;
 beforeAll(async () => {
+	if (reason !== undefined) return;
 	registry = await startRegistry();
 	publish(registry, readLayout(tinyLayout()));
 	for (const layout of [job, volume]) publish(registry, readLayout(layout), `own/${basename(layout)}`, '1');
 });
 afterAll(async () => {
+	if (reason !== undefined) return;
 	await registry.close();
 	removeTree(directory);
 });
 
 beforeEach((context) => {
-	requireRoot(context);
-	requirePrograms(context, 'podman', 'runc', 'umoci', 'skopeo', 'getcap');
+	skipFor(context, reason);
 });
 
 const digestsOf = (printed: string) => printed.match(DIGEST) ?? [];

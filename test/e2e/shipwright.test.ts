@@ -1,28 +1,20 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { s2oci } from '../support/build.js';
 import type { SecurityContext } from '../support/cluster/container.js';
-import { buildConfigOf, type Cluster, HOSTILE, openCluster, planFleet } from '../support/cluster/open-cluster.js';
+import { buildConfigOf, HOSTILE, planFleet, withCluster } from '../support/cluster/open-cluster.js';
 import { type BuildSpec, type Namespace, runBuild, type Strategy } from '../support/cluster/run-build.js';
 import type { TaskEnded } from '../support/cluster/run-task.js';
 import { faultsOf } from '../support/custom-resource.js';
 import { serveGit } from '../support/git-server.js';
-import { makeWorkspace, requirePrograms, requireRoot } from '../support/host.js';
+import { makeWorkspace } from '../support/host.js';
 import { assembleSource, makeSource, TINY_APP, withTinyBuilder } from '../support/tiny.js';
 
 withTinyBuilder();
 
-let cluster: Cluster;
-beforeAll(async () => {
-	cluster = await openCluster();
-});
-afterAll(() => cluster.close());
-beforeEach((context) => {
-	requireRoot(context);
-	requirePrograms(context, 'podman', 'runc', 'skopeo', 'git');
-});
+const cluster = withCluster();
 
 const FILES = ['strategy.yaml', 'in-place-strategy.yaml'] as const;
 const PAGE = readFileSync('docs/shipwright.md', 'utf8');
@@ -34,8 +26,8 @@ function textOf(file: string): string {
 /** The strategy in `file` with the images of the cluster. */
 function strategyOf(file: string): Strategy {
 	const text = textOf(file)
-		.replaceAll('registry.example/ci/s2oci-volume', cluster.volumeImage)
-		.replaceAll('registry.example/ci/s2oci', cluster.jobImage);
+		.replaceAll('registry.example/ci/s2oci-volume', cluster().volumeImage)
+		.replaceAll('registry.example/ci/s2oci', cluster().jobImage);
 	return parse(text) as Strategy;
 }
 
@@ -52,13 +44,13 @@ type Params = NonNullable<BuildSpec['paramValues']>;
 function buildOf(strategy: string, target: string, paramValues: Params = []): BuildSpec {
 	return {
 		strategy: { kind: 'ClusterBuildStrategy', name: strategy },
-		paramValues: [{ name: 'builder-image', value: cluster.builder }, ...paramValues],
-		output: { image: `${cluster.host}/${target}`, pushSecret: 'push' },
+		paramValues: [{ name: 'builder-image', value: cluster().builder }, ...paramValues],
+		output: { image: `${cluster().host}/${target}`, pushSecret: 'push' },
 	};
 }
 
 function namespaceOf(more: Namespace = {}): Namespace {
-	return { source: TINY_APP, ...more, objects: { push: { '.dockerconfigjson': cluster.login }, ...more.objects } };
+	return { source: TINY_APP, ...more, objects: { push: { '.dockerconfigjson': cluster().login }, ...more.objects } };
 }
 
 const ENVIRONMENT: Params = [
@@ -67,7 +59,7 @@ const ENVIRONMENT: Params = [
 
 async function expectBuilt({ status, results, stderr }: TaskEnded, target: string): Promise<void> {
 	expect(status, stderr).toBe(0);
-	const { digest, size, env } = await cluster.pull(`${cluster.host}/${target}`);
+	const { digest, size, env } = await cluster().pull(`${cluster().host}/${target}`);
 	expect(results).toEqual({ 'shp-image-digest': digest, 'shp-image-size': String(size) });
 	expect(env).toEqual(expect.arrayContaining(['TINY_GREETING=hello, you', `TINY_ODD=${HOSTILE}`]));
 }
@@ -86,13 +78,16 @@ describe('the strategy', () => {
 	])('builds and pushes as %s', async (who, change) => {
 		const target = `strategy/${who.replaceAll(' ', '-')}:1`;
 		const build = buildOf('s2oci', target, ENVIRONMENT);
-		await expectBuilt(await runBuild(cluster.node, change(strategyOf('strategy.yaml')), build, namespaceOf()), target);
+		await expectBuilt(
+			await runBuild(cluster().node, change(strategyOf('strategy.yaml')), build, namespaceOf()),
+			target,
+		);
 	});
 
 	test('says what failed', async () => {
 		const run = (script: string, params: Params) =>
 			runBuild(
-				cluster.node,
+				cluster().node,
 				strategyOf('strategy.yaml'),
 				buildOf('s2oci', 'failed/app:1', params),
 				namespaceOf({ source: assembleSource(script) }),
@@ -104,20 +99,20 @@ describe('the strategy', () => {
 			'shp-error-message': expect.stringContaining('3') as string,
 		});
 		const blocked = await run('true', [
-			{ name: 'registries-block', values: [{ value: 'r.example' }, { value: cluster.host }] },
+			{ name: 'registries-block', values: [{ value: 'r.example' }, { value: cluster().host }] },
 		]);
 		expect([blocked.status, blocked.results['shp-error-reason']]).toEqual([2, 'RegistryBlocked']);
 	});
 
 	test('takes the parameters and volumes of a Build that was for Red Hat s2i', async () => {
 		const short = 'builders/pki:1';
-		await cluster.publishBuilder(`${cluster.host}/${short}`, 'pki');
+		await cluster().publishBuilder(`${cluster().host}/${short}`, 'pki');
 		const build: BuildSpec = {
 			...buildOf('s2oci', 'other/app:1'),
 			paramValues: [
 				{ name: 'builder-image', value: short },
-				{ name: 'registries-search', values: [{ value: cluster.host }, { value: 'quay.example' }] },
-				{ name: 'registries-insecure', values: [{ value: cluster.host }] },
+				{ name: 'registries-search', values: [{ value: cluster().host }, { value: 'quay.example' }] },
+				{ name: 'registries-insecure', values: [{ value: cluster().host }] },
 				{ name: 'registries-block', values: [{ value: 'r.example' }] },
 				{ name: 'pull-policy', value: 'if-not-present' },
 				{ name: 'incremental', value: 'true' },
@@ -129,7 +124,7 @@ describe('the strategy', () => {
 		const source = assembleSource('cat /etc/pki/entitlement/key.pem; cp /tmp/src/greeting.txt .');
 		const objects = { entitlement: { 'key.pem': 'entitled' } };
 		const { status, stderr } = await runBuild(
-			cluster.node,
+			cluster().node,
 			strategyOf('strategy.yaml'),
 			build,
 			namespaceOf({ source, objects }),
@@ -146,7 +141,12 @@ describe('the strategy in place', () => {
 	])('builds and pushes as %s', async (who, security) => {
 		const target = `in-place/${who.replaceAll(/\W/g, '-')}:1`;
 		const build = buildOf('s2oci-in-place', target, ENVIRONMENT);
-		const ended = await runBuild(cluster.node, strategyOf('in-place-strategy.yaml'), build, namespaceOf({ security }));
+		const ended = await runBuild(
+			cluster().node,
+			strategyOf('in-place-strategy.yaml'),
+			build,
+			namespaceOf({ security }),
+		);
 		await expectBuilt(ended, target);
 		expect(ended.stderr).toMatch(/rung 6/i);
 	});
@@ -154,7 +154,7 @@ describe('the strategy in place', () => {
 	test('is not started as root', async () => {
 		const build = buildOf('s2oci-in-place', 'in-place/root:1');
 		const security = { runAsUser: 0 };
-		const run = runBuild(cluster.node, strategyOf('in-place-strategy.yaml'), build, namespaceOf({ security }));
+		const run = runBuild(cluster().node, strategyOf('in-place-strategy.yaml'), build, namespaceOf({ security }));
 		await expect(run).rejects.toThrow('runAsNonRoot');
 	});
 });
@@ -184,43 +184,43 @@ test('the Build that s2oci convert writes runs with the strategy', async () => {
 	const workspace = makeWorkspace();
 	const { url } = await serveGit(makeSource({ 'web/greeting.txt': 'hello' }));
 	const file = join(workspace.home, 'app.json');
-	writeFileSync(file, JSON.stringify(buildConfigOf(cluster, { url, contextDir: 'web', target: 'converted/app:1' })));
+	writeFileSync(file, JSON.stringify(buildConfigOf(cluster(), { url, contextDir: 'web', target: 'converted/app:1' })));
 	const converted = await s2oci(workspace, ['convert', file, '--to', 'shipwright']);
 	const { spec } = parse(converted.stdout) as { readonly spec: BuildSpec };
 	const output = { ...spec.output, pushSecret: 'push' };
 	const { status, stderr, results } = await runBuild(
-		cluster.node,
+		cluster().node,
 		strategyOf('strategy.yaml'),
 		{ ...spec, output },
 		namespaceOf(),
 	);
 	expect(status, stderr).toBe(0);
-	const pulled = await cluster.pull(`${cluster.host}/converted/app:1`);
+	const pulled = await cluster().pull(`${cluster().host}/converted/app:1`);
 	expect(results['shp-image-digest']).toBe(pulled.digest);
 	expect(pulled.env).toContain(`TINY_ODD=${HOSTILE}`);
 });
 
 test('the BuildRuns that s2oci fleet plan prints rebuild what is stale', async () => {
-	const [workspace, builder] = [makeWorkspace(), `${cluster.host}/builders/moving:1`];
-	await cluster.publishBuilder(builder, 'one');
+	const [workspace, builder] = [makeWorkspace(), `${cluster().host}/builders/moving:1`];
+	await cluster().publishBuilder(builder, 'one');
 	const { url } = await serveGit(makeSource({ 'greeting.txt': 'hello' }));
-	const image = `${cluster.host}/fleet/app:1`;
+	const image = `${cluster().host}/fleet/app:1`;
 	const built = await s2oci(workspace, ['build', url, builder, image], {
-		env: { REGISTRY_AUTH_FILE: cluster.node.authFile },
+		env: { REGISTRY_AUTH_FILE: cluster().node.authFile },
 	});
 	expect(built.status, built.stderr).toBe(0);
-	await cluster.publishBuilder(builder, 'two');
+	await cluster().publishBuilder(builder, 'two');
 	const work = JSON.parse(
-		await planFleet(cluster, workspace, image, '--for', 'shipwright', '--credentials', 'push'),
+		await planFleet(cluster(), workspace, image, '--for', 'shipwright', '--credentials', 'push'),
 	) as {
 		readonly items: readonly { readonly spec: { readonly build: { readonly spec: BuildSpec } } }[];
 	};
 	expect(work.items).toHaveLength(1);
 	for (const { spec } of work.items) {
-		const ended = await runBuild(cluster.node, strategyOf('rebuild-strategy.yaml'), spec.build.spec, namespaceOf());
+		const ended = await runBuild(cluster().node, strategyOf('rebuild-strategy.yaml'), spec.build.spec, namespaceOf());
 		expect(ended.status, ended.stderr).toBe(0);
-		const { digest, size } = await cluster.pull(image);
+		const { digest, size } = await cluster().pull(image);
 		expect(ended.results).toEqual({ 'shp-image-digest': digest, 'shp-image-size': String(size) });
 	}
-	expect(await planFleet(cluster, workspace, image, '--json')).toContain('"fresh"');
+	expect(await planFleet(cluster(), workspace, image, '--json')).toContain('"fresh"');
 });

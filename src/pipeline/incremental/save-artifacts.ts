@@ -1,5 +1,5 @@
 import { BuildError } from '../../errors.js';
-import type { ArtifactOutput, SavedArtifacts } from '../../protocol/worker-calls.js';
+import type { ArtifactOutput, SavedArtifacts } from '../../protocol/artifacts.js';
 import type { Contract } from '../../s2i/contract.js';
 import type { User } from '../../s2i/users.js';
 import type { BuildContext } from '../context.js';

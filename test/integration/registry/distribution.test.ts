@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -13,6 +12,7 @@ import { appendLayer } from '../../../src/oci/image.js';
 import { openImageSource } from '../../../src/pipeline/images/open-image.js';
 import { resolveImage } from '../../../src/pipeline/images/resolve-image.js';
 import { openRegistries, type Registries } from '../../../src/registry/registries.js';
+import { freePort } from '../../support/free-port.js';
 import { contentOf, descriptorOf, NO_ENGINE, testImage, writeImage } from '../../support/images.js';
 import { keptProgram } from '../../support/programs.js';
 
@@ -21,15 +21,6 @@ let root: string;
 let host: string;
 let server: ChildProcess;
 let registries: Registries;
-
-async function freePort(): Promise<number> {
-	const probe = createServer();
-	await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-	const address = probe.address();
-	await new Promise((resolve) => probe.close(resolve));
-	if (address === null || typeof address === 'string') throw new Error('no port');
-	return address.port;
-}
 
 async function waitUntilUp(): Promise<void> {
 	for (let attempt = 0; attempt < 100; attempt += 1) {

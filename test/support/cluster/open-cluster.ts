@@ -2,8 +2,11 @@ import { execFile } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { s2oci } from '../build.js';
+import { lacking } from '../fs.js';
 import type { Workspace } from '../host.js';
+import { skipFor } from '../needs.js';
 import { ownImages } from '../own-image.js';
 import { loginFor, openRealRegistry } from '../real-registry.js';
 import { tinyLayout } from '../tiny.js';
@@ -36,8 +39,23 @@ export interface Cluster {
 	readonly close: () => Promise<void>;
 }
 
-/** Starts both, which takes minutes when the images of s2oci are not there yet. */
-export async function openCluster(): Promise<Cluster> {
+/** A cluster for the tests of a file, which are skipped where none can be had; it takes minutes when the images of s2oci are not there yet. */
+export function withCluster(): () => Cluster {
+	const reason =
+		process.getuid?.() === 0 ? lacking('podman', 'runc', 'skopeo', 'git') : 'only root can arrange such a host';
+	let cluster: Cluster | undefined;
+	beforeAll(async () => {
+		if (reason === undefined) cluster = await openCluster();
+	});
+	afterAll(() => cluster?.close());
+	beforeEach((context) => skipFor(context, reason));
+	return () => {
+		if (cluster === undefined) throw new Error('there is no cluster yet');
+		return cluster;
+	};
+}
+
+async function openCluster(): Promise<Cluster> {
 	const registry = await openRealRegistry({ login: true });
 	const { host } = registry;
 	const login = loginFor(host);
