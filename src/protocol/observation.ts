@@ -48,6 +48,9 @@ export type Answer =
 	/** No HTTP came, for the reason `error`. */
 	| { readonly type: 'none'; readonly error: string };
 
+/** How many changed paths are listed at most. */
+export const MAX_CHANGES = 2000;
+
 /** A path that a process changed. */
 export interface ChangedPath {
 	/** Absolute, printable. */

@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { attempt, unlessErrno } from '../errors.js';
+import { attempt, BuildError, unlessErrno } from '../errors.js';
 import { fileText } from '../file-text.js';
 import { descendantsOf, listProcesses } from '../linux/processes.js';
 import type { Answer, Listening, Question, Seen, SeenProcess } from '../protocol/observation.js';
@@ -61,7 +61,7 @@ export function signalSandbox(name: 'SIGTERM' | 'SIGKILL', processes: readonly S
 
 /**
  * Asks servers of the sandbox, from within its network namespace where it has one. Resolves with an answer for each question, whatever the
- * servers do.
+ * servers do. Throws HOST_NO_NAMESPACES where that namespace cannot be entered: no answer would look like one.
  */
 export async function ask(
 	questions: readonly Question[],
@@ -69,9 +69,11 @@ export async function ask(
 	signal: AbortSignal,
 ): Promise<readonly Answer[]> {
 	const [first] = await findSandboxed(place);
-	if (first === undefined) return questions.map(() => ({ type: 'none', error: 'the program has ended' }));
+	const hasEnded = () => questions.map((): Answer => ({ type: 'none', error: 'the program has ended' }));
+	if (first === undefined) return hasEnded();
 	if (!place.mounts) return askFrom(undefined, questions, signal);
-	const namespace = openSync(`/proc/${first.pid}/ns/net`, constants.O_RDONLY);
+	const namespace = unlessErrno(['ENOENT', 'ESRCH'], () => openSync(`/proc/${first.pid}/ns/net`, constants.O_RDONLY));
+	if (namespace === undefined) return hasEnded();
 	try {
 		return await askFrom(namespace, questions, signal);
 	} finally {
@@ -99,7 +101,14 @@ async function askFrom(
 	});
 	await endOf(child, child.kill, signal);
 	const answers = attempt(() => JSON.parse(Buffer.concat(chunks).toString()) as readonly Answer[]);
-	return answers ?? questions.map(() => ({ type: 'none', error: 'its namespace could not be entered' }));
+	if (answers !== undefined) return answers;
+	throw new BuildError(
+		'HOST_NO_NAMESPACES',
+		'the network of a sandbox could not be entered, so its program cannot be asked',
+		{
+			hint: 'This host forbids setns(2) or lacks koffi; s2oci doctor says what it gives.',
+		},
+	);
 }
 
 /** proc_pid_status(5), NSpid: its numbers in the pid namespaces from ours to its own. */

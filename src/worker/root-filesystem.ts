@@ -4,7 +4,7 @@ import type { Libc } from '../linux/libc.js';
 import type { PackedLayer } from '../oci/descriptor.js';
 import type { Digest } from '../oci/digest.js';
 import type { HostBind } from '../protocol/host-bind.js';
-import type { ChangedPath } from '../protocol/observation.js';
+import { type ChangedPath, MAX_CHANGES } from '../protocol/observation.js';
 import type { Inspected, WorkerCalls } from '../protocol/worker-calls.js';
 import { fsPath, joinRaw, printablePath, type RootPath, rawPath } from '../root-path.js';
 import { lookUpTree } from '../rootfs/base-tree.js';
@@ -64,8 +64,6 @@ export interface RootFilesystem {
 
 /** Bytes of a file that is looked at. */
 export const READ_LIMIT: number = 1 << 20;
-/** Paths of a list for people. */
-const MAX_LISTED = 2000;
 const DEFAULT_ROOT = { mode: 0o755, uid: 0, gid: 0 };
 
 /** Mounts the layers `diffIds` (lowest first), which must be in the store. */
@@ -201,7 +199,7 @@ export function listChanges({ changes }: Diff): readonly ChangedPath[] {
 		if (change.type === 'unread' || !change.replaces) return { path, change: 'added' };
 		return change.entry.type === 'directory' ? [] : { path, change: 'changed' };
 	});
-	return listed.slice(0, MAX_LISTED);
+	return listed.slice(0, MAX_CHANGES);
 }
 
 function diffRoot(

@@ -1,4 +1,4 @@
-import type { Answer, Listening, Question } from '../../protocol/observation.js';
+import { type Answer, type Listening, MAX_CHANGES, type Question } from '../../protocol/observation.js';
 import type { RunSeen } from './observe-run.js';
 import type { Field, Transcript } from './transcript.js';
 
@@ -6,12 +6,14 @@ import type { Field, Transcript } from './transcript.js';
 export interface Printed {
 	readonly stdout: string;
 	readonly stderr: string;
+	/** Of which of them there was more. */
+	readonly cut: readonly ('stdout' | 'stderr')[];
 }
 
 const BODY_LINE = 2000;
 
 /** What was seen of a run, field by field. */
-export function describeRun(seen: RunSeen, { stdout, stderr }: Printed): Transcript {
+export function describeRun(seen: RunSeen, { stdout, stderr, cut }: Printed): Transcript {
 	const { ended, readyAfter, stopped } = seen;
 	return [
 		word('start', 'ends by itself', ended === undefined ? 'no' : `with status ${ended}`),
@@ -21,8 +23,10 @@ export function describeRun(seen: RunSeen, { stdout, stderr }: Printed): Transcr
 		...(stopped === undefined ? [] : [word('stop', 'SIGTERM', describeStop(stopped))]),
 		lines('output', 'stdout', linesOf(stdout)),
 		lines('output', 'stderr', linesOf(stderr)),
+		...cut.map((from) => rest('output', from)),
 		...(ended === undefined ? [lines('process', 'processes', seen.processes)] : []),
 		lines('file', 'files', seen.changes),
+		...(seen.changes.length < MAX_CHANGES ? [] : [rest('file', 'files')]),
 		...(readyAfter === undefined ? [] : [figure('startup', readyAfter, 'ms')]),
 		...(ended === undefined ? [figure('memory', seen.memory, 'bytes')] : []),
 	];
@@ -34,6 +38,11 @@ function word(kind: Field['kind'], name: string, text: string): Field {
 
 function lines(kind: Field['kind'], name: string, text: readonly string[], ordered = false): Field {
 	return { kind, name, value: { type: 'lines', lines: text, ordered } };
+}
+
+/** What nobody looked at, so that it is not taken for the same. */
+function rest(kind: Field['kind'], name: string): Field {
+	return { kind, name: `${name}: the rest`, value: { type: 'unread' } };
 }
 
 function figure(name: string, amount: number, unit: 'ms' | 'bytes'): Field {
@@ -56,12 +65,8 @@ function describeAnswer({ port, path }: Question, answer: Answer): readonly Fiel
 	return [
 		word('status', `${name}: status`, String(answer.status)),
 		lines('header', `${name}: headers`, headers),
-		lines(
-			'body',
-			`${name}: body`,
-			[...bodyLines(body), ...(answer.cut ? ['[what follows is not compared]'] : [])],
-			true,
-		),
+		lines('body', `${name}: body`, bodyLines(body), true),
+		...(answer.cut ? [rest('body', `${name}: body`)] : []),
 	];
 }
 

@@ -110,6 +110,10 @@ function collectOutput(emit: Emit): { readonly emit: Emit; readonly printed: () 
 			if (sizes[event.from] < MAX_OUTPUT) chunks[event.from].push(event.chunk);
 			sizes[event.from] += event.chunk.length;
 		},
-		printed: () => ({ stdout: text('stdout'), stderr: text('stderr') }),
+		printed: () => ({
+			stdout: text('stdout'),
+			stderr: text('stderr'),
+			cut: (['stdout', 'stderr'] as const).filter((from) => sizes[from] > MAX_OUTPUT),
+		}),
 	};
 }
